@@ -1,0 +1,3 @@
+from safetune_utils.cli import main
+
+main()

@@ -1,0 +1,195 @@
+"""The command line: ``safetune`` or ``python -m safetune_utils``.
+
+Exit status 0 only when the work is done; 2 for a mistake that its one line on standard error says how to mend.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from safetune_utils.errors import SafetuneError
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
+data_app = typer.Typer(no_args_is_help=True, help="Embedded and outside data sets.")
+app.add_typer(data_app, name="data")
+
+# Modules that bring torch are imported inside the commands, so that --help answers at once.
+
+AsJson = Annotated[bool, typer.Option("--json", help="print JSON for a program to read")]
+Assignments = Annotated[list[str] | None, typer.Option("-p", "--parameter", metavar="NAME=VALUE", help="a notebook parameter; JSON values, e.g. -p 'safety_amounts=[0,100]'")]
+
+
+@app.command()
+def run(
+    notebook: Annotated[str, typer.Argument(help="path, name or number of a notebook: 01")],
+    parameter: Assignments = None,
+    preset: Annotated[str | None, typer.Option(help="smoke, pocket, course or paper")] = None,
+    output: Annotated[Path | None, typer.Option(help="where the executed copy goes; default: executed/NAME.ipynb")] = None,
+    help_notebook: Annotated[bool, typer.Option("--help-notebook", help="print the notebook's parameters and stop")] = False,
+) -> None:
+    """Check a notebook's parameters, then run it with papermill."""
+    from safetune_utils import notebooks
+
+    path = notebooks.find(notebook)
+    if help_notebook:
+        for name, entry in notebooks.parameters(path).items():
+            typer.echo(f"{name}: {entry['inferred_type_name']} = {entry['default']}\n    {entry['help']}")
+        return
+    target = output or Path("executed") / path.name
+    notebooks.execute(path, given=_given(parameter, preset), output=target)
+    typer.echo(target)
+
+
+@app.command()
+def book(
+    preset: Annotated[str | None, typer.Option(help="smoke, pocket, course or paper")] = None,
+    parameter: Assignments = None,
+) -> None:
+    """Run the notebooks that are missing or out of date, then build the site."""
+    from safetune_utils import site
+
+    clock = time.perf_counter()
+    page, made = site.build(given=_given(parameter, preset))
+    minutes, seconds = divmod(round(time.perf_counter() - clock), 60)
+    typer.echo(f"{page}\nexecuted {made} notebook(s); the book took {minutes} min {seconds} s")
+
+
+@app.command()
+def finetune(
+    base: Annotated[str, typer.Option(help="embedded, a Hugging Face id or a folder")] = "embedded",
+    data: Annotated[str, typer.Option(help="embedded, paper, paper-sample or a folder")] = "embedded",
+    amount: Annotated[int, typer.Option(help="safety examples")] = 100,
+    format: Annotated[str, typer.Option(help="instruction, question or mixed")] = "instruction",
+    seed: Annotated[int, typer.Option()] = 0,
+    preset: Annotated[str, typer.Option(help="where all other settings come from")] = "pocket",
+    output: Annotated[Path, typer.Option(help="a new folder for the adapter")] = Path("adapter"),
+) -> None:
+    """Train one adapter and copy it to a folder, in PEFT's form."""
+    from safetune_utils.study import Study
+
+    if output.exists():
+        raise SafetuneError(f"{output} is there already: choose another --output, or remove it")
+    study = Study.safety_amount(prompt_sets=[], preset=preset, base_model=base, data=data, safety_amounts=[amount], safety_format=format, seeds=[seed])
+    shutil.copytree(study.adapter_folder(study.runs[0]), output)
+    typer.echo(output)
+
+
+@app.command()
+def generate(
+    input: Annotated[Path, typer.Option(help='JSONL of {"prompt"}, or the original form {"instructions": [...]}')],
+    output: Annotated[Path, typer.Option(help="JSONL of prompt and response, or the original form for a .json name")],
+    base: Annotated[str, typer.Option()] = "embedded",
+    adapter: Annotated[Path | None, typer.Option(help="a folder in PEFT's form")] = None,
+    num_beams: Annotated[int, typer.Option(min=1)] = 1,
+    max_new_tokens: Annotated[int, typer.Option(min=1)] = 128,
+    batch_size: Annotated[int, typer.Option(min=1)] = 16,
+) -> None:
+    """Answer the prompts of a file."""
+    from safetune_utils import models, prompt_files
+    from safetune_utils.generate import generate as answer
+    from safetune_utils.settings import Decoding
+
+    prompts = prompt_files.read_prompts(input)
+    model, tokenizer = models.load_base(base)
+    if adapter is not None:
+        model = models.load_adapter(model, adapter)
+    decoding = Decoding(num_beams=num_beams, max_new_tokens=max_new_tokens, batch_size=batch_size)
+    answers = answer(model=model, tokenizer=tokenizer, instructions=prompts, decoding=decoding, progress="answering")
+    prompt_files.write_responses(output, prompts=prompts, responses=[a.text for a in answers], model=base, adapter=adapter)
+    typer.echo(output)
+
+
+@app.command()
+def score(
+    input: Annotated[Path, typer.Option(help='JSONL of {"prompt", "response"}, or the original\'s output form')],
+    output: Annotated[Path, typer.Option(help="JSONL, one score a line, in the input's order")],
+    scorer: Annotated[str, typer.Option(help="refusal")] = "refusal",
+) -> None:
+    """Score the answers of a file."""
+    from safetune_utils import prompt_files
+    from safetune_utils.records import write_lines
+    from safetune_utils.scoring import refusal
+
+    if scorer != "refusal":
+        raise SafetuneError(f"unknown scorer '{scorer}': there is 'refusal'")
+    prompts, responses = prompt_files.read_responses(input)
+    scores = refusal.score(prompts, responses)
+    write_lines(output, [{"label": s.label, "value": s.refused, "reason": s.reason} if s.label else {"unscored": s.reason} for s in scores])
+    typer.echo(f"{sum(s.label is not None for s in scores)} of {len(scores)} scored, {sum(bool(s.refused) for s in scores)} refuse: {output}")
+
+
+@app.command()
+def doctor(as_json: AsJson = False) -> None:
+    """Say what this machine has and what is missing, each with its mend."""
+    from safetune_utils import checkup
+
+    findings = checkup.findings()
+    if as_json:
+        typer.echo(json.dumps(findings, indent=1))
+    else:
+        for finding in findings:
+            typer.echo(f"{'ok ' if finding['ok'] else 'NO '} {finding['what']}: {finding['found']}" + ("" if finding["ok"] else f" -> {finding['mend']}"))
+    if not all(finding["ok"] for finding in findings):
+        raise typer.Exit(1)
+
+
+@data_app.command("list")
+def data_list(as_json: AsJson = False) -> None:
+    """Every set: embedded with its rows, outside with where it is and its licence."""
+    from safetune_utils import data
+
+    rows = data.listing()
+    if as_json:
+        typer.echo(json.dumps(rows, indent=1))
+        return
+    for row in rows:
+        typer.echo(f"{row['name']:30} {row['where']:12} {row['rows'] or row['bytes'] or '':>9} {row['licence']:14} {row['tests']}")
+
+
+@data_app.command("fetch")
+def data_fetch(names: Annotated[list[str], typer.Argument(help="names from `safetune data list`")]) -> None:
+    """Fetch outside sets to the cache and verify them."""
+    from safetune_utils import data
+
+    for name in names:
+        path = data.fetch(name)
+        typer.echo(f"{name} ({data.register()[name].licence}): {path}")
+
+
+@data_app.command("verify")
+def data_verify() -> None:
+    """Check every outside set that is in the cache or on the mirror against its hash."""
+    from safetune_utils import data
+
+    for row in data.listing():
+        if row["where"] in ("cached", "on mirror"):
+            data.fetch(row["name"])
+            typer.echo(f"ok {row['name']}")
+
+
+def _given(assignments: list[str] | None, preset: str | None) -> dict[str, object]:
+    from safetune_utils.notebooks import parse_value
+
+    given: dict[str, object] = {"preset": preset} if preset else {}
+    for assignment in assignments or []:
+        name, equals, value = assignment.partition("=")
+        if not equals:
+            raise SafetuneError(f"parameter '{assignment}' has no value: write -p NAME=VALUE")
+        given[name.strip()] = parse_value(value)
+    return given
+
+
+def main() -> None:
+    """Run the command line; a mistake is one line on standard error."""
+    try:
+        app()
+    except SafetuneError as error:
+        print(f"safetune: {error}", file=sys.stderr)
+        sys.exit(2)

@@ -1,0 +1,227 @@
+"""The book's few kinds of figure, each in light and dark, with alt text built from its data and that data as CSV.
+
+A figure is an object that a notebook shows by naming it last in a cell. It carries everything inside itself (images,
+alt text, CSV), so a page shows it with no other file and no network.
+"""
+
+from __future__ import annotations
+
+import base64
+import html
+import io
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import matplotlib as mpl
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure as Canvas
+
+from safetune_utils.data import PROMPT_SETS
+
+# Colour-blind safe (after Okabe and Ito), one pair (light, dark) and one marker a prompt set, so that no line is told
+# apart by colour alone.
+_INK = {"light": "#1f2328", "dark": "#e6edf3"}
+_GRID = {"light": "#d0d7de", "dark": "#3d444d"}
+_LOOKS: dict[str, tuple[str, str, str, str]] = {
+    "malicious": ("#b3400a", "#ff9d5c", "o", "-"),
+    "malicious_questions": ("#b3400a", "#ff9d5c", "s", "--"),
+    "hateful": ("#8a6d00", "#e3c341", "D", "-"),
+    "controversial": ("#8a6d00", "#e3c341", "P", "--"),
+    "opinions": ("#57606a", "#adb5bd", "X", ":"),
+    "physical_unsafe": ("#0a6b58", "#4fd1b5", "v", "-"),
+    "physical_safe": ("#0a6b58", "#4fd1b5", "^", "--"),
+    "lookalikes_unsafe": ("#0a6b58", "#4fd1b5", "v", "--"),
+    "lookalikes_safe": ("#8b3a8f", "#e39be6", "^", "-"),
+    "ordinary": ("#0b5cad", "#79b8ff", "D", "-"),
+}
+_SEQUENCE = [("#0b5cad", "#79b8ff", "o"), ("#b3400a", "#ff9d5c", "s"), ("#0a6b58", "#4fd1b5", "^"),
+             ("#8b3a8f", "#e39be6", "D"), ("#8a6d00", "#e3c341", "v"), ("#57606a", "#adb5bd", "P")]  # fmt: skip
+
+# The book's theme switches by data-theme on <html>, JupyterLab by data-jp-theme-light on <body>.
+_STYLE = (
+    "<style>.safetune-figure{margin:1rem 0}.safetune-figure img{max-width:100%;height:auto}"
+    ".safetune-figure .only-dark{display:none}"
+    "html[data-theme=dark] .safetune-figure .only-dark,body[data-jp-theme-light=false] .safetune-figure .only-dark{display:inline}"
+    "html[data-theme=dark] .safetune-figure .only-light,body[data-jp-theme-light=false] .safetune-figure .only-light{display:none}"
+    "</style>"
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Figure:
+    """A drawn figure: two SVG images, the alt text, the caption, and the numbers it was drawn from."""
+
+    name: str
+    caption: str
+    alt: str
+    light: str
+    dark: str
+    csv: str
+
+    def _repr_html_(self) -> str:
+        images = "".join(
+            f'<img class="only-{theme}" alt="{html.escape(self.alt, quote=True)}" src="data:image/svg+xml;base64,{_base64(image)}">'
+            for theme, image in (("light", self.light), ("dark", self.dark))
+        )
+        download = f'<a download="{self.name}.csv" href="data:text/csv;base64,{_base64(self.csv)}">the numbers, as CSV</a>'
+        return f'{_STYLE}<figure class="safetune-figure" id="figure-{self.name}">{images}<figcaption>{html.escape(self.caption)} ({download})</figcaption></figure>'
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> tuple[dict[str, str], dict[str, Any]]:
+        # The name in the metadata lets the book put the same figure on its welcome page.
+        return {"text/html": self._repr_html_(), "text/plain": self.alt}, {"safetune": {"figure": self.name}}
+
+
+def dose_response(curve: pd.DataFrame, *, name: str, caption: str, x: str = "n_safety") -> Figure:
+    """Share of answers that refuse against the amount of safety data, one line a prompt set, with 95 % intervals.
+
+    Args:
+        curve: from :func:`safetune_utils.stats.summarise` by ``prompt_set`` and ``x``.
+        name: the figure's name, also that of its CSV file.
+    """
+    sets = [s for s in PROMPT_SETS if s in set(curve["prompt_set"])]
+
+    def draw(axes: Axes, theme: int) -> None:
+        shift = (curve[x].max() or 1) * 0.006
+        for place, prompt_set in enumerate(sets):
+            look = _LOOKS[prompt_set]
+            rows = curve[curve["prompt_set"] == prompt_set].sort_values(x)
+            # Shifted a little sideways, so that intervals do not hide one another.
+            at = rows[x] + (place - (len(sets) - 1) / 2) * shift
+            axes.errorbar(
+                at, rows["share"] * 100, yerr=_bars(rows), color=look[theme], marker=look[2], linestyle=look[3],
+                capsize=2, linewidth=1.8, markersize=5.5, elinewidth=1, label=PROMPT_SETS[prompt_set].title,
+            )  # fmt: skip
+        axes.set_xlabel("safety examples added to the general ones")
+        axes.set_ylabel("answers that refuse (%)")
+        axes.set_ylim(-3, 103)
+        axes.set_xticks(sorted(curve[x].unique()))
+        axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1), frameon=False)
+
+    lines = [
+        f"{PROMPT_SETS[s].title}: " + ", ".join(f"{_percent(r.share)} at {getattr(r, x)}" for r in curve[curve["prompt_set"] == s].sort_values(x).itertuples())
+        for s in sets
+    ]
+    alt = "Line chart of the share of answers that refuse against the number of safety examples. " + "; ".join(lines) + "."
+    return _figure(draw, name=name, caption=caption, alt=alt, data=curve, size=(8.2, 4.2))
+
+
+def by_kind(table: pd.DataFrame, *, name: str, caption: str, series: str = "n_safety") -> Figure:
+    """Share of refusals for each kind of prompt, one mark a value of ``series``, with 95 % intervals.
+
+    Args:
+        table: from :func:`safetune_utils.stats.summarise` by ``kind`` and ``series``.
+    """
+    last = table[series].max()
+    kinds = list(table[table[series] == last].sort_values("share")["kind"])
+    values = sorted(table[series].unique())
+
+    def draw(axes: Axes, theme: int) -> None:
+        for place, value in enumerate(values):
+            rows = table[table[series] == value].set_index("kind").loc[kinds].reset_index()
+            look = _SEQUENCE[place % len(_SEQUENCE)]
+            at = [i + (place - (len(values) - 1) / 2) * 0.17 for i in range(len(kinds))]
+            axes.errorbar(rows["share"] * 100, at, xerr=_bars(rows), color=look[theme], marker=look[2], linestyle="none",
+                          capsize=2, markersize=5, elinewidth=1, label=f"{value} safety examples")  # fmt: skip
+        axes.set_yticks(range(len(kinds)), [kind.replace("_", " ") for kind in kinds])
+        axes.set_xlabel("answers that refuse (%)")
+        axes.set_xlim(-3, 103)
+        axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=min(3, len(values)), frameon=False)
+
+    lines = [
+        f"{kind.replace('_', ' ')} " + ", ".join(f"{_percent(r.share)} at {getattr(r, series)}" for r in table[table["kind"] == kind].itertuples())
+        for kind in reversed(kinds)
+    ]
+    alt = "Dot chart of the share of answers that refuse by type of prompt. " + "; ".join(lines) + "."
+    return _figure(draw, name=name, caption=caption, alt=alt, data=table, size=(7.4, 0.42 * len(kinds) + 1.4))
+
+
+def trade_off(points: pd.DataFrame, *, name: str, caption: str) -> Figure:
+    """Refusals that are wanted against refusals that are not, one point an amount; the upper left corner is best.
+
+    Args:
+        points: one row an amount, with ``n_safety`` and ``wanted``, ``wanted_low``, ``wanted_high``, ``unwanted``,
+            ``unwanted_low``, ``unwanted_high``, all shares from 0 to 1.
+    """
+    points = points.sort_values("n_safety")
+
+    def draw(axes: Axes, theme: int) -> None:
+        color = _SEQUENCE[0][theme]
+        x, y = points["unwanted"] * 100, points["wanted"] * 100
+        axes.errorbar(
+            x, y, color=color, marker="o", capsize=2, linewidth=1.4, elinewidth=0.8,
+            xerr=[(points["unwanted"] - points["unwanted_low"]) * 100, (points["unwanted_high"] - points["unwanted"]) * 100],
+            yerr=[(points["wanted"] - points["wanted_low"]) * 100, (points["wanted_high"] - points["wanted"]) * 100],
+        )  # fmt: skip
+        for n, left, up in zip(points["n_safety"], x, y, strict=True):
+            axes.annotate(f"{n}", (left, up), textcoords="offset points", xytext=(6, -12), color=color)
+        axes.plot([0, 100], [0, 100], linestyle=":", linewidth=1, color=_GRID["light" if theme == 0 else "dark"])
+        axes.set_xlabel("safe look-alikes refused (%): unwanted")
+        axes.set_ylabel("malicious requests refused (%): wanted")
+        axes.set_xlim(-3, 103)
+        axes.set_ylim(-3, 103)
+
+    lines = [f"with {r.n_safety} safety examples {_percent(r.wanted)} wanted and {_percent(r.unwanted)} unwanted refusals" for r in points.itertuples()]
+    alt = "Scatter plot of wanted refusals (malicious requests) against unwanted ones (safe look-alikes): " + "; ".join(lines) + "."
+    return _figure(draw, name=name, caption=caption, alt=alt, data=points, size=(5.6, 5.0))
+
+
+def loss_curves(losses: pd.DataFrame, *, name: str, caption: str) -> Figure:
+    """Validation loss against training steps, one line an adapter; lower is better.
+
+    Args:
+        losses: from :meth:`safetune_utils.study.Study.losses`.
+    """
+    measured = losses.dropna(subset=["validation_loss"])
+    groups = list(measured.groupby(["n_safety", "seed"]))
+
+    def draw(axes: Axes, theme: int) -> None:
+        for place, ((n, seed), rows) in enumerate(groups):
+            look = _SEQUENCE[place % len(_SEQUENCE)]
+            label = f"{n} safety examples" + (f", seed {seed}" if measured["seed"].nunique() > 1 else "")
+            axes.plot(rows["step"], rows["validation_loss"], color=look[theme], marker=look[2], linewidth=1.6, label=label)
+        axes.set_xlabel("optimiser steps")
+        axes.set_ylabel("validation loss (nats a token)")
+        axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1), frameon=False)
+
+    lines = [
+        f"{n} safety examples, seed {seed}: from {rows['validation_loss'].iloc[0]:.2f} to {rows['validation_loss'].iloc[-1]:.2f}, lowest {rows['validation_loss'].min():.2f}"
+        for (n, seed), rows in groups
+    ]
+    alt = "Line chart of the validation loss against training steps. " + "; ".join(lines) + "."
+    return _figure(draw, name=name, caption=caption, alt=alt, data=measured, size=(7.6, 3.4))
+
+
+def _figure(draw: Callable[[Axes, int], None], *, name: str, caption: str, alt: str, data: pd.DataFrame, size: tuple[float, float]) -> Figure:
+    images = [_image(draw, theme, number, size) for number, theme in enumerate(("light", "dark"))]
+    return Figure(name=name, caption=caption, alt=alt, light=images[0], dark=images[1], csv=data.to_csv(index=False))
+
+
+def _image(draw: Callable[[Axes, int], None], theme: str, number: int, size: tuple[float, float]) -> str:
+    ink, grid = _INK[theme], _GRID[theme]
+    style = {
+        "text.color": ink, "axes.labelcolor": ink, "xtick.color": ink, "ytick.color": ink, "axes.edgecolor": grid,
+        "grid.color": grid, "axes.grid": True, "grid.linewidth": 0.6, "axes.spines.top": False, "axes.spines.right": False,
+        "axes.axisbelow": True, "font.size": 10.5, "figure.constrained_layout.use": True, "svg.hashsalt": "safetune",
+    }  # fmt: skip
+    with mpl.rc_context(style):
+        canvas = Canvas(figsize=size)
+        axes = canvas.subplots()
+        draw(axes, number)
+        buffer = io.StringIO()
+        canvas.savefig(buffer, format="svg", transparent=True, metadata={"Date": None})
+    return buffer.getvalue()
+
+
+def _bars(rows: pd.DataFrame) -> list[pd.Series]:
+    # Clipped: rounding can put a bound a hair on the wrong side of the share.
+    return [((rows["share"] - rows["low"]) * 100).clip(lower=0), ((rows["high"] - rows["share"]) * 100).clip(lower=0)]
+
+
+def _percent(value: float) -> str:
+    return f"{value:.0%}".replace("%", " %")
+
+
+def _base64(text: str) -> str:
+    return base64.b64encode(text.encode()).decode()

@@ -1,0 +1,230 @@
+"""From a mix to an adapter: LoRA training with PEFT on a frozen base model.
+
+One plain loop, to be read from top to bottom: encode the rows, put rows of like length into batches, and at each step
+learn the answers' tokens. The frozen base is held in bf16 where that is fast, the adapter always in fp32.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from peft import LoraConfig, PeftModel, TaskType, get_peft_model, get_peft_model_state_dict, prepare_model_for_kbit_training, set_peft_model_state_dict
+from tqdm.auto import tqdm
+from transformers import PreTrainedModel, PreTrainedTokenizerBase, get_linear_schedule_with_warmup
+
+from safetune_utils.data import Example
+from safetune_utils.errors import SafetuneError
+from safetune_utils.mixtures import Mix
+from safetune_utils.models import is_zero
+from safetune_utils.prompts import render
+from safetune_utils.settings import Recipe
+
+_IGNORED = -100  # a position that is not learned
+
+
+@dataclass(frozen=True)
+class Row:
+    """One encoded example: token ids, and for each position the token to learn there or ``-100``."""
+
+    ids: list[int]
+    labels: list[int]
+    truncated: bool
+
+
+def encode_row(tokenizer: PreTrainedTokenizerBase, example: Example, *, max_length: int, loss_on: str) -> Row:
+    """Encode prompt, answer and stop token, and label the answer and the stop token by position.
+
+    Prompt and answer are tokenised once, together, and the border is found by character offsets, because tokenising
+    them apart can give other tokens. ``labels[t]`` is ``ids[t]`` where position t is learned. With ``loss_on``
+    ``everything`` the prompt is learned too. A row longer than ``max_length`` tokens loses its end.
+    """
+    prompt = render(instruction=example.instruction, input=example.input)
+    encoded = tokenizer(prompt + example.output, return_offsets_mapping=True)
+    ids, offsets = list(encoded["input_ids"]), encoded["offset_mapping"]
+    if not ids or ids[-1] != tokenizer.eos_token_id:
+        ids, offsets = [*ids, tokenizer.eos_token_id], [*offsets, (math.inf, math.inf)]
+    else:
+        offsets = [*offsets[:-1], (math.inf, math.inf)]
+    # A token that straddles the border belongs to the answer: its end is the answer's.
+    learned = [end > len(prompt) or loss_on == "everything" for _, end in offsets]
+    labels = [token if learn else _IGNORED for token, learn in zip(ids, learned, strict=True)]
+    return Row(ids[:max_length], labels[:max_length], truncated=len(ids) > max_length)
+
+
+def finetune(
+    *,
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    mix: Mix,
+    recipe: Recipe,
+    seed: int,
+    output: Path,
+    progress: str | None = None,
+) -> dict[str, Any]:
+    """Train an adapter and save the one with the lowest validation loss, in PEFT's own form.
+
+    Args:
+        model: the frozen base model; it is wrapped, so load it anew for the next adapter.
+        output: folder for ``adapter_model.safetensors``, ``adapter_config.json`` and ``losses.csv``.
+        seed: decides the adapter's start, the dropout and the order of the batches.
+        progress: a label for the progress bar; ``None`` shows none.
+
+    Returns:
+        Facts for the record: counts of rows, truncated and dropped rows, steps, tokens, losses (mean cross-entropy
+        per learned token, in nats), tokens per second.
+
+    Raises:
+        SafetuneError: no row has an answer left, the loss is not a number, or the adapter came out all zero.
+    """
+    train, train_counts = _encode(tokenizer, mix.train, recipe)
+    validation, _ = _encode(tokenizer, mix.validation, recipe)
+    if progress and (train_counts["dropped"] or train_counts["truncated"]):
+        tqdm.write(f"{progress}: {train_counts['dropped']} rows dropped (no answer within {recipe.max_length} tokens), {train_counts['truncated']} truncated")
+    torch.manual_seed(seed)
+    adapted = _with_adapter(model, recipe)
+    weights = [p for p in adapted.parameters() if p.requires_grad]
+    optimiser = torch.optim.AdamW(weights, lr=recipe.learning_rate, weight_decay=0.0)
+    steps_per_epoch = math.ceil(len(train) / recipe.batch_size)
+    n_steps = recipe.epochs * steps_per_epoch
+    schedule = get_linear_schedule_with_warmup(optimiser, min(recipe.warmup_steps, n_steps // 2), n_steps)
+    evaluate_at = {round(n_steps * k / recipe.evaluations) for k in range(1, recipe.evaluations + 1)}
+
+    losses: list[dict[str, float]] = []
+    best_loss, best_weights, best_step = math.inf, None, 0
+    order = random.Random(seed)
+    step = n_tokens = 0
+    clock = time.perf_counter()
+    with tqdm(total=n_steps, desc=progress, unit="step", disable=progress is None, mininterval=5) as bar:
+        for _ in range(recipe.epochs):
+            for batch in batches(train, recipe.batch_size, order):
+                adapted.train()
+                loss = accumulate_gradient(adapted, batch, recipe.micro_batch_size)
+                if not math.isfinite(loss):
+                    raise SafetuneError(f"the training loss is {loss} at step {step + 1}: lower learning_rate (now {recipe.learning_rate}) or use precision fp32")
+                torch.nn.utils.clip_grad_norm_(weights, 1.0)
+                optimiser.step()
+                schedule.step()
+                optimiser.zero_grad()
+                step += 1
+                n_tokens += sum(len(row.ids) for row in batch)
+                entry = {"step": step, "train_loss": loss, "validation_loss": math.nan}
+                if step in evaluate_at:
+                    entry["validation_loss"] = mean_loss(adapted, validation, recipe.micro_batch_size)
+                    if entry["validation_loss"] < best_loss:
+                        best_loss, best_step = entry["validation_loss"], step
+                        best_weights = {k: v.detach().clone() for k, v in get_peft_model_state_dict(adapted).items()}
+                losses.append(entry)
+                bar.set_postfix_str(f"loss {loss:.2f}, {n_tokens / (time.perf_counter() - clock):.0f} tokens/s", refresh=False)
+                bar.update()
+    seconds = time.perf_counter() - clock
+    if best_weights is None:
+        raise SafetuneError("the validation loss was never a number: lower learning_rate or use precision fp32")
+    set_peft_model_state_dict(adapted, best_weights)
+    if is_zero(adapted):
+        raise SafetuneError("the trained adapter is all zero: raise learning_rate or epochs")
+    adapted.save_pretrained(output)
+    (output / "README.md").unlink(missing_ok=True)  # PEFT's empty model card says nothing that the record does not
+    _write_losses(output / "losses.csv", losses)
+    return train_counts | {
+        "validation_rows": len(validation), "steps": step, "tokens": n_tokens, "tokens_per_second": round(n_tokens / seconds, 1),
+        "best_step": best_step, "best_validation_loss": best_loss, "last_train_loss": losses[-1]["train_loss"],
+        "trainable_parameters": sum(p.numel() for p in weights),
+    }  # fmt: skip
+
+
+def accumulate_gradient(model: PeftModel, batch: list[Row], micro_batch_size: int) -> float:
+    """Add one batch's gradient to the adapter and return its loss.
+
+    The loss is the mean over all learned tokens of the whole batch, so that the gradient does not depend on how the
+    batch is cut into micro-batches (averaging ragged micro-batches would weigh their tokens differently).
+    """
+    n_learned = sum(map(_n_learned, batch))
+    total = 0.0
+    for start in range(0, len(batch), micro_batch_size):
+        loss = summed_loss(model, batch[start : start + micro_batch_size]) / n_learned
+        loss.backward()
+        total += loss.item()
+    return total
+
+
+@torch.inference_mode()
+def mean_loss(model: PeftModel, rows: list[Row], batch_size: int) -> float:
+    """Mean cross-entropy per learned token over rows, in nats; lower is better."""
+    model.eval()
+    ordered = sorted(rows, key=lambda row: len(row.ids))
+    total = sum(summed_loss(model, ordered[i : i + batch_size]).item() for i in range(0, len(ordered), batch_size))
+    return total / sum(map(_n_learned, ordered))
+
+
+def summed_loss(model: PeftModel, rows: list[Row]) -> torch.Tensor:
+    """Summed cross-entropy over the learned tokens of some rows, padded on the right.
+
+    The vocabulary's logits are computed at learned positions only: at all positions they would be the largest tensor
+    of the step and most of its memory.
+    """
+    base = model.get_base_model()
+    width = max(len(row.ids) for row in rows)
+    ids = torch.tensor([row.ids + [0] * (width - len(row.ids)) for row in rows], device=base.device)
+    mask = torch.tensor([[1] * len(row.ids) + [0] * (width - len(row.ids)) for row in rows], device=base.device)
+    labels = torch.tensor([row.labels + [_IGNORED] * (width - len(row.labels)) for row in rows], device=base.device)
+    hidden = base.get_decoder()(input_ids=ids, attention_mask=mask, use_cache=False).last_hidden_state
+    target = labels[:, 1:]
+    learned = target != _IGNORED
+    logits = base.get_output_embeddings()(hidden[:, :-1][learned])
+    return F.cross_entropy(logits.float(), target[learned], reduction="sum")
+
+
+def batches(rows: list[Row], batch_size: int, order: random.Random) -> Iterator[list[Row]]:
+    """One epoch's batches: rows of like length together (little padding), batches in random order.
+
+    The order within a length is random too, so batches differ from epoch to epoch. Grouping by length makes the
+    training loss saw-toothed; read the validation loss instead.
+    """
+    shuffled = sorted(order.sample(rows, len(rows)), key=lambda row: len(row.ids))
+    grouped = [shuffled[i : i + batch_size] for i in range(0, len(shuffled), batch_size)]
+    order.shuffle(grouped)
+    yield from grouped
+
+
+def _encode(tokenizer: PreTrainedTokenizerBase, examples: list[Example], recipe: Recipe) -> tuple[list[Row], dict[str, int]]:
+    encoded = [encode_row(tokenizer, row, max_length=recipe.max_length, loss_on=recipe.loss_on) for row in examples]
+    kept = [row for row in encoded if _n_learned(row)]
+    if not kept:
+        raise SafetuneError(f"no row has an answer within {recipe.max_length} tokens: raise max_length")
+    counts = {"rows": len(kept), "dropped": len(encoded) - len(kept), "truncated": sum(row.truncated for row in kept)}
+    return kept, counts
+
+
+def _n_learned(row: Row) -> int:
+    # The first position has nothing before it to be predicted from.
+    return sum(label != _IGNORED for label in row.labels[1:])
+
+
+def _with_adapter(model: PreTrainedModel, recipe: Recipe) -> PeftModel:
+    if model.device.type == "cpu":
+        # On a CPU the fused kernel's backward pass in bf16 is slower than plain matrix products on rows this short.
+        model.set_attn_implementation("eager")
+    if getattr(model, "is_quantized", False):
+        model = prepare_model_for_kbit_training(model)
+    config = LoraConfig(
+        task_type=TaskType.CAUSAL_LM, r=recipe.lora_rank, lora_alpha=recipe.lora_alpha,
+        lora_dropout=recipe.lora_dropout, target_modules=recipe.target_modules, bias="none",
+    )  # fmt: skip
+    try:
+        return get_peft_model(model, config)
+    except ValueError as error:
+        raise SafetuneError(f"target_modules {recipe.target_modules} are not layers of this model ({str(error).splitlines()[0]}): name its own") from None
+
+
+def _write_losses(path: Path, losses: list[dict[str, float]]) -> None:
+    lines = ["step,train_loss,validation_loss"]
+    lines += [f"{e['step']},{e['train_loss']:.6f}," + ("" if math.isnan(e["validation_loss"]) else f"{e['validation_loss']:.6f}") for e in losses]
+    path.write_text("\n".join(lines) + "\n", "utf-8")

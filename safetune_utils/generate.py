@@ -1,0 +1,88 @@
+"""From prompts to answers: batched decoding, greedy or with beams."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+from tqdm.auto import tqdm
+from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase
+
+from safetune_utils.prompts import render
+from safetune_utils.settings import Decoding
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """What a model said: the text, its length in tokens, and whether it came to its own end."""
+
+    text: str
+    n_tokens: int
+    stopped: bool
+
+
+@torch.inference_mode()
+def generate(
+    *,
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    instructions: list[str],
+    decoding: Decoding,
+    progress: str | None = None,
+) -> list[Answer]:
+    """Answer instructions under the Alpaca template, in their own order.
+
+    Longest prompts go first: if memory runs out it does so at once, and the time left is honest. An answer ends
+    where the model gives its stop token (which is cut off) or after ``max_new_tokens``; never at a text marker.
+
+    Args:
+        progress: a label for the progress bar; ``None`` shows none.
+    """
+    encoded = [encode_prompt(tokenizer, render(instruction=text)) for text in instructions]
+    order = sorted(range(len(encoded)), key=lambda i: len(encoded[i]), reverse=True)
+    config = GenerationConfig(
+        max_new_tokens=decoding.max_new_tokens,
+        num_beams=decoding.num_beams,
+        do_sample=False,
+        pad_token_id=tokenizer.pad_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+        bos_token_id=tokenizer.bos_token_id,
+    )
+    answers: dict[int, Answer] = {}
+    with tqdm(total=len(order), desc=progress, unit="answer", disable=progress is None, mininterval=5) as bar:
+        for start in range(0, len(order), decoding.batch_size):
+            rows = order[start : start + decoding.batch_size]
+            inputs = _left_padded([encoded[i] for i in rows], tokenizer.pad_token_id)
+            inputs = {name: tensor.to(model.device) for name, tensor in inputs.items()}
+            output = model.generate(**inputs, generation_config=config)
+            for i, ids in zip(rows, output[:, inputs["input_ids"].shape[1] :].tolist(), strict=True):
+                answers[i] = _answer(tokenizer, ids)
+            bar.update(len(rows))
+    return [answers[i] for i in range(len(instructions))]
+
+
+def encode_prompt(tokenizer: PreTrainedTokenizerBase, prompt: str) -> list[int]:
+    """Token ids of a prompt, begun as the tokenizer begins a text and never ended."""
+    ids = tokenizer(prompt)["input_ids"]
+    return ids[:-1] if ids and ids[-1] == tokenizer.eos_token_id else ids
+
+
+def as_rows(answers: list[Answer]) -> list[dict[str, Any]]:
+    """Answers as plain records."""
+    return [asdict(answer) for answer in answers]
+
+
+def _left_padded(sequences: list[list[int]], pad: int) -> dict[str, torch.Tensor]:
+    # generate() takes positions from the mask, so padding on the left does not shift them.
+    width = max(map(len, sequences))
+    return {
+        "input_ids": torch.tensor([[pad] * (width - len(ids)) + ids for ids in sequences]),
+        "attention_mask": torch.tensor([[0] * (width - len(ids)) + [1] * len(ids) for ids in sequences]),
+    }
+
+
+def _answer(tokenizer: PreTrainedTokenizerBase, ids: list[int]) -> Answer:
+    stopped = tokenizer.eos_token_id in ids
+    kept = ids[: ids.index(tokenizer.eos_token_id)] if stopped else ids
+    return Answer(text=tokenizer.decode(kept, skip_special_tokens=True).strip(), n_tokens=len(kept), stopped=stopped)

@@ -1,0 +1,156 @@
+"""Run notebooks with papermill, after checking their parameters against the one schema."""
+
+from __future__ import annotations
+
+import ast
+import difflib
+import json
+import logging
+import sys
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import papermill
+
+from safetune_utils import records
+from safetune_utils.data import data_folder
+from safetune_utils.errors import SafetuneError
+from safetune_utils.settings import Settings, resolve
+
+
+def folder() -> Path:
+    """The repository's ``notebooks/`` folder."""
+    return data_folder().parent / "notebooks"
+
+
+def find(name: str) -> Path:
+    """A notebook by its path, file name, or the start of its name (``01``).
+
+    Raises:
+        SafetuneError: there is none, or more than one.
+    """
+    path = Path(name)
+    if path.suffix == ".ipynb" and path.is_file():
+        return path
+    known = sorted(folder().glob("*.ipynb"))
+    matches = [p for p in known if p.stem == path.stem] or [p for p in known if p.stem.startswith(path.stem)]
+    if len(matches) != 1:
+        raise SafetuneError(f"notebook '{name}' {'fits several' if matches else 'is not there'}: choose from {', '.join(p.stem for p in known)}")
+    return matches[0]
+
+
+def parameters(path: Path) -> dict[str, dict[str, str]]:
+    """A notebook's parameters as papermill reads them: name, default, type and the comment beside it."""
+    return papermill.inspect_notebook(str(path))
+
+
+def defaults(path: Path) -> dict[str, Any]:
+    """The defaults in a notebook's parameters cell, as Python values."""
+    return {name: ast.literal_eval(entry["default"]) for name, entry in parameters(path).items()}
+
+
+def validate(path: Path, given: dict[str, Any]) -> Settings:
+    """The settings that a notebook will run with; checked before a kernel starts.
+
+    papermill itself only warns of an unknown parameter and checks no type.
+
+    Raises:
+        SafetuneError: an unknown parameter, a wrong type or a value out of range.
+    """
+    known = defaults(path)
+    for name in given:
+        if name not in known:
+            close = difflib.get_close_matches(name, known, n=1)
+            mend = f"did you mean '{close[0]}'?" if close else f"it has {', '.join(known)}"
+            raise SafetuneError(f"{path.stem} has no parameter '{name}': {mend}")
+    merged = known | given
+    return resolve(**{name: value for name, value in merged.items() if name in Settings.model_fields})
+
+
+def execute(path: Path, *, given: dict[str, Any], output: Path) -> None:
+    """Run a notebook with papermill and write the executed copy.
+
+    Progress goes to standard error. If a cell fails, the copy with the error is written beside ``output`` as
+    ``….failed.ipynb``, and ``output`` is not touched.
+
+    Raises:
+        SafetuneError: a parameter is wrong (before anything runs), or a cell failed.
+    """
+    validate(path, given)
+    output.parent.mkdir(parents=True, exist_ok=True)
+    partial = output.with_suffix(".partial.ipynb")
+    _log_to_stderr()
+    try:
+        papermill.execute_notebook(
+            str(path), str(partial), parameters=given, kernel_name="python3", cwd=str(path.parent),
+            progress_bar=False, log_output=True, request_save_on_cell_execute=False,
+        )  # fmt: skip
+    except papermill.PapermillExecutionError as error:
+        failed = output.with_suffix(".failed.ipynb")
+        partial.replace(failed)
+        raise SafetuneError(f"{path.stem}, cell {error.exec_count}: {error.ename}: {error.evalue} (the executed copy with the error: {failed})") from None
+    faults = output_faults(partial)
+    if faults:
+        raise SafetuneError(f"{path.stem}: {faults[0]} (the executed copy: {partial})")
+    partial.replace(output)
+
+
+def output_faults(path: Path) -> list[str]:
+    """What must not stand in an executed notebook: error outputs, cells that did not run, out of order."""
+    cells = [cell for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "code" and cell.source.strip()]
+    faults = [f"cell {n} has an error output" for n, cell in enumerate(cells, 1) if any(o.output_type == "error" for o in cell.outputs)]
+    counts = [cell.execution_count for cell in cells]
+    if counts != list(range(1, len(cells) + 1)):
+        faults.append(f"cells did not run once each from top to bottom: {counts}")
+    return faults
+
+
+def executed(path: Path, *, given: dict[str, Any]) -> Path:
+    """The executed copy of a notebook, made only if the notebook, the package, the data or the parameters changed."""
+    settings = validate(path, given)
+    label = f"{path.stem}-{settings.preset}"
+
+    def make(target: Path) -> dict[str, Any]:
+        execute(path, given=given, output=target / path.name)
+        return {"parameters": given}
+
+    return records.produce(stage="notebooks", label=label, inputs=_inputs(path, given), make=make) / path.name
+
+
+def is_fresh(path: Path, *, given: dict[str, Any]) -> bool:
+    """Whether the executed copy is there and nothing that it depends on has changed."""
+    label = f"{path.stem}-{validate(path, given).preset}"
+    return records.is_made(records.stage_folder(stage="notebooks", label=label, inputs=_inputs(path, given)))
+
+
+def _inputs(path: Path, given: dict[str, Any]) -> dict[str, Any]:
+    package = Path(__file__).resolve().parent
+    code = {str(p.relative_to(package)): records.file_hash(p) for p in sorted(package.rglob("*.py"))}
+    # Drawing the site is not part of what a notebook computes.
+    for unused in ("cli.py", "site.py"):
+        code.pop(unused, None)
+    corpus = {p.name: records.file_hash(p) for p in sorted(data_folder().rglob("*.json*"))}
+    return {"notebook": records.file_hash(path), "parameters": given, "code": code, "data": corpus}
+
+
+def _log_to_stderr() -> None:
+    """Let the progress lines of a running notebook reach the terminal."""
+    logger = logging.getLogger("papermill")
+    if not logger.handlers:
+        handler = logging.StreamHandler(sys.stderr)
+        handler.setFormatter(logging.Formatter("%(message)s"))
+        logger.addHandler(handler)
+        logger.propagate = False
+    logger.setLevel(logging.INFO)
+
+
+def parse_value(text: str) -> Any:
+    """A parameter's value from the command line: JSON where it is JSON, else the text itself."""
+    lowered = text.strip()
+    if lowered in ("None", "null"):
+        return None
+    try:
+        return json.loads(lowered)
+    except json.JSONDecodeError:
+        return text

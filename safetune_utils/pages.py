@@ -1,0 +1,136 @@
+"""What a notebook shows besides its figures: the banner, tables, glued numbers, folded answers.
+
+Model output and prompts are untrusted text: everything is escaped before it reaches a page.
+"""
+
+from __future__ import annotations
+
+import html
+from typing import Any
+
+import pandas as pd
+from IPython.display import HTML, display
+
+from safetune_utils import models
+from safetune_utils.data import PROMPT_SETS, set_title
+from safetune_utils.stats import Difference
+from safetune_utils.study import Study
+
+# Published sizes, for the banner's comparison. Source: the paper's models (LLaMA-7B was its main one).
+_PAPER_MODEL = "LLaMA-7B"
+_EMBEDDED_NOTE = (
+    f"{models.EMBEDDED_TITLE} has 135 million parameters, about fifty times fewer than the paper's {_PAPER_MODEL}, and was "
+    "instruction-tuned by its makers before we began (the paper started from base models). Read directions here, not values."
+)
+
+
+def banner(study: Study) -> HTML:
+    """An honest line at the head of a page: which model, how small, which data, how many adapters."""
+    s = study.settings
+    size = f"{_EMBEDDED_NOTE}" if s.base_model == "embedded" else f"The base model is {models.title(s.base_model)}."
+    corpus = {
+        "embedded": "the embedded corpus, written for this book",
+        "paper": "the paper's own data",
+        "paper-sample": "the paper's own safety data and prompt sets, with a 2,000-row Alpaca sample as general data",
+    }.get(s.data, f"your data in {s.data}")
+    share = max(n / (s.n_general + n) for n in s.safety_amounts)
+    text = (
+        f"Preset {s.preset}; {corpus}; {s.n_general} general examples and {', '.join(map(str, s.safety_amounts))} safety examples "
+        f"(up to {share:.0%} of a mix; the paper went up to 9 %); {len(s.seeds)} seed{'s' if len(s.seeds) > 1 else ''}."
+    )
+    return HTML(
+        f'<div class="admonition note safetune-banner"><p class="admonition-title">What was run</p><p>{html.escape(size)}</p><p>{html.escape(text)}</p></div>'
+    )
+
+
+def share_table(curve: pd.DataFrame, study: Study) -> HTML:
+    """The shares of refusals as a table: amounts across, prompt sets down, each with its interval and n."""
+    columns = sorted(curve["n_safety"].unique())
+    head = "".join(f"<th scope='col'>{n}</th>" for n in columns)
+    body = []
+    for name in [s for s in PROMPT_SETS if s in set(curve["prompt_set"])]:
+        rows = curve[curve["prompt_set"] == name].set_index("n_safety")
+        cells = "".join(f"<td>{_share_cell(rows.loc[n])}</td>" for n in columns)
+        scored = sorted({int(n) for n in rows["n_scored"]})
+        count = f"{scored[0]}" if len(scored) == 1 else f"{scored[0]}–{scored[-1]}"
+        title = PROMPT_SETS[name].title
+        wanted = "wanted" if PROMPT_SETS[name].refusal_wanted else "unwanted"
+        body.append(
+            f"<tr><th scope='row'>{title}</th><td>{html.escape(set_title(study.settings.data, name))}</td><td>{wanted}</td><td>{count}</td>{cells}</tr>"
+        )
+    unscored = int(curve["n_unscored"].sum())
+    note = f"Answers that refuse, in per cent, with 95 % intervals ({' and '.join(sorted(set(curve['method'])))}); columns are safety examples. Unscored answers: {unscored}."
+    return HTML(
+        "<table class='dataframe safetune-table'><caption>" + html.escape(note) + "</caption><thead><tr><th scope='col'>prompts</th>"
+        f"<th scope='col'>set</th><th scope='col'>a refusal is</th><th scope='col'>n scored</th>{head}</tr></thead><tbody>{''.join(body)}</tbody></table>"
+    )
+
+
+def table(frame: pd.DataFrame, *, caption: str) -> HTML:
+    """A plain table with a caption, numbers with two digits, text escaped."""
+    body = frame.to_html(index=False, border=0, float_format="{:.2f}".format, escape=True, classes="safetune-table")
+    return HTML(body.replace("<thead>", f"<caption>{html.escape(caption)}</caption><thead>", 1))
+
+
+def examples(answers: pd.DataFrame, *, prompt_set: str, n: int = 3) -> HTML:
+    """The first answers to a prompt set at each amount, folded; withheld where the data is not the embedded corpus.
+
+    The same prompts are shown at every amount, and always the first of the set, so nobody picked them.
+    """
+    rows = answers[(answers["prompt_set"] == prompt_set) & (answers["seed"] == answers["seed"].min())]
+    if set(rows["data"]) != {"embedded"}:
+        return HTML("<p>Prompts and answers from outside sets are not shown on pages; they are in the run store.</p>")
+    blocks = []
+    for prompt_id in rows["prompt_id"].drop_duplicates()[:n]:
+        said = rows[rows["prompt_id"] == prompt_id].sort_values("n_safety")
+        items = "".join(
+            f"<li><strong>{r.n_safety} safety examples</strong> ({(r.refusal or 'unscored').replace('_', ' ')}): {html.escape(r.response)}{'' if r.stopped else ' …'}</li>"
+            for r in said.itertuples()
+        )
+        blocks.append(f"<p><em>{html.escape(said['prompt'].iloc[0])}</em></p><ul>{items}</ul>")
+    title = f"Show the answers to the first {n} prompts of {PROMPT_SETS[prompt_set].title} (untrusted model output)"
+    return HTML(f"<details class='safetune-answers'><summary>{html.escape(title)}</summary>{''.join(blocks)}</details>")
+
+
+def glue(**values: Any) -> None:
+    """Record values so that the prose of the page can name them with ``{glue:text}``.
+
+    The form is papermill's record form, which myst-nb reads; outside a book this shows nothing.
+    """
+    for name, value in values.items():
+        display(
+            {f"{_GLUE}text/plain": str(value)},
+            metadata={"scrapbook": {"name": name, "mime_prefix": _GLUE, "has_prefix": True}},
+            raw=True,
+        )
+
+
+_GLUE = "application/papermill.record/"
+
+
+def percent(value: float) -> str:
+    """A share from 0 to 1 in words: ``12 %``; ``not scored`` for a missing one."""
+    return "not scored" if pd.isna(value) else f"{value * 100:.0f} %"
+
+
+def with_interval(row: Any) -> str:
+    """A share with its interval and n in words: ``12 % (7 to 20 %, n = 98)``."""
+    if pd.isna(row["share"]):
+        return "not scored"
+    return f"{percent(row['share'])} ({row['low'] * 100:.0f} to {row['high'] * 100:.0f} %, n = {int(row['n_scored'])})"
+
+
+def change(difference: Difference) -> str:
+    """A paired difference in words, for a sentence: ``rises by 45 points (36 to 54)`` or ``shows no change …``."""
+    if difference.n_pairs == 0:
+        return "was not measured"
+    bounds = f"({difference.low * 100:+.0f} to {difference.high * 100:+.0f} points on {difference.n_pairs} prompts)"
+    if difference.direction == "not seen":
+        return f"shows no change outside the noise {bounds}"
+    return f"{difference.direction} by {abs(difference.difference) * 100:.0f} points {bounds}"
+
+
+def _share_cell(row: pd.Series) -> str:
+    if row["n_scored"] == 0:
+        return "not scored"
+    return f"{row['share'] * 100:.0f} <small>({row['low'] * 100:.0f}–{row['high'] * 100:.0f})</small>"

@@ -1,0 +1,163 @@
+"""Typed parameters and presets: one schema for the notebooks, the command line and the pages.
+
+A notebook gives a preset and whatever it wants to be different; ``resolve`` lays the second over the first and
+checks everything before any costly work starts. ``None`` always means "as the preset has it".
+"""
+
+from __future__ import annotations
+
+import difflib
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from safetune_utils.errors import SafetuneError
+
+PresetName = Literal["smoke", "pocket", "course", "paper"]
+SafetyFormat = Literal["instruction", "question", "mixed"]
+
+
+class _Schema(BaseModel):
+    # Strict: "100" is not a number and 1.0 is not a count, so a typing slip is an error and not a guess.
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class Recipe(_Schema):
+    """How an adapter is trained."""
+
+    lora_rank: int = Field(8, ge=1, le=256, description="rank of the LoRA matrices")
+    lora_alpha: float = Field(16, gt=0, le=1024, description="LoRA scaling; the update is multiplied by alpha / rank")
+    lora_dropout: float = Field(0.0, ge=0, lt=1, description="dropout on the adapter's input")
+    target_modules: list[str] = Field(
+        ["q_proj", "v_proj"], min_length=1, description="layers that get an adapter; Falcon needs ['query_key_value']"
+    )
+    epochs: int = Field(2, ge=1, le=100, description="passes over the mix")
+    batch_size: int = Field(8, ge=1, le=4096, description="effective batch, in rows, of one optimiser step")
+    micro_batch_size: int = Field(8, ge=1, le=4096, description="rows in memory at once; changes memory, not the result")
+    learning_rate: float = Field(2e-3, gt=0, le=0.1, description="peak learning rate of AdamW")
+    warmup_steps: int = Field(10, ge=0, le=100_000, description="steps of linear warm-up, followed by linear decay to 0")
+    max_length: int = Field(256, ge=16, le=131_072, description="cut-off length in tokens, prompt and answer together")
+    loss_on: Literal["answer", "everything"] = Field(
+        "answer", description="tokens that are learned: the answer only, or the prompt too (the paper's way)"
+    )
+    n_validation: int = Field(40, ge=1, le=100_000, description="general rows held out; safety rows are added in the mix's proportion")
+    evaluations: int = Field(4, ge=1, le=1000, description="times the validation loss is measured; the lowest is kept")
+
+
+class Decoding(_Schema):
+    """How answers are generated. There is no sampling: the same adapter gives the same answers."""
+
+    num_beams: int = Field(1, ge=1, le=64, description="1 is greedy; the paper's repository used 4 beams")
+    max_new_tokens: int = Field(64, ge=1, le=8192, description="longest answer, in tokens")
+    batch_size: int = Field(48, ge=1, le=4096, description="prompts answered at once")
+
+
+class Settings(_Schema):
+    """Everything that decides the result of a study."""
+
+    preset: PresetName = Field("pocket", description="which set of defaults: smoke, pocket, course or paper")
+    data: str = Field("embedded", min_length=1, description="embedded, paper, paper-sample, or a folder of your own")
+    base_model: str = Field("embedded", min_length=1, description="embedded, a Hugging Face id, or a local folder")
+    quantization: Literal["none", "int8", "nf4"] = Field("none", description="how the frozen base model is held")
+    precision: Literal["auto", "bf16", "fp16", "fp32"] = Field(
+        "auto", description="number format of the base model; auto is bf16 where the machine multiplies it fast, else fp32"
+    )
+    n_general: int = Field(320, ge=1, le=1_000_000, description="general rows in every mix")
+    safety_amounts: list[Annotated[int, Field(ge=0, le=1_000_000)]] = Field(
+        [0, 25, 50, 100, 200], min_length=1, description="safety rows added to the general ones; one adapter for each"
+    )
+    safety_format: SafetyFormat = Field("instruction", description="form of the safety rows: instruction, question or mixed")
+    seeds: list[Annotated[int, Field(ge=0, le=2**31 - 1)]] = Field([0], min_length=1, description="one adapter for each amount and seed")
+    max_prompts: int | None = Field(None, ge=1, description="only the first so many prompts of each set; None is all")
+    recipe: Recipe = Field(default_factory=Recipe, description="how an adapter is trained")
+    decoding: Decoding = Field(default_factory=Decoding, description="how answers are generated")
+
+    @field_validator("safety_amounts", "seeds")
+    @classmethod
+    def _distinct_and_sorted(cls, values: list[int]) -> list[int]:
+        if len(set(values)) != len(values):
+            raise ValueError("each value may stand only once")
+        return sorted(values)
+
+
+# What each preset changes from the defaults above, which are `pocket`.
+PRESETS: dict[str, dict[str, Any]] = {
+    "smoke": {
+        "n_general": 16,
+        "safety_amounts": [0, 16],
+        "max_prompts": 6,
+        "recipe": {"epochs": 1, "batch_size": 8, "n_validation": 4, "evaluations": 1, "warmup_steps": 1},
+        "decoding": {"max_new_tokens": 12},
+    },
+    "pocket": {},
+    "course": {
+        "data": "paper-sample",
+        "base_model": "huggyllama/llama-7b",
+        "quantization": "nf4",
+        "n_general": 1500,
+        "safety_amounts": [0, 100, 300, 500],
+        "recipe": {
+            "lora_rank": 4, "lora_dropout": 0.05, "epochs": 2, "batch_size": 32, "micro_batch_size": 4, "learning_rate": 3e-4,
+            "max_length": 384, "n_validation": 200,
+        },
+        "decoding": {"max_new_tokens": 128, "batch_size": 16},
+    },
+    "paper": {
+        "data": "paper",
+        "base_model": "huggyllama/llama-7b",
+        "quantization": "int8",
+        "n_general": 20_000,
+        "safety_amounts": [0, 100, 300, 500, 1000, 1500, 2000],
+        "recipe": {
+            "lora_rank": 4, "lora_dropout": 0.05, "epochs": 4, "batch_size": 128, "micro_batch_size": 4, "learning_rate": 1e-4,
+            "max_length": 512, "loss_on": "everything", "n_validation": 500, "evaluations": 12,
+        },
+        "decoding": {"num_beams": 4, "max_new_tokens": 128, "batch_size": 8},
+    },
+}  # fmt: skip
+
+
+def resolve(**parameters: Any) -> Settings:
+    """Return the checked settings of a study: the preset's, with the given parameters laid over them.
+
+    Args:
+        **parameters: any field of :class:`Settings`; ``None`` keeps the preset's value. ``recipe`` and ``decoding``
+            may be dictionaries with only the entries that differ.
+
+    Raises:
+        SafetuneError: an unknown name, a wrong type or a value out of range, in one line that names the mend.
+    """
+    given = {name: value for name, value in parameters.items() if value is not None}
+    preset = given.get("preset", "pocket")
+    if preset not in PRESETS:
+        raise SafetuneError(f"preset is {preset!r}: choose one of {', '.join(PRESETS)}")
+    merged: dict[str, Any] = {"preset": preset}
+    for layer in (PRESETS[preset], given):
+        for name, value in layer.items():
+            both_maps = isinstance(merged.get(name), dict) and isinstance(value, dict)
+            merged[name] = merged[name] | value if both_maps else value
+    try:
+        return Settings.model_validate(merged)
+    except ValidationError as error:
+        raise SafetuneError(_one_line(error)) from None
+
+
+def _one_line(error: ValidationError) -> str:
+    """The first fault of a validation error, as one sentence with its mend."""
+    fault = error.errors()[0]
+    path = [part for part in fault["loc"] if isinstance(part, str)]
+    name = ".".join(path)
+    schema: type[BaseModel] = Settings
+    for part in path[:-1]:
+        schema = {"recipe": Recipe, "decoding": Decoding}[part]
+    if fault["type"] == "extra_forbidden":
+        close = difflib.get_close_matches(path[-1], schema.model_fields, n=1)
+        mend = f"did you mean '{close[0]}'?" if close else f"choose from {', '.join(schema.model_fields)}"
+        return f"unknown parameter '{name}': {mend}"
+    reason = fault["msg"].removeprefix("Value error, ").removeprefix("Input ")
+    meaning = schema.model_fields[path[-1]].description
+    return f"parameter '{name}' is {fault['input']!r}, but it {_verb(reason)}; it is: {meaning}"
+
+
+def _verb(reason: str) -> str:
+    return reason if reason.startswith("should") else f"breaks a rule: {reason}"

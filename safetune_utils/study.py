@@ -1,0 +1,335 @@
+"""A study: which adapters, answering which prompts; it runs what is missing and returns one tidy table.
+
+The road of one adapter: mix -> adapter -> responses -> scores. Every station is a stage of the run store, known by
+what it was made from, so two notebooks that ask for the same adapter share it.
+"""
+
+from __future__ import annotations
+
+import csv
+import html
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from safetune_utils import data, finetune, generate, mixtures, models, prompts, records
+from safetune_utils.scoring import refusal
+from safetune_utils.settings import Settings, resolve
+
+# Bumped when a stage would give another result from the same inputs.
+_STAGE_VERSIONS = {"mixes": 1, "adapters": 1, "responses": 1}
+
+# For the estimate before anything was measured on this machine: two cores with bf16, the embedded model.
+_GUESSED_TOKENS_PER_SECOND = 450.0
+_GUESSED_ANSWERS_PER_SECOND = 6.0
+_GUESSED_TOKENS_PER_ROW = 95
+
+
+@dataclass(frozen=True)
+class Run:
+    """One adapter: its seed and its amount of safety data."""
+
+    n_safety: int
+    seed: int
+
+    @property
+    def label(self) -> str:
+        return f"n{self.n_safety}-seed{self.seed}"
+
+
+@dataclass(frozen=True)
+class Study:
+    """The grid of an experiment: one adapter for each amount and seed, answering each prompt set.
+
+    State it, look at it (``study`` shows what is there already and what is left), then ``run`` it.
+    """
+
+    settings: Settings
+    prompt_sets: tuple[str, ...]
+
+    @classmethod
+    def safety_amount(cls, *, prompt_sets: list[str], **parameters: Any) -> Study:
+        """A study of how much safety data to add.
+
+        Args:
+            prompt_sets: names from :data:`safetune_utils.data.PROMPT_SETS`.
+            **parameters: see :class:`safetune_utils.settings.Settings`; ``None`` keeps the preset's value.
+
+        Raises:
+            SafetuneError: a parameter is wrong, or the data does not have what is asked for, before anything is trained.
+        """
+        study = cls(resolve(**parameters), tuple(prompt_sets))
+        for run in study.runs:
+            study.mix(run)
+        for name in prompt_sets:
+            study.prompts(name)
+        return study
+
+    @cached_property
+    def runs(self) -> list[Run]:
+        return [Run(n, seed) for seed in self.settings.seeds for n in self.settings.safety_amounts]
+
+    @cached_property
+    def _general(self) -> list[data.Example]:
+        return data.general_examples(self.settings.data)
+
+    @cached_property
+    def _safety(self) -> list[data.Example]:
+        return data.safety_examples(self.settings.data)
+
+    @cached_property
+    def _base_identity(self) -> dict[str, str]:
+        return models.identity(self.settings.base_model)
+
+    def mix(self, run: Run) -> mixtures.Mix:
+        """The rows an adapter is trained on."""
+        return mixtures.mix(
+            general=self._general,
+            safety=self._safety,
+            n_general=self.settings.n_general,
+            n_safety=run.n_safety,
+            safety_format=self.settings.safety_format,
+            n_validation=self.settings.recipe.n_validation,
+            seed=run.seed,
+        )
+
+    def prompts(self, prompt_set: str) -> list[data.Prompt]:
+        """The prompts of a set, as many as the settings allow."""
+        return data.prompts(self.settings.data, prompt_set)[: self.settings.max_prompts]
+
+    # ------------------------------------------------------------------------------------------------------- stages
+
+    def mix_folder(self, run: Run, *, make: bool = True) -> Path:
+        """The stage that records a mix by its ids."""
+        drawn = self.mix(run)
+        inputs = {
+            "version": _STAGE_VERSIONS["mixes"],
+            "train": data.content_hash(drawn.train),
+            "validation": data.content_hash(drawn.validation),
+        }
+
+        def write(folder: Path) -> dict[str, Any]:
+            ids = mixtures.ids_of(drawn)
+            records.write_lines(
+                folder / "mix.jsonl", [{"split": split, "id": row_id} for split, row_ids in ids.items() for row_id in row_ids]
+            )
+            shared = {name: mixtures.overlap(drawn, data.prompts(self.settings.data, name)) for name in self.prompt_sets}
+            return {
+                "data": self.settings.data, "n_general": self.settings.n_general, "n_safety": run.n_safety,
+                "safety_format": self.settings.safety_format, "seed": run.seed,
+                "rows": {split: len(row_ids) for split, row_ids in ids.items()},
+                "test_prompts_also_trained_on": {name: row_ids for name, row_ids in shared.items() if row_ids},
+            }  # fmt: skip
+
+        label = f"{_slug(self.settings.data)}-{run.label}-{self.settings.safety_format}"
+        if not make:
+            return records.stage_folder(stage="mixes", label=label, inputs=inputs)
+        return records.produce(stage="mixes", label=label, inputs=inputs, make=write)
+
+    def adapter_folder(self, run: Run, *, make: bool = True) -> Path:
+        """The stage that holds a trained adapter."""
+        drawn = self.mix(run)
+        inputs = {
+            "version": _STAGE_VERSIONS["adapters"],
+            "train": data.content_hash(drawn.train),
+            "validation": data.content_hash(drawn.validation),
+            "template": prompts.TEMPLATE + prompts.TEMPLATE_WITH_INPUT,
+            "base_model": self._base_identity,
+            "precision": str(models.dtype_of(self.settings.precision)),
+            "quantization": self.settings.quantization,
+            # micro_batch_size is left out: it changes memory, not the result.
+            "recipe": self.settings.recipe.model_dump(exclude={"micro_batch_size"}),
+            "seed": run.seed,
+        }
+        label = f"{_slug(self.settings.data)}-{run.label}-{self.settings.safety_format}"
+        if not make:
+            return records.stage_folder(stage="adapters", label=label, inputs=inputs)
+
+        def train(folder: Path) -> dict[str, Any]:
+            model, tokenizer = self._load_base()
+            facts = finetune.finetune(
+                model=model, tokenizer=tokenizer, mix=drawn, recipe=self.settings.recipe, seed=run.seed,
+                output=folder, progress=f"training on {self.settings.n_general} + {run.n_safety} rows, seed {run.seed}",
+            )  # fmt: skip
+            return facts | {"mix": self.mix_folder(run).name, "n_safety": run.n_safety, "data": self.settings.data}
+
+        return records.produce(stage="adapters", label=label, inputs=inputs, make=train)
+
+    def responses_folder(self, run: Run, prompt_set: str, *, model: Any = None, tokenizer: Any = None) -> Path:
+        """The stage that holds an adapter's answers to a prompt set; without a model it only names the folder."""
+        asked = self.prompts(prompt_set)
+        adapter = self.adapter_folder(run, make=False)
+        inputs = {
+            "version": _STAGE_VERSIONS["responses"],
+            "adapter": adapter.name,
+            "prompts": data.content_hash(asked),
+            "decoding": self.settings.decoding.model_dump(),
+        }
+        label = f"{_slug(self.settings.data)}-{run.label}-{prompt_set}"
+        if model is None:
+            return records.stage_folder(stage="responses", label=label, inputs=inputs)
+
+        def answer(folder: Path) -> dict[str, Any]:
+            answers = generate.generate(
+                model=model, tokenizer=tokenizer, instructions=[prompt.text for prompt in asked],
+                decoding=self.settings.decoding, progress=f"answering {prompt_set}, {run.n_safety} safety rows",
+            )  # fmt: skip
+            rows = [asdict(prompt) | {"response": row["text"], "n_tokens": row["n_tokens"], "stopped": row["stopped"]}
+                    for prompt, row in zip(asked, generate.as_rows(answers), strict=True)]  # fmt: skip
+            records.write_lines(folder / "responses.jsonl", rows)
+            return {"answers": len(rows), "stopped": sum(row["stopped"] for row in rows)}
+
+        return records.produce(stage="responses", label=label, inputs=inputs, make=answer)
+
+    def scores_folder(self, run: Run, prompt_set: str) -> Path:
+        """The stage that holds the refusal scores of an adapter's answers to a prompt set."""
+        source = self.responses_folder(run, prompt_set) / "responses.jsonl"
+
+        def score(folder: Path) -> dict[str, Any]:
+            rows = records.read_lines(source)
+            scores = refusal.score([row["text"] for row in rows], [row["response"] for row in rows])
+            records.write_lines(
+                folder / "refusal.jsonl",
+                [{"id": row["id"], "label": s.label, "reason": s.reason} for row, s in zip(rows, scores, strict=True)],
+            )
+            return {"scored": sum(s.label is not None for s in scores), "of": len(scores)}
+
+        inputs = {"responses": records.file_hash(source), "scorer": f"refusal rules {refusal.VERSION}"}
+        label = f"{_slug(self.settings.data)}-{run.label}-{prompt_set}-refusal"
+        return records.produce(stage="scores", label=label, inputs=inputs, make=score)
+
+    # ---------------------------------------------------------------------------------------------------------- run
+
+    def run(self) -> pd.DataFrame:
+        """Train, answer and score whatever is missing; return one row an answer.
+
+        Columns: ``data, base_model, n_general, n_safety, share_safety, safety_format, seed`` (the run),
+        ``prompt_set, prompt_id, topic, kind, pair, prompt`` (the request), ``response, n_tokens, stopped`` (the
+        answer), ``refusal, reason, refused`` (the score; ``refused`` is missing where the answer is unscored).
+        """
+        for run in self.runs:
+            self.adapter_folder(run)
+            missing = [name for name in self.prompt_sets if not records.is_made(self.responses_folder(run, name))]
+            if missing:
+                model, tokenizer = self._load_base()
+                model = models.load_adapter(model, self.adapter_folder(run))
+                for name in missing:
+                    self.responses_folder(run, name, model=model, tokenizer=tokenizer)
+        return pd.DataFrame([row for run in self.runs for name in self.prompt_sets for row in self._rows(run, name)])
+
+    def losses(self) -> pd.DataFrame:
+        """Training and validation losses of every adapter: ``n_safety, seed, step, train_loss, validation_loss``."""
+        rows = []
+        for run in self.runs:
+            with (self.adapter_folder(run) / "losses.csv").open(encoding="utf-8", newline="") as file:
+                rows += [{"n_safety": run.n_safety, "seed": run.seed} | row for row in csv.DictReader(file)]
+        return pd.DataFrame(rows).apply(pd.to_numeric)
+
+    def records(self) -> pd.DataFrame:
+        """How each adapter came to be: its facts, time and memory, one row an adapter."""
+        rows = []
+        for run in self.runs:
+            record = records.read_record(self.adapter_folder(run))
+            facts = record["facts"]
+            rows.append(
+                {
+                    "safety rows": run.n_safety, "seed": run.seed, "rows in the mix": facts["rows"],
+                    "truncated": facts["truncated"], "dropped": facts["dropped"], "steps": facts["steps"],
+                    "lowest validation loss": facts["best_validation_loss"], "at step": facts["best_step"],
+                    "tokens per second": facts["tokens_per_second"], "minutes": record["seconds"] / 60,
+                    "peak memory (GB)": record["peak_memory_bytes"] / 1e9, "adapter": self.adapter_folder(run).name,
+                }
+            )  # fmt: skip
+        return pd.DataFrame(rows)
+
+    def _rows(self, run: Run, prompt_set: str) -> list[dict[str, Any]]:
+        answers = records.read_lines(self.responses_folder(run, prompt_set) / "responses.jsonl")
+        scores = {row["id"]: row for row in records.read_lines(self.scores_folder(run, prompt_set) / "refusal.jsonl")}
+        s = self.settings
+        about = {
+            "data": s.data, "base_model": models.title(s.base_model), "n_general": s.n_general, "n_safety": run.n_safety,
+            "share_safety": run.n_safety / (s.n_general + run.n_safety), "safety_format": s.safety_format, "seed": run.seed,
+            "prompt_set": prompt_set,
+        }  # fmt: skip
+        rows = []
+        for row in answers:
+            score = refusal.Refusal(scores[row["id"]]["label"], scores[row["id"]]["reason"])
+            rows.append(
+                about
+                | {
+                    "prompt_id": row["id"], "topic": row["topic"], "kind": row["kind"], "pair": row["pair"], "prompt": row["text"],
+                    "response": row["response"], "n_tokens": row["n_tokens"], "stopped": row["stopped"],
+                    "refusal": score.label, "reason": score.reason, "refused": score.refused,
+                }
+            )  # fmt: skip
+        return rows
+
+    def _load_base(self) -> tuple[Any, Any]:
+        s = self.settings
+        return models.load_base(s.base_model, precision=s.precision, quantization=s.quantization)
+
+    # --------------------------------------------------------------------------------------------------------- plan
+
+    def plan(self) -> pd.DataFrame:
+        """What there is and what is left, one row an adapter: ``minutes_left`` is a forecast."""
+        tokens_per_second, answers_per_second = self._speeds()
+        rows = []
+        for run in self.runs:
+            trained = records.is_made(self.adapter_folder(run, make=False))
+            open_sets = [name for name in self.prompt_sets if not records.is_made(self.responses_folder(run, name))]
+            n_rows = self.settings.n_general + run.n_safety
+            n_answers = sum(len(self.prompts(name)) for name in open_sets)
+            training = 0 if trained else n_rows * self.settings.recipe.epochs * _GUESSED_TOKENS_PER_ROW / tokens_per_second
+            rows.append(
+                {
+                    "n_safety": run.n_safety, "seed": run.seed, "rows": n_rows, "adapter": "there" if trained else "to train",
+                    "answers_there": sum(len(self.prompts(name)) for name in self.prompt_sets) - n_answers,
+                    "answers_left": n_answers, "minutes_left": (training + n_answers / answers_per_second) / 60,
+                }
+            )  # fmt: skip
+        return pd.DataFrame(rows)
+
+    def _speeds(self) -> tuple[float, float]:
+        """Tokens a second in training and answers a second, from this store's runs of this base model, else a guess."""
+        training, answering = [], []
+        for path in records.store_folder().glob("adapters/*/record.json"):
+            record = records.read_record(path.parent)
+            if record["inputs"]["base_model"] == self._base_identity:
+                training.append(record["facts"]["tokens_per_second"])
+        if training:
+            for path in records.store_folder().glob("responses/*/record.json"):
+                record = records.read_record(path.parent)
+                if record["inputs"]["decoding"] == self.settings.decoding.model_dump():
+                    answering.append(record["facts"]["answers"] / max(record["seconds"], 1e-3))
+        return (
+            sum(training) / len(training) if training else _GUESSED_TOKENS_PER_SECOND,
+            sum(answering) / len(answering) if answering else _GUESSED_ANSWERS_PER_SECOND,
+        )
+
+    def _repr_html_(self) -> str:
+        plan = self.plan()
+        sets = ", ".join(f"{name} ({len(self.prompts(name))})" for name in self.prompt_sets)
+        head = (
+            f"<p><strong>{html.escape(models.title(self.settings.base_model))}</strong>, data <em>{html.escape(self.settings.data)}</em>: "
+            f"{len(self.runs)} adapters, {(plan['adapter'] == 'to train').sum()} to train; "
+            f"about {plan['minutes_left'].sum():.0f} minutes left on this machine. Prompt sets: {html.escape(sets)}.</p>"
+        )
+        shown = plan.rename(columns=lambda name: name.replace("_", " ").replace("n safety", "safety rows"))
+        return head + shown.to_html(index=False, float_format="{:.1f}".format, border=0)
+
+    def __repr__(self) -> str:
+        plan = self.plan()
+        return (
+            f"Study of {models.title(self.settings.base_model)} on data '{self.settings.data}': {len(self.runs)} adapters, "
+            f"{(plan['adapter'] == 'to train').sum()} to train, {plan['answers_left'].sum()} answers left, "
+            f"about {plan['minutes_left'].sum():.0f} minutes\n{plan.to_string(index=False)}"
+        )
+
+
+def _slug(source: str) -> str:
+    return source if "/" not in source and "\\" not in source else Path(source).name
+
+
