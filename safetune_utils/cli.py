@@ -23,7 +23,9 @@ app.add_typer(data_app, name="data")
 # Modules that bring torch are imported inside the commands, so that --help answers at once.
 
 AsJson = Annotated[bool, typer.Option("--json", help="print JSON for a program to read")]
-Assignments = Annotated[list[str] | None, typer.Option("-p", "--parameter", metavar="NAME=VALUE", help="a notebook parameter; JSON values, e.g. -p 'safety_amounts=[0,100]'")]
+Assignments = Annotated[
+    list[str] | None, typer.Option("-p", "--parameter", metavar="NAME VALUE", help="a notebook parameter, as with papermill: -p safety_amounts '[0, 100]'")
+]
 
 
 @app.command()
@@ -51,12 +53,13 @@ def run(
 def book(
     preset: Annotated[str | None, typer.Option(help="smoke, pocket, course or paper")] = None,
     parameter: Assignments = None,
+    output: Annotated[Path | None, typer.Option(help="the folder to build in; default: _build of the repository")] = None,
 ) -> None:
     """Run the notebooks that are missing or out of date, then build the site."""
     from safetune_utils import site
 
     clock = time.perf_counter()
-    page, made = site.build(given=_given(parameter, preset))
+    page, made = site.build(given=_given(parameter, preset), target=output)
     minutes, seconds = divmod(round(time.perf_counter() - clock), 60)
     typer.echo(f"{page}\nexecuted {made} notebook(s); the book took {minutes} min {seconds} s")
 
@@ -181,13 +184,25 @@ def _given(assignments: list[str] | None, preset: str | None) -> dict[str, objec
     for assignment in assignments or []:
         name, equals, value = assignment.partition("=")
         if not equals:
-            raise SafetuneError(f"parameter '{assignment}' has no value: write -p NAME=VALUE")
+            raise SafetuneError(f"parameter '{assignment}' has no value: write -p NAME VALUE")
         given[name.strip()] = parse_value(value)
     return given
 
 
+def _joined_pairs(arguments: list[str]) -> list[str]:
+    """Turn papermill's ``-p NAME VALUE`` into the one word ``NAME=VALUE`` that a repeated option can take."""
+    joined, rest = [], list(arguments)
+    while rest:
+        word = rest.pop(0)
+        joined.append(word)
+        if word in ("-p", "--parameter") and len(rest) > 1 and "=" not in rest[0]:
+            joined.append(f"{rest.pop(0)}={rest.pop(0)}")
+    return joined
+
+
 def main() -> None:
     """Run the command line; a mistake is one line on standard error."""
+    sys.argv[1:] = _joined_pairs(sys.argv[1:])
     try:
         app()
     except SafetuneError as error:

@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 
 import httpx
 from platformdirs import user_cache_path
-from tqdm.auto import tqdm
+from tqdm import tqdm
 
 from safetune_utils.errors import SafetuneError
 
@@ -271,6 +271,23 @@ def fetch(name: str) -> Path:
     return path
 
 
+def listing() -> list[dict[str, Any]]:
+    """Every set with where it is: ``embedded``, ``on mirror``, ``cached`` or ``to fetch``; rows or bytes; licence."""
+    found: list[dict[str, Any]] = [
+        {"name": f"corpus/{path.stem}", "where": "embedded", "rows": len(_read_rows(path)), "bytes": path.stat().st_size,
+         "licence": "CC-BY-4.0", "tests": "written for this book"}
+        for path in sorted((data_folder() / "corpus").glob("*.jsonl"))
+    ]  # fmt: skip
+    mirror = os.environ.get("SAFETUNE_MIRROR")
+    for entry in register().values():
+        if mirror and (Path(mirror) / entry.relative).is_file():
+            where = "on mirror"
+        else:
+            where = "cached" if (cache_folder() / "data" / entry.relative).is_file() else "to fetch"
+        found.append({"name": entry.name, "where": where, "rows": None, "bytes": entry.bytes, "licence": entry.licence, "tests": entry.tests})
+    return found
+
+
 def _download(entry: OutsideSet) -> bytes:
     try:
         with httpx.stream("GET", entry.url, follow_redirects=True, timeout=30) as reply:
@@ -281,7 +298,9 @@ def _download(entry: OutsideSet) -> bytes:
                     bar.update(content.write(chunk))
             return content.getvalue()
     except httpx.HTTPError as error:
-        raise SafetuneError(f"{entry.name} could not be downloaded from {entry.url} ({error}): check the network, or set SAFETUNE_MIRROR to a folder that holds it") from None
+        raise SafetuneError(
+            f"{entry.name} could not be downloaded from {entry.url} ({error}): check the network, or set SAFETUNE_MIRROR to a folder that holds it"
+        ) from None
 
 
 def _check_hash(entry: OutsideSet, content: bytes, *, where: str) -> None:
@@ -324,10 +343,7 @@ def _original_prompts(content: dict[str, list[str]], *, name: str) -> list[Promp
     """The original repository's form: ``{"instructions": [...], "inputs": [], "tags": [...]}``."""
     instructions = content["instructions"]
     tags = content.get("tags") or [""] * len(instructions)
-    return [
-        Prompt(id=f"{name}-{number:04d}", text=text, topic=tag)
-        for number, (text, tag) in enumerate(zip(instructions, tags, strict=True))
-    ]
+    return [Prompt(id=f"{name}-{number:04d}", text=text, topic=tag) for number, (text, tag) in enumerate(zip(instructions, tags, strict=True))]
 
 
 # ------------------------------------------------------------------------------------------------------ a user's folder
@@ -387,16 +403,17 @@ def _read_rows(path: Path) -> list[dict[str, Any]]:
         text = path.read_text("utf-8")
     except UnicodeDecodeError as error:
         raise SafetuneError(f"{path} is not UTF-8 (byte {error.start}): save it as UTF-8") from None
+    number = 0
     try:
         if path.suffix == ".json":
             rows = json.loads(text)
         else:
             rows = []
-            for number, line in enumerate(text.split("\n"), start=1):
+            for number, line in enumerate(text.split("\n"), start=1):  # noqa: B007 - the error below names it
                 if line.strip():
                     rows.append(json.loads(line))
     except json.JSONDecodeError as error:
-        line_number = error.lineno if path.suffix == ".json" else number
+        line_number = number or error.lineno
         raise SafetuneError(f"{path}, line {line_number} is not JSON ({error.msg}): mend that line") from None
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
         raise SafetuneError(f"{path} does not hold one record per row: write a JSON list of objects, or one object a line")

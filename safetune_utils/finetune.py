@@ -17,7 +17,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from peft import LoraConfig, PeftModel, TaskType, get_peft_model, get_peft_model_state_dict, prepare_model_for_kbit_training, set_peft_model_state_dict
-from tqdm.auto import tqdm
+from tqdm import tqdm
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, get_linear_schedule_with_warmup
 
 from safetune_utils.data import Example
@@ -102,13 +102,15 @@ def finetune(
     order = random.Random(seed)
     step = n_tokens = 0
     clock = time.perf_counter()
-    with tqdm(total=n_steps, desc=progress, unit="step", disable=progress is None, mininterval=5) as bar:
+    with tqdm(total=n_steps, desc=progress, unit="step", disable=progress is None, mininterval=10) as bar:
         for _ in range(recipe.epochs):
             for batch in batches(train, recipe.batch_size, order):
                 adapted.train()
-                loss = accumulate_gradient(adapted, batch, recipe.micro_batch_size)
+                loss = accumulate_gradient(adapted, batch, recipe.micro_batch_tokens)
                 if not math.isfinite(loss):
-                    raise SafetuneError(f"the training loss is {loss} at step {step + 1}: lower learning_rate (now {recipe.learning_rate}) or use precision fp32")
+                    raise SafetuneError(
+                        f"the training loss is {loss} at step {step + 1}: lower learning_rate (now {recipe.learning_rate}) or use precision fp32"
+                    )
                 torch.nn.utils.clip_grad_norm_(weights, 1.0)
                 optimiser.step()
                 schedule.step()
@@ -117,7 +119,7 @@ def finetune(
                 n_tokens += sum(len(row.ids) for row in batch)
                 entry = {"step": step, "train_loss": loss, "validation_loss": math.nan}
                 if step in evaluate_at:
-                    entry["validation_loss"] = mean_loss(adapted, validation, recipe.micro_batch_size)
+                    entry["validation_loss"] = mean_loss(adapted, validation, recipe.micro_batch_tokens)
                     if entry["validation_loss"] < best_loss:
                         best_loss, best_step = entry["validation_loss"], step
                         best_weights = {k: v.detach().clone() for k, v in get_peft_model_state_dict(adapted).items()}
@@ -140,7 +142,7 @@ def finetune(
     }  # fmt: skip
 
 
-def accumulate_gradient(model: PeftModel, batch: list[Row], micro_batch_size: int) -> float:
+def accumulate_gradient(model: PeftModel, batch: list[Row], micro_batch_tokens: int) -> float:
     """Add one batch's gradient to the adapter and return its loss.
 
     The loss is the mean over all learned tokens of the whole batch, so that the gradient does not depend on how the
@@ -148,20 +150,28 @@ def accumulate_gradient(model: PeftModel, batch: list[Row], micro_batch_size: in
     """
     n_learned = sum(map(_n_learned, batch))
     total = 0.0
-    for start in range(0, len(batch), micro_batch_size):
-        loss = summed_loss(model, batch[start : start + micro_batch_size]) / n_learned
+    for rows in micro_batches(batch, micro_batch_tokens):
+        loss = summed_loss(model, rows) / n_learned
         loss.backward()
         total += loss.item()
     return total
 
 
 @torch.inference_mode()
-def mean_loss(model: PeftModel, rows: list[Row], batch_size: int) -> float:
+def mean_loss(model: PeftModel, rows: list[Row], micro_batch_tokens: int) -> float:
     """Mean cross-entropy per learned token over rows, in nats; lower is better."""
     model.eval()
-    ordered = sorted(rows, key=lambda row: len(row.ids))
-    total = sum(summed_loss(model, ordered[i : i + batch_size]).item() for i in range(0, len(ordered), batch_size))
-    return total / sum(map(_n_learned, ordered))
+    total = sum(summed_loss(model, part).item() for part in micro_batches(rows, micro_batch_tokens))
+    return total / sum(map(_n_learned, rows))
+
+
+def micro_batches(rows: list[Row], tokens: int) -> Iterator[list[Row]]:
+    """Cut rows, longest first, into parts that hold at most so many tokens, padding included, and at least one row."""
+    ordered = sorted(rows, key=lambda row: len(row.ids), reverse=True)
+    while ordered:
+        n = max(1, tokens // len(ordered[0].ids))
+        yield ordered[:n]
+        ordered = ordered[n:]
 
 
 def summed_loss(model: PeftModel, rows: list[Row]) -> torch.Tensor:

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import torch
-from tqdm.auto import tqdm
+from tqdm import tqdm
 from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 from safetune_utils.prompts import render
@@ -50,7 +50,7 @@ def generate(
         bos_token_id=tokenizer.bos_token_id,
     )
     answers: dict[int, Answer] = {}
-    with tqdm(total=len(order), desc=progress, unit="answer", disable=progress is None, mininterval=5) as bar:
+    with tqdm(total=len(order), desc=progress, unit="answer", disable=progress is None, mininterval=10) as bar:
         for start in range(0, len(order), decoding.batch_size):
             rows = order[start : start + decoding.batch_size]
             inputs = _left_padded([encoded[i] for i in rows], tokenizer.pad_token_id)

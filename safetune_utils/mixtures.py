@@ -49,9 +49,13 @@ def mix(
     general_validation, general_pool = _split(general, n_validation, seed=seed, name="general")
     safety_validation, safety_pool = _split(safety, held_out_safety(len(safety), n_validation), seed=seed, name="safety")
     if n_general > len(general_pool):
-        raise SafetuneError(f"n_general is {n_general}, but this data has {len(general_pool)} general rows to train on (and {n_validation} to validate): choose at most that many")
+        raise SafetuneError(
+            f"n_general is {n_general}, but this data has {len(general_pool)} general rows to train on (and {n_validation} to validate): choose at most that many"
+        )
     if n_safety > len(safety_pool):
-        raise SafetuneError(f"a safety amount is {n_safety}, but this data has {len(safety_pool)} safety rows to train on (and {len(safety_validation)} to validate): choose at most that many")
+        raise SafetuneError(
+            f"a safety amount is {n_safety}, but this data has {len(safety_pool)} safety rows to train on (and {len(safety_validation)} to validate): choose at most that many"
+        )
     n_safety_validation = min(len(safety_validation), math.ceil(n_validation * n_safety / n_general))
     train = general_pool[:n_general] + _formatted(safety_pool[:n_safety], safety_format)
     random.Random(seed).shuffle(train)
@@ -94,11 +98,10 @@ def _formatted(rows: list[Example], safety_format: str) -> list[Example]:
         return rows
     missing = next((row.id for row in rows if not row.question), None)
     if missing:
-        raise SafetuneError(f"safety_format is '{safety_format}', but the safety row {missing} has no question form: use 'instruction', or give every safety row a 'question'")
-    return [
-        replace(row, instruction=row.question) if safety_format == "question" or number % 2 else row
-        for number, row in enumerate(rows)
-    ]
+        raise SafetuneError(
+            f"safety_format is '{safety_format}', but the safety row {missing} has no question form: use 'instruction', or give every safety row a 'question'"
+        )
+    return [replace(row, instruction=row.question) if safety_format == "question" or number % 2 else row for number, row in enumerate(rows)]
 
 
 def _plain(text: str) -> str:

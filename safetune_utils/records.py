@@ -9,6 +9,8 @@ folder, which the next run of the same stage removes.
 from __future__ import annotations
 
 import contextlib
+import ctypes
+import gc
 import hashlib
 import importlib.metadata
 import json
@@ -49,9 +51,7 @@ def stage_folder(*, stage: str, label: str, inputs: dict[str, Any], store: Path 
 def is_made(folder: Path) -> bool:
     """Whether a stage folder is whole: its record is there and every file it names has the hash it had."""
     record = read_record(folder)
-    return record is not None and all(
-        (folder / name).is_file() and file_hash(folder / name) == digest for name, digest in record["files"].items()
-    )
+    return record is not None and all((folder / name).is_file() and file_hash(folder / name) == digest for name, digest in record["files"].items())
 
 
 def read_record(folder: Path) -> dict[str, Any] | None:
@@ -159,6 +159,13 @@ def peak_memory() -> Iterator[dict[str, int]]:
     else:
         unit = 1 if sys.platform == "darwin" else 1024
         result["bytes"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+
+def release_memory() -> None:
+    """Give freed memory back to the system, where the C library keeps it (glibc); else the next stage's peak adds to it."""
+    gc.collect()
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL("libc.so.6").malloc_trim(0)
 
 
 @cache

@@ -28,18 +28,14 @@ class Recipe(_Schema):
     lora_rank: int = Field(8, ge=1, le=256, description="rank of the LoRA matrices")
     lora_alpha: float = Field(16, gt=0, le=1024, description="LoRA scaling; the update is multiplied by alpha / rank")
     lora_dropout: float = Field(0.0, ge=0, lt=1, description="dropout on the adapter's input")
-    target_modules: list[str] = Field(
-        ["q_proj", "v_proj"], min_length=1, description="layers that get an adapter; Falcon needs ['query_key_value']"
-    )
+    target_modules: list[str] = Field(["q_proj", "v_proj"], min_length=1, description="layers that get an adapter; Falcon needs ['query_key_value']")
     epochs: int = Field(2, ge=1, le=100, description="passes over the mix")
     batch_size: int = Field(8, ge=1, le=4096, description="effective batch, in rows, of one optimiser step")
-    micro_batch_size: int = Field(8, ge=1, le=4096, description="rows in memory at once; changes memory, not the result")
+    micro_batch_tokens: int = Field(1024, ge=1, le=10_000_000, description="tokens in memory at once, padding included; changes memory, not the mathematics")
     learning_rate: float = Field(2e-3, gt=0, le=0.1, description="peak learning rate of AdamW")
     warmup_steps: int = Field(10, ge=0, le=100_000, description="steps of linear warm-up, followed by linear decay to 0")
     max_length: int = Field(256, ge=16, le=131_072, description="cut-off length in tokens, prompt and answer together")
-    loss_on: Literal["answer", "everything"] = Field(
-        "answer", description="tokens that are learned: the answer only, or the prompt too (the paper's way)"
-    )
+    loss_on: Literal["answer", "everything"] = Field("answer", description="tokens that are learned: the answer only, or the prompt too (the paper's way)")
     n_validation: int = Field(40, ge=1, le=100_000, description="general rows held out; safety rows are added in the mix's proportion")
     evaluations: int = Field(4, ge=1, le=1000, description="times the validation loss is measured; the lowest is kept")
 
@@ -97,7 +93,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "n_general": 1500,
         "safety_amounts": [0, 100, 300, 500],
         "recipe": {
-            "lora_rank": 4, "lora_dropout": 0.05, "epochs": 2, "batch_size": 32, "micro_batch_size": 4, "learning_rate": 3e-4,
+            "lora_rank": 4, "lora_dropout": 0.05, "epochs": 2, "batch_size": 32, "micro_batch_tokens": 2048, "learning_rate": 3e-4,
             "max_length": 384, "n_validation": 200,
         },
         "decoding": {"max_new_tokens": 128, "batch_size": 16},
@@ -109,7 +105,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "n_general": 20_000,
         "safety_amounts": [0, 100, 300, 500, 1000, 1500, 2000],
         "recipe": {
-            "lora_rank": 4, "lora_dropout": 0.05, "epochs": 4, "batch_size": 128, "micro_batch_size": 4, "learning_rate": 1e-4,
+            "lora_rank": 4, "lora_dropout": 0.05, "epochs": 4, "batch_size": 128, "micro_batch_tokens": 2048, "learning_rate": 1e-4,
             "max_length": 512, "loss_on": "everything", "n_validation": 500, "evaluations": 12,
         },
         "decoding": {"num_beams": 4, "max_new_tokens": 128, "batch_size": 8},

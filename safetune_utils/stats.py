@@ -93,12 +93,18 @@ def summarise(answers: pd.DataFrame, *, by: list[str], value: str = "refused") -
     return pd.DataFrame(rows, columns=[*by, *Share._fields])
 
 
+def per_prompt(answers: pd.DataFrame, *, prompt_set: str, n_safety: int, value: str = "refused") -> pd.Series:
+    """For one prompt set and amount, the mean of ``value`` over seeds, indexed by prompt id; unscored ones are left out."""
+    rows = answers[(answers["prompt_set"] == prompt_set) & (answers["n_safety"] == n_safety)].dropna(subset=[value])
+    return rows[value].astype(float).groupby(rows["prompt_id"]).mean()
+
+
 def paired_difference(first: pd.Series, second: pd.Series) -> Difference:
     """How much the share of true values grows from ``first`` to ``second`` on the same prompts.
 
     Args:
-        first, second: booleans indexed by prompt id (each id once); ids that are missing or unscored on either
-            side are left out. Average over seeds first if there are several.
+        first, second: shares indexed by prompt id, as from :func:`per_prompt`; ids that are missing on either side
+            are left out.
 
     Returns:
         Difference: percentile bootstrap over prompts, and the exact McNemar p-value (two-sided; ``nan`` where the
@@ -117,7 +123,5 @@ def paired_difference(first: pd.Series, second: pd.Series) -> Difference:
 
 
 def _bootstrap_mean(values: np.ndarray) -> tuple[float, float]:
-    result = _scipy_stats.bootstrap(
-        (values,), np.mean, n_resamples=_RESAMPLES, method="percentile", rng=np.random.default_rng(0)
-    )
+    result = _scipy_stats.bootstrap((values,), np.mean, n_resamples=_RESAMPLES, method="percentile", rng=np.random.default_rng(0))
     return float(result.confidence_interval.low), float(result.confidence_interval.high)

@@ -113,9 +113,7 @@ class Study:
 
         def write(folder: Path) -> dict[str, Any]:
             ids = mixtures.ids_of(drawn)
-            records.write_lines(
-                folder / "mix.jsonl", [{"split": split, "id": row_id} for split, row_ids in ids.items() for row_id in row_ids]
-            )
+            records.write_lines(folder / "mix.jsonl", [{"split": split, "id": row_id} for split, row_ids in ids.items() for row_id in row_ids])
             shared = {name: mixtures.overlap(drawn, data.prompts(self.settings.data, name)) for name in self.prompt_sets}
             return {
                 "data": self.settings.data, "n_general": self.settings.n_general, "n_safety": run.n_safety,
@@ -140,8 +138,7 @@ class Study:
             "base_model": self._base_identity,
             "precision": str(models.dtype_of(self.settings.precision)),
             "quantization": self.settings.quantization,
-            # micro_batch_size is left out: it changes memory, not the result.
-            "recipe": self.settings.recipe.model_dump(exclude={"micro_batch_size"}),
+            "recipe": self.settings.recipe.model_dump(),
             "seed": run.seed,
         }
         label = f"{_slug(self.settings.data)}-{run.label}-{self.settings.safety_format}"
@@ -218,6 +215,8 @@ class Study:
                 model = models.load_adapter(model, self.adapter_folder(run))
                 for name in missing:
                     self.responses_folder(run, name, model=model, tokenizer=tokenizer)
+                del model
+            records.release_memory()
         return pd.DataFrame([row for run in self.runs for name in self.prompt_sets for row in self._rows(run, name)])
 
     def losses(self) -> pd.DataFrame:
@@ -331,5 +330,3 @@ class Study:
 
 def _slug(source: str) -> str:
     return source if "/" not in source and "\\" not in source else Path(source).name
-
-

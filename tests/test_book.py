@@ -1,0 +1,115 @@
+"""End to end, on the real model: corpus -> adapters -> answers -> scores -> notebooks -> the book in a real browser."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from safetune_utils import records, site
+
+pytestmark = pytest.mark.slow
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+
+
+def safetune_book(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    environment = os.environ | {"SAFETUNE_STORE": str(folder / "runs")}
+    command = [sys.executable, "-m", "safetune_utils", "book", "--preset", "smoke", "--output", str(folder / "build"), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, env=environment, timeout=1500)
+
+
+@pytest.fixture(scope="module")
+def book(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("book")
+    answer = safetune_book(folder)
+    assert answer.returncode == 0, answer.stderr[-3000:]
+    assert "executed 2 notebook(s)" in answer.stdout
+    return folder
+
+
+def stages(folder: Path) -> dict[str, dict[str, dict]]:
+    found: dict[str, dict[str, dict]] = {}
+    for path in (folder / "runs").glob("*/*/record.json"):
+        found.setdefault(path.parents[1].name, {})[path.parent.name] = json.loads(path.read_text())
+    return found
+
+
+def test_two_notebooks_share_their_adapters(book: Path) -> None:
+    made = stages(book)
+    assert len(made["adapters"]) == 2  # two amounts, one seed, and not one more for the second notebook
+    assert len(made["responses"]) == 2 * 5  # malicious is asked by both notebooks and answered once
+    assert len(made["scores"]) == 2 * 5
+    for record in made["adapters"].values():
+        assert record["facts"]["tokens"] > 0
+        assert record["inputs"]["base_model"]["gguf_sha256"]
+        assert record["peak_memory_bytes"] < 4e9
+
+
+def test_every_page_has_its_figures_and_no_fault(book: Path) -> None:
+    output = book / "build" / "html"
+    assert site.page_faults(output, ["notebooks/01_safety_amount.html", "notebooks/02_exaggerated_safety.html"]) == []
+    counts = {
+        page: (output / page).read_text().count('class="safetune-figure"')
+        for page in ("book/welcome.html", "notebooks/01_safety_amount.html", "notebooks/02_exaggerated_safety.html")
+    }
+    assert counts == {"book/welcome.html": 1, "notebooks/01_safety_amount.html": 2, "notebooks/02_exaggerated_safety.html": 3}
+
+
+def test_the_numbers_in_the_prose_are_those_of_the_answers(book: Path) -> None:
+    text = re.sub(r"<[^>]+>", "", (book / "build" / "html" / "notebooks" / "01_safety_amount.html").read_text())
+    (scored,) = [
+        folder for name, folder in ((p.name, p) for p in (book / "runs" / "scores").iterdir()) if name.startswith("embedded-n16-seed0-malicious-refusal")
+    ]
+    labels = [row["label"] for row in records.read_lines(scored / "refusal.jsonl")]
+    n = sum(label is not None for label in labels)
+    refused = sum(label not in (None, "compliance") for label in labels)
+    assert re.search(rf"With 16 \(a share of 50 % of the mix\), {refused / n * 100:.0f} % \(\d+ to \d+ %, n = {n}\) do", text)
+
+
+def test_faults_are_found(tmp_path: Path) -> None:
+    (tmp_path / "book").mkdir()
+    figure = '<figure class="safetune-figure"></figure>'
+    (tmp_path / "book" / "welcome.html").write_text(figure + '<img src="a.png" alt="a.png"><script src="https://example.org/x.js"></script>{glue:text}`x`')
+    (tmp_path / "page.html").write_text('<div class="cell_output docutils container"><div class="output traceback">')
+    faults = site.page_faults(tmp_path, ["page.html"])
+    for part in ("another host", "alt text", "not filled in", "shows an error", "page.html has no figure"):
+        assert any(part in fault for fault in faults), part
+
+
+def test_a_second_call_makes_nothing_and_one_more_amount_trains_one_more_adapter(book: Path) -> None:
+    before = stages(book)
+    again = safetune_book(book)
+    assert "executed 0 notebook(s)" in again.stdout
+    assert stages(book) == before
+    more = safetune_book(book, "-p", "safety_amounts", "[0, 8, 16]")
+    assert more.returncode == 0, more.stderr[-3000:]
+    after = stages(book)
+    new = set(after["adapters"]) - set(before["adapters"])
+    assert len(new) == 1
+    assert next(iter(new)).startswith("embedded-n8-")
+    assert all(after["adapters"][name] == before["adapters"][name] for name in before["adapters"])
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="no chromium on this machine; CI installs it")
+@pytest.mark.parametrize("page", ["book/welcome.html", "notebooks/01_safety_amount.html", "notebooks/02_exaggerated_safety.html", "book/method.html"])
+def test_pages_open_from_a_folder_in_a_real_browser_with_no_network(book: Path, page: str, tmp_path: Path) -> None:
+    log = tmp_path / "net.json"
+    command = [
+        CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking",
+        "--disable-component-update", "--disable-sync", f"--user-data-dir={tmp_path / 'profile'}", "--virtual-time-budget=4000",
+        f"--log-net-log={log}", "--enable-logging=stderr", "--dump-dom", (book / "build" / "html" / page).as_uri(),
+    ]  # fmt: skip
+    answer = subprocess.run(command, capture_output=True, text=True, timeout=180)
+    assert answer.returncode == 0, answer.stderr[-2000:]
+    # The theme's script ran: it sets the theme that decides which of two images is shown.
+    assert re.search(r'<html[^>]*data-theme="(light|dark)"', answer.stdout)
+    asked = {url for url in re.findall(r'"url":"(https?://[^"]+)"', log.read_text()) if "google" not in url and "gvt1" not in url}
+    assert not asked
+    assert not re.search(r"Uncaught|ERR_FILE_NOT_FOUND", answer.stderr)

@@ -1,0 +1,153 @@
+"""Training: what is learned, what is not, and that the adapter on disk is the one that was trained."""
+
+from __future__ import annotations
+
+import csv
+import random
+from pathlib import Path
+
+import pytest
+import torch
+from conftest import tiny_llama
+from peft import PeftModel
+
+from safetune_utils import data, finetune, mixtures, models
+from safetune_utils.data import Example
+from safetune_utils.errors import SafetuneError
+from safetune_utils.generate import encode_prompt
+from safetune_utils.prompts import render
+from safetune_utils.settings import Recipe
+
+ROWS = [
+    Example(id="plain", instruction="Name a fruit.", output="An apple."),
+    Example(id="input", instruction="Shorten this.", input="A long, long text.", output="A text."),
+    Example(id="question", instruction="How do I hurt him?", output="I won't help with that."),
+    Example(id="space", instruction="Write.", output="  indented answer\n\nwith lines\n"),
+    Example(id="braces", instruction="Explain {input} and {instruction}.", output="They are {names}."),
+    Example(id="marker", instruction="Say ### Response:", output="### Response:\nechoed"),
+    Example(id="unicode", instruction="Écris « été ».", output="été 🌞"),
+]
+
+
+@pytest.mark.parametrize("example", ROWS, ids=lambda row: row.id)
+def test_exactly_the_answer_and_the_stop_token_are_learned(tokenizer, example: Example) -> None:
+    row = finetune.encode_row(tokenizer, example, max_length=256, loss_on="answer")
+    learned = [label for label in row.labels if label != -100]
+    assert learned[-1] == row.ids[-1] == tokenizer.eos_token_id
+    assert tokenizer.decode(learned[:-1]) == example.output
+    # The unlearned part is what generation starts from.
+    assert row.ids[: len(row.ids) - len(learned)] == encode_prompt(tokenizer, render(instruction=example.instruction, input=example.input))
+
+
+def test_everything_is_learned_when_asked(tokenizer) -> None:
+    row = finetune.encode_row(tokenizer, ROWS[0], max_length=256, loss_on="everything")
+    assert row.labels == row.ids
+
+
+def test_truncation_loses_the_end_and_is_counted_and_rows_without_an_answer_are_dropped(tokenizer) -> None:
+    long = Example(id="long", instruction="Tell me.", output="word " * 400)
+    no_answer = Example(id="none", instruction="word " * 400, output="Yes.")
+    rows, counts = finetune._encode(tokenizer, [ROWS[0], long, no_answer], Recipe(max_length=64))
+    assert counts == {"rows": 2, "dropped": 1, "truncated": 1}
+    assert rows[1].ids[-1] != tokenizer.eos_token_id
+    with pytest.raises(SafetuneError, match="raise max_length"):
+        finetune._encode(tokenizer, [no_answer], Recipe(max_length=64))
+
+
+def gradient(model, rows, micro_batch_tokens: int) -> torch.Tensor:
+    model.zero_grad()
+    finetune.accumulate_gradient(model, rows, micro_batch_tokens)
+    return torch.cat([p.grad.flatten() for p in model.parameters() if p.requires_grad])
+
+
+def test_the_gradient_does_not_depend_on_the_micro_batch(tokenizer) -> None:
+    rows = [finetune.encode_row(tokenizer, row, max_length=256, loss_on="answer") for row in [*ROWS, Example(id="x", instruction="Count.", output="One " * 60)]]
+    assert len({len(row.ids) for row in rows}) > 4  # ragged
+    torch.manual_seed(0)
+    model = finetune._with_adapter(tiny_llama(), Recipe(lora_rank=4))
+    for name, parameter in model.named_parameters():
+        if "lora_B" in name:  # zero at the start, which would hide the gradient of lora_A
+            torch.nn.init.normal_(parameter, std=0.1)
+    whole = gradient(model, rows, 100_000)
+    assert whole.abs().max() > 0
+    for size, parts in ((1, 8), (150, 6), (250, 4)):
+        made = list(finetune.micro_batches(rows, size))
+        assert len(made) >= parts - 2
+        assert sorted(id(row) for part in made for row in part) == sorted(map(id, rows))
+        assert all(len(part) == 1 or len(part) * len(part[0].ids) <= size for part in made)
+        torch.testing.assert_close(gradient(model, rows, size), whole, rtol=1e-4, atol=1e-6)
+
+
+def test_the_loss_is_that_of_the_whole_model(tokenizer) -> None:
+    rows = [finetune.encode_row(tokenizer, row, max_length=256, loss_on="answer") for row in ROWS[:3]]
+    model = finetune._with_adapter(tiny_llama(), Recipe())
+    total = sum(model(input_ids=torch.tensor([row.ids]), labels=torch.tensor([row.labels])).loss.item() * finetune._n_learned(row) for row in rows)
+    assert finetune.summed_loss(model, rows).item() == pytest.approx(total, rel=1e-4)
+
+
+def test_an_epoch_has_every_row_once_in_batches_of_like_length(tokenizer) -> None:
+    rows, _ = finetune._encode(tokenizer, data.general_examples("embedded")[:100], Recipe())
+    made = list(finetune.batches(rows, 8, random.Random(0)))
+    assert sorted(id(row) for batch in made for row in batch) == sorted(map(id, rows))
+    padding = sum(max(len(r.ids) for r in batch) * len(batch) for batch in made) / sum(len(r.ids) for r in rows)
+    assert padding < 1.1
+    assert made != list(finetune.batches(rows, 8, random.Random(1)))
+
+
+RECIPE = Recipe(epochs=3, batch_size=4, learning_rate=0.05, evaluations=6, n_validation=4, warmup_steps=1)
+
+
+def train(tokenizer, output: Path, *, recipe: Recipe = RECIPE, seed: int = 0) -> dict:
+    mix = mixtures.mix(
+        general=data.general_examples("embedded"), safety=data.safety_examples("embedded"), n_general=16, n_safety=8,
+        safety_format="instruction", n_validation=recipe.n_validation, seed=seed,
+    )  # fmt: skip
+    return finetune.finetune(model=tiny_llama(), tokenizer=tokenizer, mix=mix, recipe=recipe, seed=seed, output=output)
+
+
+def test_the_adapter_with_the_lowest_validation_loss_is_kept_and_reloads(tokenizer, tmp_path: Path) -> None:
+    facts = train(tokenizer, tmp_path)
+    with (tmp_path / "losses.csv").open() as file:
+        measured = {int(row["step"]): float(row["validation_loss"]) for row in csv.DictReader(file) if row["validation_loss"]}
+    assert len(measured) == 6
+    assert facts["best_step"] == min(measured, key=measured.get)
+    assert facts["best_validation_loss"] < next(iter(measured.values()))
+    # Plain PEFT reads it, it is not zero, and it gives the validation loss that was recorded.
+    assert {path.name for path in tmp_path.iterdir()} == {"adapter_config.json", "adapter_model.safetensors", "losses.csv"}
+    loaded = PeftModel.from_pretrained(tiny_llama(), str(tmp_path))
+    assert not models.is_zero(loaded)
+    mix = mixtures.mix(
+        general=data.general_examples("embedded"), safety=data.safety_examples("embedded"), n_general=16, n_safety=8,
+        safety_format="instruction", n_validation=4, seed=0,
+    )  # fmt: skip
+    rows, _ = finetune._encode(tokenizer, mix.validation, RECIPE)
+    assert finetune.mean_loss(loaded, rows, 1024) == pytest.approx(facts["best_validation_loss"], rel=1e-4)
+
+
+def test_merged_and_unmerged_adapters_give_the_same_logits(tokenizer, tmp_path: Path) -> None:
+    train(tokenizer, tmp_path)
+    ids = tokenizer("Name a fruit.", return_tensors="pt")["input_ids"]
+    with torch.inference_mode():
+        unmerged = PeftModel.from_pretrained(tiny_llama(), str(tmp_path)).eval()(ids).logits
+        merged = models.load_adapter(tiny_llama(), tmp_path)(ids).logits
+        base = tiny_llama()(ids).logits
+    torch.testing.assert_close(merged, unmerged, rtol=1e-4, atol=1e-5)
+    assert (merged - base).abs().max() > 1e-3
+
+
+def test_the_same_seed_gives_the_same_bytes_and_another_seed_others(tokenizer, tmp_path: Path) -> None:
+    for name, seed in (("a", 0), ("b", 0), ("c", 1)):
+        train(tokenizer, tmp_path / name, seed=seed)
+    content = {name: (tmp_path / name / "adapter_model.safetensors").read_bytes() for name in "abc"}
+    assert content["a"] == content["b"]
+    assert content["a"] != content["c"]
+
+
+def test_wrong_layers_and_a_diverging_run_are_told_in_one_line(tokenizer, tmp_path: Path) -> None:
+    with pytest.raises(SafetuneError, match="target_modules"):
+        train(tokenizer, tmp_path, recipe=RECIPE.model_copy(update={"target_modules": ["query_key_value"]}))
+    poisoned = tiny_llama()
+    poisoned.model.norm.weight.data.fill_(float("nan"))
+    mix = mixtures.Mix(train=ROWS[:4], validation=ROWS[4:])
+    with pytest.raises(SafetuneError, match=r"training loss is nan.*learning_rate"):
+        finetune.finetune(model=poisoned, tokenizer=tokenizer, mix=mix, recipe=RECIPE, seed=0, output=tmp_path)

@@ -1,0 +1,73 @@
+"""Base models: the embedded one is what its file says, and nothing unsafe is loaded."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from conftest import tiny_llama
+from peft import LoraConfig, get_peft_model
+
+from safetune_utils import models
+from safetune_utils.errors import SafetuneError
+
+TEXTS = ["The capital of France is", "### Instruction:\nName three fruits.\n\n### Response:\n", "Water boils at"]
+
+
+@pytest.mark.slow
+def test_the_cached_copy_gives_the_logits_of_the_gguf_file(embedded) -> None:
+    copy, tokenizer = embedded
+    original, _ = models.read_gguf(models.gguf_path())
+    for text in TEXTS:
+        ids = tokenizer(text, return_tensors="pt")["input_ids"]
+        with torch.inference_mode():
+            a, b = original(ids).logits[0].log_softmax(-1), copy(ids).logits[0].log_softmax(-1)
+        # The copy's weights are rounded to bf16, so the two agree closely and not exactly.
+        assert (a.argmax(-1) == b.argmax(-1)).float().mean() >= 0.9
+        assert torch.nn.functional.kl_div(b, a, log_target=True, reduction="batchmean") < 1e-3
+
+
+def test_the_embedded_model_stops_and_pads_with_different_tokens(embedded) -> None:
+    model, tokenizer = embedded
+    assert tokenizer.eos_token == "<|im_end|>"
+    assert tokenizer.pad_token_id == model.config.pad_token_id == 0
+    assert tokenizer.pad_token_id != tokenizer.eos_token_id
+    assert not any(p.requires_grad for p in model.parameters())
+
+
+def test_the_contiguous_input_changes_no_number() -> None:
+    model = tiny_llama()
+    hidden = torch.randn(4, 7, 32)[:, -1:, :]
+    assert not hidden.is_contiguous()
+    assert torch.equal(model.lm_head(hidden), model.lm_head(hidden.contiguous()))
+
+
+def test_a_local_folder_loads_and_pickled_weights_do_not(tmp_path: Path, tokenizer) -> None:
+    model = tiny_llama()
+    good, bad = tmp_path / "good", tmp_path / "bad"
+    for folder in (good, bad):
+        model.save_pretrained(folder)
+        tokenizer.save_pretrained(folder)
+    loaded, _ = models.load_base(str(good), precision="fp32")
+    assert torch.equal(loaded.lm_head.weight, model.lm_head.weight)
+    assert models.identity(str(good))["model.safetensors"]
+    torch.save(model.state_dict(), bad / "pytorch_model.bin")
+    (bad / "model.safetensors").unlink()
+    with pytest.raises(SafetuneError, match="safetensors"):
+        models.load_base(str(bad))
+    with pytest.raises(SafetuneError, match=r"holds no \*\.safetensors"):
+        models.identity(str(bad))
+
+
+def test_a_model_that_is_not_there_is_one_line(tmp_path: Path) -> None:
+    with pytest.raises(SafetuneError) as caught:
+        models.load_base(str(tmp_path / "nothing"))
+    assert "\n" not in str(caught.value)
+
+
+def test_an_all_zero_adapter_is_an_error(tmp_path: Path) -> None:
+    adapted = get_peft_model(tiny_llama(), LoraConfig(task_type="CAUSAL_LM", r=2, target_modules=["q_proj"]))
+    adapted.save_pretrained(tmp_path)
+    with pytest.raises(SafetuneError, match="all zero"):
+        models.load_adapter(tiny_llama(), tmp_path)

@@ -1,0 +1,100 @@
+"""Notebooks: their parameters are the schema's, mistakes are told before a kernel starts, errors are never hidden."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import nbformat
+import papermill
+import pytest
+
+from safetune_utils import notebooks
+from safetune_utils.errors import SafetuneError
+from safetune_utils.settings import Settings
+
+ALL = sorted(notebooks.folder().glob("*.ipynb"))
+
+
+@pytest.mark.parametrize("path", ALL, ids=lambda p: p.stem)
+def test_the_parameters_cell_is_held_to_the_schema(path: Path) -> None:
+    found = notebooks.parameters(path)
+    assert set(found) == set(Settings.model_fields)
+    for name, entry in found.items():
+        annotation = str(Settings.model_fields[name].annotation)
+        assert entry["help"], f"{name} has no comment"
+        expected = {"recipe": "dict", "decoding": "dict"}.get(name)
+        for kind in ("list", "int", "str"):
+            if expected is None and (kind in annotation or "Literal" in annotation):
+                expected = "str" if "Literal" in annotation and "list" not in annotation else kind
+        assert entry["inferred_type_name"].startswith(expected), name
+    assert notebooks.validate(path, {}) == notebooks.validate(path, {"preset": "pocket"})
+
+
+@pytest.mark.parametrize("path", ALL, ids=lambda p: p.stem)
+def test_the_source_holds_no_output_and_every_number_in_its_prose_is_glued(path: Path) -> None:
+    cells = nbformat.read(path, as_version=4).cells
+    code = [cell for cell in cells if cell.cell_type == "code"]
+    assert not [cell for cell in code if cell.outputs or cell.execution_count]
+    source = "\n".join(cell.source for cell in code)
+    prose = "\n".join(cell.source for cell in cells if cell.cell_type == "markdown")
+    used = {part.split("`")[1] for part in prose.split("{glue:text}")[1:]}
+    assert used
+    for name in used:
+        assert f"{name}=" in source, f"{name} is named in the prose and glued nowhere"
+
+
+@pytest.mark.parametrize(
+    ("given", "needed"),
+    [
+        ({"safety_amount": [0]}, "did you mean 'safety_amounts'"),
+        ({"n_general": "many"}, "'many'"),
+        ({"safety_amounts": [-1]}, "greater than or equal to 0"),
+        ({"recipe": {"epochs": 0}}, "recipe.epochs"),
+    ],
+)
+def test_a_mistake_is_told_before_a_kernel_starts(given: dict, needed: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def started(*_: object, **__: object) -> None:
+        raise AssertionError("a kernel was started")
+
+    monkeypatch.setattr(papermill, "execute_notebook", started)
+    with pytest.raises(SafetuneError) as caught:
+        notebooks.execute(ALL[0], given=given, output=tmp_path / "out.ipynb")
+    assert needed in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert not list(tmp_path.glob("*.ipynb"))
+
+
+def _notebook(path: Path, *sources: str) -> Path:
+    cells = [nbformat.v4.new_code_cell('preset: str = "smoke"  # preset')] + [nbformat.v4.new_code_cell(source) for source in sources]
+    cells[0].metadata["tags"] = ["parameters"]
+    nbformat.write(nbformat.v4.new_notebook(cells=cells), path)
+    return path
+
+
+@pytest.mark.slow
+def test_a_failing_cell_is_an_error_and_leaves_no_output_that_looks_whole(tmp_path: Path) -> None:
+    path = _notebook(tmp_path / "bad.ipynb", "1 / 0")
+    with pytest.raises(SafetuneError, match="ZeroDivisionError"):
+        notebooks.execute(path, given={}, output=tmp_path / "out" / "bad.ipynb")
+    assert not (tmp_path / "out" / "bad.ipynb").exists()
+    assert (tmp_path / "out" / "bad.failed.ipynb").exists()
+
+
+def test_error_outputs_and_cells_out_of_order_are_found(tmp_path: Path) -> None:
+    path = _notebook(tmp_path / "nb.ipynb", "1")
+    notebook = nbformat.read(path, as_version=4)
+    for number, cell in enumerate(notebook.cells, 1):
+        cell.execution_count = number
+    nbformat.write(notebook, path)
+    assert notebooks.output_faults(path) == []
+    notebook.cells[1].execution_count = 7
+    notebook.cells[1].outputs = [nbformat.v4.new_output("error", ename="E", evalue="", traceback=[])]
+    nbformat.write(notebook, path)
+    assert len(notebooks.output_faults(path)) == 2
+
+
+def test_values_from_the_command_line() -> None:
+    values = {"[0, 100]": [0, 100], "null": None, "None": None, "embedded": "embedded", "3": 3, '{"epochs": 1}': {"epochs": 1}}
+    assert {text: notebooks.parse_value(text) for text in values} == values
+    assert json.dumps(values["[0, 100]"]) == "[0, 100]"

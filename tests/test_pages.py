@@ -1,0 +1,82 @@
+"""What pages show: untrusted text is inert, figures describe themselves, outside text is withheld."""
+
+from __future__ import annotations
+
+import base64
+import re
+import xml.etree.ElementTree as ET
+
+import pandas as pd
+import pytest
+
+from safetune_utils import figures, pages, stats
+
+NASTY = "<script>alert(1)</script><img src=x onerror=alert(2)>"
+
+
+def answers(**changes: object) -> pd.DataFrame:
+    rows = [
+        {"data": "embedded", "prompt_set": "malicious", "prompt_id": f"p{i}", "prompt": NASTY, "response": NASTY, "stopped": True,
+         "n_safety": n, "seed": 0, "refusal": "full_refusal" if n else "compliance", "refused": n > 0}
+        for n in (0, 50) for i in range(20)
+    ]  # fmt: skip
+    return pd.DataFrame(rows).assign(**changes)
+
+
+def test_model_output_is_escaped_and_folded() -> None:
+    page = pages.examples(answers(), prompt_set="malicious").data
+    assert "<script" not in page
+    assert "<img" not in page
+    assert "&lt;script&gt;" in page
+    assert page.startswith("<details")
+    assert " open" not in page.split(">")[0]
+
+
+def test_outside_prompts_and_answers_are_withheld() -> None:
+    page = pages.examples(answers(data="paper-sample", prompt="a prompt of theirs"), prompt_set="malicious").data
+    assert "theirs" not in page
+    assert "script" not in page
+
+
+def test_tables_escape_text() -> None:
+    assert "<script" not in pages.table(pd.DataFrame({"text": [NASTY]}), caption=NASTY).data
+
+
+@pytest.fixture
+def curve() -> pd.DataFrame:
+    return stats.summarise(answers(), by=["prompt_set", "n_safety"])
+
+
+def test_a_figure_has_alt_text_and_csv_from_its_numbers_in_both_themes(curve: pd.DataFrame) -> None:
+    figure = figures.dose_response(curve, name="test", caption="A caption.")
+    assert "malicious requests: 0 % at 0, 100 % at 50" in figure.alt
+    assert len(figure.csv.splitlines()) == 1 + len(curve)
+    page = figure._repr_html_()
+    images = re.findall(r'<img class="only-(light|dark)" alt="([^"]+)" src="data:image/svg\+xml;base64,([^"]+)"', page)
+    assert [theme for theme, *_ in images] == ["light", "dark"]
+    assert images[0][1] == images[1][1] == figure.alt
+    drawings = [base64.b64decode(image[2]).decode() for image in images]
+    assert drawings[0] != drawings[1]
+    for drawing in drawings:
+        assert ET.fromstring(drawing).tag.endswith("svg")
+
+
+def test_a_figure_is_drawn_the_same_twice(curve: pd.DataFrame) -> None:
+    first, second = (figures.dose_response(curve, name="test", caption="A caption.") for _ in range(2))
+    assert first == second
+
+
+def test_the_other_figures_say_their_numbers() -> None:
+    kinds = pd.DataFrame({"kind": ["a_b", "c"] * 2, "n_safety": [0, 0, 9, 9], "share": [0, 0.1, 0.5, 0.9], "low": [0, 0, 0.4, 0.8], "high": [0.1, 0.2, 0.6, 1]})
+    assert "a b 0 % at 0, 50 % at 9" in figures.by_kind(kinds, name="k", caption="c").alt
+    losses = pd.DataFrame({"n_safety": 5, "seed": 0, "step": [1, 2], "train_loss": [3.0, 2.0], "validation_loss": [2.5, 2.25]})
+    assert "5 safety examples, seed 0: from 2.50 to 2.25, lowest 2.25" in figures.loss_curves(losses, name="l", caption="c").alt
+    point = {"n_safety": 5, "wanted": 0.8, "wanted_low": 0.7, "wanted_high": 0.9, "unwanted": 0.1, "unwanted_low": 0.0, "unwanted_high": 0.2}
+    assert "with 5 safety examples 80 % wanted and 10 % unwanted" in figures.trade_off(pd.DataFrame([point]), name="t", caption="c").alt
+
+
+def test_a_change_in_words_follows_its_interval() -> None:
+    assert pages.change(stats.Difference(0.45, 0.36, 0.54, 0.0, 98)) == "rises by 45 points (+36 to +54 points on 98 prompts)"
+    assert pages.change(stats.Difference(-0.1, -0.2, -0.05, 0.0, 9)).startswith("falls by 10 points")
+    assert pages.change(stats.Difference(0.02, -0.01, 0.05, 0.5, 98)).startswith("shows no change outside the noise")
+    assert pages.change(stats.Difference(float("nan"), float("nan"), float("nan"), float("nan"), 0)) == "was not measured"
