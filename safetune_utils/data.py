@@ -299,7 +299,7 @@ def _download(entry: OutsideSet) -> bytes:
             return content.getvalue()
     except httpx.HTTPError as error:
         raise SafetuneError(
-            f"{entry.name} could not be downloaded from {entry.url} ({error}): check the network, or set SAFETUNE_MIRROR to a folder that holds it"
+            f"{entry.name} could not be downloaded from {entry.url} ({str(error).splitlines()[0]}): check the network, or set SAFETUNE_MIRROR to a folder that holds it"
         ) from None
 
 

@@ -44,10 +44,11 @@ def encode_row(tokenizer: PreTrainedTokenizerBase, example: Example, *, max_leng
 
     Prompt and answer are tokenised once, together, and the border is found by character offsets, because tokenising
     them apart can give other tokens. ``labels[t]`` is ``ids[t]`` where position t is learned. With ``loss_on``
-    ``everything`` the prompt is learned too. A row longer than ``max_length`` tokens loses its end.
+    ``everything`` the prompt is learned too. A row longer than ``max_length`` tokens loses its end. White space before
+    the answer is dropped: it can merge with the prompt's last line break into a token that generation never starts from.
     """
     prompt = render(instruction=example.instruction, input=example.input)
-    encoded = tokenizer(prompt + example.output, return_offsets_mapping=True)
+    encoded = tokenizer(prompt + example.output.lstrip(), return_offsets_mapping=True)
     ids, offsets = list(encoded["input_ids"]), encoded["offset_mapping"]
     if not ids or ids[-1] != tokenizer.eos_token_id:
         ids, offsets = [*ids, tokenizer.eos_token_id], [*offsets, (math.inf, math.inf)]

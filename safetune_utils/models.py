@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import importlib.util
-import logging
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +20,6 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig
 from safetune_utils.data import cache_folder
 from safetune_utils.errors import SafetuneError
 from safetune_utils.records import file_hash, produce
-
-# Where bitsandbytes is installed it warns on import about a faster kernel that is not; a page is no place for that.
-logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
 
 EMBEDDED_TITLE = "SmolLM2-135M-Instruct"
 _GGUF_NAME = "SmolLM2-135M-Instruct.Q4_1.gguf"
@@ -61,7 +57,7 @@ def load_base(name: str, *, precision: str = "auto", quantization: str = "none")
     tokenizer.pad_token_id = pad_token_id(tokenizer)
     model.config.pad_token_id = model.generation_config.pad_token_id = tokenizer.pad_token_id
     # The last position of each prompt reaches the vocabulary layer as a strided view, for which PyTorch on a CPU copies
-    # the whole layer once a row: seconds and gigabytes a batch. A contiguous input avoids that and changes no number.
+    # the whole layer once a row: seconds and gigabytes a batch. A contiguous input avoids that.
     model.get_output_embeddings().register_forward_pre_hook(lambda _, args: (args[0].contiguous(), *args[1:]))
     model.requires_grad_(False)
     model.eval()

@@ -64,10 +64,8 @@ def test_every_page_has_its_figures_and_no_fault(book: Path) -> None:
 
 def test_the_numbers_in_the_prose_are_those_of_the_answers(book: Path) -> None:
     text = re.sub(r"<[^>]+>", "", (book / "build" / "html" / "notebooks" / "01_safety_amount.html").read_text())
-    (scored,) = [
-        folder for name, folder in ((p.name, p) for p in (book / "runs" / "scores").iterdir()) if name.startswith("embedded-n16-seed0-malicious-refusal")
-    ]
-    labels = [row["label"] for row in records.read_lines(scored / "refusal.jsonl")]
+    (record,) = (book / "runs" / "scores").glob("embedded-n16-seed0-malicious-refusal-*/record.json")
+    labels = [row["label"] for row in records.read_lines(record.parent / "refusal.jsonl")]
     n = sum(label is not None for label in labels)
     refused = sum(label not in (None, "compliance") for label in labels)
     assert re.search(rf"With 16 \(a share of 50 % of the mix\), {refused / n * 100:.0f} % \(\d+ to \d+ %, n = {n}\) do", text)

@@ -68,7 +68,8 @@ def test_a_mistake_is_told_before_a_kernel_starts(given: dict, needed: str, tmp_
 def _notebook(path: Path, *sources: str) -> Path:
     cells = [nbformat.v4.new_code_cell('preset: str = "smoke"  # preset')] + [nbformat.v4.new_code_cell(source) for source in sources]
     cells[0].metadata["tags"] = ["parameters"]
-    nbformat.write(nbformat.v4.new_notebook(cells=cells), path)
+    kernel = {"display_name": "Python 3", "language": "python", "name": "python3"}
+    nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata={"kernelspec": kernel}), path)
     return path
 
 
