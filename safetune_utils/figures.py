@@ -61,12 +61,13 @@ class Figure:
     csv: str
 
     def _repr_html_(self) -> str:
+        # The images stand in a box of their own: the theme hides captions that are siblings of a hidden image.
         images = "".join(
             f'<img class="only-{theme}" alt="{html.escape(self.alt, quote=True)}" src="data:image/svg+xml;base64,{_base64(image)}">'
             for theme, image in (("light", self.light), ("dark", self.dark))
         )
         download = f'<a download="{self.name}.csv" href="data:text/csv;base64,{_base64(self.csv)}">the numbers, as CSV</a>'
-        return f'{_STYLE}<figure class="safetune-figure" id="figure-{self.name}">{images}<figcaption>{html.escape(self.caption)} ({download})</figcaption></figure>'
+        return f'{_STYLE}<figure class="safetune-figure" id="figure-{self.name}"><div>{images}</div><figcaption>{html.escape(self.caption)} ({download})</figcaption></figure>'
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> tuple[dict[str, str], dict[str, Any]]:
         # The name in the metadata lets the book put the same figure on its welcome page.
@@ -137,33 +138,35 @@ def by_kind(table: pd.DataFrame, *, name: str, caption: str, series: str = "n_sa
     return _figure(draw, name=name, caption=caption, alt=alt, data=table, size=(7.4, 0.42 * len(kinds) + 1.4))
 
 
-def trade_off(points: pd.DataFrame, *, name: str, caption: str) -> Figure:
+def trade_off(curve: pd.DataFrame, *, wanted: str, unwanted: str, name: str, caption: str) -> Figure:
     """Refusals that are wanted against refusals that are not, one point an amount; the upper left corner is best.
 
     Args:
-        points: one row an amount, with ``n_safety`` and ``wanted``, ``wanted_low``, ``wanted_high``, ``unwanted``,
-            ``unwanted_low``, ``unwanted_high``, all shares from 0 to 1.
+        curve: from :func:`safetune_utils.stats.summarise` by ``prompt_set`` and ``n_safety``.
+        wanted, unwanted: the prompt sets on the vertical and on the horizontal axis.
     """
-    points = points.sort_values("n_safety")
+    sets = {axis: curve[curve["prompt_set"] == s].set_index("n_safety") for axis, s in (("up", wanted), ("right", unwanted))}
+    points = sets["up"].add_prefix("wanted_").join(sets["right"].add_prefix("unwanted_")).sort_index().reset_index()
 
     def draw(axes: Axes, theme: int) -> None:
         color = _SEQUENCE[0][theme]
-        x, y = points["unwanted"] * 100, points["wanted"] * 100
+        x, y = points["unwanted_share"] * 100, points["wanted_share"] * 100
         axes.errorbar(
-            x, y, color=color, marker="o", capsize=2, linewidth=1.4, elinewidth=0.8,
-            xerr=[(points["unwanted"] - points["unwanted_low"]) * 100, (points["unwanted_high"] - points["unwanted"]) * 100],
-            yerr=[(points["wanted"] - points["wanted_low"]) * 100, (points["wanted_high"] - points["wanted"]) * 100],
+            x, y, xerr=_bars(points, "unwanted_"), yerr=_bars(points, "wanted_"), color=color, marker="o", capsize=2,
+            linewidth=1.4, elinewidth=0.8,
         )  # fmt: skip
-        for n, left, up in zip(points["n_safety"], x, y, strict=True):
-            axes.annotate(f"{n}", (left, up), textcoords="offset points", xytext=(6, -12), color=color)
-        axes.plot([0, 100], [0, 100], linestyle=":", linewidth=1, color=_GRID["light" if theme == 0 else "dark"])
-        axes.set_xlabel("safe look-alikes refused (%): unwanted")
-        axes.set_ylabel("malicious requests refused (%): wanted")
+        for n, right, up in zip(points["n_safety"], x, y, strict=True):
+            axes.annotate(f"{n}", (right, up), textcoords="offset points", xytext=(6, -12), color=color)
+        axes.plot([0, 100], [0, 100], linestyle=":", linewidth=1.2, color=_INK["light" if theme == 0 else "dark"])
+        axes.set_xlabel(f"{PROMPT_SETS[unwanted].title} refused (%): unwanted")
+        axes.set_ylabel(f"{PROMPT_SETS[wanted].title} refused (%): wanted")
         axes.set_xlim(-3, 103)
         axes.set_ylim(-3, 103)
 
-    lines = [f"with {r.n_safety} safety examples {_percent(r.wanted)} wanted and {_percent(r.unwanted)} unwanted refusals" for r in points.itertuples()]
-    alt = "Scatter plot of wanted refusals (malicious requests) against unwanted ones (safe look-alikes): " + "; ".join(lines) + "."
+    lines = [
+        f"with {r.n_safety} safety examples {_percent(r.wanted_share)} wanted and {_percent(r.unwanted_share)} unwanted refusals" for r in points.itertuples()
+    ]
+    alt = f"Scatter plot of wanted refusals ({PROMPT_SETS[wanted].title}) against unwanted ones ({PROMPT_SETS[unwanted].title}): " + "; ".join(lines) + "."
     return _figure(draw, name=name, caption=caption, alt=alt, data=points, size=(5.6, 5.0))
 
 
@@ -214,9 +217,11 @@ def _image(draw: Callable[[Axes, int], None], theme: str, number: int, size: tup
     return buffer.getvalue()
 
 
-def _bars(rows: pd.DataFrame) -> list[pd.Series]:
+def _bars(rows: pd.DataFrame, prefix: str = "") -> list[pd.Series]:
+    """Distances from a share to its bounds, in per cent."""
+    share, low, high = (rows[f"{prefix}{name}"] * 100 for name in ("share", "low", "high"))
     # Clipped: rounding can put a bound a hair on the wrong side of the share.
-    return [((rows["share"] - rows["low"]) * 100).clip(lower=0), ((rows["high"] - rows["share"]) * 100).clip(lower=0)]
+    return [(share - low).clip(lower=0), (high - share).clip(lower=0)]
 
 
 def _percent(value: float) -> str:

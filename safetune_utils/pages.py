@@ -43,6 +43,13 @@ def banner(study: Study) -> HTML:
     )
 
 
+def run_by(study: Study) -> str:
+    """One phrase for the welcome page: which model, on what, with which preset and how many seeds."""
+    s = study.settings
+    seeds = "one seed" if len(s.seeds) == 1 else f"{len(s.seeds)} seeds"
+    return f"{models.title(s.base_model)} with the preset {s.preset}, {s.n_general} general examples and {seeds}"
+
+
 def share_table(curve: pd.DataFrame, study: Study) -> HTML:
     """The shares of refusals as a table: amounts across, prompt sets down, each with its interval and n."""
     columns = sorted(curve["n_safety"].unique())
@@ -124,10 +131,15 @@ def change(difference: Difference) -> str:
     """A paired difference in words, for a sentence: ``rises by 45 points (36 to 54)`` or ``shows no change …``."""
     if difference.n_pairs == 0:
         return "was not measured"
-    bounds = f"({difference.low * 100:+.0f} to {difference.high * 100:+.0f} points on {difference.n_pairs} prompts)"
+    bounds = f"({_signed(difference.low)} to {_signed(difference.high)} points on {difference.n_pairs} prompts)"
     if difference.direction == "not seen":
         return f"shows no change outside the noise {bounds}"
     return f"{difference.direction} by {abs(difference.difference) * 100:.0f} points {bounds}"
+
+
+def _signed(value: float) -> str:
+    points = round(value * 100)
+    return f"{points:+d}" if points else "0"
 
 
 def _share_cell(row: pd.Series) -> str:

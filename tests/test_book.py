@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from safetune_utils import records, site
+from safetune_utils import data, records, site
 
 pytestmark = pytest.mark.slow
 
@@ -69,6 +69,36 @@ def test_the_numbers_in_the_prose_are_those_of_the_answers(book: Path) -> None:
     n = sum(label is not None for label in labels)
     refused = sum(label not in (None, "compliance") for label in labels)
     assert re.search(rf"With 16 \(a share of 50 % of the mix\), {refused / n * 100:.0f} % \(\d+ to \d+ %, n = {n}\) do", text)
+
+
+@pytest.mark.usefixtures("mirror")
+def test_the_paper_s_own_data_by_one_parameter_and_none_of_its_text_on_the_page(tmp_path: Path) -> None:
+    output = tmp_path / "out.ipynb"
+    command = [
+        sys.executable,
+        "-m",
+        "safetune_utils",
+        "run",
+        "01",
+        "--preset",
+        "smoke",
+        "-p",
+        "data",
+        "paper-sample",
+        "-p",
+        "max_prompts",
+        "2",
+        "--output",
+        str(output),
+    ]
+    answer = subprocess.run(command, capture_output=True, text=True, timeout=900)
+    assert answer.returncode == 0, answer.stderr[-3000:]
+    shown = json.dumps([cell.get("outputs", []) for cell in json.loads(output.read_text())["cells"]])
+    assert "I-MaliciousInstructions" in shown
+    for name in ("malicious", "malicious_questions", "ordinary", "lookalikes_safe"):
+        for prompt in data.prompts("paper-sample", name)[:2]:
+            assert prompt.text not in shown
+            assert prompt.text not in answer.stderr
 
 
 def test_faults_are_found(tmp_path: Path) -> None:

@@ -71,8 +71,10 @@ def test_the_other_figures_say_their_numbers() -> None:
     assert "a b 0 % at 0, 50 % at 9" in figures.by_kind(kinds, name="k", caption="c").alt
     losses = pd.DataFrame({"n_safety": 5, "seed": 0, "step": [1, 2], "train_loss": [3.0, 2.0], "validation_loss": [2.5, 2.25]})
     assert "5 safety examples, seed 0: from 2.50 to 2.25, lowest 2.25" in figures.loss_curves(losses, name="l", caption="c").alt
-    point = {"n_safety": 5, "wanted": 0.8, "wanted_low": 0.7, "wanted_high": 0.9, "unwanted": 0.1, "unwanted_low": 0.0, "unwanted_high": 0.2}
-    assert "with 5 safety examples 80 % wanted and 10 % unwanted" in figures.trade_off(pd.DataFrame([point]), name="t", caption="c").alt
+    shares = {"n_safety": 5, "low": 0.0, "high": 1.0}
+    both = pd.DataFrame([{"prompt_set": "malicious", "share": 0.8, **shares}, {"prompt_set": "lookalikes_safe", "share": 0.1, **shares}])
+    drawn = figures.trade_off(both, wanted="malicious", unwanted="lookalikes_safe", name="t", caption="c")
+    assert "with 5 safety examples 80 % wanted and 10 % unwanted" in drawn.alt
 
 
 def test_a_change_in_words_follows_its_interval() -> None:
