@@ -91,6 +91,7 @@ def produce(
         shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir()
         record = {"stage": stage, "label": label, "inputs": inputs, "started": _now()} | _surroundings()
+        release_memory()  # so that the peak below is this stage's own
         clock = time.perf_counter()
         try:
             with peak_memory() as peak:
@@ -162,7 +163,7 @@ def peak_memory() -> Iterator[dict[str, int]]:
 
 
 def release_memory() -> None:
-    """Give freed memory back to the system, where the C library keeps it (glibc); else the next stage's peak adds to it."""
+    """Give freed memory back to the system, where the C library keeps it (glibc); else it adds to what comes next."""
     gc.collect()
     with contextlib.suppress(OSError, AttributeError):
         ctypes.CDLL("libc.so.6").malloc_trim(0)

@@ -216,7 +216,6 @@ class Study:
                 for name in missing:
                     self.responses_folder(run, name, model=model, tokenizer=tokenizer)
                 del model
-            records.release_memory()
         return pd.DataFrame([row for run in self.runs for name in self.prompt_sets for row in self._rows(run, name)])
 
     def losses(self) -> pd.DataFrame:
