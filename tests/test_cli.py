@@ -46,7 +46,7 @@ def test_parameters_are_given_as_to_papermill() -> None:
 def test_the_parameters_of_a_notebook_are_printed() -> None:
     answer = safetune("run", "01", "--help-notebook")
     assert answer.returncode == 0
-    assert "safety_amounts: list[int] = None\n    safety examples added" in answer.stdout
+    assert "safety_amounts: list[int] = None\n    safety examples;" in answer.stdout
 
 
 def test_scoring_reads_records_and_the_original_s_output_form(tmp_path: Path) -> None:
