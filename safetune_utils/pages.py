@@ -60,23 +60,29 @@ def share_table(curve: pd.DataFrame, study: Study) -> HTML:
         cells = "".join(f"<td>{_share_cell(rows.loc[n])}</td>" for n in columns)
         scored = sorted({int(n) for n in rows["n_scored"]})
         count = f"{scored[0]}" if len(scored) == 1 else f"{scored[0]}–{scored[-1]}"
-        title = PROMPT_SETS[name].title
+        title = f"{PROMPT_SETS[name].title}<br><small>{html.escape(set_title(study.settings.data, name))}</small>"
         wanted = "wanted" if PROMPT_SETS[name].refusal_wanted else "unwanted"
-        body.append(
-            f"<tr><th scope='row'>{title}</th><td>{html.escape(set_title(study.settings.data, name))}</td><td>{wanted}</td><td>{count}</td>{cells}</tr>"
-        )
+        body.append(f"<tr><th scope='row'>{title}</th><td>{wanted}</td><td>{count}</td>{cells}</tr>")
     unscored = int(curve["n_unscored"].sum())
-    note = f"Answers that refuse, in per cent, with 95 % intervals ({' and '.join(sorted(set(curve['method'])))}); columns are safety examples. Unscored answers: {unscored}."
+    note = f"Answers that refuse, in per cent, with 95 % intervals ({' and '.join(sorted(set(curve['method'])))}); columns are safety examples, n is scored answers. Unscored: {unscored}."
     return HTML(
         "<table class='dataframe safetune-table'><caption>" + html.escape(note) + "</caption><thead><tr><th scope='col'>prompts</th>"
-        f"<th scope='col'>set</th><th scope='col'>a refusal is</th><th scope='col'>n scored</th>{head}</tr></thead><tbody>{''.join(body)}</tbody></table>"
+        f"<th scope='col'>a refusal is</th><th scope='col'>n</th>{head}</tr></thead><tbody>{''.join(body)}</tbody></table>"
     )
 
 
-def table(frame: pd.DataFrame, *, caption: str) -> HTML:
-    """A plain table with a caption, numbers with two digits, text escaped."""
-    body = frame.to_html(index=False, border=0, float_format="{:.2f}".format, escape=True, classes="safetune-table")
-    return HTML(body.replace("<thead>", f"<caption>{html.escape(caption)}</caption><thead>", 1))
+def record_table(study: Study) -> HTML:
+    """How each adapter came to be: facts down, adapters across."""
+    records = study.records()
+    head = "".join(f"<th scope='col'>{n} safety, seed {seed}</th>" for n, seed in zip(records["safety rows"], records["seed"], strict=True))
+    body = []
+    for name in records.columns.drop(["safety rows", "seed"]):
+        cells = "".join(f"<td>{html.escape(f'{value:.2f}' if isinstance(value, float) else str(value))}</td>" for value in records[name])
+        body.append(f"<tr><th scope='row'>{html.escape(name)}</th>{cells}</tr>")
+    caption = "How each adapter came to be, one column an adapter. The last row ends the name of its folder in the run store."
+    return HTML(
+        f"<table class='dataframe safetune-table'><caption>{caption}</caption><thead><tr><td></td>{head}</tr></thead><tbody>{''.join(body)}</tbody></table>"
+    )
 
 
 def examples(answers: pd.DataFrame, *, prompt_set: str, n: int = 3) -> HTML:

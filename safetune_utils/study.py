@@ -238,7 +238,7 @@ class Study:
                     "truncated": facts["truncated"], "dropped": facts["dropped"], "steps": facts["steps"],
                     "lowest validation loss": facts["best_validation_loss"], "at step": facts["best_step"],
                     "tokens per second": facts["tokens_per_second"], "minutes": record["seconds"] / 60,
-                    "peak memory (GB)": record["peak_memory_bytes"] / 1e9, "adapter": self.adapter_folder(run).name,
+                    "peak memory (GB)": record["peak_memory_bytes"] / 1e9, "run record": self.adapter_folder(run).name.rsplit("-", 1)[1],
                 }
             )  # fmt: skip
         return pd.DataFrame(rows)
