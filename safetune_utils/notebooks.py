@@ -108,30 +108,37 @@ def output_faults(path: Path) -> list[str]:
 
 def executed(path: Path, *, given: dict[str, Any]) -> Path:
     """The executed copy of a notebook, made only if the notebook, the package, the data or the parameters changed."""
-    settings = validate(path, given)
-    label = f"{path.stem}-{settings.preset}"
+    stage = _stage(path, given)
 
     def make(target: Path) -> dict[str, Any]:
         execute(path, given=given, output=target / path.name)
         return {"parameters": given}
 
-    return records.produce(stage="notebooks", label=label, inputs=_inputs(path, given), make=make) / path.name
+    return records.produce(**stage, make=make) / path.name
 
 
 def is_fresh(path: Path, *, given: dict[str, Any]) -> bool:
     """Whether the executed copy is there and nothing that it depends on has changed."""
-    label = f"{path.stem}-{validate(path, given).preset}"
-    return records.is_made(records.stage_folder(stage="notebooks", label=label, inputs=_inputs(path, given)))
+    return records.is_made(records.stage_folder(**_stage(path, given)))
 
 
-def _inputs(path: Path, given: dict[str, Any]) -> dict[str, Any]:
+def _stage(path: Path, given: dict[str, Any]) -> dict[str, Any]:
+    """Name and inputs of the stage that holds a notebook's executed copy."""
+    settings = validate(path, given)
     package = Path(__file__).resolve().parent
     code = {str(p.relative_to(package)): records.file_hash(p) for p in sorted(package.rglob("*.py"))}
     # Drawing the site is not part of what a notebook computes.
     for unused in ("cli.py", "site.py"):
         code.pop(unused, None)
-    corpus = {p.name: records.file_hash(p) for p in sorted(data_folder().rglob("*.json*"))}
-    return {"notebook": records.file_hash(path), "parameters": given, "code": code, "data": corpus}
+    # Outside sets are in here too: the register holds their hashes.
+    used = sorted(data_folder().rglob("*.json*"))
+    for source in (Path(settings.data).expanduser(), Path(settings.base_model).expanduser()):
+        if source.is_dir():
+            used += sorted(p for p in source.iterdir() if p.suffix in (".json", ".jsonl", ".safetensors"))
+    root = data_folder().parent
+    files = {str(p.relative_to(root) if p.is_relative_to(root) else p): records.file_hash(p) for p in used}
+    inputs = {"notebook": records.file_hash(path), "parameters": given, "code": code, "files": files}
+    return {"stage": "notebooks", "label": f"{path.stem}-{settings.preset}", "inputs": inputs}
 
 
 def _log_to_stderr() -> None:

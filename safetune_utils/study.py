@@ -145,13 +145,15 @@ class Study:
         if not make:
             return records.stage_folder(stage="adapters", label=label, inputs=inputs)
 
+        mix_name = self.mix_folder(run).name
+
         def train(folder: Path) -> dict[str, Any]:
             model, tokenizer = self._load_base()
             facts = finetune.finetune(
                 model=model, tokenizer=tokenizer, mix=drawn, recipe=self.settings.recipe, seed=run.seed,
                 output=folder, progress=f"training on {self.settings.n_general} + {run.n_safety} rows, seed {run.seed}",
             )  # fmt: skip
-            return facts | {"mix": self.mix_folder(run).name, "n_safety": run.n_safety, "data": self.settings.data}
+            return facts | {"mix": mix_name, "n_safety": run.n_safety, "data": self.settings.data}
 
         return records.produce(stage="adapters", label=label, inputs=inputs, make=train)
 

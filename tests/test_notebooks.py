@@ -95,6 +95,21 @@ def test_error_outputs_and_cells_out_of_order_are_found(tmp_path: Path) -> None:
     assert len(notebooks.output_faults(path)) == 2
 
 
+def test_an_executed_copy_is_another_one_when_what_it_read_has_changed(tmp_path: Path) -> None:
+    path = _notebook(tmp_path / "nb.ipynb", "1")
+    (tmp_path / "own").mkdir()
+    own = tmp_path / "own" / "general.jsonl"
+    own.write_text('{"instruction": "a", "output": "b"}\n')
+    notebook = nbformat.read(path, as_version=4)
+    notebook.cells[0].source += f'\ndata: str = "{tmp_path / "own"}"  # data'
+    nbformat.write(notebook, path)
+    first = notebooks._stage(path, {})
+    assert notebooks._stage(path, {}) == first
+    assert notebooks._stage(path, {"preset": "pocket"}) != first
+    own.write_text('{"instruction": "a", "output": "c"}\n')
+    assert notebooks._stage(path, {}) != first
+
+
 def test_values_from_the_command_line() -> None:
     values = {"[0, 100]": [0, 100], "null": None, "None": None, "embedded": "embedded", "3": 3, '{"epochs": 1}': {"epochs": 1}}
     assert {text: notebooks.parse_value(text) for text in values} == values
