@@ -25,11 +25,10 @@ from safetune_utils.errors import SafetuneError
 from safetune_utils.mixtures import Mix
 from safetune_utils.models import is_zero
 from safetune_utils.prompts import render
-from safetune_utils.records import release_memory
+from safetune_utils.records import trim_heap
 from safetune_utils.settings import Recipe
 
 _IGNORED = -100  # a position that is not learned
-_STEPS_BETWEEN_RELEASES = 5
 
 
 @dataclass(frozen=True)
@@ -127,8 +126,7 @@ def finetune(
                         best_loss, best_step = entry["validation_loss"], step
                         best_weights = {k: v.detach().clone() for k, v in get_peft_model_state_dict(adapted).items()}
                 losses.append(entry)
-                if step % _STEPS_BETWEEN_RELEASES == 0:
-                    release_memory()
+                trim_heap()
                 bar.set_postfix_str(f"loss {loss:.2f}, {n_tokens / (time.perf_counter() - clock):.0f} tokens/s", refresh=False)
                 bar.update()
     seconds = time.perf_counter() - clock

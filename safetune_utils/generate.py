@@ -10,7 +10,7 @@ from tqdm import tqdm
 from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 from safetune_utils.prompts import render
-from safetune_utils.records import release_memory
+from safetune_utils.records import trim_heap
 from safetune_utils.settings import Decoding
 
 
@@ -60,7 +60,7 @@ def generate(
             for i, ids in zip(rows, output[:, inputs["input_ids"].shape[1] :].tolist(), strict=True):
                 answers[i] = _answer(tokenizer, ids)
             bar.update(len(rows))
-            release_memory()
+            trim_heap()
     return [answers[i] for i in range(len(instructions))]
 
 
