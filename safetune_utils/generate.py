@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 import torch
 from tqdm import tqdm
@@ -68,11 +67,6 @@ def encode_prompt(tokenizer: PreTrainedTokenizerBase, prompt: str) -> list[int]:
     """Token ids of a prompt, begun as the tokenizer begins a text and never ended."""
     ids = tokenizer(prompt)["input_ids"]
     return ids[:-1] if ids and ids[-1] == tokenizer.eos_token_id else ids
-
-
-def as_rows(answers: list[Answer]) -> list[dict[str, Any]]:
-    """Answers as plain records."""
-    return [asdict(answer) for answer in answers]
 
 
 def _left_padded(sequences: list[list[int]], pad: int) -> dict[str, torch.Tensor]:

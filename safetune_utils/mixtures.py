@@ -70,11 +70,6 @@ def held_out_safety(n_safety_rows: int, n_validation: int) -> int:
     return min(n_validation, n_safety_rows // 10)
 
 
-def held_out(*, examples: list[Example], n: int, seed: int, name: str) -> list[Example]:
-    """The rows of a pool that :func:`mix` never trains on for this seed; choose settings on these."""
-    return _split(examples, n, seed=seed, name=name)[0]
-
-
 def ids_of(drawn: Mix) -> dict[str, list[str]]:
     """The mix by its ids, for the record."""
     return {"train": [row.id for row in drawn.train], "validation": [row.id for row in drawn.validation]}

@@ -176,8 +176,10 @@ class Study:
                 model=model, tokenizer=tokenizer, instructions=[prompt.text for prompt in asked],
                 decoding=self.settings.decoding, progress=f"answering {prompt_set}, {run.n_safety} safety rows",
             )  # fmt: skip
-            rows = [asdict(prompt) | {"response": row["text"], "n_tokens": row["n_tokens"], "stopped": row["stopped"]}
-                    for prompt, row in zip(asked, generate.as_rows(answers), strict=True)]  # fmt: skip
+            rows = [
+                asdict(prompt) | {"response": said.text, "n_tokens": said.n_tokens, "stopped": said.stopped}
+                for prompt, said in zip(asked, answers, strict=True)
+            ]
             records.write_lines(folder / "responses.jsonl", rows)
             return {"answers": len(rows), "stopped": sum(row["stopped"] for row in rows)}
 
