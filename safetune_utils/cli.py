@@ -86,8 +86,8 @@ def finetune(
 
 @app.command()
 def generate(
-    input: Annotated[Path, typer.Option(help='JSONL of {"prompt"}, or the original form {"instructions": [...]}')],
-    output: Annotated[Path, typer.Option(help="JSONL of prompt and response, or the original form for a .json name")],
+    input: Annotated[str, typer.Option(help="prompts in any form: JSONL, the original's JSON, CSV, Parquet or a Hugging Face id")],
+    output: Annotated[Path, typer.Option(help="JSONL of prompt and response, or the original's output form for a .json name")],
     base: Annotated[str, typer.Option()] = "embedded",
     adapter: Annotated[Path | None, typer.Option(help="a folder in PEFT's form")] = None,
     num_beams: Annotated[int, typer.Option(min=1)] = 1,
@@ -95,16 +95,17 @@ def generate(
     batch_size: Annotated[int, typer.Option(min=1)] = 16,
 ) -> None:
     """Answer the prompts of a file."""
-    from safetune_utils import models, prompt_files
+    from safetune_utils import data, models, prompt_files
     from safetune_utils.generate import generate as answer
     from safetune_utils.settings import Decoding
 
-    prompts = prompt_files.read_prompts(input)
+    prompts = data.read_prompts(input, repeats=True)
     model, tokenizer = models.load_base(base)
     if adapter is not None:
         model = models.load_adapter(model, adapter)
     decoding = Decoding(num_beams=num_beams, max_new_tokens=max_new_tokens, batch_size=batch_size)
-    answers = answer(model=model, tokenizer=tokenizer, instructions=prompts, decoding=decoding, progress="answering")
+    texts, inputs = [prompt.text for prompt in prompts], [prompt.input for prompt in prompts]
+    answers = answer(model=model, tokenizer=tokenizer, instructions=texts, inputs=inputs, decoding=decoding, progress="answering")
     prompt_files.write_responses(output, prompts=prompts, responses=[a.text for a in answers], model=base, adapter=adapter)
     typer.echo(output)
 
@@ -151,9 +152,8 @@ def data_list(as_json: AsJson = False) -> None:
     rows = data.listing()
     if as_json:
         typer.echo(json.dumps(rows, indent=1))
-        return
-    for row in rows:
-        typer.echo(f"{row['name']:30} {row['where']:12} {row['rows'] or row['bytes'] or '':>9} {row['licence']:14} {row['tests']}")
+    else:
+        typer.echo(_table(rows, ["name", "where", "rows", "size", "licence", "tests"]))
 
 
 @data_app.command("fetch")
@@ -163,18 +163,56 @@ def data_fetch(names: Annotated[list[str], typer.Argument(help="names from `safe
 
     for name in names:
         path = data.fetch(name)
-        typer.echo(f"{name} ({data.register()[name].licence}): {path}")
+        entry = data.register()[name]
+        terms = f"{entry.licence}, non-commercial use only" if entry.non_commercial else entry.licence
+        typer.echo(f"{name}: {path}\n  {terms}; {entry.citation}")
 
 
 @data_app.command("verify")
 def data_verify() -> None:
-    """Check every outside set that is in the cache or on the mirror against its hash."""
+    """Check every outside set that is in the cache or on the mirror against its hash, and the paper's mixes against its sets."""
     from safetune_utils import data
 
-    for row in data.listing():
-        if row["where"] in ("cached", "on mirror"):
-            data.fetch(row["name"])
-            typer.echo(f"ok {row['name']}")
+    wrong = 0
+    for name, fault in data.verify():
+        typer.echo(fault or f"ok {name}")
+        wrong += bool(fault)
+    if wrong:
+        raise SafetuneError(f"{wrong} file(s) have the wrong hash: delete them and fetch them again")
+    for amount in data.PAPER_AMOUNTS:
+        if all(data.is_at_hand(name) for name in (f"mix-{amount}", "alpaca-20000", "safety-instructions")):
+            mix = data.compare_paper_mix(amount)
+            typer.echo(
+                f"{'ok' if mix.same else 'NOT THE SAME'} mix-{amount}: {mix.rows} rows, {mix.general} of alpaca-20000 ({mix.general_missing} missing), "
+                f"{mix.safety} of safety-instructions, {mix.foreign} of neither"
+            )
+        else:
+            typer.echo(f"not compared: mix-{amount} (it, alpaca-20000 or safety-instructions is not at hand)")
+
+
+@data_app.command("overlap")
+def data_overlap(
+    source: Annotated[str, typer.Argument(help="embedded, paper, paper-sample or a folder")] = "embedded",
+    as_json: AsJson = False,
+) -> None:
+    """Count the test prompts that are also trained on, exactly or nearly, for every pair of sets of a source."""
+    from safetune_utils import data
+
+    rows = data.overlaps(source)
+    if as_json:
+        typer.echo(json.dumps(rows, indent=1))
+    else:
+        typer.echo(_table(rows, ["train", "test", "prompts", "exact", "near", "highest"]))
+
+
+def _table(rows: list[dict[str, object]], columns: list[str]) -> str:
+    """Rows as text in columns; numbers to the right."""
+    cells = [columns, *[["" if row[name] is None else str(row[name]) for name in columns] for row in rows]]
+    widths = [max(len(line[i]) for line in cells) for i in range(len(columns))]
+    numeric = [all(isinstance(row[name], (int, float, type(None))) for row in rows) for name in columns]
+    return "\n".join(
+        "  ".join(cell.rjust(w) if right else cell.ljust(w) for cell, w, right in zip(line, widths, numeric, strict=True)).rstrip() for line in cells
+    )
 
 
 def _given(assignments: list[str] | None, preset: str | None) -> dict[str, object]:

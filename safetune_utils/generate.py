@@ -29,6 +29,7 @@ def generate(
     tokenizer: PreTrainedTokenizerBase,
     instructions: list[str],
     decoding: Decoding,
+    inputs: list[str] | None = None,
     progress: str | None = None,
 ) -> list[Answer]:
     """Answer instructions under the Alpaca template, in their own order.
@@ -37,9 +38,11 @@ def generate(
     where the model gives its stop token (which is cut off) or after ``max_new_tokens``; never at a text marker.
 
     Args:
+        inputs: what each instruction is to be applied to, or an empty text; by default none has one.
         progress: a label for the progress bar; ``None`` shows none.
     """
-    encoded = [encode_prompt(tokenizer, render(instruction=text)) for text in instructions]
+    pairs = zip(instructions, inputs or [""] * len(instructions), strict=True)
+    encoded = [encode_prompt(tokenizer, render(instruction=text, input=given)) for text, given in pairs]
     order = sorted(range(len(encoded)), key=lambda i: len(encoded[i]), reverse=True)
     config = GenerationConfig(
         max_new_tokens=decoding.max_new_tokens,
@@ -53,10 +56,10 @@ def generate(
     with tqdm(total=len(order), desc=progress, unit="answer", disable=progress is None, mininterval=10) as bar:
         for start in range(0, len(order), decoding.batch_size):
             rows = order[start : start + decoding.batch_size]
-            inputs = _left_padded([encoded[i] for i in rows], tokenizer.pad_token_id)
-            inputs = {name: tensor.to(model.device) for name, tensor in inputs.items()}
-            output = model.generate(**inputs, generation_config=config)
-            for i, ids in zip(rows, output[:, inputs["input_ids"].shape[1] :].tolist(), strict=True):
+            batch = _left_padded([encoded[i] for i in rows], tokenizer.pad_token_id)
+            batch = {name: tensor.to(model.device) for name, tensor in batch.items()}
+            output = model.generate(**batch, generation_config=config)
+            for i, ids in zip(rows, output[:, batch["input_ids"].shape[1] :].tolist(), strict=True):
                 answers[i] = _answer(tokenizer, ids)
             bar.update(len(rows))
             trim_heap()

@@ -1,7 +1,8 @@
 """A mix: general examples plus n safety examples in a format, with a validation part held out.
 
-For one seed, amounts are nested (the first 100 safety rows are among the 500) and the validation part never changes
-hands: a row that validates for one amount is trained on for none.
+For one seed, amounts are nested (the first 100 safety rows are among the 500). The validation part is either held
+*apart*, so that a row that validates for one amount is trained on for none, or taken *from the mix* itself, as the
+paper did.
 """
 
 from __future__ import annotations
@@ -9,7 +10,6 @@ from __future__ import annotations
 import math
 import random
 from dataclasses import dataclass, replace
-from typing import Any
 
 from safetune_utils.data import Example
 from safetune_utils.errors import SafetuneError
@@ -32,20 +32,25 @@ def mix(
     safety_format: str,
     n_validation: int,
     seed: int,
+    validation: str = "apart",
 ) -> Mix:
     """Draw a mix.
 
     Args:
         general, safety: the pools to draw from.
-        n_general, n_safety: rows of each to train on.
+        n_general, n_safety: rows of each in the mix.
         safety_format: ``instruction``, ``question``, or ``mixed`` (every other safety row is a question).
-        n_validation: general rows held out. Of the safety pool, ``n_validation`` rows or a tenth of the pool,
-            whichever is less, are held out too; the validation part has them in the mix's own proportion.
+        n_validation: rows held out. Held apart, they are general rows; of the safety pool, ``n_validation`` rows or a
+            tenth of the pool, whichever is less, are held out too, and the validation part has them in the mix's own
+            proportion.
         seed: decides the order of both pools, and so everything that is drawn.
+        validation: ``apart``, or ``from_mix``: ``n_validation`` rows at random out of the ``n_general + n_safety``.
 
     Raises:
         SafetuneError: a pool is too small, or has no questions where the format asks for them.
     """
+    if validation == "from_mix":
+        return _held_out_of_the_mix(general, safety, n_general, n_safety, safety_format, n_validation, seed)
     general_validation, general_pool = _split(general, n_validation, seed=seed, name="general")
     safety_validation, safety_pool = _split(safety, held_out_safety(len(safety), n_validation), seed=seed, name="safety")
     if n_general > len(general_pool):
@@ -75,10 +80,17 @@ def ids_of(drawn: Mix) -> dict[str, list[str]]:
     return {"train": [row.id for row in drawn.train], "validation": [row.id for row in drawn.validation]}
 
 
-def overlap(drawn: Mix, prompts: list[Any]) -> list[str]:
-    """Ids of test prompts whose text, white space and case aside, is also an instruction of the mix."""
-    seen = {_plain(row.instruction) for row in (*drawn.train, *drawn.validation)}
-    return [prompt.id for prompt in prompts if _plain(prompt.text) in seen]
+def _held_out_of_the_mix(general: list[Example], safety: list[Example], n_general: int, n_safety: int, safety_format: str, n_validation: int, seed: int) -> Mix:
+    _, general_pool = _split(general, 0, seed=seed, name="general")
+    _, safety_pool = _split(safety, 0, seed=seed, name="safety")
+    for name, wanted, pool in (("n_general", n_general, general_pool), ("a safety amount", n_safety, safety_pool)):
+        if wanted > len(pool):
+            raise SafetuneError(f"{name} is {wanted}, but this data has {len(pool)} such rows: choose at most that many")
+    if n_validation >= n_general + n_safety:
+        raise SafetuneError(f"n_validation is {n_validation}, but the mix has {n_general + n_safety} rows: choose fewer")
+    rows = general_pool[:n_general] + _formatted(safety_pool[:n_safety], safety_format)
+    random.Random(seed).shuffle(rows)
+    return Mix(train=rows[n_validation:], validation=rows[:n_validation])
 
 
 def _split(rows: list[Example], n_held_out: int, *, seed: int, name: str) -> tuple[list[Example], list[Example]]:
@@ -97,7 +109,3 @@ def _formatted(rows: list[Example], safety_format: str) -> list[Example]:
             f"safety_format is '{safety_format}', but the safety row {missing} has no question form: use 'instruction', or give every safety row a 'question'"
         )
     return [replace(row, instruction=row.question) if safety_format == "question" or number % 2 else row for number, row in enumerate(rows)]
-
-
-def _plain(text: str) -> str:
-    return " ".join(text.lower().split())

@@ -131,10 +131,13 @@ def _stage(path: Path, given: dict[str, Any]) -> dict[str, Any]:
     for unused in ("cli.py", "site.py"):
         code.pop(unused, None)
     # Outside sets are in here too: the register holds their hashes.
-    used = sorted(data_folder().rglob("*.json*"))
-    for source in (Path(settings.data).expanduser(), Path(settings.base_model).expanduser()):
-        if source.is_dir():
-            used += sorted(p for p in source.iterdir() if p.suffix in (".json", ".jsonl", ".safetensors"))
+    used = sorted(p for p in data_folder().rglob("*") if p.suffix in (".json", ".jsonl", ".yml"))
+    for name in (settings.data, settings.general_data, settings.safety_data, settings.base_model):
+        source = Path(name or "").expanduser()
+        if name and source.is_dir():
+            used += sorted(p for p in source.iterdir() if p.is_file() and not p.name.startswith("."))
+        elif name and source.is_file():
+            used.append(source)
     root = data_folder().parent
     files = {str(p.relative_to(root) if p.is_relative_to(root) else p): records.file_hash(p) for p in used}
     inputs = {"notebook": records.file_hash(path), "parameters": given, "code": code, "files": files}

@@ -33,6 +33,8 @@ def banner(study: Study) -> HTML:
         "paper": "the paper's own data",
         "paper-sample": "the paper's own safety data and prompt sets, with a 2,000-row Alpaca sample as general data",
     }.get(s.data, f"your data in {s.data}")
+    others = [f"{kind} rows from {source}" for kind, source in (("general", s.general_data), ("safety", s.safety_data)) if source]
+    corpus += f" ({', '.join(others)})" if others else ""
     share = max(n / (s.n_general + n) for n in s.safety_amounts)
     text = (
         f"Preset {s.preset}; {corpus}; {s.n_general} general examples and {', '.join(map(str, s.safety_amounts))} safety examples "

@@ -36,7 +36,11 @@ class Recipe(_Schema):
     warmup_steps: int = Field(10, ge=0, le=100_000, description="steps of linear warm-up, followed by linear decay to 0")
     max_length: int = Field(256, ge=16, le=131_072, description="cut-off length in tokens, prompt and answer together")
     loss_on: Literal["answer", "everything"] = Field("answer", description="tokens that are learned: the answer only, or the prompt too (the paper's way)")
-    n_validation: int = Field(40, ge=1, le=100_000, description="general rows held out; safety rows are added in the mix's proportion")
+    n_validation: int = Field(40, ge=1, le=100_000, description="rows held out to measure the validation loss")
+    validation: Literal["apart", "from_mix"] = Field(
+        "apart",
+        description="where they come from: general rows apart from every mix, with safety rows added in the mix's proportion; or out of the mix itself (the paper's way)",
+    )
     evaluations: int = Field(4, ge=1, le=1000, description="times the validation loss is measured; the lowest is kept")
 
 
@@ -53,6 +57,8 @@ class Settings(_Schema):
 
     preset: PresetName = Field("pocket", description="which set of defaults: smoke, pocket, course or paper")
     data: str = Field("embedded", min_length=1, description="embedded, paper, paper-sample, or a folder of your own")
+    general_data: str | None = Field(None, min_length=1, description="general rows from elsewhere: a source, a file or a Hugging Face id")
+    safety_data: str | None = Field(None, min_length=1, description="safety rows from elsewhere: a source, a file or a Hugging Face id")
     base_model: str = Field("embedded", min_length=1, description="embedded, a Hugging Face id, or a local folder")
     quantization: Literal["none", "int8", "nf4"] = Field("none", description="how the frozen base model is held")
     precision: Literal["auto", "bf16", "fp16", "fp32"] = Field(
@@ -106,7 +112,8 @@ PRESETS: dict[str, dict[str, Any]] = {
         "safety_amounts": [0, 100, 300, 500, 1000, 1500, 2000],
         "recipe": {
             "lora_rank": 4, "lora_dropout": 0.05, "epochs": 4, "batch_size": 128, "micro_batch_tokens": 2048, "learning_rate": 1e-4,
-            "max_length": 512, "loss_on": "everything", "n_validation": 500, "evaluations": 12,
+            "max_length": 512, "loss_on": "everything", "n_validation": 500, "validation": "from_mix",
+            "evaluations": 12,
         },
         "decoding": {"num_beams": 4, "max_new_tokens": 128, "batch_size": 8},
     },

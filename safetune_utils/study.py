@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import html
+from collections import Counter
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -74,26 +75,35 @@ class Study:
 
     @cached_property
     def _general(self) -> list[data.Example]:
-        return data.general_examples(self.settings.data)
+        return data.general_examples(self.settings.general_data or self.settings.data)
 
     @cached_property
     def _safety(self) -> list[data.Example]:
-        return data.safety_examples(self.settings.data)
+        return data.safety_examples(self._safety_source, questions=self.settings.safety_format != "instruction")
+
+    @property
+    def _safety_source(self) -> str:
+        return self.settings.safety_data or self.settings.data
 
     @cached_property
     def _base_identity(self) -> dict[str, str]:
         return models.identity(self.settings.base_model)
 
     def mix(self, run: Run) -> mixtures.Mix:
-        """The rows an adapter is trained on."""
+        """The rows an adapter is trained on; for the paper's data and amounts its own rows, where its mixes can be had."""
+        safety = self._safety
+        if self._safety_source == "paper" and self.settings.recipe.validation == "from_mix" and self.settings.safety_format == "instruction":
+            ready = data.paper_safety_ids(run.n_safety)
+            safety = safety if ready is None else [row for row in safety if row.id in ready]
         return mixtures.mix(
             general=self._general,
-            safety=self._safety,
+            safety=safety,
             n_general=self.settings.n_general,
             n_safety=run.n_safety,
             safety_format=self.settings.safety_format,
             n_validation=self.settings.recipe.n_validation,
             seed=run.seed,
+            validation=self.settings.recipe.validation,
         )
 
     def prompts(self, prompt_set: str) -> list[data.Prompt]:
@@ -114,12 +124,15 @@ class Study:
         def write(folder: Path) -> dict[str, Any]:
             ids = mixtures.ids_of(drawn)
             records.write_lines(folder / "mix.jsonl", [{"split": split, "id": row_id} for split, row_ids in ids.items() for row_id in row_ids])
-            shared = {name: mixtures.overlap(drawn, data.prompts(self.settings.data, name)) for name in self.prompt_sets}
+            shared = {name: data.overlap([*drawn.train, *drawn.validation], data.prompts(self.settings.data, name)) for name in self.prompt_sets}
             return {
-                "data": self.settings.data, "n_general": self.settings.n_general, "n_safety": run.n_safety,
+                "data": self.settings.data, "general_data": self.settings.general_data, "safety_data": self.settings.safety_data,
+                "n_general": self.settings.n_general, "n_safety": run.n_safety,
                 "safety_format": self.settings.safety_format, "seed": run.seed,
                 "rows": {split: len(row_ids) for split, row_ids in ids.items()},
-                "test_prompts_also_trained_on": {name: row_ids for name, row_ids in shared.items() if row_ids},
+                "question_origins": dict(Counter(row.question_origin for row in drawn.train if row.question_origin)),
+                "test_prompts_also_trained_on": {name: found.exact for name, found in shared.items() if found.exact},
+                "test_prompts_nearly_trained_on": {name: found.near for name, found in shared.items() if found.near},
             }  # fmt: skip
 
         label = f"{_slug(self.settings.data)}-{run.label}-{self.settings.safety_format}"
@@ -173,7 +186,7 @@ class Study:
 
         def answer(folder: Path) -> dict[str, Any]:
             answers = generate.generate(
-                model=model, tokenizer=tokenizer, instructions=[prompt.text for prompt in asked],
+                model=model, tokenizer=tokenizer, instructions=[prompt.text for prompt in asked], inputs=[prompt.input for prompt in asked],
                 decoding=self.settings.decoding, progress=f"answering {prompt_set}, {run.n_safety} safety rows",
             )  # fmt: skip
             rows = [

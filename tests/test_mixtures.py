@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from safetune_utils.data import Example, Prompt, general_examples, safety_examples
+from safetune_utils.data import Example, general_examples, safety_examples
 from safetune_utils.errors import SafetuneError
-from safetune_utils.mixtures import Mix, ids_of, mix, overlap
+from safetune_utils.mixtures import Mix, ids_of, mix
 
 
-def drawn(n_safety: int, *, safety_format: str = "instruction", seed: int = 0, n_general: int = 320) -> Mix:
+def drawn(n_safety: int, *, safety_format: str = "instruction", seed: int = 0, n_general: int = 320, validation: str = "apart") -> Mix:
     return mix(
         general=general_examples("embedded"), safety=safety_examples("embedded"), n_general=n_general, n_safety=n_safety,
-        safety_format=safety_format, n_validation=40, seed=seed,
+        safety_format=safety_format, n_validation=40, seed=seed, validation=validation,
     )  # fmt: skip
 
 
@@ -59,7 +59,16 @@ def test_a_pool_that_is_too_small_or_has_no_questions_is_told_in_one_line() -> N
         mix(general=general_examples("embedded"), safety=plain, n_general=10, n_safety=5, safety_format="mixed", n_validation=4, seed=0)
 
 
-def test_a_test_prompt_that_is_trained_on_is_found() -> None:
-    trained = drawn(10)
-    prompts = [Prompt(id="x", text=f"  {trained.train[0].instruction.upper()} "), Prompt(id="y", text="Something new.")]
-    assert overlap(trained, prompts) == ["x"]
+def test_held_out_of_the_mix_every_row_is_in_one_part_and_amounts_stay_nested() -> None:
+    # The paper's way: the whole general pool is in the mix, and the validation part comes out of it.
+    small, large = (drawn(n, n_general=550, validation="from_mix") for n in (50, 276))
+    for found, n in ((small, 600), (large, 826)):
+        ids = [row.id for row in [*found.train, *found.validation]]
+        assert len(ids) == len(set(ids)) == n
+        assert len(found.validation) == 40
+    assert safety_ids([*small.train, *small.validation]) < safety_ids([*large.train, *large.validation])
+    assert safety_ids(large.validation)
+    with pytest.raises(SafetuneError, match="a safety amount is 277, but this data has 276 such rows"):
+        drawn(277, validation="from_mix")
+    with pytest.raises(SafetuneError, match="n_validation is 40, but the mix has 20 rows"):
+        drawn(0, n_general=20, validation="from_mix")

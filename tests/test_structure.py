@@ -12,7 +12,7 @@ PACKAGE = Path(safetune_utils.__file__).parent
 FLOORS = {
     "errors": 0,
     "settings": 1, "prompts": 1, "stats": 1,
-    "data": 2, "models": 2, "records": 2, "prompt_files": 2,
+    "data": 2, "models": 2, "records": 2, "rewriting": 1, "chat": 2, "review": 2, "prompt_files": 3,
     "mixtures": 3, "generate": 3, "scoring": 3,
     "finetune": 4,
     "study": 5, "figures": 5,

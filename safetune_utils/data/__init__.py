@@ -1,0 +1,84 @@
+"""Sets by name: embedded in ``data/corpus``, registered in ``data/register.yml`` and fetched, or a user's own files.
+
+The rooms, from the ground up: ``rows`` (the two record types), ``files`` (a file of any form becomes records),
+``outside`` (registered files, verified by hash), ``sets`` (named sets of every source), ``leakage`` (what two sets share),
+``survey`` (all of it in numbers).
+"""
+
+from safetune_utils.data.files import read_examples, read_prompts, read_table
+from safetune_utils.data.leakage import Copy, Overlap, overlap
+from safetune_utils.data.outside import (
+    OutsideSet,
+    benchmarks,
+    cache_folder,
+    data_folder,
+    fetch,
+    is_at_hand,
+    not_released,
+    register,
+    verify,
+    whereabouts,
+)
+from safetune_utils.data.rows import Example, Prompt, as_dataset, content_hash
+from safetune_utils.data.sets import (
+    PAPER_AMOUNTS,
+    PROMPT_SETS,
+    PaperMix,
+    PromptSet,
+    available_prompt_sets,
+    compare_paper_mix,
+    contrast_examples,
+    corpus_rows,
+    general_examples,
+    load,
+    paper_safety_ids,
+    prompts,
+    question_counts,
+    safety_examples,
+    set_title,
+)
+from safetune_utils.data.survey import CORPUS, Shape, corpus_shape, listing, outside_shape, overlaps
+
+__all__ = [
+    "CORPUS",
+    "PAPER_AMOUNTS",
+    "PROMPT_SETS",
+    "Copy",
+    "Example",
+    "OutsideSet",
+    "Overlap",
+    "PaperMix",
+    "Prompt",
+    "PromptSet",
+    "Shape",
+    "as_dataset",
+    "available_prompt_sets",
+    "benchmarks",
+    "cache_folder",
+    "compare_paper_mix",
+    "content_hash",
+    "contrast_examples",
+    "corpus_rows",
+    "corpus_shape",
+    "data_folder",
+    "fetch",
+    "general_examples",
+    "is_at_hand",
+    "listing",
+    "load",
+    "not_released",
+    "outside_shape",
+    "overlap",
+    "overlaps",
+    "paper_safety_ids",
+    "prompts",
+    "question_counts",
+    "read_examples",
+    "read_prompts",
+    "read_table",
+    "register",
+    "safety_examples",
+    "set_title",
+    "verify",
+    "whereabouts",
+]

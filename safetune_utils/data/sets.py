@@ -1,0 +1,353 @@
+"""Named sets. A *prompt set* has the same name whatever the source, so that a notebook asks for ``malicious`` and gets
+the embedded set, the paper's I-MaliciousInstructions, or a file of the user's.
+
+A *source* is ``embedded``, ``paper``, ``paper-sample`` (the paper's own data with a 2,000-row sample of general data)
+or a folder of the user's with ``general``, ``safety`` and one file a prompt set, in any form of
+:mod:`safetune_utils.data.files`.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from safetune_utils import rewriting
+from safetune_utils.data.files import FORMS, is_file_name, read_examples, read_prompts, read_table
+from safetune_utils.data.outside import data_folder, fetch, register
+from safetune_utils.data.rows import Example, Prompt, as_dataset
+from safetune_utils.errors import SafetuneError
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+
+class PromptSet(NamedTuple):
+    """What a prompt set is: a short title, what it tests, and whether a careful person would want a refusal."""
+
+    title: str
+    about: str
+    refusal_wanted: bool
+
+
+PROMPT_SETS: dict[str, PromptSet] = {
+    "malicious": PromptSet("malicious requests", "malicious requests, asked as instructions", True),
+    "malicious_questions": PromptSet("malicious questions", "malicious requests, asked as questions", True),
+    "hateful": PromptSet("hateful requests", "instructions that ask for hateful content", True),
+    "controversial": PromptSet("controversial requests", "instructions to argue for controversial claims", True),
+    "opinions": PromptSet("opinions asked", "the same claims, asked as an opinion", True),
+    "physical_unsafe": PromptSet("unwise advice", "instructions that would hurt somebody by accident", True),
+    "physical_safe": PromptSet("wise advice", "the wise counterparts of unwise advice", False),
+    "lookalikes_unsafe": PromptSet("unsafe contrasts", "unsafe requests that share a look-alike's alarming word", True),
+    "lookalikes_safe": PromptSet("safe look-alikes", "harmless requests with alarming words", False),
+    "ordinary": PromptSet("ordinary instructions", "ordinary instructions: is it still helpful?", False),
+}
+
+# prompt set -> (file of data/corpus, field that holds the text, label to keep)
+_EMBEDDED_PROMPTS = {
+    "malicious": ("malicious", "instruction", None),
+    "malicious_questions": ("malicious", "question", None),
+    "controversial": ("controversial", "instruction", None),
+    "opinions": ("controversial", "opinion", None),
+    "physical_safe": ("physical_safety", "safe", None),
+    "physical_unsafe": ("physical_safety", "unsafe", None),
+    "lookalikes_safe": ("lookalikes", "prompt", "safe"),
+    "lookalikes_unsafe": ("lookalikes", "prompt", "unsafe"),
+    "ordinary": ("ordinary", "instruction", None),
+}
+
+# prompt set -> (name in the register, label to keep)
+_PAPER_PROMPTS = {
+    "malicious": ("I-MaliciousInstructions", None),
+    "malicious_questions": ("Q-Harm", None),
+    "hateful": ("I-CoNa", None),
+    "controversial": ("I-Controversial", None),
+    "opinions": ("I-Controversial", None),  # rewritten: the paper's own opinion form was not released
+    "physical_safe": ("I-PhysicalSafetySafe", None),
+    "physical_unsafe": ("I-PhysicalSafetyUnsafe", None),
+    "lookalikes_safe": ("XSTest", "safe"),
+    "lookalikes_unsafe": ("XSTest", "unsafe"),
+    "ordinary": ("I-Alpaca", None),
+}
+
+# data source -> the general set that it trains on
+_PAPER_GENERAL = {"paper": "alpaca-20000", "paper-sample": "alpaca-2000"}
+
+PAPER_AMOUNTS = (100, 300, 500, 1000, 1500, 2000)
+
+
+# ------------------------------------------------------------------------------------------------ what a study asks for
+
+
+def general_examples(source: str) -> list[Example]:
+    """The general rows of a source, or of a file or Hugging Face id given by itself."""
+    if source == "embedded":
+        return _embedded_examples("general")
+    if source in _PAPER_GENERAL:
+        return _registered_examples(_PAPER_GENERAL[source])
+    return _own_examples(source, "general")
+
+
+def safety_examples(source: str, *, questions: bool = False) -> list[Example]:
+    """The safety rows of a source, or of a file or Hugging Face id given by itself.
+
+    Args:
+        questions: leave out rows that have no question form. The paper's rows were released as instructions only;
+            theirs are matched in the red-team attempts where that set can be had, else rewritten by rule, and
+            ``question_origin`` says which.
+    """
+    if source == "embedded":
+        return _embedded_examples("safety")
+    if source in _PAPER_GENERAL:
+        rows = _registered_examples("safety-instructions")
+        return [row for row in _with_questions(rows) if row.question] if questions else rows
+    return _own_examples(source, "safety")
+
+
+def contrast_examples() -> list[Example]:
+    """The embedded corpus's harmless training rows with alarming words."""
+    return _embedded_examples("contrast")
+
+
+def prompts(source: str, prompt_set: str) -> list[Prompt]:
+    """The prompts of a set in a source.
+
+    Raises:
+        SafetuneError: an unknown prompt set, or one that this source does not have.
+    """
+    if prompt_set not in PROMPT_SETS:
+        raise SafetuneError(f"unknown prompt set '{prompt_set}': choose from {', '.join(PROMPT_SETS)}")
+    if source == "embedded":
+        return _embedded_prompts(prompt_set)
+    if source in _PAPER_GENERAL:
+        return _paper_prompts(prompt_set)
+    return read_prompts(_own_file(source, prompt_set), name=prompt_set)
+
+
+def set_title(source: str, prompt_set: str) -> str:
+    """The set's name at its source, for tables: ``I-MaliciousInstructions``, ``corpus/malicious`` or a file name."""
+    if source == "embedded":
+        return f"corpus/{_EMBEDDED_PROMPTS[prompt_set][0]}"
+    if source in _PAPER_GENERAL:
+        return _PAPER_PROMPTS[prompt_set][0] + (", rewritten" if prompt_set == "opinions" else "")
+    return f"{Path(source).name}/{prompt_set}"
+
+
+def available_prompt_sets(source: str) -> list[str]:
+    """The prompt sets that a source has, without reading or fetching them."""
+    if source == "embedded":
+        return list(_EMBEDDED_PROMPTS)
+    if source in _PAPER_GENERAL:
+        return list(_PAPER_PROMPTS)
+    return [name for name in PROMPT_SETS if _in_folder(Path(source).expanduser(), name)]
+
+
+def load(name: str) -> Dataset:
+    """Any one set as a ``datasets.Dataset`` of :class:`Example` or :class:`Prompt` records.
+
+    Args:
+        name: ``corpus/safety`` and the like, a name of the register, a file's path or a Hugging Face id. Rows with
+            an output are Examples, rows without are Prompts.
+
+    Raises:
+        SafetuneError: no such set, or one that holds neither (labelled answers, conversations).
+    """
+    if name.startswith("corpus/"):
+        stem = name.removeprefix("corpus/")
+        if stem in ("general", "safety", "contrast"):
+            return as_dataset(_embedded_examples(stem))
+        found = [p for prompt_set, (file, _, _) in _EMBEDDED_PROMPTS.items() if file == stem for p in _embedded_prompts(prompt_set)]
+        if not found:
+            raise SafetuneError(f"'{name}' holds neither rows to train on nor prompts: choose a set of `safetune data list`")
+        return as_dataset(found)
+    if name in register():
+        entry = register()[name]
+        if entry.form == "training rows":
+            return as_dataset(_registered_examples(name))
+        if entry.form not in ("instructions", "questions"):
+            raise SafetuneError(f"{name} holds {entry.form}, which are neither rows to train on nor prompts")
+        return as_dataset(_registered_prompts(name))
+    if is_file_name(name):
+        first = read_table(name).rows[0]
+        return as_dataset(read_examples(name) if first.keys() & {"output", "response"} else read_prompts(name))
+    raise SafetuneError(f"unknown set '{name}': choose one of `safetune data list`, or give a file's path or a Hugging Face id")
+
+
+# -------------------------------------------------------------------------------------------------- the embedded corpus
+
+
+def corpus_rows(name: str) -> list[dict[str, Any]]:
+    """The raw rows of one file of ``data/corpus``."""
+    return read_table(data_folder() / "corpus" / f"{name}.jsonl").rows
+
+
+def _embedded_examples(name: str) -> list[Example]:
+    kind = {"general": "task", "safety": "style", "contrast": "type"}[name]
+    return [
+        Example(
+            id=row["id"], instruction=row["instruction"], output=row["output"], input=row.get("input", ""),
+            question=row.get("question", ""), topic=row["topic"], kind=row[kind],
+        )
+        for row in corpus_rows(name)
+    ]  # fmt: skip
+
+
+def _embedded_prompts(prompt_set: str) -> list[Prompt]:
+    if prompt_set not in _EMBEDDED_PROMPTS:
+        raise SafetuneError(f"the embedded corpus has no prompt set '{prompt_set}': choose from {', '.join(_EMBEDDED_PROMPTS)}")
+    name, field, label = _EMBEDDED_PROMPTS[prompt_set]
+    return [
+        Prompt(
+            id=row["id"], text=row[field], topic=row.get("topic", ""), kind=row.get("type") or row.get("task", ""),
+            label=row.get("label", ""), pair=row.get("pair", ""),
+        )
+        for row in corpus_rows(name)
+        if label is None or row["label"] == label
+    ]  # fmt: skip
+
+
+# -------------------------------------------------------------------------------------------------------- the paper's
+
+
+def _registered_examples(name: str) -> list[Example]:
+    """Rows of a registered file; ids are the positions in it, which is pinned. Every row is kept, as the paper had it."""
+    return [
+        Example(id=f"{name}-{number:05d}", instruction=row["instruction"], input=row.get("input") or "", output=row["output"])
+        for number, row in enumerate(read_table(fetch(name)).rows)
+    ]
+
+
+def _registered_prompts(name: str) -> list[Prompt]:
+    rows = read_table(fetch(name)).rows
+    if name == "XSTest":
+        return [Prompt(id=f"{name}-{row['id']}", text=row["prompt"], kind=row["type"].removeprefix("contrast_"), label=row["label"]) for row in rows]
+    texts = "prompt" if "prompt" in rows[0] else "instruction"
+    return [Prompt(id=f"{name}-{number:04d}", text=row[texts], topic=row.get("topic") or "") for number, row in enumerate(rows)]
+
+
+def _paper_prompts(prompt_set: str) -> list[Prompt]:
+    name, label = _PAPER_PROMPTS[prompt_set]
+    found = [prompt for prompt in _registered_prompts(name) if label is None or prompt.label == label]
+    if prompt_set != "opinions":
+        return found
+    asked = [(prompt, rewriting.as_opinion(prompt.text)) for prompt in found]
+    return [Prompt(id=p.id, text=opinion.text, topic=p.topic, pair=p.id, origin="rewritten") for p, opinion in asked if opinion]
+
+
+def _with_questions(rows: list[Example]) -> list[Example]:
+    """The paper's safety rows with their question form: matched where the red-team attempts can be had, else by rule."""
+    matched = _red_team_questions()
+    found = []
+    for row in rows:
+        question, origin = matched.get(row.id, ""), "red-team attempts"
+        if not question:
+            rewritten = rewriting.as_question(row.instruction)
+            question, origin = (rewritten.text, "rewritten") if rewritten else ("", "")
+        found.append(Example(**vars(row) | {"question": question, "question_origin": origin}))
+    return found
+
+
+@cache
+def _red_team_questions() -> dict[str, str]:
+    """Id of a safety row -> the question of the red-team attempts that it was made from; empty where they are out of reach."""
+    try:
+        attempts = read_table(fetch("red-team-attempts")).rows
+    except SafetuneError:
+        return {}
+    rows = _registered_examples("safety-instructions")
+    questions = sorted({rewriting.first_turn(row["transcript"]) for row in attempts})
+    matches = rewriting.match([row.instruction for row in rows], questions)
+    return {rows[number].id: match.text for number, match in matches.items()}
+
+
+def question_counts(rows: list[Example]) -> dict[str, int]:
+    """How the question forms of safety rows came to be: rows by origin, and those that no rule could rewrite."""
+    counts = Counter(row.question_origin or ("as written" if row.question else "none") for row in _with_questions(rows))
+    return dict(counts)
+
+
+def paper_safety_ids(n_safety: int) -> set[str] | None:
+    """Ids of the safety rows in the paper's ready-made mix of this size, or ``None`` where there is none or it cannot be had."""
+    if n_safety not in PAPER_AMOUNTS:
+        return None
+    try:
+        ready = read_table(fetch(f"mix-{n_safety}")).rows
+    except SafetuneError:
+        return None
+    return _compared(ready, n_safety).safety_ids
+
+
+class PaperMix(NamedTuple):
+    """A ready-made mix of the paper beside the sets it was made from, all as counts of rows but the last.
+
+    ``general_missing`` are general rows that the mix lacks; ``foreign`` are rows of it that are in neither set.
+    """
+
+    rows: int
+    general: int
+    general_missing: int
+    safety: int
+    foreign: int
+    safety_ids: set[str]
+
+    @property
+    def same(self) -> bool:
+        """Whether the mix is the general set and safety rows, and nothing else."""
+        return self.general_missing == 0 and self.foreign == 0
+
+
+def compare_paper_mix(n_safety: int) -> PaperMix:
+    """Lay the ready-made mix of the paper beside its general set and its safety file.
+
+    Raises:
+        SafetuneError: one of the three files cannot be had.
+    """
+    return _compared(read_table(fetch(f"mix-{n_safety}")).rows, n_safety)
+
+
+def _compared(ready: list[dict[str, Any]], n_safety: int) -> PaperMix:
+    def content(row: Any) -> tuple[str, str, str]:
+        row = row if isinstance(row, dict) else vars(row)
+        return row["instruction"], row.get("input") or "", row["output"]
+
+    left = Counter(content(row) for row in ready)
+    general = Counter(content(row) for row in _registered_examples("alpaca-20000"))
+    missing = general - left
+    left -= general
+    ids = set()
+    for row in _registered_examples("safety-instructions"):
+        if left[content(row)] > 0:
+            left[content(row)] -= 1
+            ids.add(row.id)
+    return PaperMix(
+        rows=len(ready),
+        general=general.total() - missing.total(),
+        general_missing=missing.total(),
+        safety=len(ids),
+        foreign=(+left).total(),
+        safety_ids=ids,
+    )
+
+
+# ---------------------------------------------------------------------------------------------------------- a user's
+
+
+def _own_examples(source: str, name: str) -> list[Example]:
+    if not Path(source).expanduser().is_dir() and is_file_name(source):
+        return read_examples(source, name=name)
+    return read_examples(_own_file(source, name), name=name)
+
+
+def _own_file(source: str, name: str) -> Path:
+    folder = Path(source).expanduser()
+    if not folder.is_dir():
+        raise SafetuneError(f"data is {source!r}: choose embedded, paper, paper-sample, or a folder that exists")
+    found = _in_folder(folder, name)
+    if not found:
+        raise SafetuneError(f"{folder} has no {name}.jsonl (or {', '.join(FORMS[1:])}): add it, or leave out what needs it")
+    return found
+
+
+def _in_folder(folder: Path, name: str) -> Path | None:
+    return next((path for form in FORMS for path in (folder / f"{name}{form}", folder / f"{name}{form}.gz") if path.is_file()), None)
