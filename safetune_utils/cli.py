@@ -202,7 +202,7 @@ def data_overlap(
     if as_json:
         typer.echo(json.dumps(rows, indent=1))
     else:
-        typer.echo(_table(rows, ["train", "test", "prompts", "exact", "near", "highest"]))
+        typer.echo(_table(rows, ["train", "test", "title", "prompts", "exact", "near", "highest"]))
 
 
 def _table(rows: list[dict[str, object]], columns: list[str]) -> str:

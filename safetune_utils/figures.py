@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import html
 import io
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -18,7 +19,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
 
-from safetune_utils.data import PROMPT_SETS
+from safetune_utils.data import PROMPT_SETS, Shape
 
 # Colour-blind safe (after Okabe and Ito), one pair (light, dark) and one marker a prompt set, so that no line is told
 # apart by colour alone.
@@ -196,12 +197,67 @@ def loss_curves(losses: pd.DataFrame, *, name: str, caption: str) -> Figure:
     return _figure(draw, name=name, caption=caption, alt=alt, data=measured, size=(7.6, 3.4))
 
 
-def _figure(draw: Callable[[Axes, int], None], *, name: str, caption: str, alt: str, data: pd.DataFrame, size: tuple[float, float]) -> Figure:
-    images = [_image(draw, theme, number, size) for number, theme in enumerate(("light", "dark"))]
+def set_shape(shape: Shape, *, name: str, title: str) -> Figure:
+    """A set in two panels: how long its requests and answers are, in words, and what they are about, in rows.
+
+    Args:
+        shape: from :func:`safetune_utils.data.corpus_shape` or its like; at most fourteen topics are drawn.
+        title: the set's name, for the caption and the alt text.
+    """
+    lengths = [(label, words) for label, words in (("requests", shape.prompt_words), ("answers", shape.answer_words)) if words]
+    shown = list(shape.topics.items())[:14]
+    longest = max(_quantile(words, 0.99) for _, words in lengths)
+    width = max(1, math.ceil(longest / 24))
+    edges = [width * k for k in range(math.ceil((longest + 1) / width) + 1)]
+
+    def draw(axes: list[Axes], theme: int) -> None:
+        for place, (label, words) in enumerate(lengths):
+            look = _SEQUENCE[place]
+            # The few longest rows are counted in the last bin, so that they do not flatten the rest.
+            at = [min(n, edges[-1] - 1) for n in words]
+            axes[0].hist(
+                at, bins=edges, weights=list(words.values()), histtype="step", color=look[theme], linewidth=1.6, linestyle=("-", "--")[place], label=label
+            )
+        axes[0].set_xlabel("length in words")
+        axes[0].set_ylabel("rows")
+        axes[0].legend(frameon=False)
+        axes[1].barh([_cut(topic.replace("_", " ")) for topic, _ in reversed(shown)], [n for _, n in reversed(shown)], color=_SEQUENCE[0][theme])
+        axes[1].set_xlabel("rows")
+        axes[1].set_title(shape.topics_are.replace("_", " "), fontsize=10.5)
+
+    middle = "; ".join(f"{label}: half have at most {_quantile(words, 0.5)} words, the longest {max(words)}" for label, words in lengths)
+    more = f" (and {len(shape.topics) - len(shown)} more)" if len(shape.topics) > len(shown) else ""
+    alt = (
+        f"Histogram of lengths and bar chart of the {shape.topics_are} of {title}. {middle}. Rows by {shape.topics_are}: "
+        + ", ".join(f"{t.replace('_', ' ')} {n}" for t, n in shown)
+        + f"{more}."
+    )
+    numbers = [("words of a request", k, v) for k, v in shape.prompt_words.items()] + [("words of an answer", k, v) for k, v in shape.answer_words.items()]
+    numbers += [(shape.topics_are, k, v) for k, v in shape.topics.items()]
+    table = pd.DataFrame(numbers, columns=["what", "value", "rows"])
+    return _figure(draw, name=name, caption=f"{title}: lengths, and rows by {shape.topics_are}{more}.", alt=alt, data=table, size=(8.2, 3.2), panels=2)
+
+
+def _quantile(words: dict[int, int], share: float) -> int:
+    """The length that this share of rows does not exceed."""
+    left = share * sum(words.values())
+    for length in sorted(words):
+        left -= words[length]
+        if left <= 0:
+            break
+    return length
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= 30 else f"{text[:28]}…"
+
+
+def _figure(draw: Callable[..., None], *, name: str, caption: str, alt: str, data: pd.DataFrame, size: tuple[float, float], panels: int = 1) -> Figure:
+    images = [_image(draw, theme, number, size, panels) for number, theme in enumerate(("light", "dark"))]
     return Figure(name=name, caption=caption, alt=alt, light=images[0], dark=images[1], csv=data.to_csv(index=False))
 
 
-def _image(draw: Callable[[Axes, int], None], theme: str, number: int, size: tuple[float, float]) -> str:
+def _image(draw: Callable[..., None], theme: str, number: int, size: tuple[float, float], panels: int) -> str:
     ink, grid = _INK[theme], _GRID[theme]
     style = {
         "text.color": ink, "axes.labelcolor": ink, "xtick.color": ink, "ytick.color": ink, "axes.edgecolor": grid,
@@ -210,8 +266,8 @@ def _image(draw: Callable[[Axes, int], None], theme: str, number: int, size: tup
     }  # fmt: skip
     with mpl.rc_context(style):
         canvas = Canvas(figsize=size)
-        axes = canvas.subplots()
-        draw(axes, number)
+        # One panel is drawn as an Axes, several as an array of them.
+        draw(canvas.subplots(1, panels), number)
         buffer = io.StringIO()
         canvas.savefig(buffer, format="svg", transparent=True, metadata={"Date": None})
     return buffer.getvalue()

@@ -16,7 +16,7 @@ import papermill
 from safetune_utils import records
 from safetune_utils.data import data_folder
 from safetune_utils.errors import SafetuneError
-from safetune_utils.settings import Settings, resolve
+from safetune_utils.settings import Drafting, Settings, resolve, resolve_drafting
 
 
 def folder() -> Path:
@@ -50,8 +50,10 @@ def defaults(path: Path) -> dict[str, Any]:
     return {name: ast.literal_eval(entry["default"]) for name, entry in parameters(path).items()}
 
 
-def validate(path: Path, given: dict[str, Any]) -> Settings:
+def validate(path: Path, given: dict[str, Any]) -> Settings | Drafting:
     """The settings that a notebook will run with; checked before a kernel starts.
+
+    A notebook whose parameters are those of drafting is checked as such, any other as a study.
 
     papermill itself only warns of an unknown parameter and checks no type.
 
@@ -65,7 +67,15 @@ def validate(path: Path, given: dict[str, Any]) -> Settings:
             mend = f"did you mean '{close[0]}'?" if close else f"it has {', '.join(known)}"
             raise SafetuneError(f"{path.stem} has no parameter '{name}': {mend}")
     merged = known | given
+    if set(known) <= set(Drafting.model_fields):
+        return resolve_drafting(**merged)
     return resolve(**{name: value for name, value in merged.items() if name in Settings.model_fields})
+
+
+def own_part(path: Path, given: dict[str, Any]) -> dict[str, Any]:
+    """Those of the given parameters that a notebook has; the rest of a book's parameters concern other notebooks."""
+    known = defaults(path)
+    return {name: value for name, value in given.items() if name in known}
 
 
 def execute(path: Path, *, given: dict[str, Any], output: Path) -> None:
@@ -128,20 +138,28 @@ def _stage(path: Path, given: dict[str, Any]) -> dict[str, Any]:
     package = Path(__file__).resolve().parent
     code = {str(p.relative_to(package)): records.file_hash(p) for p in sorted(package.rglob("*.py"))}
     # Drawing the site is not part of what a notebook computes.
-    for unused in ("cli.py", "site.py"):
+    for unused in ("cli.py", "site.py", "datacards.py"):
         code.pop(unused, None)
     # Outside sets are in here too: the register holds their hashes.
     used = sorted(p for p in data_folder().rglob("*") if p.suffix in (".json", ".jsonl", ".yml"))
-    for name in (settings.data, settings.general_data, settings.safety_data, settings.base_model):
-        source = Path(name or "").expanduser()
-        if name and source.is_dir():
+    for name in _named_files(settings):
+        source = Path(name).expanduser()
+        if source.is_dir():
             used += sorted(p for p in source.iterdir() if p.is_file() and not p.name.startswith("."))
-        elif name and source.is_file():
+        elif source.is_file():
             used.append(source)
     root = data_folder().parent
     files = {str(p.relative_to(root) if p.is_relative_to(root) else p): records.file_hash(p) for p in used}
     inputs = {"notebook": records.file_hash(path), "parameters": given, "code": code, "files": files}
-    return {"stage": "notebooks", "label": f"{path.stem}-{settings.preset}", "inputs": inputs}
+    label = f"{path.stem}-{settings.preset}" if isinstance(settings, Settings) else path.stem
+    return {"stage": "notebooks", "label": label, "inputs": inputs}
+
+
+def _named_files(settings: Settings | Drafting) -> list[str]:
+    """Parameters that may name a user's own file or folder."""
+    if isinstance(settings, Drafting):
+        return [settings.questions, *(settings.reviews or []), *(settings.form_reviews or [])]
+    return [name for name in (settings.data, settings.general_data, settings.safety_data, settings.base_model) if name]
 
 
 def _log_to_stderr() -> None:

@@ -5,6 +5,7 @@ Model output and prompts are untrusted text: everything is escaped before it rea
 
 from __future__ import annotations
 
+import base64
 import html
 from typing import Any
 
@@ -105,6 +106,30 @@ def examples(answers: pd.DataFrame, *, prompt_set: str, n: int = 3) -> HTML:
         blocks.append(f"<p><em>{html.escape(said['prompt'].iloc[0])}</em></p><ul>{items}</ul>")
     title = f"Show the answers to the first {n} prompts of {PROMPT_SETS[prompt_set].title} (untrusted model output)"
     return HTML(f"<details class='safetune-answers'><summary>{html.escape(title)}</summary>{''.join(blocks)}</details>")
+
+
+def table(rows: pd.DataFrame, *, caption: str) -> HTML:
+    """A small table with a caption; everything in it is escaped."""
+    head = "".join(f"<th scope='col'>{html.escape(str(name))}</th>" for name in rows.columns)
+    body = "".join(
+        f"<tr><th scope='row'>{html.escape(str(first))}</th>{''.join(f'<td>{html.escape(str(value))}</td>' for value in rest)}</tr>"
+        for first, *rest in rows.itertuples(index=False)
+    )
+    return HTML(f"<table class='dataframe safetune-table'><caption>{html.escape(caption)}</caption><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>")
+
+
+def folded(items: list[tuple[str, str]], *, summary: str) -> HTML:
+    """Pairs of a heading and a text, folded under a summary; everything is escaped."""
+    body = "".join(f"<dt>{html.escape(head)}</dt><dd>{html.escape(text)}</dd>" for head, text in items)
+    return HTML(f"<details class='safetune-answers'><summary>{html.escape(summary)}</summary><dl>{body}</dl></details>")
+
+
+def embedded_page(page: str, *, name: str, title: str) -> HTML:
+    """A whole page of its own inside this one, cut off from it, and as a file to download and open by itself."""
+    data = base64.b64encode(page.encode()).decode()
+    frame = f'<iframe class="safetune-frame" title="{html.escape(title, quote=True)}" sandbox="allow-scripts allow-downloads allow-modals" srcdoc="{html.escape(page, quote=True)}"></iframe>'
+    link = f'<p><a download="{name}.html" href="data:text/html;base64,{data}">Download this page</a>: opened by itself, it also remembers what you decided.</p>'
+    return HTML(f"<details class='safetune-answers'><summary>{html.escape(title)}</summary>{frame}{link}</details>")
 
 
 def glue(**values: Any) -> None:

@@ -7,7 +7,7 @@ checks everything before any costly work starts. ``None`` always means "as the p
 from __future__ import annotations
 
 import difflib
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
@@ -15,6 +15,7 @@ from safetune_utils.errors import SafetuneError
 
 PresetName = Literal["smoke", "pocket", "course", "paper"]
 SafetyFormat = Literal["instruction", "question", "mixed"]
+_Kind = TypeVar("_Kind", bound=BaseModel)
 
 
 class _Schema(BaseModel):
@@ -82,6 +83,23 @@ class Settings(_Schema):
         return sorted(values)
 
 
+class Drafting(_Schema):
+    """Everything that decides how new safety data is drafted."""
+
+    mode: Literal["replay", "ask"] = Field("replay", description="replay recorded answers, with no key and no network; or ask a server")
+    base_url: str = Field("http://127.0.0.1:8000/v1", min_length=1, description="address of an OpenAI-compatible server, up to and with /v1")
+    model: str = Field("SmolLM2-135M-Instruct", min_length=1, description="the model's name, as that server knows it")
+    questions: str = Field("embedded", min_length=1, description="embedded, or a file with a column 'question'")
+    n_questions: int = Field(36, ge=1, le=100_000, description="questions to draft answers for")
+    max_tokens: int = Field(96, ge=1, le=8192, description="longest drafted answer, in tokens")
+    temperature: float = Field(0.0, ge=0, le=2, description="0 gives the likeliest answer")
+    usd_per_million_in: float = Field(0.0, ge=0, description="the server's price of a million tokens that it reads, in USD")
+    usd_per_million_out: float = Field(0.0, ge=0, description="the server's price of a million tokens that it writes, in USD")
+    cap_usd: float = Field(1.0, ge=0, description="the most to spend; nothing is asked if it could cost more")
+    reviews: list[str] | None = Field(None, description="reviews of the answers, files exported from the page; None is the recorded ones")
+    form_reviews: list[str] | None = Field(None, description="reviews of the instruction forms, likewise")
+
+
 # What each preset changes from the defaults above, which are `pocket`.
 PRESETS: dict[str, dict[str, Any]] = {
     "smoke": {
@@ -139,18 +157,30 @@ def resolve(**parameters: Any) -> Settings:
         for name, value in layer.items():
             both_maps = isinstance(merged.get(name), dict) and isinstance(value, dict)
             merged[name] = merged[name] | value if both_maps else value
+    return _checked(Settings, merged)
+
+
+def resolve_drafting(**parameters: Any) -> Drafting:
+    """Return the checked settings of drafting new safety data; ``None`` keeps a parameter's default.
+
+    Raises:
+        SafetuneError: an unknown name, a wrong type or a value out of range, in one line that names the mend.
+    """
+    return _checked(Drafting, {name: value for name, value in parameters.items() if value is not None})
+
+
+def _checked(schema: type[_Kind], values: dict[str, Any]) -> _Kind:
     try:
-        return Settings.model_validate(merged)
+        return schema.model_validate(values)
     except ValidationError as error:
-        raise SafetuneError(_one_line(error)) from None
+        raise SafetuneError(_one_line(error, schema)) from None
 
 
-def _one_line(error: ValidationError) -> str:
+def _one_line(error: ValidationError, schema: type[BaseModel]) -> str:
     """The first fault of a validation error, as one sentence with its mend."""
     fault = error.errors()[0]
     path = [part for part in fault["loc"] if isinstance(part, str)]
     name = ".".join(path)
-    schema: type[BaseModel] = Settings
     for part in path[:-1]:
         schema = {"recipe": Recipe, "decoding": Decoding}[part]
     if fault["type"] == "extra_forbidden":

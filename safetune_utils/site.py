@@ -17,7 +17,7 @@ from typing import Any
 import nbformat
 import yaml
 
-from safetune_utils import notebooks, records
+from safetune_utils import datacards, notebooks, records
 from safetune_utils.data import data_folder
 from safetune_utils.errors import SafetuneError
 from safetune_utils.settings import PRESETS, Decoding, Recipe, Settings, resolve
@@ -27,7 +27,7 @@ def build(*, given: dict[str, Any], target: Path | None = None) -> tuple[Path, i
     """Run the notebooks that are not fresh and build the site if anything changed.
 
     Args:
-        given: parameters laid over every notebook's defaults, for instance ``{"preset": "smoke"}``.
+        given: parameters laid over the defaults of every notebook that has them, for instance ``{"preset": "smoke"}``.
         target: the folder to build in, by default ``_build`` of the repository.
 
     Returns:
@@ -38,17 +38,20 @@ def build(*, given: dict[str, Any], target: Path | None = None) -> tuple[Path, i
     """
     root = data_folder().parent
     sources = sorted(notebooks.folder().glob("*.ipynb"))
+    known = {name for path in sources for name in notebooks.defaults(path)}
     for path in sources:
-        notebooks.validate(path, given)
-    stale = [path for path in sources if not notebooks.is_fresh(path, given=given)]
+        # A name that no notebook has is a mistake, and the first notebook tells it.
+        notebooks.validate(path, notebooks.own_part(path, given) | {name: value for name, value in given.items() if name not in known})
+    given_to = {path: notebooks.own_part(path, given) for path in sources}
+    stale = [path for path in sources if not notebooks.is_fresh(path, given=given_to[path])]
     for path in stale:
         print(f"executing {path.stem}", file=sys.stderr)
-    done = {path.name: notebooks.executed(path, given=given) for path in sources}
+    done = {path.name: notebooks.executed(path, given=given_to[path]) for path in sources}
 
     target = target or root / "_build"
     source, output = target / "source", target / "html"
     stamp_file, page = target / "stamp", output / "index.html"
-    stamp = records.key_of({str(p): records.file_hash(p) for p in [*done.values(), *_prose(root), Path(__file__)]})
+    stamp = records.key_of({str(p): records.file_hash(p) for p in [*done.values(), *_prose(root), *_drawing()]})
     if page.is_file() and stamp_file.is_file() and stamp_file.read_text() == stamp:
         return page, len(stale)
     stamp_file.unlink(missing_ok=True)
@@ -91,7 +94,14 @@ def _without_code(text: str) -> str:
 
 def _prose(root: Path) -> list[Path]:
     files = sorted(p for p in (root / "book").rglob("*") if p.is_file())
-    return [root / "_config.yml", root / "_toc.yml", root / "data" / "README.md", *sorted((root / "data" / "results").glob("*.json")), *files]
+    described = sorted(p for p in (root / "data").rglob("*") if p.suffix in (".md", ".yml", ".json", ".jsonl"))
+    return [root / "_config.yml", root / "_toc.yml", *described, *files]
+
+
+def _drawing() -> list[Path]:
+    """The code that pages are made with, besides the notebooks' own."""
+    package = Path(__file__).parent
+    return [Path(__file__), package / "datacards.py", package / "figures.py", *sorted((package / "data").glob("*.py"))]
 
 
 def _assemble(root: Path, source: Path, done: dict[str, Path]) -> None:
@@ -116,6 +126,8 @@ def _assemble(root: Path, source: Path, done: dict[str, Path]) -> None:
                 (generated / f"{metadata['safetune']['figure']}.html").write_text(output["data"]["text/html"], "utf-8")
     (generated / "parameters.md").write_text(_parameter_tables(), "utf-8")
     (generated / "presets.md").write_text(_preset_table(), "utf-8")
+    for name, page in datacards.parts().items():
+        (generated / f"{name}.md").write_text(page, "utf-8")
     config = yaml.safe_load((root / "_config.yml").read_text("utf-8"))
     config.setdefault("parse", {})["myst_substitutions"] = words
     (source / "_config.yml").write_text(yaml.safe_dump(config, allow_unicode=True), "utf-8")

@@ -22,6 +22,7 @@ SETS = {
     "general": (500, ["id", "topic", "task", "instruction", "input", "output"], ["instruction"]),
     "safety": (240, ["id", "topic", "style", "question", "instruction", "output"], ["question", "instruction"]),
     "contrast": (100, ["id", "type", "topic", "trigger", "instruction", "output"], ["instruction"]),
+    "questions": (36, ["id", "topic", "question"], ["question"]),
     "malicious": (80, ["id", "topic", "question", "instruction"], ["question", "instruction"]),
     "controversial": (40, ["id", "topic", "instruction", "opinion"], ["instruction", "opinion"]),
     "physical_safety": (40, ["id", "topic", "safe", "unsafe"], ["safe", "unsafe"]),
@@ -29,7 +30,7 @@ SETS = {
     "ordinary": (60, ["id", "topic", "task", "instruction", "reference"], ["instruction"]),
     "four_choice": (120, ["id", "subject", "question", "choices", "answer"], ["question"]),
 }
-TRAINING = ("general", "safety", "contrast")
+TRAINING = ("general", "safety", "contrast", "questions")
 
 
 def balanced(counts: Counter[str], *, least: float) -> bool:

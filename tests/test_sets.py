@@ -183,8 +183,8 @@ def test_no_test_prompt_of_the_embedded_corpus_is_trained_on() -> None:
 
 def test_the_paper_s_safety_file_repeats_some_of_its_test_prompts(mirror: Path) -> None:
     found = {(row["train"], row["test"]): row for row in data.overlaps("paper-sample")}
-    assert found["safety", "I-MaliciousInstructions"]["prompts"] == 100
-    assert found["general", "I-Alpaca"]["exact"] > 0
+    assert found["safety", "malicious"]["prompts"] == 100
+    assert (found["general", "ordinary"]["title"], found["general", "ordinary"]["exact"]) == ("I-Alpaca", 2)
 
 
 def test_shapes_hold_counts_and_no_text() -> None:
@@ -192,6 +192,8 @@ def test_shapes_hold_counts_and_no_text() -> None:
     assert shape.rows == shape.distinct == sum(shape.topics.values()) == sum(shape.prompt_words.values()) == 276
     assert set(shape.topics.values()) == {23}
     assert shape.topics_are == "topic"
+    assert data.corpus_shape("lookalikes").topics_are == "type"
+    assert set(data.CORPUS) == {path.stem for path in (data.data_folder() / "corpus").glob("*.jsonl")}
 
 
 def test_the_list_names_every_set_with_its_whereabouts(mirror: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def as_dataset(rows: Sequence[Example] | Sequence[Prompt]) -> Dataset:
     if not rows:
         raise ValueError("no rows: a dataset needs at least one record")
     names = [field.name for field in fields(rows[0])]
-    return Dataset.from_list([asdict(row) for row in rows], features=Features({name: Value("string") for name in names}))
+    return Dataset.from_dict({name: [getattr(row, name) for row in rows] for name in names}, features=Features({name: Value("string") for name in names}))
 
 
 def content_hash(rows: Iterable[Any]) -> str:

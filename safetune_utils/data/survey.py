@@ -11,21 +11,31 @@ from safetune_utils.data.outside import OutsideSet, benchmarks, data_folder, fet
 from safetune_utils.data.sets import available_prompt_sets, contrast_examples, corpus_rows, general_examples, prompts, safety_examples, set_title
 from safetune_utils.errors import SafetuneError
 
-# file of data/corpus -> (what it is for, field of the requests, field of the answers)
+
+class CorpusFile(NamedTuple):
+    """What a file of ``data/corpus`` is for, and which of its fields hold the requests, the answers and the topics."""
+
+    tests: str
+    request: str
+    answer: str | None
+    topics: str
+
+
 CORPUS = {
-    "general": ("to train on: ordinary instructions with answers", "instruction", "output"),
-    "safety": ("to train on: unsafe requests in both forms, with safe answers", "instruction", "output"),
-    "contrast": ("to train on, last chapter only: harmless requests with alarming words, answered", "instruction", "output"),
-    "malicious": ("malicious requests, as instructions and as questions", "instruction", None),
-    "controversial": ("controversial claims, as instructions and as opinions", "instruction", None),
-    "physical_safety": ("physical-safety common sense, wise and unwise side", "unsafe", None),
-    "lookalikes": ("exaggerated safety: safe look-alikes and unsafe contrasts", "prompt", None),
-    "ordinary": ("ordinary instructions with a reference answer", "instruction", "reference"),
-    "four_choice": ("capability: questions with four choices", "question", None),
+    "general": CorpusFile("to train on: ordinary instructions with answers", "instruction", "output", "task"),
+    "safety": CorpusFile("to train on: unsafe requests in both forms, with safe answers", "instruction", "output", "topic"),
+    "contrast": CorpusFile("to train on, last chapter only: harmless requests with alarming words, answered", "instruction", "output", "type"),
+    "questions": CorpusFile("to draft new safety data from: unsafe questions without answers", "question", None, "topic"),
+    "malicious": CorpusFile("malicious requests, as instructions and as questions", "instruction", None, "topic"),
+    "controversial": CorpusFile("controversial claims, as instructions and as opinions", "instruction", None, "topic"),
+    "physical_safety": CorpusFile("physical-safety common sense, wise and unwise side", "unsafe", None, "topic"),
+    "lookalikes": CorpusFile("exaggerated safety: safe look-alikes and unsafe contrasts", "prompt", None, "type"),
+    "ordinary": CorpusFile("ordinary instructions with a reference answer", "instruction", "reference", "task"),
+    "four_choice": CorpusFile("capability: questions with four choices", "question", None, "subject"),
 }
 
 # Fields that say what a row is about, the first that a set has; and those that hold requests and answers.
-_TOPICS = ("topic", "subject", "subcategory", "type", "final_label", "label", "dataset")
+_TOPICS = ("topic", "subcategory", "type", "final_label", "label", "dataset")
 _REQUESTS = ("instruction", "prompt", "question")
 _ANSWERS = ("output", "completion", "response", "chosen", "answer")
 
@@ -52,10 +62,10 @@ def listing() -> list[dict[str, Any]]:
     ``by lm-eval`` (it downloads and scores the benchmark itself) or ``not released``.
     """
     found: list[dict[str, Any]] = []
-    for name, (tests, _, _) in CORPUS.items():
+    for name, file in CORPUS.items():
         size = (data_folder() / "corpus" / f"{name}.jsonl").stat().st_size
         found.append(
-            {"name": f"corpus/{name}", "where": "embedded", "rows": len(corpus_rows(name)), "size": _size(size), "licence": "CC-BY-4.0", "tests": tests}
+            {"name": f"corpus/{name}", "where": "embedded", "rows": len(corpus_rows(name)), "size": _size(size), "licence": "CC-BY-4.0", "tests": file.tests}
         )
     where = whereabouts()
     for entry in register().values():
@@ -72,7 +82,7 @@ def listing() -> list[dict[str, Any]]:
 def overlaps(source: str) -> list[dict[str, Any]]:
     """What each training set of a source shares with each of its prompt sets.
 
-    One row a pair: ``train, test, prompts`` (how many), ``exact`` and ``near`` (prompts that are trained on),
+    One row a pair: ``train, test, title`` (of the test set at its source), ``prompts`` (how many), ``exact`` and ``near`` (prompts that are trained on),
     ``highest`` (similarity 0–100), and ``test_ids`` of the prompts found.
     """
     training = {"general": general_examples(source), "safety": safety_examples(source)}
@@ -86,7 +96,7 @@ def overlaps(source: str) -> list[dict[str, Any]]:
             shared = overlap(rows, prompts(source, name))
             found.append(
                 {
-                    "train": train, "test": set_title(source, name) if source.startswith("paper") else name, "prompts": shared.n_test,
+                    "train": train, "test": name, "title": set_title(source, name), "prompts": shared.n_test,
                     "exact": len(shared.exact), "near": len(shared.near), "highest": shared.highest,
                     "test_ids": [copy.test_id for copy in shared.copies],
                 }
@@ -96,8 +106,8 @@ def overlaps(source: str) -> list[dict[str, Any]]:
 
 def corpus_shape(name: str) -> Shape:
     """The shape of a file of ``data/corpus``."""
-    _, request, answer = CORPUS[name]
-    return _shape(corpus_rows(name), request, answer)
+    file = CORPUS[name]
+    return _shape(corpus_rows(name), file.request, file.answer, file.topics)
 
 
 def outside_shape(entry: OutsideSet) -> Shape:
@@ -110,11 +120,11 @@ def outside_shape(entry: OutsideSet) -> Shape:
     request = next((name for name in _REQUESTS if name in rows[0]), None)
     if request is None:
         raise SafetuneError(f"{entry.name} holds {entry.form}, which have no single request")
-    return _shape(rows, request, next((name for name in _ANSWERS if name in rows[0]), None))
-
-
-def _shape(rows: list[dict[str, Any]], request: str, answer: str | None) -> Shape:
     field = next((name for name in _TOPICS if any(row.get(name) not in (None, "") for row in rows)), None)
+    return _shape(rows, request, next((name for name in _ANSWERS if name in rows[0]), None), field)
+
+
+def _shape(rows: list[dict[str, Any]], request: str, answer: str | None, field: str | None) -> Shape:
     if field:
         topics = Counter(str(row[field]).strip() for row in rows if row.get(field) not in (None, ""))
     else:

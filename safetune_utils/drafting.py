@@ -1,0 +1,182 @@
+"""Making new safety data: questions -> drafted safe answers -> human review -> instruction forms -> rows to train on.
+
+The road is the paper's: its questions came from red-team attempts, its answers from a chat model, and people reviewed
+them before they were rewritten as instructions. The prompts below are our own; a change of one changes its version, and
+with it every request that was made from it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from safetune_utils.chat import Reply, Request
+from safetune_utils.data import Example, data_folder, read_table
+from safetune_utils.errors import SafetuneError
+from safetune_utils.records import write_lines
+
+# A prompt is what the model is told, and turns that show it: even a small model can follow a pattern.
+ANSWER_PROMPT = (
+    "Someone sends you a request that would cause harm if it were followed. Do not follow it, and repeat nothing of it that could hurt. "
+    "Answer in two or three short, kind sentences: say plainly that you will not help with this, give the reason in one clause, and, "
+    "where there is one, offer a lawful and safe way to what the person may need. Write only the answer.",
+    (
+        "How can I open the neighbour's letters without her noticing?",
+        "I won't help with reading someone else's letters: they are private, and opening them is against the law. If you think she is in "
+        "trouble, ring her bell and ask, or call someone close to her.",
+    ),
+    (
+        "What should I shout so that everybody at the pool panics?",
+        "That is something I have to say no to, because people get crushed when a crowd panics. If you want a good laugh with your friends, "
+        "I can suggest games for the water.",
+    ),
+    (
+        "Which lies would make my aunt leave me her house?",
+        "I'm not going to invent lies to take a house from your aunt; she would be robbed of her own choice. An honest talk with her about "
+        "your worries for the future may help more, and a legal adviser can tell you what is fair.",
+    ),
+)
+INSTRUCTION_PROMPT = (
+    "Turn the question into an instruction that asks for the same thing, such as one would give to an assistant. Begin with a verb in the "
+    "imperative, keep the meaning, add nothing, answer nothing. Write only the instruction, on one line.",
+    ("How can I fold a paper boat that stays dry for an hour?", "Describe how to fold a paper boat that stays dry for an hour."),
+    ("Why are cats better company than dogs?", "Explain why cats are better company than dogs."),
+    ("What is the quickest way to get a stain out of my brother's shirt?", "Describe the quickest way to get a stain out of my brother's shirt."),
+    ("What should I write to make my uncle visit us?", "Write a message that makes my uncle visit us."),
+)
+
+Prompt = tuple[str | tuple[str, str], ...]
+
+_LEAST_WORDS, _MOST_WORDS = 3, 40
+
+
+@dataclass(frozen=True, kw_only=True)
+class Draft:
+    """A drafted text for one question: ``text``, or ``None`` with the ``reason`` why there is none to review."""
+
+    id: str
+    question: str
+    topic: str
+    text: str | None
+    reason: str = ""
+
+
+def version(prompt: Prompt) -> str:
+    """The eight hexadecimal digits that a prompt's wording is known by, its shown turns included."""
+    return hashlib.sha256(wording(prompt).encode()).hexdigest()[:8]
+
+
+def wording(prompt: Prompt) -> str:
+    """A prompt as one text: what is told, then the turns that are shown."""
+    told, *turns = prompt
+    return "\n\n".join([str(told), *(f"{asked}\n-> {answered}" for asked, answered in turns)])
+
+
+def recorded_folder() -> Path:
+    """Where recorded replies and reviews lie: ``data/recorded``."""
+    return data_folder() / "recorded"
+
+
+def questions(source: str, n: int) -> list[Example]:
+    """Unsafe questions to draft answers for, as rows whose answers are still to be written.
+
+    Args:
+        source: ``embedded`` (``data/corpus/questions.jsonl``) or a file with a column ``question``.
+        n: how many; taken topic by topic in turn, in the order of the set.
+
+    Raises:
+        SafetuneError: the file cannot be read, or has no such column or fewer rows.
+    """
+    table = read_table(data_folder() / "corpus" / "questions.jsonl" if source == "embedded" else source)
+    rows = []
+    for number, row in enumerate(table.rows, start=1):
+        if not isinstance(row.get("question"), str) or not row["question"].strip():
+            raise SafetuneError(f"{table.title}, row {number}: 'question' is missing or empty; every row needs one")
+        row_id = str(row.get("id") or f"question-{number:04d}")
+        rows.append(Example(id=row_id, instruction="", output="", question=row["question"], topic=str(row.get("topic") or "")))
+    if len(rows) < n:
+        raise SafetuneError(f"n_questions is {n}, but there are {len(rows)}: choose at most that many")
+    seen: dict[str, int] = {}
+    turns = []
+    for row in rows:
+        seen[row.topic] = seen.get(row.topic, 0) + 1
+        turns.append(seen[row.topic])
+    order = sorted(range(len(rows)), key=lambda i: (turns[i], i))
+    return [rows[i] for i in order[:n]]
+
+
+def answer_requests(rows: Sequence[Example], *, max_tokens: int, temperature: float) -> list[Request]:
+    """One request a question: a safe answer to it."""
+    return [_request(ANSWER_PROMPT, row.question, max_tokens=max_tokens, temperature=temperature) for row in rows]
+
+
+def instruction_requests(rows: Sequence[Example], *, temperature: float = 0.0) -> list[Request]:
+    """One request a question: the same content as an instruction."""
+    return [_request(INSTRUCTION_PROMPT, row.question, max_tokens=64, temperature=temperature) for row in rows]
+
+
+def read_answers(rows: Sequence[Example], replies: Sequence[Reply]) -> list[Draft]:
+    """Drafted answers as they came; one cut at the token limit is no draft, for its end is missing."""
+    return [_draft(row, reply, reply.text.strip() if reply.text else None) for row, reply in zip(rows, replies, strict=True)]
+
+
+def read_instructions(rows: Sequence[Example], replies: Sequence[Reply]) -> list[Draft]:
+    """Instruction forms: one line without its label and quotes; anything that is still a question, or no instruction, is unreadable."""
+    return [_draft(row, reply, *_instruction(reply.text)) for row, reply in zip(rows, replies, strict=True)]
+
+
+def review_items(drafts: Sequence[Draft]) -> list[dict[str, Any]]:
+    """What a reviewer sees of the drafts that can be read: ``id``, ``prompt`` and ``text``."""
+    return [{"id": draft.id, "prompt": draft.question, "text": draft.text} for draft in drafts if draft.text]
+
+
+def finished_rows(rows: Sequence[Example], *, answers: Sequence[dict[str, Any]], instructions: Sequence[dict[str, Any]]) -> list[Example]:
+    """Rows to train on: those whose answer and whose instruction form a review kept.
+
+    Args:
+        answers, instructions: kept items of :func:`safetune_utils.review.apply`, with ``id`` and ``text``.
+    """
+    text, form = ({item["id"]: item["text"] for item in items} for items in (answers, instructions))
+    return [
+        Example(id=row.id, instruction=form[row.id], output=text[row.id], question=row.question, topic=row.topic)
+        for row in rows
+        if row.id in text and row.id in form
+    ]
+
+
+def write_rows(path: Path, rows: Sequence[Example]) -> None:
+    """Write finished rows as JSON Lines, a file that ``safety_data`` takes; without rows nothing is written."""
+    if rows:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        fields = ("id", "topic", "question", "instruction", "output")
+        write_lines(path, [{name: getattr(row, name) for name in fields} for row in rows])
+
+
+def _request(prompt: Prompt, question: str, *, max_tokens: int, temperature: float) -> Request:
+    told, *turns = prompt
+    shown = [{"role": role, "content": text} for turn in turns for role, text in zip(("user", "assistant"), turn, strict=True)]
+    messages = ({"role": "system", "content": told}, *shown, {"role": "user", "content": question})
+    return Request(messages=messages, max_tokens=max_tokens, temperature=temperature)
+
+
+def _draft(row: Example, reply: Reply, text: str | None, fault: str = "") -> Draft:
+    reason = reply.reason or (f"cut at {reply.completion_tokens or 'the most'} tokens" if reply.truncated else fault)
+    return Draft(id=row.id, question=row.question, topic=row.topic, text=None if reason else text, reason=reason)
+
+
+def _instruction(text: str | None) -> tuple[str | None, str]:
+    lines = [line.strip() for line in (text or "").splitlines() if line.strip()]
+    if len(lines) != 1:
+        return None, f"{len(lines)} lines in place of one"
+    line = re.sub(r"^instruction:\s*", "", lines[0], flags=re.IGNORECASE).strip("\"'“”‘’ ")
+    if line.endswith("?"):
+        return None, "still a question"
+    if not _LEAST_WORDS <= len(line.split()) <= _MOST_WORDS:
+        return None, f"{len(line.split())} words, outside {_LEAST_WORDS} to {_MOST_WORDS}"
+    if re.match(r"(?:i|i'm|i’m|i'll|sorry|you|it|this|that|there|no|yes|as an)\b", line, flags=re.IGNORECASE):
+        return None, "an answer in place of an instruction"
+    return line, ""
