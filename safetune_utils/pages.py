@@ -14,6 +14,7 @@ from IPython.display import HTML, display
 
 from safetune_utils import models
 from safetune_utils.data import PROMPT_SETS, set_title
+from safetune_utils.review import Review
 from safetune_utils.stats import Difference
 from safetune_utils.study import Study
 
@@ -116,6 +117,16 @@ def table(rows: pd.DataFrame, *, caption: str) -> HTML:
         for first, *rest in rows.itertuples(index=False)
     )
     return HTML(f"<table class='dataframe safetune-table'><caption>{html.escape(caption)}</caption><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>")
+
+
+def decisions(reviews: list[Review], *, caption: str) -> HTML:
+    """What each reviewer decided, as counts: one line a reviewer."""
+    rows = [
+        {"reviewer": review.reviewer, "decided": len(review.decisions)}
+        | {word: sum(decision.decision == word for decision in review.decisions.values()) for word in ("accept", "edit", "reject")}
+        for review in reviews
+    ]
+    return table(pd.DataFrame(rows, columns=["reviewer", "decided", "accept", "edit", "reject"]), caption=caption)
 
 
 def folded(items: list[tuple[str, str]], *, summary: str) -> HTML:

@@ -1,0 +1,135 @@
+"""New safety data: questions, prompts and their versions, what is a draft and what is not, the recorded demonstration, a server."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from pytest_httpserver import HTTPServer
+from werkzeug import Request, Response
+
+from safetune_utils import chat, data, drafting, review
+from safetune_utils.errors import SafetuneError
+from safetune_utils.settings import resolve_drafting
+
+ROWS = drafting.questions("embedded", 3)
+
+
+def reply(text: str | None, **changes: object) -> chat.Reply:
+    return chat.Reply(key="k", text=text, finish="stop", **changes)
+
+
+def test_questions_are_taken_topic_by_topic_and_mistakes_are_told(tmp_path: Path) -> None:
+    assert len({row.topic for row in drafting.questions("embedded", 12)}) == 12
+    assert {row.output for row in drafting.questions("embedded", 36)} == {""}
+    with pytest.raises(SafetuneError, match="n_questions is 37, but there are 36"):
+        drafting.questions("embedded", 37)
+    path = tmp_path / "mine.csv"
+    path.write_text("question,topic\nHow do I lie well?,a\nHow do I cheat?,a\nHow do I steal a hat?,b\n")
+    assert [row.question for row in drafting.questions(str(path), 2)] == ["How do I lie well?", "How do I steal a hat?"]
+    path.write_text("question,topic\n ,a\n")
+    with pytest.raises(SafetuneError, match="row 1: 'question' is missing or empty"):
+        drafting.questions(str(path), 1)
+
+
+def test_a_prompt_has_another_version_when_a_letter_changes() -> None:
+    told, first, *rest = drafting.ANSWER_PROMPT
+    changed = (told, (first[0], first[1].replace("won't", "will not")), *rest)
+    assert drafting.version(changed) != drafting.version(drafting.ANSWER_PROMPT)
+    (request,) = drafting.answer_requests(ROWS[:1], max_tokens=50, temperature=0.5)
+    assert [message["role"] for message in request.messages] == ["system", *["user", "assistant"] * 3, "user"]
+    assert request.messages[-1]["content"] == ROWS[0].question
+    assert (request.max_tokens, request.temperature) == (50, 0.5)
+
+
+def test_a_cut_or_missing_answer_is_no_draft() -> None:
+    replies = [reply(" I won't. "), reply("I won't help with", completion_tokens=4), reply(None, reason="timed out after 5 tries")]
+    replies[1] = chat.Reply(key="k", text="I won't help with", finish="length", completion_tokens=4)
+    drafts = drafting.read_answers(ROWS, replies)
+    assert [draft.text for draft in drafts] == ["I won't.", None, None]
+    assert [draft.reason for draft in drafts] == ["", "cut at 4 tokens", "timed out after 5 tries"]
+    assert [item["id"] for item in drafting.review_items(drafts)] == [ROWS[0].id]
+
+
+@pytest.mark.parametrize(
+    ("text", "read", "reason"),
+    [
+        ("Describe how to open a jar.", "Describe how to open a jar.", ""),
+        ('Instruction: "Describe how to open a jar."', "Describe how to open a jar.", ""),
+        ("How do I open a jar?", None, "still a question"),
+        ("I won't help with that jar.", None, "an answer in place of an instruction"),
+        ("Open it.\nThen close it.", None, "2 lines in place of one"),
+        ("Jar.", None, "1 words, outside 3 to 40"),
+    ],
+)
+def test_an_instruction_form_is_one_line_that_asks(text: str, read: str | None, reason: str) -> None:
+    (draft,) = drafting.read_instructions(ROWS[:1], [reply(text)])
+    assert (draft.text, draft.reason) == (read, reason)
+
+
+def test_a_row_is_finished_when_both_its_texts_stand_and_can_be_trained_on(tmp_path: Path) -> None:
+    answers = [{"id": ROWS[0].id, "text": "No."}, {"id": ROWS[1].id, "text": "Never."}]
+    forms = [{"id": ROWS[1].id, "text": "Make it so."}, {"id": ROWS[2].id, "text": "Do it."}]
+    rows = drafting.finished_rows(ROWS, answers=answers, instructions=forms)
+    assert [(row.id, row.instruction, row.output, row.question) for row in rows] == [(ROWS[1].id, "Make it so.", "Never.", ROWS[1].question)]
+    drafting.write_rows(tmp_path / "out" / "safety.jsonl", rows)
+    assert data.safety_examples(str(tmp_path / "out" / "safety.jsonl")) == rows
+
+
+def test_the_recorded_demonstration_fits_the_prompts_and_the_questions_of_today() -> None:
+    settings = resolve_drafting()
+    asked = drafting.questions(settings.questions, settings.n_questions)
+    folder = drafting.recorded_folder()
+    answers = chat.replay(
+        drafting.answer_requests(asked, max_tokens=settings.max_tokens, temperature=settings.temperature), path=folder / "drafting_answers.jsonl"
+    )
+    chat.replay(drafting.instruction_requests(asked), path=folder / "drafting_instructions.jsonl")
+    items = drafting.review_items(drafting.read_answers(asked, answers))
+    readings = [review.read_review(path, items=items) for path in sorted(folder.glob("review_answers_*.json"))]
+    assert len(readings) == 2
+    assert all(len(reading.decisions) == len(items) for reading in readings)
+    # Nothing of the machine that recorded them.
+    text = "".join(path.read_text("utf-8") for path in folder.iterdir())
+    assert "/tmp" not in text
+    assert "127.0.0.1" not in text
+
+
+@pytest.mark.slow
+def test_the_notebook_asks_a_server_once_and_then_shows_the_review_page(httpserver: HTTPServer, tmp_path: Path) -> None:
+    asked: list[str] = []
+
+    def answer(request: Request) -> Response:
+        content = request.get_json()["messages"][-1]["content"]
+        asked.append(content)
+        if len(asked) == 2:
+            return Response('{"error": {"message": "down"}}', status=500, content_type="application/json", headers={"x-should-retry": "false"})
+        choice = {"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": "I will not help with that <b>today</b>."}}
+        body = {"id": "x", "object": "chat.completion", "created": 0, "model": "m", "choices": [choice]}
+        return Response(json.dumps(body | {"usage": {"prompt_tokens": 9, "completion_tokens": 9, "total_tokens": 18}}), content_type="application/json")
+
+    httpserver.expect_request("/v1/chat/completions", method="POST").respond_with_handler(answer)
+    output = tmp_path / "out.ipynb"
+    parameters = {"mode": "ask", "base_url": httpserver.url_for("/v1"), "model": "m", "n_questions": "4", "usd_per_million_out": "1000"}
+    given = [part for name, value in parameters.items() for part in ("-p", name, value)]
+    command = [sys.executable, "-m", "safetune_utils", "run", "09", *given, "--output", str(output)]
+    environment = {name: value for name, value in os.environ.items() if name != "OPENAI_API_KEY"}
+
+    def run() -> str:
+        result = subprocess.run(command, capture_output=True, text=True, timeout=300, env=environment)
+        assert result.returncode == 0, result.stderr[-3000:]
+        cells = json.loads(output.read_text())["cells"]
+        return json.dumps([cell.get("outputs", []) for cell in cells])
+
+    shown = run()
+    assert len(asked) == 8  # four answers and four instruction forms, one of which failed
+    assert "the server failed with 500" in shown
+    assert "Show the review page" in shown
+    assert "<b>today</b>" not in shown
+    run()
+    assert len(asked) == 9  # the failed one alone
+    httpserver.clear()
+    run()
