@@ -25,7 +25,8 @@ def main() -> None:
         topics = shape.topics
         if shape.topics_are == "first words":
             kept = {word: n for word, n in topics.items() if n >= 10}
-            topics = kept | {"other words": sum(topics.values()) - sum(kept.values())}
+            others = sum(topics.values()) - sum(kept.values())
+            topics = kept | ({"other words": others} if others else {})
         shapes[entry.name] = shape._replace(topics=topics)._asdict()
     source = "paper" if data.is_at_hand("alpaca-20000") else "paper-sample"
     result = {

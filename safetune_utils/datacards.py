@@ -127,8 +127,8 @@ def _outside_card(entry: OutsideSet, measured: dict[str, Any] | None) -> str:
 
 
 def _card(anchor: str, title: str, facts: dict[str, str], body: str) -> str:
-    table = "\n".join(f"| {name} | {value} |" for name, value in facts.items())
-    return f"({anchor})=\n## {title}\n\n| | |\n|---|---|\n{table}\n\n```{{raw}} html\n{body}\n```\n"
+    first, *rest = (f"| {name} | {value} |" for name, value in facts.items())
+    return f"({anchor})=\n## {title}\n\n" + "\n".join([first, "|---|---|", *rest]) + f"\n\n```{{raw}} html\n{body}\n```\n"
 
 
 def _anchor(name: str) -> str:

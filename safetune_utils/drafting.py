@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -127,6 +128,21 @@ def read_answers(rows: Sequence[Example], replies: Sequence[Reply]) -> list[Draf
 def read_instructions(rows: Sequence[Example], replies: Sequence[Reply]) -> list[Draft]:
     """Instruction forms: one line without its label and quotes; anything that is still a question, or no instruction, is unreadable."""
     return [_draft(row, reply, *_instruction(reply.text)) for row, reply in zip(rows, replies, strict=True)]
+
+
+def came_back(drafts: Sequence[Draft], replies: Sequence[Reply]) -> list[tuple[str, int | str]]:
+    """What asking brought, as lines for a table: who answered, what can be reviewed, what cannot and why, time and price."""
+    faults = Counter(draft.reason for draft in drafts if draft.reason)
+    lengths = [len(draft.text.split()) for draft in drafts if draft.text]
+    return [
+        ("asked", len(drafts)),
+        ("answered by", ", ".join(sorted({reply.served_model for reply in replies} - {""})) or "nobody"),
+        ("to review", len(lengths)),
+        *[(f"not usable: {reason}", n) for reason, n in faults.most_common()],
+        ("words, mean", f"{sum(lengths) / len(lengths):.0f}" if lengths else "none"),
+        ("seconds, summed over calls", f"{sum(reply.seconds for reply in replies):.0f}"),
+        ("paid, USD", f"{sum(reply.usd for reply in replies):.2f}"),
+    ]
 
 
 def review_items(drafts: Sequence[Draft]) -> list[dict[str, Any]]:

@@ -197,6 +197,21 @@ def loss_curves(losses: pd.DataFrame, *, name: str, caption: str) -> Figure:
     return _figure(draw, name=name, caption=caption, alt=alt, data=measured, size=(7.6, 3.4))
 
 
+def funnel(steps: list[tuple[str, int]], *, name: str, caption: str) -> Figure:
+    """How many rows are left after each step, first to last, one bar a step."""
+    labels, counts = [label for label, _ in steps], [n for _, n in steps]
+
+    def draw(axes: Axes, theme: int) -> None:
+        bars = axes.barh(labels, counts, color=_SEQUENCE[0][theme])
+        axes.bar_label(bars, padding=4, color=_INK[("light", "dark")[theme]])
+        axes.invert_yaxis()
+        axes.set_xlim(0, max(counts) * 1.1 or 1)
+        axes.set_xlabel("rows")
+
+    alt = "Bar chart of the rows that are left after each step: " + ", ".join(f"{label} {n}" for label, n in steps) + "."
+    return _figure(draw, name=name, caption=caption, alt=alt, data=pd.DataFrame(steps, columns=["step", "rows"]), size=(7.4, 0.42 * len(steps) + 1.0))
+
+
 def set_shape(shape: Shape, *, name: str, title: str) -> Figure:
     """A set in two panels: how long its requests and answers are, in words, and what they are about, in rows.
 

@@ -109,8 +109,10 @@ def examples(answers: pd.DataFrame, *, prompt_set: str, n: int = 3) -> HTML:
     return HTML(f"<details class='safetune-answers'><summary>{html.escape(title)}</summary>{''.join(blocks)}</details>")
 
 
-def table(rows: pd.DataFrame, *, caption: str) -> HTML:
-    """A small table with a caption; everything in it is escaped."""
+def table(rows: pd.DataFrame | list[tuple[Any, ...]], *, caption: str, columns: tuple[str, ...] = ("", "value")) -> HTML:
+    """A small table with a caption; everything in it is escaped. Plain rows take ``columns`` as their head."""
+    if isinstance(rows, list):
+        rows = pd.DataFrame(rows, columns=list(columns), dtype=object)
     head = "".join(f"<th scope='col'>{html.escape(str(name))}</th>" for name in rows.columns)
     body = "".join(
         f"<tr><th scope='row'>{html.escape(str(first))}</th>{''.join(f'<td>{html.escape(str(value))}</td>' for value in rest)}</tr>"
