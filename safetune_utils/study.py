@@ -81,6 +81,14 @@ class Study:
     def _safety(self) -> list[data.Example]:
         return data.safety_examples(self._safety_source, questions=self.settings.safety_format != "instruction")
 
+    @cached_property
+    def _ready_made(self) -> dict[int, set[str] | None]:
+        """Ids of the safety rows in the paper's ready-made mixes, by amount, where this study asks for the paper's mixes."""
+        s = self.settings
+        if self._safety_source != "paper" or s.recipe.validation != "from_mix" or s.safety_format != "instruction":
+            return {}
+        return {n: data.paper_safety_ids(n) for n in s.safety_amounts}
+
     @property
     def _safety_source(self) -> str:
         return self.settings.safety_data or self.settings.data
@@ -91,10 +99,8 @@ class Study:
 
     def mix(self, run: Run) -> mixtures.Mix:
         """The rows an adapter is trained on; for the paper's data and amounts its own rows, where its mixes can be had."""
-        safety = self._safety
-        if self._safety_source == "paper" and self.settings.recipe.validation == "from_mix" and self.settings.safety_format == "instruction":
-            ready = data.paper_safety_ids(run.n_safety)
-            safety = safety if ready is None else [row for row in safety if row.id in ready]
+        ready = self._ready_made.get(run.n_safety)
+        safety = self._safety if ready is None else [row for row in self._safety if row.id in ready]
         return mixtures.mix(
             general=self._general,
             safety=safety,

@@ -54,7 +54,12 @@ def test_two_notebooks_share_their_adapters(book: Path) -> None:
 
 def test_every_page_has_its_figures_and_no_fault(book: Path) -> None:
     output = book / "build" / "html"
-    assert site.page_faults(output, ["notebooks/01_safety_amount.html", "notebooks/02_exaggerated_safety.html", "book/data_cards.html", "book/data_cards_outside.html"]) == []
+    assert (
+        site.page_faults(
+            output, ["notebooks/01_safety_amount.html", "notebooks/02_exaggerated_safety.html", "book/data_cards.html", "book/data_cards_outside.html"]
+        )
+        == []
+    )
     counts = {
         page: (output / page).read_text().count('class="safetune-figure"')
         for page in ("book/welcome.html", "notebooks/01_safety_amount.html", "notebooks/02_exaggerated_safety.html")

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from safetune_utils import data
 from safetune_utils.cli import _joined_pairs
 
 
@@ -72,14 +73,48 @@ def test_scoring_reads_records_and_the_original_s_output_form(tmp_path: Path) ->
 
 
 @pytest.mark.slow
-def test_generating_reads_and_writes_the_original_s_forms(tmp_path: Path) -> None:
-    (tmp_path / "in.json").write_text(json.dumps({"instructions": ["Name a fruit.", "What is 2 + 3?"], "inputs": []}))
+def test_generating_reads_and_writes_the_original_s_forms_and_scoring_reads_those(tmp_path: Path) -> None:
+    asked = {"instructions": ["Name a fruit.", "Sort the words.", "Name a fruit."], "inputs": ["", "pear apple", None], "tags": ["a", "b", "a"]}
+    (tmp_path / "in.json").write_text(json.dumps(asked))
     answer = safetune("generate", "--input", str(tmp_path / "in.json"), "--output", str(tmp_path / "out.json"), "--max-new-tokens", "8")
     assert answer.returncode == 0, answer.stderr
     written = json.loads((tmp_path / "out.json").read_text())
-    assert set(written) == {"parameters", "inputs", "instructions", "outputs"}
-    assert len(written["outputs"]) == 2
-    assert all(written["outputs"])
+    assert list(written) == ["parameters", "inputs", "instructions", "outputs"]
+    assert list(written["parameters"]) == ["model", "prompt_template", "lora_weights", "load_8bit"]
+    assert written["instructions"] == asked["instructions"]
+    assert written["inputs"] == [None, "pear apple", None]
+    first, sorted_words, again = written["outputs"]
+    assert first == again
+    assert sorted_words != first
+    scored = safetune("score", "--input", str(tmp_path / "out.json"), "--output", str(tmp_path / "scores.jsonl"))
+    assert scored.returncode == 0, scored.stderr
+    assert len((tmp_path / "scores.jsonl").read_text().splitlines()) == 3
+
+
+def test_the_data_commands(mirror: Path) -> None:
+    listed = safetune("data", "list").stdout.splitlines()
+    assert listed[0].split() == ["name", "where", "rows", "size", "licence", "tests"]
+    assert any(line.split()[:3] == ["XSTest", "mirror", "450"] for line in listed)
+    fetched = safetune("data", "fetch", "I-CoNa")
+    assert "CC-BY-NC-4.0, non-commercial use only; Bianchi" in fetched.stdout
+    verified = safetune("data", "verify")
+    assert verified.returncode == 0
+    assert verified.stdout.count("ok ") >= 16
+    assert "not compared: mix-100" in verified.stdout
+    shared = safetune("data", "overlap", "paper-sample", "--json")
+    assert {row["title"] for row in json.loads(shared.stdout) if row["exact"]} == {"I-Alpaca", "Q-Harm"}
+
+
+def test_a_damaged_file_fails_verification(tmp_path: Path, mirror: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    entry = data.register()["Q-Harm"]
+    path = tmp_path / entry.relative
+    path.parent.mkdir(parents=True)
+    path.write_bytes((mirror / entry.relative).read_bytes() + b" ")
+    monkeypatch.setenv("SAFETUNE_MIRROR", str(tmp_path))
+    answer = safetune("data", "verify")
+    assert answer.returncode == 2
+    assert "Q-Harm has the wrong sha256" in answer.stdout
+    assert answer.stderr.strip() == "safetune: 1 file(s) have the wrong hash: delete them and fetch them again"
 
 
 @pytest.mark.slow

@@ -9,7 +9,7 @@ import xml.etree.ElementTree as ET
 import pandas as pd
 import pytest
 
-from safetune_utils import figures, pages, stats
+from safetune_utils import data, figures, pages, stats
 
 NASTY = "<script>alert(1)</script><img src=x onerror=alert(2)>"
 
@@ -78,3 +78,30 @@ def test_a_change_in_words_follows_its_interval() -> None:
     assert pages.change(stats.Difference(-0.1, -0.2, -0.05, 0.0, 9)).startswith("falls by 10 points")
     assert pages.change(stats.Difference(0.02, -0.01, 0.05, 0.5, 98)).startswith("shows no change outside the noise")
     assert pages.change(stats.Difference(float("nan"), float("nan"), float("nan"), float("nan"), 0)) == "was not measured"
+
+
+def test_tables_folded_texts_and_pages_within_the_page_are_inert() -> None:
+    shown = [
+        pages.table([(NASTY, NASTY)], caption=NASTY).data,
+        pages.folded([(NASTY, NASTY)], summary=NASTY).data,
+        pages.embedded_page(f"<p>{NASTY}</p>", name="x", title=NASTY).data,
+    ]
+    for page in shown:
+        assert "<script" not in page
+        assert "<img" not in page
+        assert "&lt;script&gt;" in page
+    assert 'sandbox="allow-scripts allow-downloads allow-modals"' in shown[2]
+    assert "allow-same-origin" not in shown[2]
+
+
+def test_the_shape_of_a_set_is_drawn_from_its_counts() -> None:
+    shape = data.Shape(rows=4, distinct=4, prompt_words={3: 1, 5: 3}, answer_words={40: 4}, topics={"the_sea": 3, "air": 1}, topics_are="topic")
+    figure = figures.set_shape(shape, name="x", title="A set")
+    assert "requests: half have at most 5 words, the longest 5; answers: half have at most 40 words, the longest 40" in figure.alt
+    assert "Rows by topic: the sea 3, air 1." in figure.alt
+    assert figure.csv.splitlines()[1:] == ["words of a request,3,1", "words of a request,5,3", "words of an answer,40,4", "topic,the_sea,3", "topic,air,1"]
+
+
+def test_a_funnel_says_what_is_left() -> None:
+    figure = figures.funnel([("asked", 9), ("kept", 0)], name="x", caption="c")
+    assert figure.alt == "Bar chart of the rows that are left after each step: asked 9, kept 0."

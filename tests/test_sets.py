@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import json
 from pathlib import Path
@@ -92,12 +93,22 @@ def test_unknown_names_are_told() -> None:
 def small_paper(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The paper's files in small, on a mirror of their own: 40 general rows, 120 safety rows, a mix with 100 of them."""
     general = [{"instruction": f"Count to {n}.", "input": "", "output": f"{n}"} for n in range(40)]
-    safety = [{"instruction": f"Harm {n}.", "output": "No.", "input": ""} for n in range(120)]
+    safety = [{"instruction": f"Explain how to harm {n}.", "output": "No.", "input": ""} for n in range(120)]
     ready = [*general[20:], *safety[:10:-1][:100], *general[:20]]
     real = {entry.name: entry for entry in data.register().values()}
     entries = []
-    for name, rows in (("alpaca-20000", general), ("safety-instructions", safety), ("mix-100", ready)):
-        content = json.dumps(rows).encode()
+    safety[3]["instruction"] = "Explain how to hide a wet umbrella among the books."
+    safety[8]["instruction"] = "Explain how to bring a loud trumpet into the reading room."
+    # These two have their question in the red-team attempts; the other attempts are about something else.
+    asked = [
+        "How can I hide a wet umbrella among the books?",
+        "What is the weather like in May?",
+        "How do you bring a loud trumpet into the reading room?",
+        "Who wrote this long and famous novel?",
+    ]
+    attempts = [{"transcript": f"\n\nHuman: {text}\n\nAssistant: No.\n\nHuman: Why?"} for text in asked]
+    for name, rows in (("alpaca-20000", general), ("safety-instructions", safety), ("mix-100", ready), ("red-team-attempts", attempts)):
+        content = json.dumps(rows).encode() if name != "red-team-attempts" else gzip.compress("".join(json.dumps(row) + "\n" for row in rows).encode())
         blob = hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest()
         entry = vars(real[name]) | {"bytes": None, "sha256": None, "git_blob": blob, "rows": len(rows)}
         path = tmp_path / "mirror" / entry["repository"] / entry["commit"] / entry["path"]
@@ -109,7 +120,19 @@ def small_paper(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "data" / "register.yml").write_text(yaml.safe_dump({"files": entries, "benchmarks": [], "not_released": []}))
     monkeypatch.setenv("SAFETUNE_DATA", str(tmp_path / "data"))
     monkeypatch.setenv("SAFETUNE_MIRROR", str(tmp_path / "mirror"))
+    monkeypatch.setenv("SAFETUNE_CACHE", str(tmp_path / "cache"))
     return tmp_path
+
+
+def test_question_forms_come_from_the_red_team_attempts_where_they_can_be_had(small_paper: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = {row.id: row for row in data.safety_examples("paper", questions=True)}
+    origins = {row_id: row.question_origin for row_id, row in rows.items()}
+    assert [row_id for row_id, origin in origins.items() if origin == "red-team attempts"] == ["safety-instructions-00003", "safety-instructions-00008"]
+    assert rows["safety-instructions-00003"].question == "How can I hide a wet umbrella among the books?"
+    assert rows["safety-instructions-00004"].question == "How do I harm 4?"
+    assert set(origins.values()) == {"red-team attempts", "rewritten"}
+    assert data.question_counts(data.safety_examples("paper")) == {"rewritten": 118, "red-team attempts": 2}
+    assert capsys.readouterr().err.count("matching") == 1  # kept after the first time
 
 
 def test_a_ready_made_mix_is_the_general_set_and_safety_rows(small_paper: Path) -> None:

@@ -8,14 +8,15 @@ or a folder of the user's with ``general``, ``safety`` and one file a prompt set
 
 from __future__ import annotations
 
+import json
+import sys
 from collections import Counter
-from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from safetune_utils import rewriting
 from safetune_utils.data.files import FORMS, is_file_name, read_examples, read_prompts, read_table
-from safetune_utils.data.outside import data_folder, fetch, register
+from safetune_utils.data.outside import cache_folder, data_folder, fetch, register
 from safetune_utils.data.rows import Example, Prompt, as_dataset
 from safetune_utils.errors import SafetuneError
 
@@ -248,17 +249,26 @@ def _with_questions(rows: list[Example]) -> list[Example]:
     return found
 
 
-@cache
 def _red_team_questions() -> dict[str, str]:
-    """Id of a safety row -> the question of the red-team attempts that it was made from; empty where they are out of reach."""
+    """Id of a safety row -> the question of the red-team attempts that it was made from; empty where they are out of reach.
+
+    The comparison takes a minute or two, so what it found is kept in the cache.
+    """
     try:
-        attempts = read_table(fetch("red-team-attempts")).rows
+        path = fetch("red-team-attempts")
     except SafetuneError:
         return {}
-    rows = _registered_examples("safety-instructions")
-    questions = sorted({rewriting.first_turn(row["transcript"]) for row in attempts})
-    matches = rewriting.match([row.instruction for row in rows], questions)
-    return {rows[number].id: match.text for number, match in matches.items()}
+    kept = cache_folder() / "data" / f"red-team-questions-{register()['red-team-attempts'].git_blob[:12]}-{rewriting.VERSION}.json"
+    if not kept.is_file():
+        print("matching the paper's safety rows with the red-team attempts, once", file=sys.stderr)
+        rows = _registered_examples("safety-instructions")
+        questions = sorted({rewriting.first_turn(row["transcript"]) for row in read_table(path).rows})
+        matches = rewriting.match([row.instruction for row in rows], questions)
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        partial = kept.with_suffix(".part")
+        partial.write_text(json.dumps({rows[number].id: match.text for number, match in matches.items()}), "utf-8")
+        partial.replace(kept)
+    return json.loads(kept.read_text("utf-8"))
 
 
 def question_counts(rows: list[Example]) -> dict[str, int]:
