@@ -28,7 +28,7 @@ def findings() -> list[dict[str, Any]]:
         _finding("disk for the run store", f"{free:.0f} GB free at {records.store_folder()}", free > 2, "free 2 GB, or set SAFETUNE_STORE to a larger disk"),
         _finding("processor", f"{torch.get_num_threads()} threads, number format {precision}", True, ""),
         _finding("accelerator", torch.cuda.get_device_name(0) if torch.cuda.is_available() else "none (the pocket preset needs none)", True, ""),
-        _attempt("embedded model", lambda: str(models.gguf_path().name)),
+        _attempt("embedded model", _embedded_model),
         _attempt("data folder", lambda: str(data_folder())),
         _finding("cache", str(cache_folder()), os.access(_existing(cache_folder()), os.W_OK), "set SAFETUNE_CACHE to a folder that can be written"),
         _finding(
@@ -38,6 +38,12 @@ def findings() -> list[dict[str, Any]]:
             "pip install -e '.[book]'",
         ),
     ]
+
+
+def _embedded_model() -> str:
+    name = models.gguf_path().name
+    folder = next((cache_folder() / "models").glob("smollm2-135m-bf16-*/config.json"), None)
+    return f"{name}, converted in {folder.parent}" if folder else f"{name}, to be converted on first use"
 
 
 def _finding(what: str, found: str, ok: bool, mend: str) -> dict[str, Any]:
