@@ -28,6 +28,7 @@ def parts() -> dict[str, str]:
         "data_outside_cards": outside_cards(),
         "data_embedded_overlap": overlap_table("embedded"),
         "data_paper_overlap": overlap_table("paper"),
+        "data_paper_copies": copies_note(),
         "data_questions": question_note(),
     }
 
@@ -68,6 +69,15 @@ def overlap_table(source: str) -> str:
         first = next(iter(pairs.values()))
         lines.append(f"| {first['title']}: {PROMPT_SETS[test].title} | {first['prompts']} | {cells} |")
     return "\n".join(lines) + "\n"
+
+
+def copies_note() -> str:
+    """Which of the paper's prompts are trained on word for word, in one sentence."""
+    found = [row for row in _results()["overlaps"] if row["exact"]]
+    if not found:
+        return "No prompt is trained on word for word.\n"
+    parts = [f"{row['exact']} of the {row['prompts']} prompts of {row['title']} in *{row['train']}*" for row in found]
+    return f"Trained on word for word: {'; '.join(parts)}. Whoever trains on these rows and tests with these prompts should leave them out of the count.\n"
 
 
 def question_note() -> str:

@@ -163,7 +163,7 @@ def test_a_mix_with_other_rows_is_told(small_paper: Path) -> None:
     path.write_text(json.dumps(rows))
     with pytest.raises(SafetuneError, match="wrong git blob id"):
         data.compare_paper_mix(100)
-    from safetune_utils.data.sets import _compared
+    from safetune_utils.data.paper import _compared
 
     found = _compared(rows, 100)
     assert not found.same

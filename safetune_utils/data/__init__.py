@@ -1,7 +1,7 @@
 """Sets by name: embedded in ``data/corpus``, registered in ``data/register.yml`` and fetched, or a user's own files.
 
 The rooms, from the ground up: ``rows`` (the two record types), ``files`` (a file of any form becomes records),
-``outside`` (registered files, verified by hash), ``sets`` (named sets of every source), ``leakage`` (what two sets share),
+``outside`` (registered files, verified by hash), ``paper`` (the paper's own rows, forms and mixes), ``sets`` (named sets of every source), ``leakage`` (what two sets share),
 ``survey`` (all of it in numbers).
 """
 
@@ -19,21 +19,17 @@ from safetune_utils.data.outside import (
     verify,
     whereabouts,
 )
+from safetune_utils.data.paper import PAPER_AMOUNTS, PaperMix, compare_paper_mix, paper_safety_ids, question_counts
 from safetune_utils.data.rows import Example, Prompt, as_dataset, content_hash
 from safetune_utils.data.sets import (
-    PAPER_AMOUNTS,
     PROMPT_SETS,
-    PaperMix,
     PromptSet,
     available_prompt_sets,
-    compare_paper_mix,
     contrast_examples,
     corpus_rows,
     general_examples,
     load,
-    paper_safety_ids,
     prompts,
-    question_counts,
     safety_examples,
     set_title,
 )

@@ -8,15 +8,13 @@ or a folder of the user's with ``general``, ``safety`` and one file a prompt set
 
 from __future__ import annotations
 
-import json
-import sys
-from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from safetune_utils import rewriting
 from safetune_utils.data.files import FORMS, is_file_name, read_examples, read_prompts, read_table
-from safetune_utils.data.outside import cache_folder, data_folder, fetch, register
+from safetune_utils.data.outside import data_folder, register
+from safetune_utils.data.paper import registered_examples, registered_prompts, with_questions
 from safetune_utils.data.rows import Example, Prompt, as_dataset
 from safetune_utils.errors import SafetuneError
 
@@ -75,8 +73,6 @@ _PAPER_PROMPTS = {
 # data source -> the general set that it trains on
 _PAPER_GENERAL = {"paper": "alpaca-20000", "paper-sample": "alpaca-2000"}
 
-PAPER_AMOUNTS = (100, 300, 500, 1000, 1500, 2000)
-
 
 # ------------------------------------------------------------------------------------------------ what a study asks for
 
@@ -86,7 +82,7 @@ def general_examples(source: str) -> list[Example]:
     if source == "embedded":
         return _embedded_examples("general")
     if source in _PAPER_GENERAL:
-        return _registered_examples(_PAPER_GENERAL[source])
+        return registered_examples(_PAPER_GENERAL[source])
     return _own_examples(source, "general")
 
 
@@ -101,8 +97,8 @@ def safety_examples(source: str, *, questions: bool = False) -> list[Example]:
     if source == "embedded":
         return _embedded_examples("safety")
     if source in _PAPER_GENERAL:
-        rows = _registered_examples("safety-instructions")
-        return [row for row in _with_questions(rows) if row.question] if questions else rows
+        rows = registered_examples("safety-instructions")
+        return [row for row in with_questions(rows) if row.question] if questions else rows
     return _own_examples(source, "safety")
 
 
@@ -165,10 +161,10 @@ def load(name: str) -> Dataset:
     if name in register():
         entry = register()[name]
         if entry.form == "training rows":
-            return as_dataset(_registered_examples(name))
+            return as_dataset(registered_examples(name))
         if entry.form not in ("instructions", "questions"):
             raise SafetuneError(f"{name} holds {entry.form}, which are neither rows to train on nor prompts")
-        return as_dataset(_registered_prompts(name))
+        return as_dataset(registered_prompts(name))
     if is_file_name(name):
         first = read_table(name).rows[0]
         return as_dataset(read_examples(name) if first.keys() & {"output", "response"} else read_prompts(name))
@@ -211,133 +207,13 @@ def _embedded_prompts(prompt_set: str) -> list[Prompt]:
 # -------------------------------------------------------------------------------------------------------- the paper's
 
 
-def _registered_examples(name: str) -> list[Example]:
-    """Rows of a registered file; ids are the positions in it, which is pinned. Every row is kept, as the paper had it."""
-    return [
-        Example(id=f"{name}-{number:05d}", instruction=row["instruction"], input=row.get("input") or "", output=row["output"])
-        for number, row in enumerate(read_table(fetch(name)).rows)
-    ]
-
-
-def _registered_prompts(name: str) -> list[Prompt]:
-    rows = read_table(fetch(name)).rows
-    if name == "XSTest":
-        return [Prompt(id=f"{name}-{row['id']}", text=row["prompt"], kind=row["type"].removeprefix("contrast_"), label=row["label"]) for row in rows]
-    texts = "prompt" if "prompt" in rows[0] else "instruction"
-    return [Prompt(id=f"{name}-{number:04d}", text=row[texts], topic=row.get("topic") or "") for number, row in enumerate(rows)]
-
-
 def _paper_prompts(prompt_set: str) -> list[Prompt]:
     name, label = _PAPER_PROMPTS[prompt_set]
-    found = [prompt for prompt in _registered_prompts(name) if label is None or prompt.label == label]
+    found = [prompt for prompt in registered_prompts(name) if label is None or prompt.label == label]
     if prompt_set != "opinions":
         return found
     asked = [(prompt, rewriting.as_opinion(prompt.text)) for prompt in found]
     return [Prompt(id=p.id, text=opinion.text, topic=p.topic, pair=p.id, origin="rewritten") for p, opinion in asked if opinion]
-
-
-def _with_questions(rows: list[Example]) -> list[Example]:
-    """The paper's safety rows with their question form: matched where the red-team attempts can be had, else by rule."""
-    matched = _red_team_questions()
-    found = []
-    for row in rows:
-        question, origin = matched.get(row.id, ""), "red-team attempts"
-        if not question:
-            rewritten = rewriting.as_question(row.instruction)
-            question, origin = (rewritten.text, "rewritten") if rewritten else ("", "")
-        found.append(Example(**vars(row) | {"question": question, "question_origin": origin}))
-    return found
-
-
-def _red_team_questions() -> dict[str, str]:
-    """Id of a safety row -> the question of the red-team attempts that it was made from; empty where they are out of reach.
-
-    The comparison takes a minute or two, so what it found is kept in the cache.
-    """
-    try:
-        path = fetch("red-team-attempts")
-    except SafetuneError:
-        return {}
-    kept = cache_folder() / "data" / f"red-team-questions-{register()['red-team-attempts'].git_blob[:12]}-{rewriting.VERSION}.json"
-    if not kept.is_file():
-        print("matching the paper's safety rows with the red-team attempts, once", file=sys.stderr)
-        rows = _registered_examples("safety-instructions")
-        questions = sorted({rewriting.first_turn(row["transcript"]) for row in read_table(path).rows})
-        matches = rewriting.match([row.instruction for row in rows], questions)
-        kept.parent.mkdir(parents=True, exist_ok=True)
-        partial = kept.with_suffix(".part")
-        partial.write_text(json.dumps({rows[number].id: match.text for number, match in matches.items()}), "utf-8")
-        partial.replace(kept)
-    return json.loads(kept.read_text("utf-8"))
-
-
-def question_counts(rows: list[Example]) -> dict[str, int]:
-    """How the question forms of safety rows came to be: rows by origin, and those that no rule could rewrite."""
-    counts = Counter(row.question_origin or ("as written" if row.question else "none") for row in _with_questions(rows))
-    return dict(counts)
-
-
-def paper_safety_ids(n_safety: int) -> set[str] | None:
-    """Ids of the safety rows in the paper's ready-made mix of this size, or ``None`` where there is none or it cannot be had."""
-    if n_safety not in PAPER_AMOUNTS:
-        return None
-    try:
-        ready = read_table(fetch(f"mix-{n_safety}")).rows
-    except SafetuneError:
-        return None
-    return _compared(ready, n_safety).safety_ids
-
-
-class PaperMix(NamedTuple):
-    """A ready-made mix of the paper beside the sets it was made from, all as counts of rows but the last.
-
-    ``general_missing`` are general rows that the mix lacks; ``foreign`` are rows of it that are in neither set.
-    """
-
-    rows: int
-    general: int
-    general_missing: int
-    safety: int
-    foreign: int
-    safety_ids: set[str]
-
-    @property
-    def same(self) -> bool:
-        """Whether the mix is the general set and safety rows, and nothing else."""
-        return self.general_missing == 0 and self.foreign == 0
-
-
-def compare_paper_mix(n_safety: int) -> PaperMix:
-    """Lay the ready-made mix of the paper beside its general set and its safety file.
-
-    Raises:
-        SafetuneError: one of the three files cannot be had.
-    """
-    return _compared(read_table(fetch(f"mix-{n_safety}")).rows, n_safety)
-
-
-def _compared(ready: list[dict[str, Any]], n_safety: int) -> PaperMix:
-    def content(row: Any) -> tuple[str, str, str]:
-        row = row if isinstance(row, dict) else vars(row)
-        return row["instruction"], row.get("input") or "", row["output"]
-
-    left = Counter(content(row) for row in ready)
-    general = Counter(content(row) for row in _registered_examples("alpaca-20000"))
-    missing = general - left
-    left -= general
-    ids = set()
-    for row in _registered_examples("safety-instructions"):
-        if left[content(row)] > 0:
-            left[content(row)] -= 1
-            ids.add(row.id)
-    return PaperMix(
-        rows=len(ready),
-        general=general.total() - missing.total(),
-        general_missing=missing.total(),
-        safety=len(ids),
-        foreign=(+left).total(),
-        safety_ids=ids,
-    )
 
 
 # ---------------------------------------------------------------------------------------------------------- a user's

@@ -1,0 +1,136 @@
+"""The paper's own rows: as released, in the forms that it did not release, and its ready-made mixes."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections import Counter
+from typing import Any, NamedTuple
+
+from safetune_utils import rewriting
+from safetune_utils.data.files import read_table
+from safetune_utils.data.outside import cache_folder, fetch, register
+from safetune_utils.data.rows import Example, Prompt
+from safetune_utils.errors import SafetuneError
+
+PAPER_AMOUNTS = (100, 300, 500, 1000, 1500, 2000)
+
+
+def registered_examples(name: str) -> list[Example]:
+    """Rows of a registered file; ids are the positions in it, which is pinned. Every row is kept, as the paper had it."""
+    return [
+        Example(id=f"{name}-{number:05d}", instruction=row["instruction"], input=row.get("input") or "", output=row["output"])
+        for number, row in enumerate(read_table(fetch(name)).rows)
+    ]
+
+
+def registered_prompts(name: str) -> list[Prompt]:
+    rows = read_table(fetch(name)).rows
+    if name == "XSTest":
+        return [Prompt(id=f"{name}-{row['id']}", text=row["prompt"], kind=row["type"].removeprefix("contrast_"), label=row["label"]) for row in rows]
+    texts = "prompt" if "prompt" in rows[0] else "instruction"
+    return [Prompt(id=f"{name}-{number:04d}", text=row[texts], topic=row.get("topic") or "") for number, row in enumerate(rows)]
+
+
+def with_questions(rows: list[Example]) -> list[Example]:
+    """The paper's safety rows with their question form: matched where the red-team attempts can be had, else by rule."""
+    matched = _red_team_questions()
+    found = []
+    for row in rows:
+        question, origin = matched.get(row.id, ""), "red-team attempts"
+        if not question:
+            rewritten = rewriting.as_question(row.instruction)
+            question, origin = (rewritten.text, "rewritten") if rewritten else ("", "")
+        found.append(Example(**vars(row) | {"question": question, "question_origin": origin}))
+    return found
+
+
+def _red_team_questions() -> dict[str, str]:
+    """Id of a safety row -> the question of the red-team attempts that it was made from; empty where they are out of reach.
+
+    The comparison takes a minute or two, so what it found is kept in the cache.
+    """
+    try:
+        path = fetch("red-team-attempts")
+    except SafetuneError:
+        return {}
+    kept = cache_folder() / "data" / f"red-team-questions-{register()['red-team-attempts'].git_blob[:12]}-{rewriting.VERSION}.json"
+    if not kept.is_file():
+        print("matching the paper's safety rows with the red-team attempts, once", file=sys.stderr)
+        rows = registered_examples("safety-instructions")
+        questions = sorted({rewriting.first_turn(row["transcript"]) for row in read_table(path).rows})
+        matches = rewriting.match([row.instruction for row in rows], questions)
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        partial = kept.with_suffix(".part")
+        partial.write_text(json.dumps({rows[number].id: match.text for number, match in matches.items()}), "utf-8")
+        partial.replace(kept)
+    return json.loads(kept.read_text("utf-8"))
+
+
+def question_counts(rows: list[Example]) -> dict[str, int]:
+    """How the question forms of safety rows came to be: rows by origin, and those that no rule could rewrite."""
+    counts = Counter(row.question_origin or ("as written" if row.question else "none") for row in with_questions(rows))
+    return dict(counts)
+
+
+def paper_safety_ids(n_safety: int) -> set[str] | None:
+    """Ids of the safety rows in the paper's ready-made mix of this size, or ``None`` where there is none or it cannot be had."""
+    if n_safety not in PAPER_AMOUNTS:
+        return None
+    try:
+        ready = read_table(fetch(f"mix-{n_safety}")).rows
+    except SafetuneError:
+        return None
+    return _compared(ready, n_safety).safety_ids
+
+
+class PaperMix(NamedTuple):
+    """A ready-made mix of the paper beside the sets it was made from, all as counts of rows but the last.
+
+    ``general_missing`` are general rows that the mix lacks; ``foreign`` are rows of it that are in neither set.
+    """
+
+    rows: int
+    general: int
+    general_missing: int
+    safety: int
+    foreign: int
+    safety_ids: set[str]
+
+    @property
+    def same(self) -> bool:
+        """Whether the mix is the general set and safety rows, and nothing else."""
+        return self.general_missing == 0 and self.foreign == 0
+
+
+def compare_paper_mix(n_safety: int) -> PaperMix:
+    """Lay the ready-made mix of the paper beside its general set and its safety file.
+
+    Raises:
+        SafetuneError: one of the three files cannot be had.
+    """
+    return _compared(read_table(fetch(f"mix-{n_safety}")).rows, n_safety)
+
+
+def _compared(ready: list[dict[str, Any]], n_safety: int) -> PaperMix:
+    def content(row: Any) -> tuple[str, str, str]:
+        row = row if isinstance(row, dict) else vars(row)
+        return row["instruction"], row.get("input") or "", row["output"]
+
+    left = Counter(content(row) for row in ready)
+    general = Counter(content(row) for row in registered_examples("alpaca-20000"))
+    missing = general - left
+    left -= general
+    ids = set()
+    for row in registered_examples("safety-instructions"):
+        if left[content(row)] > 0:
+            left[content(row)] -= 1
+            ids.add(row.id)
+    return PaperMix(
+        rows=len(ready),
+        general=general.total() - missing.total(),
+        general_missing=missing.total(),
+        safety=len(ids),
+        foreign=(+left).total(),
+        safety_ids=ids,
+    )
