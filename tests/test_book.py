@@ -62,9 +62,21 @@ def test_every_page_has_its_figures_and_no_fault(book: Path) -> None:
     )
     counts = {
         page: (output / page).read_text().count('class="safetune-figure"')
-        for page in ("book/welcome.html", "notebooks/01_safety_amount.html", "notebooks/02_exaggerated_safety.html")
+        for page in ("book/welcome.html", "notebooks/01_safety_amount.html", "notebooks/02_exaggerated_safety.html", "book/data_cards.html")
     }
-    assert counts == {"book/welcome.html": 1, "notebooks/01_safety_amount.html": 2, "notebooks/02_exaggerated_safety.html": 3}
+    assert counts == {
+        "book/welcome.html": 1, "notebooks/01_safety_amount.html": 2, "notebooks/02_exaggerated_safety.html": 3, "book/data_cards.html": len(data.CORPUS),
+    }  # fmt: skip
+
+
+def test_chapter_9_replays_without_key_or_network_and_folds_what_is_untrusted(book: Path) -> None:
+    text = (book / "build" / "html" / "notebooks" / "09_building_safety_data.html").read_text()
+    assert re.search(r"agree on keeping or rejecting.*?81 %.*?of 36 drafts", text, flags=re.DOTALL)
+    frames = [match.start() for match in re.finditer('<iframe class="safetune-frame"', text)]
+    assert len(frames) == 2
+    for at in frames:
+        assert text.rindex("<details", 0, at) > text.rindex("</details>", 0, at) if "</details>" in text[:at] else True
+    assert len(records.read_lines(book / "runs" / "drafted" / "safety.jsonl")) == 14
 
 
 def test_the_numbers_in_the_prose_are_those_of_the_answers(book: Path) -> None:
@@ -131,7 +143,17 @@ def test_a_second_call_makes_nothing_and_one_more_amount_trains_one_more_adapter
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="no chromium on this machine; CI installs it")
-@pytest.mark.parametrize("page", ["book/welcome.html", "notebooks/01_safety_amount.html", "notebooks/02_exaggerated_safety.html", "book/method.html"])
+@pytest.mark.parametrize(
+    "page",
+    [
+        "book/welcome.html",
+        "notebooks/01_safety_amount.html",
+        "notebooks/02_exaggerated_safety.html",
+        "notebooks/09_building_safety_data.html",
+        "book/data_cards.html",
+        "book/method.html",
+    ],
+)
 def test_pages_open_from_a_folder_in_a_real_browser_with_no_network(book: Path, page: str, tmp_path: Path) -> None:
     log = tmp_path / "net.json"
     command = [
