@@ -70,6 +70,8 @@ def finetune(
     seed: int,
     output: Path,
     progress: str | None = None,
+    checkpoint: Path | None = None,
+    checkpoint_every: int = 10,
 ) -> dict[str, Any]:
     """Train an adapter and save the one with the lowest validation loss, in PEFT's own form.
 
@@ -78,10 +80,12 @@ def finetune(
         output: folder for ``adapter_model.safetensors``, ``adapter_config.json`` and ``losses.csv``.
         seed: decides the adapter's start, the dropout and the order of the batches.
         progress: a label for the progress bar; ``None`` shows none.
+        checkpoint: a file that holds the state of the run every ``checkpoint_every`` steps. If it is there, the run goes
+            on from it, and ends with the same bytes as one that was never stopped. It stays: remove it when the result is safe.
 
     Returns:
         Facts for the record: counts of rows, truncated and dropped rows, steps, tokens, losses (mean cross-entropy
-        per learned token, in nats), tokens per second.
+        per learned token, in nats), tokens per second, the step it was resumed at (0 where it was not).
 
     Raises:
         SafetuneError: no row has an answer left, the loss is not a number, or the adapter came out all zero.
@@ -99,50 +103,80 @@ def finetune(
     schedule = get_linear_schedule_with_warmup(optimiser, min(recipe.warmup_steps, n_steps // 2), n_steps)
     evaluate_at = {round(n_steps * k / recipe.evaluations) for k in range(1, recipe.evaluations + 1)}
 
-    losses: list[dict[str, float]] = []
-    best_loss, best_weights, best_step = math.inf, None, 0
     order = random.Random(seed)
-    step = n_tokens = 0
+    plan = [batch for _ in range(recipe.epochs) for batch in batches(train, recipe.batch_size, order)]
+    # Everything that the next step depends on, but for the plan, which follows from the seed.
+    run: dict[str, Any] = {"step": 0, "n_tokens": 0, "losses": [], "best_loss": math.inf, "best_step": 0, "best_weights": None}
+    if checkpoint and checkpoint.is_file():
+        run = _resume(checkpoint, adapted, optimiser, schedule)
+    first_step, first_token = run["step"], run["n_tokens"]
     clock = time.perf_counter()
-    with tqdm(total=n_steps, desc=progress, unit="step", disable=progress is None, mininterval=10) as bar:
-        for _ in range(recipe.epochs):
-            for batch in batches(train, recipe.batch_size, order):
-                adapted.train()
-                loss = accumulate_gradient(adapted, batch, recipe.micro_batch_tokens)
-                if not math.isfinite(loss):
-                    raise SafetuneError(
-                        f"the training loss is {loss} at step {step + 1}: lower learning_rate (now {recipe.learning_rate}) or use precision fp32"
-                    )
-                torch.nn.utils.clip_grad_norm_(weights, 1.0)
-                optimiser.step()
-                schedule.step()
-                optimiser.zero_grad()
-                step += 1
-                n_tokens += sum(len(row.ids) for row in batch)
-                entry = {"step": step, "train_loss": loss, "validation_loss": math.nan}
-                if step in evaluate_at:
-                    entry["validation_loss"] = mean_loss(adapted, validation, recipe.micro_batch_tokens)
-                    if entry["validation_loss"] < best_loss:
-                        best_loss, best_step = entry["validation_loss"], step
-                        best_weights = {k: v.detach().clone() for k, v in get_peft_model_state_dict(adapted).items()}
-                losses.append(entry)
-                trim_heap()
-                bar.set_postfix_str(f"loss {loss:.2f}, {n_tokens / (time.perf_counter() - clock):.0f} tokens/s", refresh=False)
-                bar.update()
+    with tqdm(total=n_steps, initial=first_step, desc=progress, unit="step", disable=progress is None, mininterval=10) as bar:
+        for batch in plan[first_step:]:
+            adapted.train()
+            loss = accumulate_gradient(adapted, batch, recipe.micro_batch_tokens)
+            if not math.isfinite(loss):
+                raise SafetuneError(
+                    f"the training loss is {loss} at step {run['step'] + 1}: lower learning_rate (now {recipe.learning_rate}) or use precision fp32"
+                )
+            torch.nn.utils.clip_grad_norm_(weights, 1.0)
+            optimiser.step()
+            schedule.step()
+            optimiser.zero_grad()
+            run["step"] += 1
+            run["n_tokens"] += sum(len(row.ids) for row in batch)
+            entry = {"step": run["step"], "train_loss": loss, "validation_loss": math.nan}
+            if run["step"] in evaluate_at:
+                entry["validation_loss"] = mean_loss(adapted, validation, recipe.micro_batch_tokens)
+                if entry["validation_loss"] < run["best_loss"]:
+                    run |= {"best_loss": entry["validation_loss"], "best_step": run["step"], "best_weights": _copy(adapted)}
+            run["losses"].append(entry)
+            trim_heap()
+            if checkpoint and run["step"] % checkpoint_every == 0:
+                _save(checkpoint, run, adapted, optimiser, schedule)
+            speed = (run["n_tokens"] - first_token) / (time.perf_counter() - clock)
+            bar.set_postfix_str(f"loss {loss:.2f}, {speed:.0f} tokens/s", refresh=False)
+            bar.update()
     seconds = time.perf_counter() - clock
-    if best_weights is None:
+    if run["best_weights"] is None:
         raise SafetuneError("the validation loss was never a number: lower learning_rate or use precision fp32")
-    set_peft_model_state_dict(adapted, best_weights)
+    set_peft_model_state_dict(adapted, run["best_weights"])
     if is_zero(adapted):
         raise SafetuneError("the trained adapter is all zero: raise learning_rate or epochs")
     adapted.save_pretrained(output)
     (output / "README.md").unlink(missing_ok=True)  # PEFT's empty model card says nothing that the record does not
-    _write_losses(output / "losses.csv", losses)
+    _write_losses(output / "losses.csv", run["losses"])
     return train_counts | {
-        "validation_rows": len(validation), "steps": step, "tokens": n_tokens, "tokens_per_second": round(n_tokens / seconds, 1),
-        "best_step": best_step, "best_validation_loss": best_loss, "last_train_loss": losses[-1]["train_loss"],
+        "validation_rows": len(validation), "steps": run["step"], "tokens": run["n_tokens"],
+        "tokens_per_second": round((run["n_tokens"] - first_token) / seconds, 1), "resumed_at_step": first_step,
+        "best_step": run["best_step"], "best_validation_loss": run["best_loss"], "last_train_loss": run["losses"][-1]["train_loss"],
         "trainable_parameters": sum(p.numel() for p in weights),
     }  # fmt: skip
+
+
+def _copy(adapted: PeftModel) -> dict[str, torch.Tensor]:
+    return {name: tensor.detach().clone() for name, tensor in get_peft_model_state_dict(adapted).items()}
+
+
+def _save(checkpoint: Path, run: dict[str, Any], adapted: PeftModel, optimiser: torch.optim.Optimizer, schedule: Any) -> None:
+    """Write the state beside its place and rename it, so that a kill leaves the one before."""
+    checkpoint.parent.mkdir(parents=True, exist_ok=True)
+    partial = checkpoint.with_name(f"{checkpoint.name}.partial")
+    chance = {"cpu": torch.get_rng_state(), "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []}
+    state = {"run": run, "adapter": _copy(adapted), "optimiser": optimiser.state_dict(), "schedule": schedule.state_dict(), "chance": chance}
+    torch.save(state, partial)
+    partial.replace(checkpoint)
+
+
+def _resume(checkpoint: Path, adapted: PeftModel, optimiser: torch.optim.Optimizer, schedule: Any) -> dict[str, Any]:
+    state = torch.load(checkpoint, map_location="cpu", weights_only=True)
+    set_peft_model_state_dict(adapted, state["adapter"])
+    optimiser.load_state_dict(state["optimiser"])
+    schedule.load_state_dict(state["schedule"])
+    torch.set_rng_state(state["chance"]["cpu"])
+    if state["chance"]["cuda"]:
+        torch.cuda.set_rng_state_all(state["chance"]["cuda"])
+    return state["run"]
 
 
 def accumulate_gradient(model: PeftModel, batch: list[Row], micro_batch_tokens: int) -> float:

@@ -165,16 +165,20 @@ class Study:
             return records.stage_folder(stage="adapters", label=label, inputs=inputs)
 
         mix_name = self.mix_folder(run).name
+        # Outside the stage's folder, which a new try empties; its name stands for the same inputs.
+        checkpoint = records.store_folder() / "checkpoints" / f"{records.stage_folder(stage='adapters', label=label, inputs=inputs).name}.pt"
 
         def train(folder: Path) -> dict[str, Any]:
             model, tokenizer = self._load_base()
             facts = finetune.finetune(
                 model=model, tokenizer=tokenizer, mix=drawn, recipe=self.settings.recipe, seed=run.seed,
-                output=folder, progress=f"training on {self.settings.n_general} + {run.n_safety} rows, seed {run.seed}",
+                output=folder, checkpoint=checkpoint, progress=f"training on {self.settings.n_general} + {run.n_safety} rows, seed {run.seed}",
             )  # fmt: skip
             return facts | {"mix": mix_name, "n_safety": run.n_safety, "data": self.settings.data}
 
-        return records.produce(stage="adapters", label=label, inputs=inputs, make=train)
+        made = records.produce(stage="adapters", label=label, inputs=inputs, make=train)
+        checkpoint.unlink(missing_ok=True)
+        return made
 
     def responses_folder(self, run: Run, prompt_set: str, *, model: Any = None, tokenizer: Any = None) -> Path:
         """The stage that holds an adapter's answers to a prompt set; without a model it only names the folder."""

@@ -151,3 +151,43 @@ def test_wrong_layers_and_a_diverging_run_are_told_in_one_line(tokenizer, tmp_pa
     mix = mixtures.Mix(train=ROWS[:4], validation=ROWS[4:])
     with pytest.raises(SafetuneError, match=r"training loss is nan.*learning_rate"):
         finetune.finetune(model=poisoned, tokenizer=tokenizer, mix=mix, recipe=RECIPE, seed=0, output=tmp_path)
+
+
+class _Stopped(BaseException):
+    """As Ctrl-C or a kill would: nothing that catches errors catches it."""
+
+
+def test_a_run_stopped_at_any_step_and_resumed_ends_with_the_same_bytes(tokenizer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    recipe = RECIPE.model_copy(update={"lora_dropout": 0.2})  # so that the state of the random numbers matters, too
+    mix = mixtures.mix(
+        general=data.general_examples("embedded"), safety=data.safety_examples("embedded"), n_general=16, n_safety=8,
+        safety_format="instruction", n_validation=4, seed=0,
+    )  # fmt: skip
+    real = finetune.accumulate_gradient
+
+    def run(name: str, *, stop_before: int = 10**9, every: int = 1) -> dict:
+        calls = iter(range(1, 10**9))
+
+        def counted(*given: object) -> float:
+            if next(calls) == stop_before:
+                raise _Stopped
+            return real(*given)
+
+        monkeypatch.setattr(finetune, "accumulate_gradient", counted)
+        return finetune.finetune(
+            model=tiny_llama(), tokenizer=tokenizer, mix=mix, recipe=recipe, seed=0, output=tmp_path / name,
+            checkpoint=tmp_path / f"{name}.pt", checkpoint_every=every,
+        )  # fmt: skip
+
+    whole = run("whole")
+    assert (whole["steps"], whole["resumed_at_step"]) == (18, 0)
+    for stop, every in [(k, 1) for k in range(2, 19)] + [(13, 4), (3, 4)]:
+        name = f"stopped-{stop}-{every}"
+        with pytest.raises(_Stopped):
+            run(name, stop_before=stop, every=every)
+        again = run(name, every=every)
+        assert again["resumed_at_step"] == (stop - 1) // every * every
+        for file in ("adapter_model.safetensors", "losses.csv"):
+            assert (tmp_path / name / file).read_bytes() == (tmp_path / "whole" / file).read_bytes(), (stop, every, file)
+        same = ("steps", "tokens", "best_step", "best_validation_loss", "last_train_loss")
+        assert [again[key] for key in same] == [whole[key] for key in same]
