@@ -90,22 +90,27 @@ def generate(
     output: Annotated[Path, typer.Option(help="JSONL of prompt and response, or the original's output form for a .json name")],
     base: Annotated[str, typer.Option()] = "embedded",
     adapter: Annotated[Path | None, typer.Option(help="a folder in PEFT's form")] = None,
-    num_beams: Annotated[int, typer.Option(min=1)] = 1,
-    max_new_tokens: Annotated[int, typer.Option(min=1)] = 128,
-    batch_size: Annotated[int, typer.Option(min=1)] = 16,
+    decoding: Annotated[str, typer.Option(help="greedy, or paper: 4 beams, 128 new tokens, no sampling")] = "greedy",
+    num_beams: Annotated[int | None, typer.Option(help="1 is greedy")] = None,
+    max_new_tokens: Annotated[int | None, typer.Option(help="longest answer, in tokens; default: 128")] = None,
+    batch_size: Annotated[int, typer.Option(help="prompts answered at once")] = 16,
+    temperature: Annotated[float | None, typer.Option(help="above 0 draws")] = None,
+    sampling_seed: Annotated[int | None, typer.Option(help="decides what is drawn")] = None,
 ) -> None:
     """Answer the prompts of a file."""
     from safetune_utils import data, models, prompt_files
     from safetune_utils.generate import generate as answer
-    from safetune_utils.settings import Decoding
+    from safetune_utils.settings import resolve_decoding
 
+    how = resolve_decoding(
+        decoding, num_beams=num_beams, max_new_tokens=max_new_tokens or 128, batch_size=batch_size, temperature=temperature, sampling_seed=sampling_seed
+    )
     prompts = data.read_prompts(input, repeats=True)
     model, tokenizer = models.load_base(base)
     if adapter is not None:
         model = models.load_adapter(model, adapter)
-    decoding = Decoding(num_beams=num_beams, max_new_tokens=max_new_tokens, batch_size=batch_size)
     texts, inputs = [prompt.text for prompt in prompts], [prompt.input for prompt in prompts]
-    answers = answer(model=model, tokenizer=tokenizer, instructions=texts, inputs=inputs, decoding=decoding, progress="answering")
+    answers = answer(model=model, tokenizer=tokenizer, instructions=texts, inputs=inputs, decoding=how, progress="answering")
     prompt_files.write_responses(output, prompts=prompts, responses=[a.text for a in answers], model=base, adapter=adapter)
     typer.echo(output)
 

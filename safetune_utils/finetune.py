@@ -109,6 +109,8 @@ def finetune(
     run: dict[str, Any] = {"step": 0, "n_tokens": 0, "losses": [], "best_loss": math.inf, "best_step": 0, "best_weights": None}
     if checkpoint and checkpoint.is_file():
         run = _resume(checkpoint, adapted, optimiser, schedule)
+        if _is_done(run, recipe):
+            plan = plan[: run["step"]]
     first_step, first_token = run["step"], run["n_tokens"]
     clock = time.perf_counter()
     with tqdm(total=n_steps, initial=first_step, desc=progress, unit="step", disable=progress is None, mininterval=10) as bar:
@@ -137,6 +139,8 @@ def finetune(
             speed = (run["n_tokens"] - first_token) / (time.perf_counter() - clock)
             bar.set_postfix_str(f"loss {loss:.2f}, {speed:.0f} tokens/s", refresh=False)
             bar.update()
+            if _is_done(run, recipe):
+                break
     seconds = time.perf_counter() - clock
     if run["best_weights"] is None:
         raise SafetuneError("the validation loss was never a number: lower learning_rate or use precision fp32")
@@ -152,6 +156,12 @@ def finetune(
         "best_step": run["best_step"], "best_validation_loss": run["best_loss"], "last_train_loss": run["losses"][-1]["train_loss"],
         "trainable_parameters": sum(p.numel() for p in weights),
     }  # fmt: skip
+
+
+def _is_done(run: dict[str, Any], recipe: Recipe) -> bool:
+    """Whether the validation loss has not come down for as many measurements as the recipe waits."""
+    measured = [entry["step"] for entry in run["losses"] if not math.isnan(entry["validation_loss"])]
+    return recipe.patience is not None and sum(step > run["best_step"] for step in measured) >= recipe.patience
 
 
 def _copy(adapted: PeftModel) -> dict[str, torch.Tensor]:
@@ -256,7 +266,7 @@ def _n_learned(row: Row) -> int:
 
 
 def _with_adapter(model: PreTrainedModel, recipe: Recipe) -> PeftModel:
-    if model.device.type == "cpu":
+    if model.device.type == "cpu" and model._can_set_attn_implementation():  # Falcon's cannot be changed once loaded
         # On a CPU the fused kernel's backward pass in bf16 is slower than plain matrix products on rows this short.
         model.set_attn_implementation("eager")
     if getattr(model, "is_quantized", False):

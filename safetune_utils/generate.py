@@ -1,4 +1,4 @@
-"""From prompts to answers: batched decoding, greedy or with beams."""
+"""From prompts to answers: batched decoding, greedy, with beams, or drawn."""
 
 from __future__ import annotations
 
@@ -47,11 +47,13 @@ def generate(
     config = GenerationConfig(
         max_new_tokens=decoding.max_new_tokens,
         num_beams=decoding.num_beams,
-        do_sample=False,
+        **({"do_sample": True, "temperature": decoding.temperature, "top_k": 0} if decoding.temperature else {"do_sample": False}),
         pad_token_id=tokenizer.pad_token_id,
         eos_token_id=tokenizer.eos_token_id,
         bos_token_id=tokenizer.bos_token_id,
     )
+    if decoding.temperature:
+        torch.manual_seed(decoding.sampling_seed)
     answers: dict[int, Answer] = {}
     with tqdm(total=len(order), desc=progress, unit="answer", disable=progress is None, mininterval=10) as bar:
         for start in range(0, len(order), decoding.batch_size):

@@ -9,11 +9,11 @@ from __future__ import annotations
 import difflib
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from safetune_utils.errors import SafetuneError
 
-PresetName = Literal["smoke", "pocket", "course", "paper"]
+PresetName = Literal["smoke", "pocket", "course", "paper", "repository"]
 SafetyFormat = Literal["instruction", "question", "mixed"]
 _Kind = TypeVar("_Kind", bound=BaseModel)
 
@@ -43,14 +43,23 @@ class Recipe(_Schema):
         description="where they come from: general rows apart from every mix, with safety rows added in the mix's proportion; or out of the mix itself (the paper's way)",
     )
     evaluations: int = Field(4, ge=1, le=1000, description="times the validation loss is measured; the lowest is kept")
+    patience: int | None = Field(None, ge=1, description="stop after so many measurements without a lower validation loss; None never stops early")
 
 
 class Decoding(_Schema):
-    """How answers are generated. There is no sampling: the same adapter gives the same answers."""
+    """How answers are generated. By default nothing is drawn: the same adapter gives the same answers."""
 
     num_beams: int = Field(1, ge=1, le=64, description="1 is greedy; the paper's repository used 4 beams")
     max_new_tokens: int = Field(64, ge=1, le=8192, description="longest answer, in tokens")
     batch_size: int = Field(48, ge=1, le=4096, description="prompts answered at once")
+    temperature: float = Field(0.0, ge=0, le=2, description="0 takes the likeliest token; above 0 draws, the more freely the higher")
+    sampling_seed: int = Field(0, ge=0, le=2**31 - 1, description="decides what is drawn at a temperature above 0")
+
+    @model_validator(mode="after")
+    def _beams_do_not_draw(self) -> Decoding:
+        if self.temperature > 0 and self.num_beams > 1:
+            raise ValueError("temperature and num_beams do not go together: set temperature to 0, or num_beams to 1")
+        return self
 
 
 class Settings(_Schema):
@@ -100,6 +109,13 @@ class Drafting(_Schema):
     form_reviews: list[str] | None = Field(None, description="reviews of the instruction forms, likewise")
 
 
+# Decodings that have a name. The paper's repository meant to sample, but its flags never reached the call: it decoded
+# with four beams and 128 new tokens, and drew nothing.
+DECODINGS: dict[str, dict[str, Any]] = {
+    "greedy": {"num_beams": 1},
+    "paper": {"num_beams": 4, "max_new_tokens": 128},
+}
+
 # What each preset changes from the defaults above, which are `pocket`.
 PRESETS: dict[str, dict[str, Any]] = {
     "smoke": {
@@ -133,7 +149,20 @@ PRESETS: dict[str, dict[str, Any]] = {
             "max_length": 512, "loss_on": "everything", "n_validation": 500, "validation": "from_mix",
             "evaluations": 12,
         },
-        "decoding": {"num_beams": 4, "max_new_tokens": 128, "batch_size": 8},
+        "decoding": DECODINGS["paper"] | {"batch_size": 8},
+    },
+    # The defaults of the paper's repository, read in its code, where they differ from what the paper is said to have used.
+    "repository": {
+        "data": "paper",
+        "base_model": "huggyllama/llama-7b",
+        "quantization": "int8",
+        "n_general": 20_000,
+        "safety_amounts": [0, 100, 300, 500, 1000, 1500, 2000],
+        "recipe": {
+            "lora_rank": 8, "lora_dropout": 0.05, "epochs": 3, "batch_size": 128, "micro_batch_tokens": 2048, "learning_rate": 3e-4,
+            "max_length": 256, "loss_on": "everything", "n_validation": 2000, "validation": "from_mix", "evaluations": 17,
+        },
+        "decoding": DECODINGS["paper"] | {"batch_size": 8},
     },
 }  # fmt: skip
 
@@ -143,7 +172,7 @@ def resolve(**parameters: Any) -> Settings:
 
     Args:
         **parameters: any field of :class:`Settings`; ``None`` keeps the preset's value. ``recipe`` and ``decoding``
-            may be dictionaries with only the entries that differ.
+            may be dictionaries with only the entries that differ; ``decoding`` may be a name of :data:`DECODINGS`.
 
     Raises:
         SafetuneError: an unknown name, a wrong type or a value out of range, in one line that names the mend.
@@ -152,12 +181,27 @@ def resolve(**parameters: Any) -> Settings:
     preset = given.get("preset", "pocket")
     if preset not in PRESETS:
         raise SafetuneError(f"preset is {preset!r}: choose one of {', '.join(PRESETS)}")
+    if isinstance(given.get("decoding"), str):
+        if given["decoding"] not in DECODINGS:
+            raise SafetuneError(f"decoding is {given['decoding']!r}: choose one of {', '.join(DECODINGS)}, or give its entries")
+        given["decoding"] = DECODINGS[given["decoding"]]
     merged: dict[str, Any] = {"preset": preset}
     for layer in (PRESETS[preset], given):
         for name, value in layer.items():
             both_maps = isinstance(merged.get(name), dict) and isinstance(value, dict)
             merged[name] = merged[name] | value if both_maps else value
     return _checked(Settings, merged)
+
+
+def resolve_decoding(name: str = "greedy", **entries: Any) -> Decoding:
+    """Return a named decoding with other entries laid over it; ``None`` keeps the named one's value.
+
+    Raises:
+        SafetuneError: an unknown name or entry, a wrong type or a value out of range, in one line that names the mend.
+    """
+    if name not in DECODINGS:
+        raise SafetuneError(f"decoding is {name!r}: choose one of {', '.join(DECODINGS)}")
+    return _checked(Decoding, DECODINGS[name] | {key: value for key, value in entries.items() if value is not None})
 
 
 def resolve_drafting(**parameters: Any) -> Drafting:
@@ -180,6 +224,8 @@ def _one_line(error: ValidationError, schema: type[BaseModel]) -> str:
     """The first fault of a validation error, as one sentence with its mend."""
     fault = error.errors()[0]
     path = [part for part in fault["loc"] if isinstance(part, str)]
+    if not path:  # a rule of the whole, not of one entry
+        return fault["msg"].removeprefix("Value error, ")
     name = ".".join(path)
     for part in path[:-1]:
         schema = {"recipe": Recipe, "decoding": Decoding}[part]

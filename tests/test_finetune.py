@@ -10,13 +10,14 @@ import pytest
 import torch
 from conftest import tiny_llama
 from peft import PeftModel
+from transformers import FalconConfig, FalconForCausalLM
 
 from safetune_utils import data, finetune, mixtures, models
 from safetune_utils.data import Example
 from safetune_utils.errors import SafetuneError
-from safetune_utils.generate import encode_prompt
+from safetune_utils.generate import encode_prompt, generate
 from safetune_utils.prompts import render
-from safetune_utils.settings import Recipe
+from safetune_utils.settings import Decoding, Recipe
 
 ROWS = [
     Example(id="plain", instruction="Name a fruit.", output="An apple."),
@@ -153,6 +154,18 @@ def test_wrong_layers_and_a_diverging_run_are_told_in_one_line(tokenizer, tmp_pa
         finetune.finetune(model=poisoned, tokenizer=tokenizer, mix=mix, recipe=RECIPE, seed=0, output=tmp_path)
 
 
+def test_training_stops_early_when_the_validation_loss_no_longer_falls(tokenizer, tmp_path: Path) -> None:
+    # A learning rate at which this tiny model soon gets worse on rows it has not seen.
+    hasty = RECIPE.model_copy(update={"epochs": 10, "learning_rate": 0.1, "evaluations": 30})
+    patient, waited = train(tokenizer, tmp_path / "patient", recipe=hasty), 3
+    stopped = train(tokenizer, tmp_path / "stopped", recipe=hasty.model_copy(update={"patience": waited}))
+    with (tmp_path / "stopped" / "losses.csv").open() as file:
+        measured = [(int(row["step"]), float(row["validation_loss"])) for row in csv.DictReader(file) if row["validation_loss"]]
+    assert stopped["steps"] < patient["steps"] == 60
+    assert [step for step, _ in measured if step > stopped["best_step"]] == [step for step, _ in measured][-waited:]
+    assert stopped["best_validation_loss"] == pytest.approx(min(loss for _, loss in measured), abs=1e-6)
+
+
 class _Stopped(BaseException):
     """As Ctrl-C or a kill would: nothing that catches errors catches it."""
 
@@ -191,3 +204,52 @@ def test_a_run_stopped_at_any_step_and_resumed_ends_with_the_same_bytes(tokenize
             assert (tmp_path / name / file).read_bytes() == (tmp_path / "whole" / file).read_bytes(), (stop, every, file)
         same = ("steps", "tokens", "best_step", "best_validation_loss", "last_train_loss")
         assert [again[key] for key in same] == [whole[key] for key in same]
+
+
+def tiny_falcon() -> FalconForCausalLM:
+    torch.manual_seed(0)
+    config = FalconConfig(
+        vocab_size=49152, hidden_size=32, num_hidden_layers=2, num_attention_heads=4, bos_token_id=1, eos_token_id=2, pad_token_id=0,
+        multi_query=True, parallel_attn=True, new_decoder_architecture=False, alibi=False,
+    )  # fmt: skip
+    return FalconForCausalLM(config).requires_grad_(False).eval()
+
+
+def test_another_architecture_trains_saves_reloads_and_answers(tokenizer, tmp_path: Path) -> None:
+    mix = mixtures.Mix(train=ROWS[:5], validation=ROWS[5:])
+    recipe = RECIPE.model_copy(update={"target_modules": ["query_key_value"], "batch_size": 2})
+    facts = finetune.finetune(model=tiny_falcon(), tokenizer=tokenizer, mix=mix, recipe=recipe, seed=0, output=tmp_path)
+    with (tmp_path / "losses.csv").open() as file:
+        losses = [float(row["train_loss"]) for row in csv.DictReader(file)]
+    assert facts["steps"] == len(losses) == 9
+    assert min(losses[3:]) < losses[0]
+    ids = tokenizer("Name a fruit.", return_tensors="pt")["input_ids"]
+    with torch.inference_mode():
+        unmerged = PeftModel.from_pretrained(tiny_falcon(), str(tmp_path)).eval()(ids).logits
+        merged = models.load_adapter(tiny_falcon(), tmp_path)
+        torch.testing.assert_close(merged(ids).logits, unmerged, rtol=1e-4, atol=1e-5)
+        assert (unmerged - tiny_falcon()(ids).logits).abs().max() > 1e-3
+    decoding = Decoding(max_new_tokens=5, batch_size=4)
+    together = generate(model=merged, tokenizer=tokenizer, instructions=["Name a fruit.", "Say a good deal more about it."], decoding=decoding)
+    alone = [
+        generate(model=merged, tokenizer=tokenizer, instructions=[text], decoding=decoding)[0] for text in ("Name a fruit.", "Say a good deal more about it.")
+    ]
+    assert together == alone
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("quantization", ["int8", "nf4"])
+def test_a_quantised_base_trains_saves_reloads_and_answers_unmerged(tmp_path: Path, quantization: str) -> None:
+    mix = mixtures.Mix(train=data.safety_examples("embedded")[:8], validation=data.safety_examples("embedded")[8:12])
+    recipe = Recipe(epochs=2, batch_size=4, learning_rate=0.005, evaluations=2, warmup_steps=1)
+    model, tokenizer = models.load_base("embedded", quantization=quantization)
+    before = models.load_base("embedded")[0].get_memory_footprint()
+    assert model.get_memory_footprint() < 0.8 * before
+    facts = finetune.finetune(model=model, tokenizer=tokenizer, mix=mix, recipe=recipe, seed=0, output=tmp_path)
+    base, _ = models.load_base("embedded", quantization=quantization)
+    adapted = models.load_adapter(base, tmp_path)
+    assert isinstance(adapted, PeftModel)  # an adapter is never merged into 8 or 4 bits
+    rows, _ = finetune._encode(tokenizer, mix.validation, recipe)
+    assert finetune.mean_loss(adapted, rows, 1024) == pytest.approx(facts["best_validation_loss"], rel=0.02)
+    (answer,) = generate(model=adapted, tokenizer=tokenizer, instructions=["Name a fruit."], decoding=Decoding(max_new_tokens=8))
+    assert answer.text

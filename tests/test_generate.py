@@ -27,6 +27,17 @@ def test_a_batch_gives_the_answers_of_one_at_a_time_in_their_order(embedded, num
     assert len({answer.text for answer in together}) == 4
 
 
+@pytest.mark.slow
+def test_drawn_answers_are_repeatable_by_their_seed(embedded) -> None:
+    model, tokenizer = embedded
+    drawn = [
+        generate(model=model, tokenizer=tokenizer, instructions=INSTRUCTIONS[:2], decoding=Decoding(max_new_tokens=12, temperature=1.0, sampling_seed=seed))
+        for seed in (1, 1, 2)
+    ]
+    assert drawn[0] == drawn[1]
+    assert drawn[0] != drawn[2]
+
+
 class _Scripted(torch.nn.Module):
     """Stands where a model stands and says what it is told, to see where an answer is cut."""
 
