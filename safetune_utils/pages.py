@@ -69,6 +69,9 @@ def share_table(curve: pd.DataFrame, study: Study) -> HTML:
         body.append(f"<tr><th scope='row'>{title}</th><td>{wanted}</td><td>{count}</td>{cells}</tr>")
     unscored = int(curve["n_unscored"].sum())
     note = f"Answers that refuse, in per cent, with 95 % intervals ({' and '.join(sorted(set(curve['method'])))}); columns are safety examples, n is scored answers. Unscored: {unscored}."
+    leaks = study.leaks()
+    if leaks:
+        note += f" Counted although trained on word for word: {', '.join(f'{len(ids)} of {PROMPT_SETS[name].title}' for name, ids in leaks.items())}."
     return HTML(
         "<table class='dataframe safetune-table'><caption>" + html.escape(note) + "</caption><thead><tr><th scope='col'>prompts</th>"
         f"<th scope='col'>a refusal is</th><th scope='col'>n</th>{head}</tr></thead><tbody>{''.join(body)}</tbody></table>"

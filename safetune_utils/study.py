@@ -137,6 +137,7 @@ class Study:
                 "safety_format": self.settings.safety_format, "seed": run.seed,
                 "rows": {split: len(row_ids) for split, row_ids in ids.items()},
                 "question_origins": dict(Counter(row.question_origin for row in drawn.train if row.question_origin)),
+                "compared_with": list(self.prompt_sets),
                 "test_prompts_also_trained_on": {name: found.exact for name, found in shared.items() if found.exact},
                 "test_prompts_nearly_trained_on": {name: found.near for name, found in shared.items() if found.near},
             }  # fmt: skip
@@ -269,6 +270,13 @@ class Study:
                 }
             )  # fmt: skip
         return pd.DataFrame(rows)
+
+    def leaks(self) -> dict[str, list[str]]:
+        """Ids of test prompts that this study trains on word for word, by prompt set; empty where there are none."""
+        drawn = [self.mix(run) for run in self.runs]
+        trained = {row.id: row for one in drawn for row in (*one.train, *one.validation)}
+        found = {name: data.exact_copies(trained.values(), self.prompts(name)) for name in self.prompt_sets}
+        return {name: ids for name, ids in found.items() if ids}
 
     def _rows(self, run: Run, prompt_set: str) -> list[dict[str, Any]]:
         answers = records.read_lines(self.responses_folder(run, prompt_set) / "responses.jsonl")

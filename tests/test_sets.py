@@ -185,7 +185,7 @@ def test_exact_and_near_copies_are_found_in_both_forms() -> None:
         data.Prompt(id="other", text="List three uses of a paper clip."),
     ]
     found = data.overlap(train, test)
-    assert found.exact == ["exact", "question"]
+    assert found.exact == data.exact_copies(train, test) == ["exact", "question"]
     assert found.near == ["near"]
     assert {copy.test_id: copy.train_id for copy in found.copies} == {"exact": "a", "question": "b", "near": "b"}
     assert (found.n_train, found.n_test, found.highest) == (2, 4, 100.0)
@@ -208,6 +208,14 @@ def test_the_paper_s_safety_file_repeats_some_of_its_test_prompts(mirror: Path) 
     found = {(row["train"], row["test"]): row for row in data.overlaps("paper-sample")}
     assert found["safety", "malicious"]["prompts"] == 100
     assert (found["general", "ordinary"]["title"], found["general", "ordinary"]["exact"]) == ("I-Alpaca", 2)
+
+
+def test_a_study_names_the_prompts_that_it_trains_on(mirror: Path, tmp_path: Path) -> None:
+    from safetune_utils.study import Study
+
+    study = Study.safety_amount(prompt_sets=["malicious", "ordinary"], data="paper-sample", safety_amounts=[0, 20], n_general=1900)
+    assert study.leaks() == {"ordinary": ["I-Alpaca-0018", "I-Alpaca-0040"]}
+    assert Study.safety_amount(prompt_sets=["malicious", "ordinary"]).leaks() == {}
 
 
 def test_shapes_hold_counts_and_no_text() -> None:

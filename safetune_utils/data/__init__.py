@@ -6,7 +6,7 @@ The rooms, from the ground up: ``rows`` (the two record types), ``files`` (a fil
 """
 
 from safetune_utils.data.files import read_examples, read_prompts, read_table
-from safetune_utils.data.leakage import Copy, Overlap, overlap
+from safetune_utils.data.leakage import Copy, Overlap, exact_copies, overlap
 from safetune_utils.data.outside import (
     OutsideSet,
     benchmarks,
@@ -57,6 +57,7 @@ __all__ = [
     "corpus_rows",
     "corpus_shape",
     "data_folder",
+    "exact_copies",
     "fetch",
     "general_examples",
     "is_at_hand",

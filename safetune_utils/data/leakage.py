@@ -69,3 +69,9 @@ def overlap(train: Iterable[Example], test: list[Prompt], *, at_least: float = N
         if best[i] >= at_least
     ]
     return Overlap(copies, round(float(best.max(initial=0)), 1), len({row_id for row_id, _ in texts}), len(test))
+
+
+def exact_copies(train: Iterable[Example], test: list[Prompt]) -> list[str]:
+    """Ids of prompts that are the same as a training row's request but for case, white space and punctuation."""
+    seen = {utils.default_process(text) for row in train for text in (row.instruction, row.question) if text}
+    return [prompt.id for prompt in test if utils.default_process(prompt.text) in seen]
