@@ -7,6 +7,7 @@ with it every request that was made from it.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import re
 from collections import Counter
@@ -15,10 +16,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from safetune_utils.chat import Reply, Request
+from safetune_utils import chat
+from safetune_utils.chat import Estimate, Reply, Request, Service
 from safetune_utils.data import Example, data_folder, read_table
 from safetune_utils.errors import SafetuneError
 from safetune_utils.records import write_lines
+from safetune_utils.review import Review, read_review
+from safetune_utils.settings import Drafting
 
 # A prompt is what the model is told, and turns that show it: even a small model can follow a pattern.
 ANSWER_PROMPT = (
@@ -118,6 +122,51 @@ def answer_requests(rows: Sequence[Example], *, max_tokens: int, temperature: fl
 def instruction_requests(rows: Sequence[Example], *, temperature: float = 0.0) -> list[Request]:
     """One request a question: the same content as an instruction."""
     return [_request(INSTRUCTION_PROMPT, row.question, max_tokens=64, temperature=temperature) for row in rows]
+
+
+def check_cap(ahead: Estimate, settings: Drafting) -> None:
+    """Stop before the first call if answers and instruction forms together could cost more than the cap.
+
+    Raises:
+        SafetuneError: they could.
+    """
+    if settings.mode == "ask" and ahead.usd_at_most > settings.cap_usd:
+        raise SafetuneError(
+            f"{ahead.calls} calls may cost up to {ahead.usd_at_most:.4g} USD, above the cap of {settings.cap_usd:.4g} USD: raise cap_usd, or lower n_questions or max_tokens"
+        )
+
+
+def replies(step: str, requests: Sequence[Request], *, settings: Drafting, service: Service, spent: Sequence[Reply] = ()) -> list[Reply]:
+    """The replies of one step, recorded or asked for.
+
+    Args:
+        step: ``answers`` or ``instructions``; which recording is replayed.
+        spent: replies of the step before, whose price is taken off the cap.
+    """
+    if settings.mode == "replay":
+        return chat.replay(requests, path=recorded_folder() / f"drafting_{step}.jsonl")
+    left = settings.cap_usd - sum(reply.usd for reply in spent)
+    return chat.ask(requests, service=service, cap_usd=left, progress=step)
+
+
+def readings(step: str, items: Sequence[dict[str, Any]], *, settings: Drafting) -> list[Review]:
+    """The reviews of a step: the files given, or the recorded ones that were made for these very items.
+
+    Args:
+        step: ``answers`` or ``forms``.
+        items: of :func:`review_items`.
+
+    Raises:
+        SafetuneError: a file that was given is no review of these items.
+    """
+    given = settings.reviews if step == "answers" else settings.form_reviews
+    if given is not None:
+        return [read_review(Path(name), items=items) for name in given]
+    found = []
+    for path in sorted(recorded_folder().glob(f"review_{step}_*.json")) if settings.mode == "replay" and items else []:
+        with contextlib.suppress(SafetuneError):  # recorded for other questions
+            found.append(read_review(path, items=items))
+    return found
 
 
 def read_answers(rows: Sequence[Example], replies: Sequence[Reply]) -> list[Draft]:

@@ -87,11 +87,14 @@ def test_the_recorded_demonstration_fits_the_prompts_and_the_questions_of_today(
     answers = chat.replay(
         drafting.answer_requests(asked, max_tokens=settings.max_tokens, temperature=settings.temperature), path=folder / "drafting_answers.jsonl"
     )
-    chat.replay(drafting.instruction_requests(asked), path=folder / "drafting_instructions.jsonl")
     items = drafting.review_items(drafting.read_answers(asked, answers))
     readings = [review.read_review(path, items=items) for path in sorted(folder.glob("review_answers_*.json"))]
     assert len(readings) == 2
     assert all(len(reading.decisions) == len(items) for reading in readings)
+    standing = {item["id"] for item in review.apply(items, readings)[0]}
+    kept = [row for row in asked if row.id in standing]
+    forms = drafting.read_instructions(kept, chat.replay(drafting.instruction_requests(kept), path=folder / "drafting_instructions.jsonl"))
+    assert len(drafting.readings("forms", drafting.review_items(forms), settings=settings)) == 2
     # Nothing of the machine that recorded them.
     text = "".join(path.read_text("utf-8") for path in folder.iterdir())
     assert "/tmp" not in text
@@ -125,11 +128,39 @@ def test_the_notebook_asks_a_server_once_and_then_shows_the_review_page(httpserv
         return json.dumps([cell.get("outputs", []) for cell in cells])
 
     shown = run()
-    assert len(asked) == 8  # four answers and four instruction forms, one of which failed
+    assert len(asked) == 4  # one of which failed; instruction forms wait for the review
     assert "the server failed with 500" in shown
     assert "Show the review page" in shown
     assert "<b>today</b>" not in shown
     run()
-    assert len(asked) == 9  # the failed one alone
+    assert len(asked) == 5  # the failed one alone
+    items = [{"id": row.id, "prompt": row.question, "text": "I will not help with that <b>today</b>."} for row in drafting.questions("embedded", 4)]
+    decisions = [{"id": item["id"], "decision": "accept", "text": item["text"], "reason": ""} for item in items[:3]]
+    mine = tmp_path / "review-me.json"
+    mine.write_text(json.dumps({"form": review._FORM, "items": review._items_hash(items), "reviewer": "me", "decisions": decisions}))
+    given += ["-p", "reviews", json.dumps([str(mine)])]
+    command[5:-2] = given
+    run()
+    assert len(asked) == 8  # the forms of the three that stand
     httpserver.clear()
     run()
+
+
+def test_the_cap_holds_for_both_steps_together_and_before_the_first_call() -> None:
+    settings = resolve_drafting(mode="ask", cap_usd=1)
+    too_much = chat.Estimate(calls=72, already_there=0, prompt_tokens=1, completion_tokens_at_most=1, usd_at_most=1.01)
+    with pytest.raises(SafetuneError, match=r"72 calls may cost up to 1\.01 USD, above the cap of 1 USD"):
+        drafting.check_cap(too_much, settings)
+    drafting.check_cap(too_much, resolve_drafting(cap_usd=1))  # replayed: nothing is paid
+    service = chat.Service(base_url="http://127.0.0.1:9/v1", model="m", usd_per_million_out=10_000)
+    with pytest.raises(SafetuneError, match=r"above the cap of 0\.2 USD"):  # what the first step cost is gone
+        drafting.replies("instructions", drafting.instruction_requests(ROWS[:1]), settings=settings, service=service, spent=[reply("No.", usd=0.8)])
+
+
+def test_recorded_reviews_count_only_for_the_items_they_were_made_for() -> None:
+    settings = resolve_drafting(n_questions=5)
+    asked = drafting.questions(settings.questions, 5)
+    answers = drafting.replies(
+        "answers", drafting.answer_requests(asked, max_tokens=96, temperature=0.0), settings=settings, service=chat.Service(base_url="http://x/v1", model="m")
+    )
+    assert drafting.readings("answers", drafting.review_items(drafting.read_answers(asked, answers)), settings=settings) == []
