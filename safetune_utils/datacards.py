@@ -65,7 +65,8 @@ def overlap_table(source: str) -> str:
     lines = [f"| prompts | n | {' | '.join(f'in *{name}*' for name in trains)} |", f"|---|---|{'---|' * len(trains)}"]
     for test in dict.fromkeys(row["test"] for row in rows):
         pairs = {row["train"]: row for row in rows if row["test"] == test}
-        cells = " | ".join(f"{pairs[name]['exact']} / {pairs[name]['near']} ({pairs[name]['highest']:.0f})" for name in trains)
+        # Held together, so that a narrow column does not break a cell.
+        cells = " | ".join(f"{pairs[name]['exact']} / {pairs[name]['near']} ({pairs[name]['highest']:.0f})".replace(" ", "\u00a0") for name in trains)
         first = next(iter(pairs.values()))
         lines.append(f"| {first['title']}: {PROMPT_SETS[test].title} | {first['prompts']} | {cells} |")
     return "\n".join(lines) + "\n"
