@@ -32,7 +32,7 @@ Assignments = Annotated[
 def run(
     notebook: Annotated[str, typer.Argument(help="path, name or number of a notebook: 01")],
     parameter: Assignments = None,
-    preset: Annotated[str | None, typer.Option(help="smoke, pocket, course or paper")] = None,
+    preset: Annotated[str | None, typer.Option(help="smoke, pocket, course, paper, repository")] = None,
     output: Annotated[Path | None, typer.Option(help="where the executed copy goes; default: executed/NAME.ipynb")] = None,
     help_notebook: Annotated[bool, typer.Option("--help-notebook", help="print the notebook's parameters and stop")] = False,
 ) -> None:
@@ -51,7 +51,7 @@ def run(
 
 @app.command()
 def book(
-    preset: Annotated[str | None, typer.Option(help="smoke, pocket, course or paper")] = None,
+    preset: Annotated[str | None, typer.Option(help="smoke, pocket, course, paper, repository")] = None,
     parameter: Assignments = None,
     output: Annotated[Path | None, typer.Option(help="the folder to build in; default: _build of the repository")] = None,
 ) -> None:

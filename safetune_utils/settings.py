@@ -65,7 +65,7 @@ class Decoding(_Schema):
 class Settings(_Schema):
     """Everything that decides the result of a study."""
 
-    preset: PresetName = Field("pocket", description="which set of defaults: smoke, pocket, course or paper")
+    preset: PresetName = Field("pocket", description="which set of defaults: smoke, pocket, course, paper, repository")
     data: str = Field("embedded", min_length=1, description="embedded, paper, paper-sample, or a folder of your own")
     general_data: str | None = Field(None, min_length=1, description="general rows from elsewhere: a source, a file or a Hugging Face id")
     safety_data: str | None = Field(None, min_length=1, description="safety rows from elsewhere: a source, a file or a Hugging Face id")
