@@ -174,6 +174,18 @@ def estimate(requests: Sequence[Request], *, service: Service, store: Path | Non
     )
 
 
+def check_cap(ahead: Estimate, *, cap_usd: float) -> None:
+    """Refuse an estimate above the cap.
+
+    Raises:
+        SafetuneError: it is above, with both figures.
+    """
+    if not ahead.usd_at_most <= cap_usd:
+        raise SafetuneError(
+            f"{ahead.calls} calls may cost up to {ahead.usd_at_most:.4g} USD, above the cap of {cap_usd:.4g} USD: raise cap_usd, ask less, or lower max_tokens"
+        )
+
+
 def ask(requests: Sequence[Request], *, service: Service, cap_usd: float, store: Path | None = None, progress: str = "") -> list[Reply]:
     """The replies to these requests, in their order; only what the store lacks is asked, equal requests once.
 
@@ -191,11 +203,7 @@ def ask(requests: Sequence[Request], *, service: Service, cap_usd: float, store:
         SafetuneError: the estimate is above the cap, there is no key, or the server refuses the key, the model or the
             form of the requests. What had arrived is kept.
     """
-    ahead = estimate(requests, service=service, store=store)
-    if not ahead.usd_at_most <= cap_usd:
-        raise SafetuneError(
-            f"{ahead.calls} calls may cost up to {ahead.usd_at_most:.4g} USD, above the cap of {cap_usd:.4g} USD: raise cap_usd, ask less, or lower max_tokens"
-        )
+    check_cap(estimate(requests, service=service, store=store), cap_usd=cap_usd)
     keys = [_key(request, service) for request in requests]
     distinct = dict(zip(keys, requests, strict=True))
     replies = {key: reply for key in distinct if (reply := _load(_path(key, store)))}

@@ -92,7 +92,7 @@ def generate(
     adapter: Annotated[Path | None, typer.Option(help="a folder in PEFT's form")] = None,
     decoding: Annotated[str, typer.Option(help="greedy, or paper: 4 beams, 128 new tokens, no sampling")] = "greedy",
     num_beams: Annotated[int | None, typer.Option(help="1 is greedy")] = None,
-    max_new_tokens: Annotated[int | None, typer.Option(help="longest answer, in tokens; default: 128")] = None,
+    max_new_tokens: Annotated[int, typer.Option(help="longest answer, in tokens")] = 128,
     batch_size: Annotated[int, typer.Option(help="prompts answered at once")] = 16,
     temperature: Annotated[float | None, typer.Option(help="above 0 draws")] = None,
     sampling_seed: Annotated[int | None, typer.Option(help="decides what is drawn")] = None,
@@ -103,7 +103,7 @@ def generate(
     from safetune_utils.settings import resolve_decoding
 
     how = resolve_decoding(
-        decoding, num_beams=num_beams, max_new_tokens=max_new_tokens or 128, batch_size=batch_size, temperature=temperature, sampling_seed=sampling_seed
+        decoding, num_beams=num_beams, max_new_tokens=max_new_tokens, batch_size=batch_size, temperature=temperature, sampling_seed=sampling_seed
     )
     prompts = data.read_prompts(input, repeats=True)
     model, tokenizer = models.load_base(base)

@@ -18,7 +18,7 @@ from typing import Any
 
 from safetune_utils import chat
 from safetune_utils.chat import Estimate, Reply, Request, Service
-from safetune_utils.data import Example, data_folder, read_table
+from safetune_utils.data import Example, data_folder, read_prompts
 from safetune_utils.errors import SafetuneError
 from safetune_utils.records import write_lines
 from safetune_utils.review import Review, read_review
@@ -96,13 +96,9 @@ def questions(source: str, n: int) -> list[Example]:
     Raises:
         SafetuneError: the file cannot be read, or has no such column or fewer rows.
     """
-    table = read_table(data_folder() / "corpus" / "questions.jsonl" if source == "embedded" else source)
-    rows = []
-    for number, row in enumerate(table.rows, start=1):
-        if not isinstance(row.get("question"), str) or not row["question"].strip():
-            raise SafetuneError(f"{table.title}, row {number}: 'question' is missing or empty; every row needs one")
-        row_id = str(row.get("id") or f"question-{number:04d}")
-        rows.append(Example(id=row_id, instruction="", output="", question=row["question"], topic=str(row.get("topic") or "")))
+    path = data_folder() / "corpus" / "questions.jsonl" if source == "embedded" else source
+    asked = read_prompts(path, name="question", column="question", repeats=True)
+    rows = [Example(id=prompt.id, instruction="", output="", question=prompt.text, topic=prompt.topic) for prompt in asked]
     if len(rows) < n:
         raise SafetuneError(f"n_questions is {n}, but there are {len(rows)}: choose at most that many")
     seen: dict[str, int] = {}
@@ -130,10 +126,8 @@ def check_cap(ahead: Estimate, settings: Drafting) -> None:
     Raises:
         SafetuneError: they could.
     """
-    if settings.mode == "ask" and ahead.usd_at_most > settings.cap_usd:
-        raise SafetuneError(
-            f"{ahead.calls} calls may cost up to {ahead.usd_at_most:.4g} USD, above the cap of {settings.cap_usd:.4g} USD: raise cap_usd, or lower n_questions or max_tokens"
-        )
+    if settings.mode == "ask":
+        chat.check_cap(ahead, cap_usd=settings.cap_usd)
 
 
 def replies(step: str, requests: Sequence[Request], *, settings: Drafting, service: Service, spent: Sequence[Reply] = ()) -> list[Reply]:

@@ -136,7 +136,7 @@ def _stage(path: Path, given: dict[str, Any]) -> dict[str, Any]:
     """Name and inputs of the stage that holds a notebook's executed copy."""
     settings = validate(path, given)
     package = Path(__file__).resolve().parent
-    code = {str(p.relative_to(package)): records.file_hash(p) for p in sorted(package.rglob("*.py"))}
+    code = {str(p.relative_to(package)): records.file_hash(p) for p in sorted(package.rglob("*")) if p.suffix in (".py", ".html")}
     # Drawing the site is not part of what a notebook computes.
     for unused in ("cli.py", "site.py", "datacards.py"):
         code.pop(unused, None)

@@ -116,6 +116,16 @@ DECODINGS: dict[str, dict[str, Any]] = {
     "paper": {"num_beams": 4, "max_new_tokens": 128},
 }
 
+# The size of the paper's study, which the presets `paper` and `repository` share.
+_PAPER_SIZE: dict[str, Any] = {
+    "data": "paper",
+    "base_model": "huggyllama/llama-7b",
+    "quantization": "int8",
+    "n_general": 20_000,
+    "safety_amounts": [0, 100, 300, 500, 1000, 1500, 2000],
+    "decoding": DECODINGS["paper"] | {"batch_size": 8},
+}
+
 # What each preset changes from the defaults above, which are `pocket`.
 PRESETS: dict[str, dict[str, Any]] = {
     "smoke": {
@@ -138,31 +148,19 @@ PRESETS: dict[str, dict[str, Any]] = {
         },
         "decoding": {"max_new_tokens": 128, "batch_size": 16},
     },
-    "paper": {
-        "data": "paper",
-        "base_model": "huggyllama/llama-7b",
-        "quantization": "int8",
-        "n_general": 20_000,
-        "safety_amounts": [0, 100, 300, 500, 1000, 1500, 2000],
+    "paper": _PAPER_SIZE | {
         "recipe": {
             "lora_rank": 4, "lora_dropout": 0.05, "epochs": 4, "batch_size": 128, "micro_batch_tokens": 2048, "learning_rate": 1e-4,
             "max_length": 512, "loss_on": "everything", "n_validation": 500, "validation": "from_mix",
             "evaluations": 12,
         },
-        "decoding": DECODINGS["paper"] | {"batch_size": 8},
     },
     # The defaults of the paper's repository, read in its code, where they differ from what the paper is said to have used.
-    "repository": {
-        "data": "paper",
-        "base_model": "huggyllama/llama-7b",
-        "quantization": "int8",
-        "n_general": 20_000,
-        "safety_amounts": [0, 100, 300, 500, 1000, 1500, 2000],
+    "repository": _PAPER_SIZE | {
         "recipe": {
             "lora_rank": 8, "lora_dropout": 0.05, "epochs": 3, "batch_size": 128, "micro_batch_tokens": 2048, "learning_rate": 3e-4,
             "max_length": 256, "loss_on": "everything", "n_validation": 2000, "validation": "from_mix", "evaluations": 17,
         },
-        "decoding": DECODINGS["paper"] | {"batch_size": 8},
     },
 }  # fmt: skip
 
@@ -182,9 +180,7 @@ def resolve(**parameters: Any) -> Settings:
     if preset not in PRESETS:
         raise SafetuneError(f"preset is {preset!r}: choose one of {', '.join(PRESETS)}")
     if isinstance(given.get("decoding"), str):
-        if given["decoding"] not in DECODINGS:
-            raise SafetuneError(f"decoding is {given['decoding']!r}: choose one of {', '.join(DECODINGS)}, or give its entries")
-        given["decoding"] = DECODINGS[given["decoding"]]
+        given["decoding"] = _named_decoding(given["decoding"])
     merged: dict[str, Any] = {"preset": preset}
     for layer in (PRESETS[preset], given):
         for name, value in layer.items():
@@ -199,9 +195,13 @@ def resolve_decoding(name: str = "greedy", **entries: Any) -> Decoding:
     Raises:
         SafetuneError: an unknown name or entry, a wrong type or a value out of range, in one line that names the mend.
     """
+    return _checked(Decoding, _named_decoding(name) | {key: value for key, value in entries.items() if value is not None})
+
+
+def _named_decoding(name: str) -> dict[str, Any]:
     if name not in DECODINGS:
-        raise SafetuneError(f"decoding is {name!r}: choose one of {', '.join(DECODINGS)}")
-    return _checked(Decoding, DECODINGS[name] | {key: value for key, value in entries.items() if value is not None})
+        raise SafetuneError(f"decoding is {name!r}: choose one of {', '.join(DECODINGS)}, or give its entries")
+    return DECODINGS[name]
 
 
 def resolve_drafting(**parameters: Any) -> Drafting:

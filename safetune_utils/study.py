@@ -330,7 +330,8 @@ class Study:
         training, answering = [], []
         for path in records.store_folder().glob("adapters/*/record.json"):
             record = records.read_record(path.parent)
-            if record["inputs"]["base_model"] == self._base_identity:
+            # A run resumed at its last step trained nothing, and has no speed to tell.
+            if record["inputs"]["base_model"] == self._base_identity and record["facts"]["tokens_per_second"]:
                 training.append(record["facts"]["tokens_per_second"])
         if training:
             for path in records.store_folder().glob("responses/*/record.json"):

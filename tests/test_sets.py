@@ -165,7 +165,7 @@ def test_a_mix_with_other_rows_is_told(small_paper: Path) -> None:
         data.compare_paper_mix(100)
     from safetune_utils.data.paper import _compared
 
-    found = _compared(rows, 100)
+    found = _compared(rows)
     assert not found.same
     assert (found.general_missing, found.foreign) == (1, 1)
 

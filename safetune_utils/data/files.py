@@ -108,19 +108,20 @@ def read_examples(source: str | Path, *, name: str = "") -> list[Example]:
     return found
 
 
-def read_prompts(source: str | Path, *, name: str = "", repeats: bool = False) -> list[Prompt]:
+def read_prompts(source: str | Path, *, name: str = "", column: str = "", repeats: bool = False) -> list[Prompt]:
     """Requests to test with: ``prompt``, ``instruction``, ``text`` or ``question``, and what else a Prompt has.
 
     Args:
         source: a file's path or a Hugging Face id.
         name: the start of the ids of rows that have none; by default the file's name.
+        column: where the requests are; by default the first of the four names above that the file has.
         repeats: whether the same request may stand twice (the paper's I-MaliciousInstructions has two such rows).
 
     Raises:
         SafetuneError: no column of requests, a row is empty or stands twice, in one line with the row's number.
     """
     table = read_table(source)
-    column = _column(table, _TEXT)
+    column = _column(table, (column,) if column else _TEXT)
     found = []
     for number, row in enumerate(table.rows, start=1):
         kind = _optional(table, number, row, "kind") or _optional(table, number, row, "type")
@@ -277,7 +278,8 @@ def _column(table: Table, names: tuple[str, ...]) -> str:
             return name
     close = next((match for column in first for match in difflib.get_close_matches(str(column).strip().lower(), names, n=1)), None)
     wrong = close and next(column for column in first if difflib.get_close_matches(str(column).strip().lower(), [close], n=1))
-    mend = f"rename '{wrong}' to '{close}'" if close else f"add it, or name it {' or '.join(names[1:])}"
+    other = f", or name it {' or '.join(names[1:])}" if names[1:] else ""
+    mend = f"rename '{wrong}' to '{close}'" if close else f"add it{other}"
     raise SafetuneError(f"{table.title}, row 1 has no '{names[0]}' (it has {', '.join(map(str, first)) or 'nothing'}): {mend}")
 
 

@@ -78,10 +78,9 @@ def paper_safety_ids(n_safety: int) -> set[str] | None:
     if n_safety not in PAPER_AMOUNTS:
         return None
     try:
-        ready = read_table(fetch(f"mix-{n_safety}")).rows
+        return compare_paper_mix(n_safety).safety_ids
     except SafetuneError:
         return None
-    return _compared(ready, n_safety).safety_ids
 
 
 class PaperMix(NamedTuple):
@@ -109,10 +108,10 @@ def compare_paper_mix(n_safety: int) -> PaperMix:
     Raises:
         SafetuneError: one of the three files cannot be had.
     """
-    return _compared(read_table(fetch(f"mix-{n_safety}")).rows, n_safety)
+    return _compared(read_table(fetch(f"mix-{n_safety}")).rows)
 
 
-def _compared(ready: list[dict[str, Any]], n_safety: int) -> PaperMix:
+def _compared(ready: list[dict[str, Any]]) -> PaperMix:
     def content(row: Any) -> tuple[str, str, str]:
         row = row if isinstance(row, dict) else vars(row)
         return row["instruction"], row.get("input") or "", row["output"]
