@@ -20,6 +20,7 @@ from peft import LoraConfig, PeftModel, TaskType, get_peft_model, get_peft_model
 from tqdm import tqdm
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, get_linear_schedule_with_warmup
 
+from safetune_utils import packing
 from safetune_utils.data import Example
 from safetune_utils.errors import SafetuneError
 from safetune_utils.mixtures import Mix
@@ -222,21 +223,27 @@ def micro_batches(rows: list[Row], tokens: int) -> Iterator[list[Row]]:
 
 
 def summed_loss(model: PeftModel, rows: list[Row]) -> torch.Tensor:
-    """Summed cross-entropy over the learned tokens of some rows, padded on the right.
+    """Summed cross-entropy over the learned tokens of some rows.
 
     The vocabulary's logits are computed at learned positions only: at all positions they would be the largest tensor
-    of the step and most of its memory.
+    of the step and most of its memory. Rows are packed where the model's attention can take it, else padded on the right.
     """
     base = model.get_base_model()
-    width = max(len(row.ids) for row in rows)
-    ids = torch.tensor([row.ids + [0] * (width - len(row.ids)) for row in rows], device=base.device)
-    mask = torch.tensor([[1] * len(row.ids) + [0] * (width - len(row.ids)) for row in rows], device=base.device)
-    labels = torch.tensor([row.labels + [_IGNORED] * (width - len(row.labels)) for row in rows], device=base.device)
-    hidden = base.get_decoder()(input_ids=ids, attention_mask=mask, use_cache=False).last_hidden_state
-    target = labels[:, 1:]
-    learned = target != _IGNORED
-    logits = base.get_output_embeddings()(hidden[:, :-1][learned])
-    return F.cross_entropy(logits.float(), target[learned], reduction="sum")
+    decoder = base.get_decoder()
+    if base.config._attn_implementation == packing.ATTENTION:
+        packed = packing.pack([row.ids for row in rows], device=base.device)
+        hidden = decoder(input_ids=packed.ids, position_ids=packed.positions, use_cache=False, groups=packed.groups).last_hidden_state[0]
+        places = packed.places
+    else:
+        width = max(len(row.ids) for row in rows)
+        ids = torch.tensor([row.ids + [0] * (width - len(row.ids)) for row in rows], device=base.device)
+        mask = torch.tensor([[1] * len(row.ids) + [0] * (width - len(row.ids)) for row in rows], device=base.device)
+        hidden = decoder(input_ids=ids, attention_mask=mask, use_cache=False).last_hidden_state.flatten(0, 1)
+        places = [range(i * width, i * width + len(row.ids)) for i, row in enumerate(rows)]
+    learned = [(place[t - 1], row.labels[t]) for row, place in zip(rows, places, strict=True) for t in range(1, len(row.ids)) if row.labels[t] != _IGNORED]
+    before, target = torch.tensor(learned, device=base.device).T
+    logits = base.get_output_embeddings()(hidden[before])
+    return F.cross_entropy(logits.float(), target, reduction="sum")
 
 
 def batches(rows: list[Row], batch_size: int, order: random.Random) -> Iterator[list[Row]]:
@@ -266,7 +273,9 @@ def _n_learned(row: Row) -> int:
 
 
 def _with_adapter(model: PreTrainedModel, recipe: Recipe) -> PeftModel:
-    if model.device.type == "cpu" and model._can_set_attn_implementation():  # Falcon's cannot be changed once loaded
+    if packing.can_pack(model):
+        model.set_attn_implementation(packing.ATTENTION)
+    elif model.device.type == "cpu" and model._can_set_attn_implementation():  # Falcon's cannot be changed once loaded
         # On a CPU the fused kernel's backward pass in bf16 is slower than plain matrix products on rows this short.
         model.set_attn_implementation("eager")
     if getattr(model, "is_quantized", False):

@@ -1,0 +1,145 @@
+"""Rows laid side by side with what they share computed once.
+
+Every row of a batch begins with the same words, those of the prompt template. The frozen model would work them out anew
+for each row, a third of all tokens on short rows. Here rows that begin alike form a group: their common beginning stands
+once, followed by what each row goes on with, and attention lets every row see the beginning and itself. Hidden states
+and gradients are those of separate rows, up to rounding.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+
+import torch
+import torch.nn.functional as F
+from transformers import AttentionInterface, AttentionMaskInterface, PreTrainedModel
+from transformers.integrations.sdpa_attention import sdpa_attention_forward
+from transformers.masking_utils import sdpa_mask
+
+ATTENTION = "shared_prefix"
+# Architectures whose attention is plain (grouped heads, no window that our rows reach, nothing added to the scores) and
+# that hand unknown arguments down to it; each is tested to give the same gradient as rows apart.
+ARCHITECTURES = ("llama", "mistral", "qwen2", "qwen3")
+# What one more group costs, in tokens: its attention is a call of its own in every layer.
+_COST_OF_A_GROUP = 16
+
+
+@dataclass(frozen=True)
+class Group:
+    """``n_rows`` rows that share their first ``shared`` tokens; each goes on for ``width`` tokens, padding included."""
+
+    shared: int
+    n_rows: int
+    width: int
+
+
+@dataclass(frozen=True)
+class Packed:
+    """Rows as one sequence: group after group, in each the shared beginning and then the rows' own parts.
+
+    ``ids`` and ``positions`` have shape ``(1, T)``; ``places[i][t]`` is where token t of row i stands in them.
+    """
+
+    ids: torch.Tensor
+    positions: torch.Tensor
+    groups: list[Group]
+    places: list[list[int]]
+
+
+def pack(rows: list[list[int]], *, device: torch.device | str = "cpu") -> Packed:
+    """Lay token ids of rows side by side, each common beginning once."""
+    ids: list[int] = []
+    positions: list[int] = []
+    groups: list[Group] = []
+    places: list[list[int]] = [[] for _ in rows]
+    for members, shared in _alike(rows):
+        beginning = list(range(len(ids), len(ids) + shared))
+        ids += rows[members[0]][:shared]
+        positions += range(shared)
+        width = max(len(rows[i]) for i in members) - shared
+        for i in members:
+            own = rows[i][shared:]
+            places[i] = beginning + list(range(len(ids), len(ids) + len(own)))
+            ids += own + [0] * (width - len(own))
+            positions += range(shared, shared + width)
+        groups.append(Group(shared, len(members), width))
+    return Packed(torch.tensor([ids], device=device), torch.tensor([positions], device=device), groups, places)
+
+
+def _alike(rows: list[list[int]], members: list[int] | None = None) -> list[tuple[list[int], int]]:
+    """Rows by their common beginning: indices, and the number of tokens that they share and each goes beyond.
+
+    A set of rows stays together, or falls apart where its neighbours share least, whichever computes fewer tokens.
+    """
+    if members is None:
+        members = sorted(range(len(rows)), key=rows.__getitem__)  # rows that begin alike become neighbours
+    if len(members) == 1:
+        return [(members, 0)]
+    common = [_n_common(rows[i], rows[j]) for i, j in pairwise(members)]
+    shared = min(min(common), min(len(rows[i]) for i in members) - 1)
+    cut = common.index(min(common)) + 1
+    parts = _alike(rows, members[:cut]) + _alike(rows, members[cut:])
+    apart = sum(n * (len(group) - 1) for group, n in parts) - _COST_OF_A_GROUP * (len(parts) - 1)
+    return parts if apart > shared * (len(members) - 1) else [(members, shared)]
+
+
+def _n_common(a: list[int], b: list[int]) -> int:
+    return next((n for n, (x, y) in enumerate(zip(a, b, strict=False)) if x != y), min(len(a), len(b)))
+
+
+def attend(
+    module: torch.nn.Module,
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    attention_mask: torch.Tensor | None,
+    *,
+    groups: list[Group] | None = None,
+    scaling: float | None = None,
+    **others: object,
+) -> tuple[torch.Tensor, None]:
+    """Attention over a packed sequence, in the form that transformers calls it.
+
+    ``query`` has shape ``(1, heads, T, d)``, ``key`` and ``value`` ``(1, key heads, T, d)``; the result ``(1, T, heads, d)``.
+    Called without groups, as by a model that is used in the ordinary way, it is the ordinary attention.
+    """
+    if groups is None:
+        return sdpa_attention_forward(module, query, key, value, attention_mask, scaling=scaling, **others)
+    scaling = query.shape[-1] ** -0.5 if scaling is None else scaling
+    query, key, value = query[0], key[0], value[0]
+    outputs, start = [], 0
+    for group in groups:
+        border, end = start + group.shared, start + group.shared + group.n_rows * group.width
+        before = [x[:, start:border].unsqueeze(0) for x in (query, key, value)]
+        # (heads, rows x width, d) -> (rows, heads, width, d)
+        own = [x[:, border:end].unflatten(1, (group.n_rows, group.width)).transpose(0, 1) for x in (query, key, value)]
+        if group.shared:
+            outputs.append(_causal(*before, scaling)[0])
+            keys, values = (torch.cat([b.expand(group.n_rows, -1, -1, -1), o], dim=2) for b, o in zip(before[1:], own[1:], strict=True))
+        else:
+            keys, values = own[1:]
+        outputs.append(_causal(own[0], keys, values, scaling).transpose(0, 1).flatten(1, 2))
+        start = end
+    return torch.cat(outputs, dim=1).transpose(0, 1).unsqueeze(0), None
+
+
+def _causal(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, scaling: float) -> torch.Tensor:
+    """Attention where the last query sees all keys, the one before all but one, and so on."""
+    n_rows, heads, width, d = query.shape
+    sees = torch.ones(width, key.shape[2], dtype=torch.bool, device=query.device).tril(key.shape[2] - width)
+    if query.device.type != "cpu":
+        return F.scaled_dot_product_attention(query, key, value, attn_mask=sees, scale=scaling, enable_gqa=True)
+    # On a CPU plain products are faster backward, and query heads that share a key need no copies of it.
+    grouped = (query * scaling).reshape(n_rows, key.shape[1], -1, d)
+    scores = (grouped @ key.transpose(2, 3)).unflatten(2, (-1, width)).masked_fill(~sees, -torch.inf)
+    return (scores.softmax(-1).flatten(2, 3) @ value).reshape(n_rows, heads, width, d)
+
+
+def can_pack(model: PreTrainedModel) -> bool:
+    """Whether a model's rows can be packed; if not they are computed apart."""
+    return model.config.model_type in ARCHITECTURES
+
+
+AttentionInterface.register(ATTENTION, attend)
+AttentionMaskInterface.register(ATTENTION, sdpa_mask)
