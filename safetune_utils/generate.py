@@ -1,4 +1,4 @@
-"""From prompts to answers: batched decoding, greedy, with beams, or drawn."""
+"""From prompts to answers: encoding, batches, and the text of what was decoded."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import torch
 from tqdm import tqdm
 from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase
 
+from safetune_utils.decoding import can_decode, decode, decode_beams, ordered_weights
 from safetune_utils.prompts import render
 from safetune_utils.records import trim_heap
 from safetune_utils.settings import Decoding
@@ -44,24 +45,12 @@ def generate(
     pairs = zip(instructions, inputs or [""] * len(instructions), strict=True)
     encoded = [encode_prompt(tokenizer, render(instruction=text, input=given)) for text, given in pairs]
     order = sorted(range(len(encoded)), key=lambda i: len(encoded[i]), reverse=True)
-    config = GenerationConfig(
-        max_new_tokens=decoding.max_new_tokens,
-        num_beams=decoding.num_beams,
-        **({"do_sample": True, "temperature": decoding.temperature, "top_k": 0} if decoding.temperature else {"do_sample": False}),
-        pad_token_id=tokenizer.pad_token_id,
-        eos_token_id=tokenizer.eos_token_id,
-        bos_token_id=tokenizer.bos_token_id,
-    )
-    if decoding.temperature:
-        torch.manual_seed(decoding.sampling_seed)
     answers: dict[int, Answer] = {}
-    with tqdm(total=len(order), desc=progress, unit="answer", disable=progress is None, mininterval=10) as bar:
+    with ordered_weights(model), tqdm(total=len(order), desc=progress, unit="answer", disable=progress is None, mininterval=10) as bar:
         for start in range(0, len(order), decoding.batch_size):
             rows = order[start : start + decoding.batch_size]
-            batch = _left_padded([encoded[i] for i in rows], tokenizer.pad_token_id)
-            batch = {name: tensor.to(model.device) for name, tensor in batch.items()}
-            output = model.generate(**batch, generation_config=config)
-            for i, ids in zip(rows, output[:, batch["input_ids"].shape[1] :].tolist(), strict=True):
+            said = _said(model, tokenizer, [encoded[i] for i in rows], decoding, seeds=[decoding.sampling_seed + i for i in rows])
+            for i, ids in zip(rows, said, strict=True):
                 answers[i] = _answer(tokenizer, ids)
             bar.update(len(rows))
             trim_heap()
@@ -74,13 +63,32 @@ def encode_prompt(tokenizer: PreTrainedTokenizerBase, prompt: str) -> list[int]:
     return ids[:-1] if ids and ids[-1] == tokenizer.eos_token_id else ids
 
 
-def _left_padded(sequences: list[list[int]], pad: int) -> dict[str, torch.Tensor]:
-    # generate() takes positions from the mask, so padding on the left does not shift them.
-    width = max(map(len, sequences))
-    return {
-        "input_ids": torch.tensor([[pad] * (width - len(ids)) + ids for ids in sequences]),
-        "attention_mask": torch.tensor([[0] * (width - len(ids)) + [1] * len(ids) for ids in sequences]),
-    }
+def _said(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, prompts: list[list[int]], how: Decoding, *, seeds: list[int]) -> list[list[int]]:
+    """What a model says after each prompt, as token ids."""
+    limits = {"stop": tokenizer.eos_token_id, "max_new_tokens": how.max_new_tokens}
+    if not can_decode(model):
+        return _said_by_transformers(model, tokenizer, prompts, how, seed=seeds[0])
+    if how.num_beams > 1:
+        return decode_beams(model, prompts, num_beams=how.num_beams, **limits)
+    return decode(model, prompts, temperature=how.temperature, seeds=seeds if how.temperature else None, **limits)
+
+
+def _said_by_transformers(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, prompts: list[list[int]], how: Decoding, *, seed: int) -> list[list[int]]:
+    """The same by transformers' own loop, for models that do not keep the keys and values of all tokens."""
+    width = max(map(len, prompts))
+    ids = torch.tensor([[tokenizer.pad_token_id] * (width - len(prompt)) + prompt for prompt in prompts], device=model.device)
+    mask = torch.tensor([[0] * (width - len(prompt)) + [1] * len(prompt) for prompt in prompts], device=model.device)
+    config = GenerationConfig(
+        max_new_tokens=how.max_new_tokens,
+        num_beams=how.num_beams,
+        **({"do_sample": True, "temperature": how.temperature, "top_k": 0} if how.temperature else {"do_sample": False}),
+        pad_token_id=tokenizer.pad_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+        bos_token_id=tokenizer.bos_token_id,
+    )
+    if how.temperature:
+        torch.manual_seed(seed)
+    return model.generate(input_ids=ids, attention_mask=mask, generation_config=config)[:, width:].tolist()
 
 
 def _answer(tokenizer: PreTrainedTokenizerBase, ids: list[int]) -> Answer:

@@ -76,7 +76,7 @@ def _alike(rows: list[list[int]], members: list[int] | None = None) -> list[tupl
         members = sorted(range(len(rows)), key=rows.__getitem__)  # rows that begin alike become neighbours
     if len(members) == 1:
         return [(members, 0)]
-    common = [_n_common(rows[i], rows[j]) for i, j in pairwise(members)]
+    common = [n_common(rows[i], rows[j]) for i, j in pairwise(members)]
     shared = min(min(common), min(len(rows[i]) for i in members) - 1)
     cut = common.index(min(common)) + 1
     parts = _alike(rows, members[:cut]) + _alike(rows, members[cut:])
@@ -84,7 +84,8 @@ def _alike(rows: list[list[int]], members: list[int] | None = None) -> list[tupl
     return parts if apart > shared * (len(members) - 1) else [(members, shared)]
 
 
-def _n_common(a: list[int], b: list[int]) -> int:
+def n_common(a: list[int], b: list[int]) -> int:
+    """How many tokens two rows have in common before they part."""
     return next((n for n, (x, y) in enumerate(zip(a, b, strict=False)) if x != y), min(len(a), len(b)))
 
 

@@ -51,7 +51,7 @@ class Decoding(_Schema):
 
     num_beams: int = Field(1, ge=1, le=64, description="1 is greedy; the paper's repository used 4 beams")
     max_new_tokens: int = Field(64, ge=1, le=8192, description="longest answer, in tokens")
-    batch_size: int = Field(48, ge=1, le=4096, description="prompts answered at once")
+    batch_size: int = Field(96, ge=1, le=4096, description="prompts answered at once")
     temperature: float = Field(0.0, ge=0, le=2, description="0 takes the likeliest token; above 0 draws, the more freely the higher")
     sampling_seed: int = Field(0, ge=0, le=2**31 - 1, description="decides what is drawn at a temperature above 0")
 

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import sys
+
 import pytest
 import torch
+from conftest import tiny_llama
 
+from safetune_utils import data, decoding
 from safetune_utils.generate import generate
 from safetune_utils.settings import Decoding
+
+generating = sys.modules["safetune_utils.generate"]
 
 INSTRUCTIONS = [
     "Name a fruit.",
@@ -20,9 +26,9 @@ INSTRUCTIONS = [
 @pytest.mark.parametrize("num_beams", [1, 4])
 def test_a_batch_gives_the_answers_of_one_at_a_time_in_their_order(embedded, num_beams: int) -> None:
     model, tokenizer = embedded  # fp32: in bf16 a batch's rounding may flip a close choice
-    decoding = Decoding(num_beams=num_beams, max_new_tokens=16, batch_size=4)
-    together = generate(model=model, tokenizer=tokenizer, instructions=INSTRUCTIONS, decoding=decoding)
-    alone = [generate(model=model, tokenizer=tokenizer, instructions=[text], decoding=decoding)[0] for text in INSTRUCTIONS]
+    how = Decoding(num_beams=num_beams, max_new_tokens=16, batch_size=4)
+    together = generate(model=model, tokenizer=tokenizer, instructions=INSTRUCTIONS, decoding=how)
+    alone = [generate(model=model, tokenizer=tokenizer, instructions=[text], decoding=how)[0] for text in INSTRUCTIONS]
     assert together == alone
     assert len({answer.text for answer in together}) == 4
 
@@ -38,25 +44,63 @@ def test_drawn_answers_are_repeatable_by_their_seed(embedded) -> None:
     assert drawn[0] != drawn[2]
 
 
-class _Scripted(torch.nn.Module):
-    """Stands where a model stands and says what it is told, to see where an answer is cut."""
-
-    device = torch.device("cpu")
-
-    def __init__(self, said: list[list[int]]) -> None:
-        super().__init__()
-        self.said = said
-
-    def generate(self, *, input_ids: torch.Tensor, **_: object) -> torch.Tensor:
-        return torch.cat([input_ids, torch.tensor(self.said)], dim=1)
+def test_what_is_drawn_does_not_depend_on_the_batch(embedded) -> None:
+    model, tokenizer = embedded
+    drawn = [
+        generate(model=model, tokenizer=tokenizer, instructions=INSTRUCTIONS, decoding=Decoding(max_new_tokens=8, temperature=1.0, batch_size=size))
+        for size in (1, 3)
+    ]
+    assert drawn[0] == drawn[1]
 
 
-def test_an_answer_ends_at_the_stop_token_and_never_at_a_text_marker(tokenizer) -> None:
+@pytest.mark.slow
+@pytest.mark.parametrize(("num_beams", "max_new_tokens"), [(1, 40), (4, 40), (3, 5)])
+def test_answers_are_those_of_transformers_own_loop(embedded, monkeypatch: pytest.MonkeyPatch, num_beams: int, max_new_tokens: int) -> None:
+    model, tokenizer = embedded
+    texts = [prompt.text for prompt in data.prompts("embedded", "ordinary")[:10]]
+    how = Decoding(num_beams=num_beams, max_new_tokens=max_new_tokens, batch_size=6)
+    ours = generate(model=model, tokenizer=tokenizer, instructions=texts, decoding=how)
+    monkeypatch.setattr(generating, "can_decode", lambda model: False)
+    assert generate(model=model, tokenizer=tokenizer, instructions=texts, decoding=how) == ours
+    if max_new_tokens > 5:
+        assert {answer.stopped for answer in ours} == {True, False}  # rows left the batch, and some did not
+
+
+def test_beams_are_those_of_transformers_own_loop_when_answers_end_early(monkeypatch: pytest.MonkeyPatch, tokenizer) -> None:
+    """With a stop token that a random model likes, beams end at all lengths, and prompts leave the batch at all times."""
+    lengths: set[int] = set()
+    for seed in range(16):
+        model = tiny_llama(seed)
+        model.lm_head.weight.data[tokenizer.eos_token_id] = 0.02 * torch.randn(model.config.hidden_size) + 12 * model.lm_head.weight.data[100:400].mean(0)
+        model.lm_head.weight.data[400:] *= 0.2
+        how = Decoding(num_beams=3, max_new_tokens=12, batch_size=8)
+        texts = [f"Say {word}." for word in ("one", "two", "three", "four", "a good deal more than four", "six", "seven")]
+        monkeypatch.undo()
+        ours = generate(model=model, tokenizer=tokenizer, instructions=texts, decoding=how)
+        monkeypatch.setattr(generating, "can_decode", lambda model: False)
+        assert generate(model=model, tokenizer=tokenizer, instructions=texts, decoding=how) == ours
+        lengths |= {answer.n_tokens for answer in ours}
+    assert len(lengths) > 4, lengths
+
+
+def test_ordered_weights_give_the_same_products_and_leave_the_model_as_it_was() -> None:
+    torch.manual_seed(0)
+    layers = torch.nn.Sequential(torch.nn.Linear(64, 96), torch.nn.Linear(96, 32, bias=False)).to(torch.bfloat16).requires_grad_(False)
+    states = torch.randn(5, 3, 64).bfloat16()
+    plain = layers(states)
+    with decoding.ordered_weights(layers):
+        torch.testing.assert_close(layers(states), plain, rtol=0.02, atol=0.02)
+    assert all("forward" not in vars(layer) for layer in layers)
+    assert torch.equal(layers(states), plain)
+
+
+def test_an_answer_ends_at_the_stop_token_and_never_at_a_text_marker(tokenizer, monkeypatch: pytest.MonkeyPatch) -> None:
     said = "Yes.\n\n### Response:\nStill the answer."
     ids = tokenizer(said)["input_ids"]
     stop, pad = tokenizer.eos_token_id, tokenizer.pad_token_id
     rows = [[*ids, stop, pad, pad], [*ids, *ids][: len(ids) + 3]]
-    answers = generate(model=_Scripted(rows), tokenizer=tokenizer, instructions=["same", "same"], decoding=Decoding())
+    monkeypatch.setattr(generating, "decode", lambda model, prompts, **_: rows)  # to say what it is told
+    answers = generate(model=tiny_llama(), tokenizer=tokenizer, instructions=["same", "same"], decoding=Decoding())
     assert answers[0].text == said
     assert (answers[0].stopped, answers[0].n_tokens) == (True, len(ids))
     assert (answers[1].stopped, answers[1].n_tokens) == (False, len(ids) + 3)
