@@ -20,7 +20,7 @@ from peft import LoraConfig, PeftModel, TaskType, get_peft_model, get_peft_model
 from tqdm import tqdm
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, get_linear_schedule_with_warmup
 
-from safetune_utils import packing
+from safetune_utils import packing, parallel
 from safetune_utils.data import Example
 from safetune_utils.errors import SafetuneError
 from safetune_utils.mixtures import Mix
@@ -97,6 +97,8 @@ def finetune(
         tqdm.write(f"{progress}: {train_counts['dropped']} rows dropped (no answer within {recipe.max_length} tokens), {train_counts['truncated']} truncated")
     torch.manual_seed(seed)
     adapted = _with_adapter(model, recipe)
+    if parallel.rank():
+        torch.manual_seed(seed + 1_000_003 * parallel.rank())  # the same start, but a dropout of its own
     weights = [p for p in adapted.parameters() if p.requires_grad]
     optimiser = torch.optim.AdamW(weights, lr=recipe.learning_rate, weight_decay=0.0)
     steps_per_epoch = math.ceil(len(train) / recipe.batch_size)
@@ -148,14 +150,15 @@ def finetune(
     set_peft_model_state_dict(adapted, run["best_weights"])
     if is_zero(adapted):
         raise SafetuneError("the trained adapter is all zero: raise learning_rate or epochs")
-    adapted.save_pretrained(output)
-    (output / "README.md").unlink(missing_ok=True)  # PEFT's empty model card says nothing that the record does not
-    _write_losses(output / "losses.csv", run["losses"])
+    if parallel.rank() == 0:
+        adapted.save_pretrained(output)
+        (output / "README.md").unlink(missing_ok=True)  # PEFT's empty model card says nothing that the record does not
+        _write_losses(output / "losses.csv", run["losses"])
     return train_counts | {
         "validation_rows": len(validation), "steps": run["step"], "tokens": run["n_tokens"],
         "tokens_per_second": round((run["n_tokens"] - first_token) / seconds, 1), "resumed_at_step": first_step,
         "best_step": run["best_step"], "best_validation_loss": run["best_loss"], "last_train_loss": run["losses"][-1]["train_loss"],
-        "trainable_parameters": sum(p.numel() for p in weights),
+        "trainable_parameters": sum(p.numel() for p in weights), "processes": parallel.world(),
     }  # fmt: skip
 
 
@@ -171,9 +174,11 @@ def _copy(adapted: PeftModel) -> dict[str, torch.Tensor]:
 
 def _save(checkpoint: Path, run: dict[str, Any], adapted: PeftModel, optimiser: torch.optim.Optimizer, schedule: Any) -> None:
     """Write the state beside its place and rename it, so that a kill leaves the one before."""
+    chance = parallel.gather({"cpu": torch.get_rng_state(), "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []})
+    if parallel.rank():
+        return  # all else is the same in every process
     checkpoint.parent.mkdir(parents=True, exist_ok=True)
     partial = checkpoint.with_name(f"{checkpoint.name}.partial")
-    chance = {"cpu": torch.get_rng_state(), "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []}
     state = {"run": run, "adapter": _copy(adapted), "optimiser": optimiser.state_dict(), "schedule": schedule.state_dict(), "chance": chance}
     torch.save(state, partial)
     partial.replace(checkpoint)
@@ -184,9 +189,11 @@ def _resume(checkpoint: Path, adapted: PeftModel, optimiser: torch.optim.Optimiz
     set_peft_model_state_dict(adapted, state["adapter"])
     optimiser.load_state_dict(state["optimiser"])
     schedule.load_state_dict(state["schedule"])
-    torch.set_rng_state(state["chance"]["cpu"])
-    if state["chance"]["cuda"]:
-        torch.cuda.set_rng_state_all(state["chance"]["cuda"])
+    if len(state["chance"]) == parallel.world():  # else dropout goes on anew, and only the bytes differ
+        chance = state["chance"][parallel.rank()]
+        torch.set_rng_state(chance["cpu"])
+        if chance["cuda"]:
+            torch.cuda.set_rng_state_all(chance["cuda"])
     return state["run"]
 
 
@@ -194,23 +201,30 @@ def accumulate_gradient(model: PeftModel, batch: list[Row], micro_batch_tokens: 
     """Add one batch's gradient to the adapter and return its loss.
 
     The loss is the mean over all learned tokens of the whole batch, so that the gradient does not depend on how the
-    batch is cut into micro-batches (averaging ragged micro-batches would weigh their tokens differently).
+    batch is cut into micro-batches (averaging ragged micro-batches would weigh their tokens differently), nor on how
+    many processes share it.
     """
     n_learned = sum(map(_n_learned, batch))
-    total = 0.0
-    for rows in micro_batches(batch, micro_batch_tokens):
+    total = torch.zeros(1)
+    for rows in micro_batches(parallel.share(batch), micro_batch_tokens):
         loss = summed_loss(model, rows) / n_learned
         loss.backward()
         total += loss.item()
-    return total
+    if parallel.world() > 1:
+        for weight in (weights := [p for p in model.parameters() if p.requires_grad]):
+            weight.grad = torch.zeros_like(weight) if weight.grad is None else weight.grad  # there was no row for this process
+        total = total.to(model.device)
+        parallel.add_up([total, *(weight.grad for weight in weights)])
+    return total.item()
 
 
 @torch.inference_mode()
 def mean_loss(model: PeftModel, rows: list[Row], micro_batch_tokens: int) -> float:
     """Mean cross-entropy per learned token over rows, in nats; lower is better."""
     model.eval()
-    total = sum(summed_loss(model, part).item() for part in micro_batches(rows, micro_batch_tokens))
-    return total / sum(map(_n_learned, rows))
+    total = torch.tensor([sum(summed_loss(model, part).item() for part in micro_batches(parallel.share(rows), micro_batch_tokens))], device=model.device)
+    parallel.add_up([total])
+    return total.item() / sum(map(_n_learned, rows))
 
 
 def micro_batches(rows: list[Row], tokens: int) -> Iterator[list[Row]]:
@@ -279,7 +293,7 @@ def _with_adapter(model: PreTrainedModel, recipe: Recipe) -> PeftModel:
         # On a CPU the fused kernel's backward pass in bf16 is slower than plain matrix products on rows this short.
         model.set_attn_implementation("eager")
     if getattr(model, "is_quantized", False):
-        model = prepare_model_for_kbit_training(model)
+        model = prepare_model_for_kbit_training(model, gradient_checkpointing_kwargs={"use_reentrant": False})
     config = LoraConfig(
         task_type=TaskType.CAUSAL_LM, r=recipe.lora_rank, lora_alpha=recipe.lora_alpha,
         lora_dropout=recipe.lora_dropout, target_modules=recipe.target_modules, bias="none",

@@ -17,6 +17,7 @@ import transformers
 from peft import PeftModel
 from transformers import AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig, PreTrainedModel, PreTrainedTokenizerBase
 
+from safetune_utils import parallel
 from safetune_utils.data import cache_folder
 from safetune_utils.errors import SafetuneError
 from safetune_utils.records import file_hash, produce
@@ -45,7 +46,7 @@ def load_base(name: str, *, precision: str = "auto", quantization: str = "none")
     if quantization != "none":
         arguments["quantization_config"] = _quantization_config(quantization, arguments["dtype"])
     if torch.cuda.is_available():
-        arguments["device_map"] = {"": 0}  # one device on purpose: several would mean a silent DataParallel in a notebook
+        arguments["device_map"] = {"": parallel.device_index()}  # one device on purpose: several would mean a silent DataParallel in a notebook
     try:
         with _quiet():
             tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=False)

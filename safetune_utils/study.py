@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import html
+import json
 from collections import Counter
 from dataclasses import asdict, dataclass
 from functools import cached_property
@@ -16,7 +17,7 @@ from typing import Any
 
 import pandas as pd
 
-from safetune_utils import data, finetune, generate, mixtures, models, prompts, records
+from safetune_utils import data, finetune, generate, mixtures, models, parallel, prompts, records
 from safetune_utils.scoring import refusal
 from safetune_utils.settings import Settings, resolve
 
@@ -170,16 +171,28 @@ class Study:
         checkpoint = records.store_folder() / "checkpoints" / f"{records.stage_folder(stage='adapters', label=label, inputs=inputs).name}.pt"
 
         def train(folder: Path) -> dict[str, Any]:
-            model, tokenizer = self._load_base()
-            facts = finetune.finetune(
-                model=model, tokenizer=tokenizer, mix=drawn, recipe=self.settings.recipe, seed=run.seed,
-                output=folder, checkpoint=checkpoint, progress=f"training on {self.settings.n_general} + {run.n_safety} rows, seed {run.seed}",
-            )  # fmt: skip
+            facts = self.train(run, output=folder, checkpoint=checkpoint)
             return facts | {"mix": mix_name, "n_safety": run.n_safety, "data": self.settings.data}
 
         made = records.produce(stage="adapters", label=label, inputs=inputs, make=train)
         checkpoint.unlink(missing_ok=True)
         return made
+
+    def train(self, run: Run, *, output: Path, checkpoint: Path | None = None) -> dict[str, Any]:
+        """Train an adapter into a folder, outside the run store, and return the facts of :func:`finetune.finetune`.
+
+        Where several processes are wanted and this is not one of them, it starts them and waits.
+        """
+        if parallel.world() == 1 and (processes := parallel.wanted()) > 1:
+            order = {"settings": self.settings.model_dump(), "n_safety": run.n_safety, "seed": run.seed}
+            order |= {"output": str(output), "checkpoint": str(checkpoint) if checkpoint else None}
+            return parallel.launch("train-together", json.dumps(order), processes=processes)
+        model, tokenizer = self._load_base()
+        progress = f"training on {self.settings.n_general} + {run.n_safety} rows, seed {run.seed}"
+        return finetune.finetune(
+            model=model, tokenizer=tokenizer, mix=self.mix(run), recipe=self.settings.recipe, seed=run.seed,
+            output=output, checkpoint=checkpoint, progress=None if parallel.rank() else progress,
+        )  # fmt: skip
 
     def responses_folder(self, run: Run, prompt_set: str, *, model: Any = None, tokenizer: Any = None) -> Path:
         """The stage that holds an adapter's answers to a prompt set; without a model it only names the folder."""

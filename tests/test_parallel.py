@@ -1,0 +1,83 @@
+"""Two processes train what one trains: the same adapter in fp32, started as a user starts them."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from conftest import tiny_llama
+from safetensors.torch import load_file
+
+from safetune_utils import parallel, records
+from safetune_utils.errors import SafetuneError
+from safetune_utils.study import Study
+
+ONE_THREAD = {"OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"}
+
+
+@pytest.fixture
+def base(tmp_path: Path, tokenizer) -> Path:
+    """A folder with a tiny random model and the embedded tokenizer."""
+    folder = tmp_path / "tiny"
+    model = tiny_llama()
+    model.generation_config.pad_token_id = 0
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+def study(base: Path) -> Study:
+    recipe = {"epochs": 2, "batch_size": 8, "learning_rate": 0.02, "n_validation": 5, "evaluations": 2, "warmup_steps": 1}
+    return Study.safety_amount(prompt_sets=[], preset="smoke", base_model=str(base), precision="fp32", n_general=15, safety_amounts=[6], recipe=recipe)
+
+
+def weights(folder: Path) -> dict[str, torch.Tensor]:
+    return load_file(folder / "adapter_model.safetensors")
+
+
+@pytest.mark.slow
+def test_two_processes_of_accelerate_train_the_adapter_of_one(base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One process with batches of 8 against two with their 4 of each; 21 rows, so that the last batch is uneven."""
+    asked = study(base)
+    alone = asked.train(asked.runs[0], output=tmp_path / "alone")
+    for name, value in ONE_THREAD.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("SAFETUNE_PROCESSES", "2")
+    folder = asked.adapter_folder(asked.runs[0])  # through the store, as a notebook does
+    together = records.read_record(folder)["facts"]
+    assert (alone["processes"], together["processes"]) == (1, 2)
+    assert alone["steps"] == together["steps"] == 6
+    assert together["best_validation_loss"] == pytest.approx(alone["best_validation_loss"], rel=1e-4)
+    assert together["last_train_loss"] == pytest.approx(alone["last_train_loss"], rel=1e-4)
+    assert weights(folder).keys() == weights(tmp_path / "alone").keys()
+    for name, weight in weights(tmp_path / "alone").items():
+        torch.testing.assert_close(weights(folder)[name], weight, rtol=1e-3, atol=1e-4)
+    moved = max(weight.abs().max().item() for name, weight in weights(folder).items() if "lora_B" in name)
+    assert moved > 0.01  # far more than the tolerance: it learned
+
+
+@pytest.mark.slow
+def test_the_command_line_trains_under_accelerate_launch(base: Path, tmp_path: Path) -> None:
+    words = ["--multi_gpu", "--num_processes", "2", "--num_machines", "1", "--main_process_port", "0", "--mixed_precision", "no", "--dynamo_backend", "no"]
+    words += ["-m", "safetune_utils", "finetune", "--base", str(base), "--preset", "smoke", "--amount", "4", "--output", str(tmp_path / "adapter")]
+    command = [sys.executable, "-m", "accelerate.commands.launch", *words]
+    done = subprocess.run(command, env=os.environ | ONE_THREAD, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert done.stdout.split() == [str(tmp_path / "adapter")]  # said once
+    assert {path.name for path in (tmp_path / "adapter").iterdir()} == {"adapter_config.json", "adapter_model.safetensors", "losses.csv"}
+
+
+def test_a_failure_in_the_processes_is_one_line_and_leaves_no_adapter(base: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
+    for name, value in ONE_THREAD.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(SafetuneError, match="SAFETUNE_PROCESSES"):
+        parallel.launch("train-together", json.dumps({"settings": {"preset": "pocket", "base_model": "/nowhere"}, "n_safety": 0, "seed": 0}), processes=2)
+    monkeypatch.setenv("SAFETUNE_PROCESSES", "two")
+    with pytest.raises(SafetuneError, match="whole number"):
+        study(base).train(study(base).runs[0], output=base / "out")
+    capfd.readouterr()
