@@ -32,7 +32,7 @@ Assignments = Annotated[
 def run(
     notebook: Annotated[str, typer.Argument(help="path, name or number of a notebook: 01")],
     parameter: Assignments = None,
-    preset: Annotated[str | None, typer.Option(help="smoke, pocket, course, paper, repository")] = None,
+    preset: Annotated[str | None, typer.Option(help="smoke, classroom, pocket, course, paper, repository")] = None,
     output: Annotated[Path | None, typer.Option(help="where the executed copy goes; default: executed/NAME.ipynb")] = None,
     help_notebook: Annotated[bool, typer.Option("--help-notebook", help="print the notebook's parameters and stop")] = False,
 ) -> None:
@@ -51,7 +51,7 @@ def run(
 
 @app.command()
 def book(
-    preset: Annotated[str | None, typer.Option(help="smoke, pocket, course, paper, repository")] = None,
+    preset: Annotated[str | None, typer.Option(help="smoke, classroom, pocket, course, paper, repository")] = None,
     parameter: Assignments = None,
     output: Annotated[Path | None, typer.Option(help="the folder to build in; default: _build of the repository")] = None,
 ) -> None:
@@ -74,14 +74,38 @@ def finetune(
     preset: Annotated[str, typer.Option(help="where all other settings come from")] = "pocket",
     output: Annotated[Path, typer.Option(help="a new folder for the adapter")] = Path("adapter"),
 ) -> None:
-    """Train one adapter and copy it to a folder, in PEFT's form."""
+    """Train one adapter and copy it to a folder, in PEFT's form.
+
+    With several GPUs, one process trains on each; SAFETUNE_PROCESSES sets their number. Or start them yourself, with
+    `accelerate launch --multi_gpu -m safetune_utils finetune ...`: they train straight into the folder.
+    """
+    from safetune_utils import parallel
     from safetune_utils.study import Study
 
     if output.exists():
         raise SafetuneError(f"{output} is there already: choose another --output, or remove it")
     study = Study.safety_amount(prompt_sets=[], preset=preset, base_model=base, data=data, safety_amounts=[amount], safety_format=format, seeds=[seed])
-    shutil.copytree(study.adapter_folder(study.runs[0]), output)
-    typer.echo(output)
+    if parallel.world() > 1:
+        study.train(study.runs[0], output=output)
+    else:
+        shutil.copytree(study.adapter_folder(study.runs[0]), output)
+    if parallel.rank() == 0:
+        typer.echo(output)
+
+
+@app.command("train-together", hidden=True)
+def train_together(order: str, facts: Path) -> None:
+    """What each process of a training in several runs; :meth:`Study.train` starts it."""
+    from safetune_utils import parallel
+    from safetune_utils.settings import Settings
+    from safetune_utils.study import Run, Study
+
+    told = json.loads(order)
+    study = Study(Settings.model_validate(told["settings"]), ())
+    checkpoint = Path(told["checkpoint"]) if told["checkpoint"] else None
+    found = study.train(Run(told["n_safety"], told["seed"]), output=Path(told["output"]), checkpoint=checkpoint)
+    if parallel.rank() == 0:
+        facts.write_text(json.dumps(found), "utf-8")
 
 
 @app.command()
@@ -132,6 +156,28 @@ def score(
     scores = refusal.score(prompts, responses)
     write_lines(output, [{"label": s.label, "value": s.refused, "reason": s.reason} if s.label else {"unscored": s.reason} for s in scores])
     typer.echo(f"{sum(s.label is not None for s in scores)} of {len(scores)} scored, {sum(bool(s.refused) for s in scores)} refuse: {output}")
+
+
+@app.command()
+def estimate(
+    preset: Annotated[str | None, typer.Option(help="smoke, classroom, pocket, course, paper, repository")] = None,
+    base: Annotated[str | None, typer.Option(help="embedded, a Hugging Face id or a folder; default: the preset's")] = None,
+    card: Annotated[str, typer.Option(help="T4, A100-40, …; this-machine; auto takes its GPU or else its CPU")] = "auto",
+    parameter: Assignments = None,
+    prompt_set: Annotated[list[str] | None, typer.Option(help="a prompt set to answer, as often as you like; default: all of the data's")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Predict the memory, time and disk of a study, with the counts behind them."""
+    from safetune_utils import estimate as forecast
+    from safetune_utils.settings import resolve
+
+    given = _given(parameter, preset) | ({"base_model": base} if base else {})
+    found = forecast.estimate(settings=resolve(**given), card=card, prompt_sets=prompt_set or None)
+    if as_json:
+        typer.echo(json.dumps(found, indent=1))
+    else:
+        typer.echo(_table(forecast.table(found), ["what", "counts", "value"]))
+        typer.echo("\n".join(["", "assumed:", *(f"- {line}" for line in found["assumed"]), "", found["verdict"]]))
 
 
 @app.command()

@@ -112,15 +112,15 @@ def title(name: str) -> str:
 
 
 def dtype_of(precision: str) -> torch.dtype:
-    """The number format for a precision; ``auto`` is bf16 where the hardware multiplies it fast, else fp32."""
+    """The number format for a precision; ``auto`` is bf16 where the hardware multiplies it fast, else fp16 on a GPU and fp32 on a CPU."""
     if precision == "auto":
-        precision = "bf16" if _fast_bf16() else "fp32"
+        precision = "bf16" if _fast_bf16() else "fp16" if torch.cuda.is_available() else "fp32"
     return {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": torch.float32}[precision]
 
 
 def _fast_bf16() -> bool:
     if torch.cuda.is_available():
-        return torch.cuda.is_bf16_supported()
+        return torch.cuda.is_bf16_supported(including_emulation=False)
     flags = Path("/proc/cpuinfo")
     return flags.is_file() and ("avx512_bf16" in (text := flags.read_text()) or "amx_bf16" in text)
 

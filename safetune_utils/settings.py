@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from safetune_utils.errors import SafetuneError
 
-PresetName = Literal["smoke", "pocket", "course", "paper", "repository"]
+PresetName = Literal["smoke", "classroom", "pocket", "course", "paper", "repository"]
 SafetyFormat = Literal["instruction", "question", "mixed"]
 _Kind = TypeVar("_Kind", bound=BaseModel)
 
@@ -65,14 +65,14 @@ class Decoding(_Schema):
 class Settings(_Schema):
     """Everything that decides the result of a study."""
 
-    preset: PresetName = Field("pocket", description="which set of defaults: smoke, pocket, course, paper, repository")
+    preset: PresetName = Field("pocket", description="which set of defaults: smoke, classroom, pocket, course, paper, repository")
     data: str = Field("embedded", min_length=1, description="embedded, paper, paper-sample, or a folder of your own")
     general_data: str | None = Field(None, min_length=1, description="general rows from elsewhere: a source, a file or a Hugging Face id")
     safety_data: str | None = Field(None, min_length=1, description="safety rows from elsewhere: a source, a file or a Hugging Face id")
     base_model: str = Field("embedded", min_length=1, description="embedded, a Hugging Face id, or a local folder")
     quantization: Literal["none", "int8", "nf4"] = Field("none", description="how the frozen base model is held")
     precision: Literal["auto", "bf16", "fp16", "fp32"] = Field(
-        "auto", description="number format of the base model; auto is bf16 where the machine multiplies it fast, else fp32"
+        "auto", description="number format of the base model; auto is bf16 where the machine multiplies it fast, else fp16 on a GPU and fp32 on a CPU"
     )
     n_general: int = Field(320, ge=1, le=1_000_000, description="general rows in every mix")
     safety_amounts: list[Annotated[int, Field(ge=0, le=1_000_000)]] = Field(
@@ -134,6 +134,13 @@ PRESETS: dict[str, dict[str, Any]] = {
         "max_prompts": 6,
         "recipe": {"epochs": 1, "batch_size": 8, "n_validation": 4, "evaluations": 1, "warmup_steps": 1},
         "decoding": {"max_new_tokens": 12},
+    },
+    # The main figure while a class watches: three amounts, fewer rows and prompts.
+    "classroom": {
+        "n_general": 160,
+        "safety_amounts": [0, 50, 200],
+        "max_prompts": 40,
+        "recipe": {"n_validation": 20, "evaluations": 2},
     },
     "pocket": {},
     "course": {

@@ -22,7 +22,7 @@ from safetune_utils.scoring import refusal
 from safetune_utils.settings import Settings, resolve
 
 # Bumped when a stage would give another result from the same inputs.
-_STAGE_VERSIONS = {"mixes": 1, "adapters": 1, "responses": 1}
+_STAGE_VERSIONS = {"mixes": 1, "adapters": 2, "responses": 2}
 
 # For the estimate before anything was measured on this machine: two cores with bf16, the embedded model.
 _GUESSED_TOKENS_PER_SECOND = 450.0
