@@ -4,7 +4,7 @@ PIP_FLAGS ?=
 PRESET ?=
 BIN := .venv/bin
 
-.PHONY: book test lint setup clean
+.PHONY: book test bench lint setup clean
 
 book: setup
 	$(BIN)/safetune book $(if $(PRESET),--preset $(PRESET))
@@ -13,6 +13,17 @@ test: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check safetune_utils tests benchmarks
 	$(BIN)/python -m pytest
+
+# The comparisons of the book's speed page; about an hour, alone on the machine. The first time it builds llama.cpp, for
+# which GCC 12 must be told to keep the set-up of the matrix unit's tiles, or the library crashes.
+bench: .venv/.bench-ready
+	$(BIN)/python benchmarks/finetune_speed.py
+	$(BIN)/python benchmarks/generate_speed.py
+	$(BIN)/python benchmarks/growth_speed.py
+
+.venv/.bench-ready: .venv/.ready
+	CXXFLAGS="-fno-tree-dse -fno-dse" $(BIN)/pip install --quiet $(PIP_FLAGS) --constraint constraints.txt --editable '.[book,dev,bench]'
+	touch $@
 
 lint: setup
 	$(BIN)/ruff check --fix .

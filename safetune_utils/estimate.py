@@ -9,28 +9,22 @@ GB are 10^9 bytes, TFLOP 10^12 operations; a multiplication and an addition are 
 
 from __future__ import annotations
 
-import difflib
 import math
-import os
 import re
-import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import Any
 
-import torch
-from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedConfig
+from transformers import AutoTokenizer
 
-from safetune_utils import data, mixtures, models
+from safetune_utils import data, mixtures
+from safetune_utils.cards import CARDS, GB, Card, card_of
 from safetune_utils.errors import SafetuneError
 from safetune_utils.finetune import encode_row
 from safetune_utils.generate import encode_prompt
 from safetune_utils.prompts import render
 from safetune_utils.settings import Settings
-
-GB = 1e9
+from safetune_utils.shapes import Architecture, architecture_of, is_target, parameters
 
 # ------------------------------------------------------------------------------------------------------- what is assumed
 
@@ -78,239 +72,6 @@ _BYTES_PER_ADAPTER_PARAMETER = 20
 _BYTES_PER_LOGIT = 12
 _BYTES_PER_TEXT_TOKEN = 4
 _BYTES_PER_ANSWER = 300  # the prompt and the names of the fields
-
-
-# --------------------------------------------------------------------------------------------------------------- cards
-
-
-@dataclass(frozen=True, kw_only=True)
-class Card:
-    """A processor: matrix rates in TFLOP/s (``half`` is bf16 or fp16), memory in GB, bandwidth in GB/s; ``bf16``: whether it multiplies that."""
-
-    name: str
-    kind: str  # cpu or gpu
-    half: float
-    fp32: float
-    memory: float
-    bandwidth: float
-    bf16: bool = True
-
-
-# Dense rates with fp32 accumulation. From NVIDIA's data sheets of T4, L4, V100 (SXM2), A100 (SXM) and H100 (SXM), its
-# white papers of the Ampere GA102 and Ada AD102 chips (RTX 3090, 4090), and for A10G AWS's page of the G5 instances.
-_GPUS = (
-    Card(name="T4", kind="gpu", half=65, fp32=8.1, memory=16, bandwidth=320, bf16=False),
-    Card(name="V100-16", kind="gpu", half=125, fp32=15.7, memory=16, bandwidth=900, bf16=False),
-    Card(name="RTX-3090", kind="gpu", half=71, fp32=35.6, memory=24, bandwidth=936),
-    Card(name="RTX-4090", kind="gpu", half=165, fp32=82.6, memory=24, bandwidth=1008),
-    Card(name="A10G", kind="gpu", half=70, fp32=35, memory=24, bandwidth=600),
-    Card(name="L4", kind="gpu", half=121, fp32=30.3, memory=24, bandwidth=300),
-    Card(name="A100-40", kind="gpu", half=312, fp32=19.5, memory=40, bandwidth=1555),
-    Card(name="A100-80", kind="gpu", half=312, fp32=19.5, memory=80, bandwidth=2039),
-    Card(name="H100-80", kind="gpu", half=989, fp32=67, memory=80, bandwidth=3350),
-)
-CARDS = {card.name: card for card in _GPUS}
-THIS_MACHINE = "this-machine"
-
-
-def card_of(name: str) -> Card:
-    """A card by its name, ``this-machine`` (its CPU, measured now, about a second) or ``auto``.
-
-    ``auto`` is the first GPU of this machine where :data:`CARDS` has it, else what there is, measured.
-
-    Raises:
-        SafetuneError: an unknown name, with the closest known one.
-    """
-    if name == "auto":
-        return _gpu_here() or measured_card("cuda" if torch.cuda.is_available() else "cpu")
-    if name == THIS_MACHINE:
-        return measured_card("cpu")
-    known = {card.lower(): card for card in CARDS}
-    wanted = re.sub(r"[\s_]+", "-", name.strip().lower())
-    if wanted in known:
-        return CARDS[known[wanted]]
-    close = difflib.get_close_matches(wanted, [*known, THIS_MACHINE], n=1)
-    guess = f"did you mean '{known.get(close[0], close[0])}'? There are " if close else "choose from "
-    raise SafetuneError(f"unknown card '{name}': {guess}{', '.join(CARDS)}, {THIS_MACHINE} and auto")
-
-
-def _gpu_here() -> Card | None:
-    if not torch.cuda.is_available():
-        return None
-    found = torch.cuda.get_device_properties(0)
-    return card_named(found.name, found.total_memory / GB)
-
-
-def card_named(device: str, memory: float) -> Card | None:
-    """The card that a driver calls ``device``; of several with that name the one whose memory in GB is closest."""
-    words = set(re.split(r"[^A-Z0-9]+", device.upper()))
-    alike = [card for card in _GPUS if set(card.name.removesuffix(f"-{card.memory:.0f}").split("-")) <= words]
-    return min(alike, key=lambda card: abs(card.memory - memory), default=None)
-
-
-@cache
-def measured_card(device: str) -> Card:
-    """This machine's CPU or GPU (``cpu``, ``cuda``): matrix products and a copy of 256 MB, about a quarter of a second each."""
-    size = 1024 if device == "cpu" else 8192
-    rates = {}
-    for dtype in (torch.bfloat16, torch.float32):
-        a, b = torch.randn(size, size, device=device).to(dtype), torch.randn(size, size, device=device).to(dtype)
-        rates[dtype] = 2 * size**3 * _times_a_second(lambda a=a, b=b: a @ b, device) / 1e12
-    source = torch.ones(64 * 2**20, device=device)
-    target = torch.empty_like(source)
-    bandwidth = 2 * source.nbytes * _times_a_second(lambda: target.copy_(source), device) / GB  # read once, written once
-    if device == "cpu":
-        name, memory = THIS_MACHINE, os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    else:
-        found = torch.cuda.get_device_properties(0)
-        name, memory = found.name, found.total_memory
-    return Card(
-        name=name, kind="cpu" if device == "cpu" else "gpu", half=rates[torch.bfloat16], fp32=rates[torch.float32],
-        memory=memory / GB, bandwidth=bandwidth, bf16=models.dtype_of("auto") == torch.bfloat16,
-    )  # fmt: skip
-
-
-def _times_a_second(work: Callable[[], object], device: str, seconds: float = 0.25) -> float:
-    def done() -> float:
-        if device != "cpu":
-            torch.cuda.synchronize()
-        return time.perf_counter()
-
-    work()  # the first prepares kernels and memory
-    clock, n = done(), 0
-    while done() - clock < seconds:
-        work()
-        n += 1
-    return n / (done() - clock)
-
-
-# -------------------------------------------------------------------------------------------------------------- models
-
-
-@dataclass(frozen=True, kw_only=True)
-class Architecture:
-    """A model's shape, as far as memory and arithmetic depend on it.
-
-    ``matrices`` are the projections of all decoder layers as (name, inputs, outputs); ``others`` counts the parameters
-    that are neither in them nor in embeddings (norms, biases). ``gated`` MLPs hold three tables of ``intermediate``
-    values until the backward pass, others one. ``stored_bytes`` is the size of a parameter in the published weights.
-    """
-
-    layers: int
-    hidden: int
-    intermediate: int
-    heads: int
-    kv_heads: int
-    head_size: int
-    vocabulary: int
-    tied: bool
-    gated: bool
-    matrices: tuple[tuple[str, int, int], ...]
-    others: int
-    stored_bytes: int = 2
-
-
-def llama_like(*, layers: int, hidden: int, intermediate: int, heads: int, kv_heads: int, vocabulary: int, tied: bool = False) -> Architecture:
-    """The shape of a Llama: four attention projections, three of a gated MLP and two norms a layer, and a last norm."""
-    size = hidden // heads
-    keys = kv_heads * size
-    layer = (
-        ("q_proj", hidden, hidden), ("k_proj", hidden, keys), ("v_proj", hidden, keys), ("o_proj", hidden, hidden),
-        ("gate_proj", hidden, intermediate), ("up_proj", hidden, intermediate), ("down_proj", intermediate, hidden),
-    )  # fmt: skip
-    return Architecture(
-        layers=layers, hidden=hidden, intermediate=intermediate, heads=heads, kv_heads=kv_heads, head_size=size, vocabulary=vocabulary,
-        tied=tied, gated=True, matrices=layer * layers, others=(2 * layers + 1) * hidden,
-    )  # fmt: skip
-
-
-def falcon_like(*, layers: int, hidden: int, heads: int, vocabulary: int) -> Architecture:
-    """The shape of the first Falcons: one key for all heads, attention and MLP side by side behind one norm, tied embeddings."""
-    size = hidden // heads
-    layer = (
-        ("query_key_value", hidden, hidden + 2 * size), ("dense", hidden, hidden), ("dense_h_to_4h", hidden, 4 * hidden), ("dense_4h_to_h", 4 * hidden, hidden),
-    )  # fmt: skip
-    return Architecture(
-        layers=layers, hidden=hidden, intermediate=4 * hidden, heads=heads, kv_heads=1, head_size=size, vocabulary=vocabulary,
-        tied=True, gated=False, matrices=layer * layers, others=(layers + 1) * 2 * hidden,
-    )  # fmt: skip
-
-
-# The presets' models and the paper's others, from their published config.json, so that nothing is fetched to count them.
-KNOWN = {
-    "embedded": llama_like(layers=30, hidden=576, intermediate=1536, heads=9, kv_heads=3, vocabulary=49152, tied=True),
-    "huggyllama/llama-7b": llama_like(layers=32, hidden=4096, intermediate=11008, heads=32, kv_heads=32, vocabulary=32000),
-    "huggyllama/llama-13b": llama_like(layers=40, hidden=5120, intermediate=13824, heads=40, kv_heads=40, vocabulary=32000),
-    "tiiuae/falcon-7b": falcon_like(layers=32, hidden=4544, heads=71, vocabulary=65024),
-}
-
-
-def architecture_of(name: str) -> Architecture:
-    """The shape of a base model: from :data:`KNOWN`, else from its configuration, which may be fetched; never its weights.
-
-    Raises:
-        SafetuneError: the configuration cannot be had, or is not that of a language model.
-    """
-    if name in KNOWN:
-        return KNOWN[name]
-    folder = Path(name).expanduser()
-    try:
-        return from_config(AutoConfig.from_pretrained(folder if folder.is_dir() else name, trust_remote_code=False))
-    except (OSError, ValueError) as error:
-        raise SafetuneError(
-            f"base model '{name}' cannot be counted ({str(error).splitlines()[0]}): check the id and the network, or give one of {', '.join(KNOWN)}, or a folder"
-        ) from None
-
-
-def from_config(config: PreTrainedConfig) -> Architecture:
-    """Count a model that a configuration describes, built without memory on PyTorch's meta device."""
-    config = config.get_text_config()
-    with torch.device("meta"):
-        model = AutoModelForCausalLM.from_config(config, trust_remote_code=False)
-    decoder = model.get_decoder()
-    matrices = tuple((name, m.in_features, m.out_features) for name, m in decoder.named_modules() if isinstance(m, torch.nn.Linear))
-    if not matrices:
-        raise SafetuneError(f"a model of type '{config.model_type}' keeps its weights in a form that is not counted here: choose a Llama-like base_model")
-    vocabulary, hidden = model.get_input_embeddings().weight.shape
-    tied = bool(config.tie_word_embeddings)
-    layers, heads = config.num_hidden_layers, config.num_attention_heads
-    shared_key = getattr(config, "multi_query", False) and not getattr(config, "new_decoder_architecture", False)
-    kv_heads = 1 if shared_key else getattr(config, "num_key_value_heads", None) or getattr(config, "num_kv_heads", None) or heads
-    counted = sum(inputs * outputs for _, inputs, outputs in matrices) + vocabulary * hidden
-    head = model.get_output_embeddings().weight
-    # A model built on the meta device may hold tied weights twice.
-    separate_head = 0 if head is model.get_input_embeddings().weight else head.numel()
-    return Architecture(
-        layers=layers, hidden=hidden,
-        intermediate=next((n for key in ("intermediate_size", "ffn_hidden_size", "n_inner") if (n := getattr(config, key, None))), 4 * hidden),
-        heads=heads, kv_heads=kv_heads, head_size=getattr(config, "head_dim", None) or hidden // heads,
-        vocabulary=vocabulary, tied=tied, gated=any("gate" in name for name, _, _ in matrices), matrices=matrices,
-        others=sum(p.numel() for p in model.parameters()) - counted - separate_head,
-        stored_bytes=config.dtype.itemsize if isinstance(config.dtype, torch.dtype) else 2,
-    )  # fmt: skip
-
-
-def parameters(shape: Architecture, *, rank: int = 0, target_modules: Sequence[str] = ()) -> dict[str, int]:
-    """Parameters by place: ``body`` (the layers' matrices), ``embeddings``, ``head`` (0 where tied), ``others``, ``total``, ``adapter``.
-
-    Raises:
-        SafetuneError: none of ``target_modules`` is a projection of this model.
-    """
-    ends = [inputs + outputs for name, inputs, outputs in shape.matrices if _is_target(name, target_modules)]
-    if target_modules and not ends:
-        there = dict.fromkeys(name.rsplit(".", 1)[-1] for name, _, _ in shape.matrices)
-        raise SafetuneError(f"target_modules {list(target_modules)} are not layers of this model: choose from {', '.join(there)}")
-    body = sum(inputs * outputs for _, inputs, outputs in shape.matrices)
-    embeddings = shape.vocabulary * shape.hidden
-    head = 0 if shape.tied else embeddings
-    return {
-        "body": body, "embeddings": embeddings, "head": head, "others": shape.others,
-        "total": body + embeddings + head + shape.others, "adapter": rank * sum(ends),
-    }  # fmt: skip
-
-
-def _is_target(name: str, target_modules: Sequence[str]) -> bool:
-    return any(name == target or name.endswith(f".{target}") for target in target_modules)
 
 
 # ---------------------------------------------------------------------------------------------------- rows and prompts
@@ -452,7 +213,7 @@ def activation_bytes(shape: Architecture, settings: Settings, card: Card, *, lon
     # A quantised model is trained between fp32 norms, so fp32 flows through it.
     size = 4 if settings.quantization != "none" else _number_bytes(settings, card)
     attention = size * shape.heads * (4 * shape.head_size + (longest if card.kind == "cpu" else 0))
-    inputs = sum(n for name, n, _ in shape.matrices if _is_target(name, settings.recipe.target_modules)) / shape.layers
+    inputs = sum(n for name, n, _ in shape.matrices if is_target(name, settings.recipe.target_modules)) / shape.layers
     adapter = inputs * (5 if settings.recipe.lora_dropout else 4)  # fp32, and dropout's mask
     return round(2 * 4 * shape.hidden + attention + size * (3 if shape.gated else 1) * shape.intermediate + adapter)
 
@@ -685,7 +446,7 @@ def _mend(shape: Architecture, settings: Settings, card: Card, rows: dict[str, A
             flags += [f"-p decoding '{{\"batch_size\": {size}}}'"] if size != settings.decoding.batch_size else []
             return " ".join(flags)
     needed = max(_total(training_memory(shape, settings, card, rows)), _total(answering_memory(shape, settings, card, prompts)))
-    large = next((other.name for other in sorted(_GPUS, key=lambda c: c.memory) if other.memory * GB * USABLE >= needed), None)
+    large = next((other.name for other in sorted(CARDS.values(), key=lambda c: c.memory) if other.memory * GB * USABLE >= needed), None)
     return f"--card {large}" if large else "a smaller --base, or a smaller max_length in -p recipe"
 
 

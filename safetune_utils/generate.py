@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
 
 import torch
@@ -12,6 +13,7 @@ from safetune_utils.decoding import can_decode, decode, decode_beams, ordered_we
 from safetune_utils.prompts import render
 from safetune_utils.records import trim_heap
 from safetune_utils.settings import Decoding
+from safetune_utils.vllm_engine import VllmModel
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,7 +28,7 @@ class Answer:
 @torch.inference_mode()
 def generate(
     *,
-    model: PreTrainedModel,
+    model: PreTrainedModel | VllmModel,
     tokenizer: PreTrainedTokenizerBase,
     instructions: list[str],
     decoding: Decoding,
@@ -39,6 +41,7 @@ def generate(
     where the model gives its stop token (which is cut off) or after ``max_new_tokens``; never at a text marker.
 
     Args:
+        model: a loaded model with its adapter (:func:`safetune_utils.models.load_adapter`), or one that vLLM loads.
         inputs: what each instruction is to be applied to, or an empty text; by default none has one.
         progress: a label for the progress bar; ``None`` shows none.
     """
@@ -46,7 +49,8 @@ def generate(
     encoded = [encode_prompt(tokenizer, render(instruction=text, input=given)) for text, given in pairs]
     order = sorted(range(len(encoded)), key=lambda i: len(encoded[i]), reverse=True)
     answers: dict[int, Answer] = {}
-    with ordered_weights(model), tqdm(total=len(order), desc=progress, unit="answer", disable=progress is None, mininterval=10) as bar:
+    ordered = contextlib.nullcontext() if isinstance(model, VllmModel) else ordered_weights(model)
+    with ordered, tqdm(total=len(order), desc=progress, unit="answer", disable=progress is None, mininterval=10) as bar:
         for start in range(0, len(order), decoding.batch_size):
             rows = order[start : start + decoding.batch_size]
             said = _said(model, tokenizer, [encoded[i] for i in rows], decoding, seeds=[decoding.sampling_seed + i for i in rows])
@@ -63,9 +67,13 @@ def encode_prompt(tokenizer: PreTrainedTokenizerBase, prompt: str) -> list[int]:
     return ids[:-1] if ids and ids[-1] == tokenizer.eos_token_id else ids
 
 
-def _said(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, prompts: list[list[int]], how: Decoding, *, seeds: list[int]) -> list[list[int]]:
+def _said(
+    model: PreTrainedModel | VllmModel, tokenizer: PreTrainedTokenizerBase, prompts: list[list[int]], how: Decoding, *, seeds: list[int]
+) -> list[list[int]]:
     """What a model says after each prompt, as token ids."""
     limits = {"stop": tokenizer.eos_token_id, "max_new_tokens": how.max_new_tokens}
+    if isinstance(model, VllmModel):
+        return model.said(prompts, how, stop=tokenizer.eos_token_id, seeds=seeds)
     if not can_decode(model):
         return _said_by_transformers(model, tokenizer, prompts, how, seed=seeds[0])
     if how.num_beams > 1:

@@ -41,7 +41,6 @@ def load_base(name: str, *, precision: str = "auto", quantization: str = "none")
     Raises:
         SafetuneError: the model cannot be had, or has no safetensors file.
     """
-    source = embedded_folder() if name == "embedded" else name
     arguments: dict[str, Any] = {"dtype": dtype_of(precision), "use_safetensors": True, "trust_remote_code": False}
     if quantization != "none":
         arguments["quantization_config"] = _quantization_config(quantization, arguments["dtype"])
@@ -49,13 +48,12 @@ def load_base(name: str, *, precision: str = "auto", quantization: str = "none")
         arguments["device_map"] = {"": parallel.device_index()}  # one device on purpose: several would mean a silent DataParallel in a notebook
     try:
         with _quiet():
-            tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=False)
-            model = AutoModelForCausalLM.from_pretrained(source, **arguments)
+            tokenizer = load_tokenizer(name)
+            model = AutoModelForCausalLM.from_pretrained(source(name), **arguments)
     except (OSError, ValueError) as error:
         raise SafetuneError(
             f"base model '{name}' could not be loaded ({str(error).splitlines()[0]}): give 'embedded', a Hugging Face id with safetensors weights, or a folder"
         ) from None
-    tokenizer.pad_token_id = pad_token_id(tokenizer)
     model.config.pad_token_id = model.generation_config.pad_token_id = tokenizer.pad_token_id
     # The last position of each prompt reaches the vocabulary layer as a strided view, for which PyTorch on a CPU copies
     # the whole layer once a row: seconds and gigabytes a batch. A contiguous input avoids that.
@@ -63,6 +61,18 @@ def load_base(name: str, *, precision: str = "auto", quantization: str = "none")
     model.requires_grad_(False)
     model.eval()
     return model, tokenizer
+
+
+def source(name: str) -> str:
+    """What a library loads a base model from: a folder, or an id of the hub."""
+    return str(embedded_folder()) if name == "embedded" else name
+
+
+def load_tokenizer(name: str) -> PreTrainedTokenizerBase:
+    """The tokenizer of a base model, padding with a token that does not stop."""
+    tokenizer = AutoTokenizer.from_pretrained(source(name), trust_remote_code=False)
+    tokenizer.pad_token_id = pad_token_id(tokenizer)
+    return tokenizer
 
 
 def load_adapter(model: PreTrainedModel, folder: Path) -> PreTrainedModel:

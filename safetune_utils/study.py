@@ -17,7 +17,7 @@ from typing import Any
 
 import pandas as pd
 
-from safetune_utils import data, finetune, generate, mixtures, models, parallel, prompts, records
+from safetune_utils import data, finetune, generate, mixtures, models, parallel, prompts, records, vllm_engine
 from safetune_utils.scoring import refusal
 from safetune_utils.settings import Settings, resolve
 
@@ -204,6 +204,8 @@ class Study:
             "prompts": data.content_hash(asked),
             "decoding": self.settings.decoding.model_dump(),
         }
+        if self._by_vllm:
+            inputs["engine"] = "vllm"  # its rounding is its own
         label = f"{_slug(self.settings.data)}-{run.label}-{prompt_set}"
         if model is None:
             return records.stage_folder(stage="responses", label=label, inputs=inputs)
@@ -252,8 +254,7 @@ class Study:
             self.adapter_folder(run)
             missing = [name for name in self.prompt_sets if not records.is_made(self.responses_folder(run, name))]
             if missing:
-                model, tokenizer = self._load_base()
-                model = models.load_adapter(model, self.adapter_folder(run))
+                model, tokenizer = self._load_to_answer(self.adapter_folder(run))
                 for name in missing:
                     self.responses_folder(run, name, model=model, tokenizer=tokenizer)
                 del model
@@ -316,6 +317,17 @@ class Study:
     def _load_base(self) -> tuple[Any, Any]:
         s = self.settings
         return models.load_base(s.base_model, precision=s.precision, quantization=s.quantization)
+
+    @property
+    def _by_vllm(self) -> bool:
+        return vllm_engine.can_answer(self.settings.decoding, quantization=self.settings.quantization)
+
+    def _load_to_answer(self, adapter: Path) -> tuple[Any, Any]:
+        s = self.settings
+        if self._by_vllm:
+            return vllm_engine.VllmModel(models.source(s.base_model), adapter, s.precision), models.load_tokenizer(s.base_model)
+        model, tokenizer = self._load_base()
+        return models.load_adapter(model, adapter), tokenizer
 
     # --------------------------------------------------------------------------------------------------------- plan
 

@@ -15,11 +15,13 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, FalconConfig, LlamaConfig, PreTrainedConfig, Qwen2Config
 
-from safetune_utils import estimate as module
+from safetune_utils import cards
+from safetune_utils.cards import CARDS, Card, card_named, card_of
 from safetune_utils.errors import SafetuneError
-from safetune_utils.estimate import CARDS, KNOWN, Card, architecture_of, card_named, card_of, estimate, from_config, parameters, table
+from safetune_utils.estimate import estimate, table
 from safetune_utils.notebooks import parse_value
 from safetune_utils.settings import PRESETS, resolve
+from safetune_utils.shapes import KNOWN, architecture_of, from_config, parameters
 
 CPU = Card(name="a CPU", kind="cpu", half=1.0, fp32=0.5, memory=16, bandwidth=20)
 
@@ -232,10 +234,10 @@ def test_cards_go_by_their_names() -> None:
 
 
 def test_this_machine_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_times_a_second", lambda work, device: 500.0)
-    module.measured_card.cache_clear()
+    monkeypatch.setattr(cards, "_times_a_second", lambda work, device: 500.0)
+    cards.measured_card.cache_clear()
     found = card_of("this-machine")
-    module.measured_card.cache_clear()
+    cards.measured_card.cache_clear()
     assert (found.kind, found.half, found.fp32) == ("cpu", pytest.approx(2 * 1024**3 * 500 / 1e12), pytest.approx(2 * 1024**3 * 500 / 1e12))
     assert found.bandwidth == pytest.approx(2 * 2**28 * 500 / 1e9)
     assert found.memory > 0.5
