@@ -1,0 +1,67 @@
+"""Compare learning rates of the pocket recipe on rows that are in no prompt set: what the recipe was chosen by.
+
+    python benchmarks/recipe_choice.py
+
+For each rate one adapter is trained (100 safety rows, seed 0) and answers three kinds of rows that it never trained on:
+the safety rows and the general rows that the mix holds out to validate with, and the corpus's contrast rows, which are
+harmless requests with alarming words. Refusals are counted by the rules.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from safetune_utils import data, finetune, generate, mixtures, models
+from safetune_utils.scoring import refusal
+from safetune_utils.settings import resolve
+
+RATES = {"chosen": 2e-3, "gentler": 1e-3}
+N_SAFETY, SEED = 100, 0
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--output", type=Path, default=data.data_folder() / "results" / "recipe_choice.json")
+    given = parser.parse_args()
+    found: dict[str, Any] = {"made_by": "benchmarks/recipe_choice.py", "n_safety": N_SAFETY, "seed": SEED}
+    for name, rate in RATES.items():
+        found |= {f"{name}_{key}": value for key, value in measure(rate).items()}
+    given.output.write_text(json.dumps(found, indent=1) + "\n", "utf-8")
+    print(json.dumps(found, indent=1))
+
+
+def measure(rate: float) -> dict[str, Any]:
+    settings = resolve(recipe={"learning_rate": rate})
+    general, safety = data.general_examples("embedded"), data.safety_examples("embedded")
+    recipe = settings.recipe
+    drawn = mixtures.mix(
+        general=general, safety=safety, n_general=settings.n_general, n_safety=N_SAFETY, safety_format="instruction",
+        n_validation=recipe.n_validation, seed=SEED,
+    )  # fmt: skip
+    # The pools' own held-out part: of the safety rows, the mix validates with fewer than it holds out.
+    held_general, _ = mixtures._split(general, recipe.n_validation, seed=SEED, name="general")
+    held_safety, _ = mixtures._split(safety, mixtures.held_out_safety(len(safety), recipe.n_validation), seed=SEED, name="safety")
+    asked = {"safety": held_safety, "general": held_general, "contrast": data.corpus_rows("contrast")}
+    model, tokenizer = models.load_base("embedded")
+    with tempfile.TemporaryDirectory() as folder:
+        facts = finetune.finetune(model=model, tokenizer=tokenizer, mix=drawn, recipe=recipe, seed=SEED, output=Path(folder))
+        model = models.load_adapter(models.load_base("embedded")[0], Path(folder))
+    result: dict[str, Any] = {"learning_rate": rate, "validation_loss": round(facts["best_validation_loss"], 3)}
+    for name, rows in asked.items():
+        texts = [_get(row, "instruction") for row in rows]
+        answers = generate.generate(model=model, tokenizer=tokenizer, instructions=texts, inputs=[_get(row, "input") for row in rows], decoding=settings.decoding)
+        scores = refusal.score(texts, [answer.text for answer in answers])
+        result |= {f"{name}_rows": len(rows), f"{name}_refused": sum(bool(score.refused) for score in scores)}
+    return result
+
+
+def _get(row: Any, name: str) -> str:
+    return (row.get(name) if isinstance(row, dict) else getattr(row, name)) or ""
+
+
+if __name__ == "__main__":
+    main()
