@@ -14,7 +14,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from safetune_utils import data, records
+from safetune_utils import cards, data, records
 
 STAGES = {"mixes": "drawing mixes", "adapters": "training adapters", "responses": "answering", "scores": "scoring"}
 
@@ -39,18 +39,28 @@ def book(whole: float) -> dict[str, Any]:
     ]
     stages.append({"stage": "notebooks' other cells, and the site", "times": 1, "seconds": round(whole - sum(row["seconds"] for row in stages), 1)})
     adapters = [records.read_record(folder) for folder in sorted(records.store_folder().glob("adapters/*")) if records.is_made(folder)]
+    responses = [records.read_record(records.store_folder() / "responses" / name) for name in table[table["stage"] == "responses"]["folder"]]
+    seconds = sum(record["seconds"] for record in responses)
     return {
         "seconds": whole,
         "stages": stages,
-        "training_tokens_per_second": [record["facts"]["tokens_per_second"] for record in adapters],
-        "training_peak_memory_bytes": [record["peak_memory_bytes"] for record in adapters],
-        "answers_per_second": round(sum(answered(table)) / max(1e-9, float(table[table["stage"] == "responses"]["seconds"].sum())), 1),
+        # What `safetune estimate` is checked against, with the speed of this machine's products and memory right after.
+        "adapters": [
+            {
+                "n_safety": r["facts"]["n_safety"],
+                "seconds": r["seconds"],
+                "tokens_per_second": r["facts"]["tokens_per_second"],
+                "peak_memory_bytes": r["peak_memory_bytes"],
+            }
+            for r in adapters
+        ],
+        "answering": {
+            "answers": sum(r["facts"]["answers"] for r in responses),
+            "seconds": round(seconds, 1),
+            "peak_memory_bytes": max(r["peak_memory_bytes"] for r in responses),
+        },
+        "card": vars(cards.measured_card("cpu")),
     }
-
-
-def answered(table: Any) -> list[int]:
-    folders = table[table["stage"] == "responses"]["folder"]
-    return [records.read_record(records.store_folder() / "responses" / name)["facts"]["answers"] for name in folders]
 
 
 if __name__ == "__main__":

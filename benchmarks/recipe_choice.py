@@ -53,7 +53,9 @@ def measure(rate: float) -> dict[str, Any]:
     result: dict[str, Any] = {"learning_rate": rate, "validation_loss": round(facts["best_validation_loss"], 3)}
     for name, rows in asked.items():
         texts = [_get(row, "instruction") for row in rows]
-        answers = generate.generate(model=model, tokenizer=tokenizer, instructions=texts, inputs=[_get(row, "input") for row in rows], decoding=settings.decoding)
+        answers = generate.generate(
+            model=model, tokenizer=tokenizer, instructions=texts, inputs=[_get(row, "input") for row in rows], decoding=settings.decoding
+        )
         scores = refusal.score(texts, [answer.text for answer in answers])
         result |= {f"{name}_rows": len(rows), f"{name}_refused": sum(bool(score.refused) for score in scores)}
     return result

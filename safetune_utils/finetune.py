@@ -26,7 +26,7 @@ from safetune_utils.errors import SafetuneError
 from safetune_utils.mixtures import Mix
 from safetune_utils.models import is_zero
 from safetune_utils.prompts import render
-from safetune_utils.records import hold_freed_memory, trim_heap
+from safetune_utils.records import trim_heap
 from safetune_utils.settings import Recipe
 
 _IGNORED = -100  # a position that is not learned
@@ -96,7 +96,6 @@ def finetune(
     validation, _ = _encode(tokenizer, mix.validation, recipe)
     if progress and (train_counts["dropped"] or train_counts["truncated"]):
         tqdm.write(f"{progress}: {train_counts['dropped']} rows dropped (no answer within {recipe.max_length} tokens), {train_counts['truncated']} truncated")
-    hold_freed_memory()
     torch.manual_seed(seed)
     adapted = _with_adapter(model, recipe)
     if parallel.rank():

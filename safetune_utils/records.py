@@ -30,8 +30,6 @@ from typing import Any
 import pandas as pd
 from filelock import FileLock
 
-# From glibc's malloc.h.
-_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 _PACKAGES = ("safetune-utils", "torch", "transformers", "peft", "tokenizers", "datasets", "accelerate", "bitsandbytes", "numpy")
 
 
@@ -178,18 +176,6 @@ def trim_heap() -> None:
     """
     with contextlib.suppress(OSError, AttributeError):
         ctypes.CDLL("libc.so.6").malloc_trim(0)
-
-
-def hold_freed_memory() -> None:
-    """Let this process use freed memory again instead of asking the system for it anew, where the C library is glibc.
-
-    The system clears each page it gives, which took a tenth of a training step's time. What is held too long goes back
-    by :func:`trim_heap`.
-    """
-    with contextlib.suppress(OSError, AttributeError):
-        library = ctypes.CDLL("libc.so.6")
-        library.mallopt(_M_MMAP_THRESHOLD, 1 << 30)
-        library.mallopt(_M_TRIM_THRESHOLD, (1 << 31) - 1)
 
 
 @cache
