@@ -25,7 +25,7 @@ def safetune(*arguments: str) -> subprocess.CompletedProcess[str]:
         (["run", "01", "-p", "seeds", "zero"], "'zero'"),
         (["run", "01", "-p", "data", "no/such/folder"], "a folder that exists"),
         (["run", "01", "-p", "safety_amounts", "[9000]"], "249 safety rows"),
-        (["book", "--preset", "vast"], "choose one of smoke, pocket"),
+        (["book", "--preset", "vast"], "choose one of smoke, classroom, pocket"),
         (["run", "01", "-p", "safety_data", "nothing.csv"], "nothing.csv is not there"),
         (["run", "09", "-p", "n_questions", "40"], "there are 36"),
         (["run", "09", "-p", "mode", "live"], "'replay' or 'ask'"),
