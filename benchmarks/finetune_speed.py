@@ -53,7 +53,7 @@ from transformers import logging as transformers_logging
 
 from safetune_utils import data, finetune, mixtures, models
 from safetune_utils.prompts import render
-from safetune_utils.records import peak_memory, release_memory
+from safetune_utils.records import peak_memory, processor_name, release_memory
 from safetune_utils.settings import Recipe
 
 RECIPE = Recipe(epochs=1, batch_size=8, learning_rate=2e-3, max_length=256, n_validation=1, evaluations=1)
@@ -306,10 +306,8 @@ def ratio(rounds: list[list[dict[str, Any]]], faster: str, slower: str) -> dict[
 
 
 def machine(rounds: list[list[dict[str, Any]]]) -> dict[str, Any]:
-    info = Path("/proc/cpuinfo")
-    names = [line.split(":", 1)[1].strip() for line in info.read_text().splitlines() if line.startswith("model name")] if info.is_file() else []
     threads = next((run["threads"] for row in rounds for run in row if "threads" in run), None)
-    return {"processor": names[0] if names else platform.processor() or "unknown", "threads": threads}
+    return {"processor": processor_name(), "threads": threads}
 
 
 def versions(packages: tuple[str, ...]) -> dict[str, str]:

@@ -17,7 +17,7 @@ import torch
 from transformers import DynamicCache, PreTrainedModel
 from transformers.cache_utils import DynamicLayer
 
-from safetune_utils.packing import n_common
+from safetune_utils.packing import n_shared
 
 # The order may depend on how many rows a product has; it was seen not to matter much.
 _ROWS_ORDERED_FOR = 64
@@ -102,7 +102,7 @@ class _Batch:
         self.cache = DynamicCache(config=model.config)
         self.cache.layers = [_Roomy(longest + max_new_tokens) for _ in self.cache.layers]
         # Each keeps one token of its own, to have logits from.
-        shared = min(min(n_common(prompts[0], prompt) for prompt in prompts), min(map(len, prompts)) - 1) if len(prompts) > 1 else 0
+        shared = min(n_shared(prompts), min(map(len, prompts)) - 1) if len(prompts) > 1 else 0
         if shared:
             self._read([prompts[0][:shared]], torch.ones(1, shared, dtype=torch.long), [list(range(shared))])
             self._take(torch.zeros(len(prompts), dtype=torch.long))

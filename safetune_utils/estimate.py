@@ -22,6 +22,7 @@ from safetune_utils.cards import CARDS, GB, Card, card_of
 from safetune_utils.errors import SafetuneError
 from safetune_utils.finetune import encode_row
 from safetune_utils.generate import encode_prompt
+from safetune_utils.packing import n_shared
 from safetune_utils.prompts import render
 from safetune_utils.settings import Settings
 from safetune_utils.shapes import Architecture, architecture_of, is_target, parameters
@@ -173,8 +174,7 @@ def count_prompts(settings: Settings, prompt_sets: Sequence[str] | None = None) 
     lengths = [len(ids) for ids in encoded]
     if not encoded:
         return {"sets": sizes, "counted": counted} | GUESSED_PROMPT
-    shared = next((n for n, tokens in enumerate(zip(*encoded, strict=False)) if len(set(tokens)) > 1), min(lengths))
-    return {"sets": sizes, "counted": counted, "tokens": sum(lengths) / len(lengths), "longest": max(lengths), "shared": shared}
+    return {"sets": sizes, "counted": counted, "tokens": sum(lengths) / len(lengths), "longest": max(lengths), "shared": n_shared(encoded)}
 
 
 def _tokenizer(base_model: str) -> tuple[Any, str] | None:

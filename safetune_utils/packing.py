@@ -89,6 +89,11 @@ def n_common(a: list[int], b: list[int]) -> int:
     return next((n for n, (x, y) in enumerate(zip(a, b, strict=False)) if x != y), min(len(a), len(b)))
 
 
+def n_shared(rows: list[list[int]]) -> int:
+    """How many tokens all rows begin with."""
+    return min(n_common(rows[0], row) for row in rows)
+
+
 def attend(
     module: torch.nn.Module,
     query: torch.Tensor,

@@ -192,7 +192,7 @@ def _surroundings() -> dict[str, Any]:
         "code": _git_commit(),
         "machine": {
             "system": f"{platform.system()} {platform.machine()}",
-            "processor": _processor_name(),
+            "processor": processor_name(),
             "threads": torch.get_num_threads(),
             "accelerator": torch.cuda.get_device_name(0) if torch.cuda.is_available() else "none",
         },
@@ -209,7 +209,8 @@ def _git_commit() -> str:
     return answer.stdout.strip()
 
 
-def _processor_name() -> str:
+def processor_name() -> str:
+    """What the system calls this machine's processor; ``unknown`` where it does not say."""
     info = Path("/proc/cpuinfo")
     if info.is_file():
         for line in info.read_text().splitlines():
