@@ -1,18 +1,21 @@
-"""Several processes that train one adapter together, as ``accelerate launch`` starts them.
+"""Processes beside this one: several that train one adapter together, or one that does a piece of work apart.
 
-Each takes its share of every batch, and gradients are added up, so the mathematics is that of one process. From a
-notebook, training runs in processes of its own: a notebook's kernel that sees several GPUs would otherwise use them in
-ways that nobody asked for.
+Together, as ``accelerate launch`` starts them, each takes its share of every batch, and gradients are added up, so the
+mathematics is that of one process. From a notebook they are processes of their own: a notebook's kernel that sees
+several GPUs would otherwise use them in ways that nobody asked for.
 """
 
 from __future__ import annotations
 
 import json
+import multiprocessing
 import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -22,6 +25,7 @@ from accelerate import PartialState
 from safetune_utils.errors import SafetuneError
 
 _Row = TypeVar("_Row")
+_Result = TypeVar("_Result")
 
 
 def rank() -> int:
@@ -100,3 +104,28 @@ def launch(*command: str, processes: int) -> dict[str, Any]:
         if done.returncode or not facts.is_file():
             raise SafetuneError(f"training in {processes} processes failed (see the lines above): set SAFETUNE_PROCESSES to 1 to train in this one")
         return json.loads(facts.read_text("utf-8"))
+
+
+def apart(work: Callable[..., _Result], *arguments: Any) -> _Result:
+    """Do a piece of work in a fresh process and return what it returns; what it raises is raised here.
+
+    A process that has trained an adapter has a torn heap: the next one in it was seen to train ever slower and to hold
+    ever more memory. And one that is killed for want of memory does not take a notebook's kernel with it. The modules
+    are imported once, by the server that the fresh processes are forked from.
+
+    Raises:
+        SafetuneError: the process was killed.
+    """
+    kind = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
+    context = multiprocessing.get_context(kind)
+    context.set_forkserver_preload([work.__module__])
+    with ProcessPoolExecutor(1, mp_context=context) as process:
+        try:
+            return process.submit(_in_environment, dict(os.environ), work, arguments).result()
+        except BrokenProcessPool:
+            raise SafetuneError("the process that trained and answered was killed, most likely for want of memory: use a smaller model or batch") from None
+
+
+def _in_environment(environment: dict[str, str], work: Callable[..., _Result], arguments: tuple[Any, ...]) -> _Result:
+    os.environ.update(environment)  # the server's is as old as the server
+    return work(*arguments)

@@ -29,6 +29,9 @@ _GUESSED_TOKENS_PER_SECOND = 650.0
 _GUESSED_ANSWERS_PER_SECOND = 12.0
 _GUESSED_TOKENS_PER_ROW = 95
 
+# Rows times epochs from which an adapter gets a process of its own; for less, starting one costs more than it saves.
+_APART_FROM_ROWS = 300
+
 
 @dataclass(frozen=True)
 class Run:
@@ -251,14 +254,26 @@ class Study:
         answer), ``refusal, reason, refused`` (the score; ``refused`` is missing where the answer is unscored).
         """
         for run in self.runs:
-            self.adapter_folder(run)
-            missing = [name for name in self.prompt_sets if not records.is_made(self.responses_folder(run, name))]
-            if missing:
-                model, tokenizer = self._load_to_answer(self.adapter_folder(run))
-                for name in missing:
-                    self.responses_folder(run, name, model=model, tokenizer=tokenizer)
-                del model
+            trained = records.is_made(self.adapter_folder(run, make=False))
+            if trained and not self._unanswered(run):
+                continue
+            if (self.settings.n_general + run.n_safety) * self.settings.recipe.epochs < _APART_FROM_ROWS:
+                self.make(run)
+            else:
+                parallel.apart(self.make, run)
         return pd.DataFrame([row for run in self.runs for name in self.prompt_sets for row in self._rows(run, name)])
+
+    def make(self, run: Run) -> None:
+        """Train an adapter and answer all prompt sets, as far as that is missing in the store."""
+        adapter = self.adapter_folder(run)
+        missing = self._unanswered(run)
+        if missing:
+            model, tokenizer = self._load_to_answer(adapter)
+            for name in missing:
+                self.responses_folder(run, name, model=model, tokenizer=tokenizer)
+
+    def _unanswered(self, run: Run) -> list[str]:
+        return [name for name in self.prompt_sets if not records.is_made(self.responses_folder(run, name))]
 
     def losses(self) -> pd.DataFrame:
         """Training and validation losses of every adapter: ``n_safety, seed, step, train_loss, validation_loss``."""
@@ -337,7 +352,7 @@ class Study:
         rows = []
         for run in self.runs:
             trained = records.is_made(self.adapter_folder(run, make=False))
-            open_sets = [name for name in self.prompt_sets if not records.is_made(self.responses_folder(run, name))]
+            open_sets = self._unanswered(run)
             n_rows = self.settings.n_general + run.n_safety
             n_answers = sum(len(self.prompts(name)) for name in open_sets)
             training = 0 if trained else n_rows * self.settings.recipe.epochs * _GUESSED_TOKENS_PER_ROW / tokens_per_second

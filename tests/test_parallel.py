@@ -1,4 +1,4 @@
-"""Two processes train what one trains: the same adapter in fp32, started as a user starts them."""
+"""Two processes train what one trains, and a process apart does what this one does: the same adapter in fp32."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from conftest import tiny_llama
 from safetensors.torch import load_file
 
 from safetune_utils import parallel, records
+from safetune_utils import study as study_module
 from safetune_utils.errors import SafetuneError
 from safetune_utils.study import Study
 
@@ -81,3 +82,29 @@ def test_a_failure_in_the_processes_is_one_line_and_leaves_no_adapter(base: Path
     with pytest.raises(SafetuneError, match="whole number"):
         study(base).train(study(base).runs[0], output=base / "out")
     capfd.readouterr()
+
+
+def test_an_adapter_made_in_a_process_apart_is_the_one_made_here(base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = {}
+    for place, least_rows in (("here", 10**9), ("apart", 0)):
+        monkeypatch.setenv("SAFETUNE_STORE", str(tmp_path / place))
+        monkeypatch.setattr(study_module, "_APART_FROM_ROWS", least_rows)
+        asked = study(base)
+        monkeypatch.setattr(study_module.finetune, "finetune", study_module.finetune.finetune if place == "here" else None)  # none to call in this process
+        assert asked.run().empty  # no prompt set was asked for
+        found[place] = weights(asked.adapter_folder(asked.runs[0], make=False))
+        monkeypatch.undo()
+    assert found["here"].keys() == found["apart"].keys()
+    assert all(torch.equal(found["apart"][name], weight) for name, weight in found["here"].items())
+
+
+def test_what_a_process_apart_raises_is_raised_here_and_its_death_is_one_line() -> None:
+    assert parallel.apart(os.getpid) != os.getpid()
+    with pytest.raises(SafetuneError, match="no row has an answer"):
+        parallel.apart(_fail)
+    with pytest.raises(SafetuneError, match="want of memory"):
+        parallel.apart(os._exit, 9)
+
+
+def _fail() -> None:
+    raise SafetuneError("no row has an answer")
