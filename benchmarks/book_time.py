@@ -14,6 +14,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from safetune_utils import cards, data, records
 
 STAGES = {"mixes": "drawing mixes", "adapters": "training adapters", "responses": "answering", "scores": "scoring"}
@@ -32,35 +34,42 @@ def main() -> None:
 
 
 def book(whole: float) -> dict[str, Any]:
-    table = records.list_records()
-    stages = [
-        {"stage": title, "times": int((table["stage"] == name).sum()), "seconds": round(float(table[table["stage"] == name]["seconds"].sum()), 1)}
-        for name, title in STAGES.items()
-    ]
-    stages.append({"stage": "notebooks' other cells, and the site", "times": 1, "seconds": round(whole - sum(row["seconds"] for row in stages), 1)})
-    adapters = [records.read_record(folder) for folder in sorted(records.store_folder().glob("adapters/*")) if records.is_made(folder)]
-    responses = [records.read_record(records.store_folder() / "responses" / name) for name in table[table["stage"] == "responses"]["folder"]]
-    seconds = sum(record["seconds"] for record in responses)
+    made = {name: [records.read_record(path.parent) for path in sorted(records.store_folder().glob(f"{name}/*/record.json"))] for name in STAGES}
+    stages = [{"stage": title, "times": len(made[name]), "seconds": round(sum(map(seconds, made[name])), 1)} for name, title in STAGES.items()]
+    stages.append(
+        {
+            "stage": "notebooks' other cells, waiting for the last adapter, and the site",
+            "times": 1,
+            "seconds": round(whole - sum(row["seconds"] for row in stages), 1),
+        }
+    )
     return {
         "seconds": whole,
+        "threads": torch.get_num_threads(),
         "stages": stages,
         # What `safetune estimate` is checked against, with the speed of this machine's products and memory right after.
         "adapters": [
             {
-                "n_safety": r["facts"]["n_safety"],
-                "seconds": r["seconds"],
-                "tokens_per_second": r["facts"]["tokens_per_second"],
-                "peak_memory_bytes": r["peak_memory_bytes"],
+                "n_safety": record["facts"]["n_safety"],
+                "threads": record["machine"]["threads"],
+                "seconds": round(seconds(record), 1),
+                "tokens_per_second": record["facts"]["tokens_per_second"],
+                "peak_memory_bytes": record["peak_memory_bytes"],
             }
-            for r in adapters
+            for record in made["adapters"]
         ],
         "answering": {
-            "answers": sum(r["facts"]["answers"] for r in responses),
-            "seconds": round(seconds, 1),
-            "peak_memory_bytes": max(r["peak_memory_bytes"] for r in responses),
+            "answers": sum(record["facts"]["answers"] for record in made["responses"]),
+            "seconds": round(sum(map(seconds, made["responses"])), 1),
+            "peak_memory_bytes": max(record["peak_memory_bytes"] for record in made["responses"]),
         },
         "card": vars(cards.measured_card("cpu")),
     }
+
+
+def seconds(record: dict[str, Any]) -> float:
+    """Seconds of the whole machine that a stage took: one of two that went side by side on half the threads took half of its own."""
+    return record["seconds"] * record["machine"]["threads"] / torch.get_num_threads()
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ from typing import Any
 
 import pandas as pd
 
-from safetune_utils import data, finetune, generate, mixtures, models, parallel, prompts, records, vllm_engine
+from safetune_utils import data, finetune, generate, mixtures, models, parallel, prompts, records, shapes, vllm_engine
 from safetune_utils.scoring import refusal
 from safetune_utils.settings import Settings, resolve
 
@@ -25,8 +25,8 @@ from safetune_utils.settings import Settings, resolve
 _STAGE_VERSIONS = {"mixes": 1, "adapters": 2, "responses": 2}
 
 # For the estimate before anything was measured on this machine: two cores with bf16, the embedded model.
-_GUESSED_TOKENS_PER_SECOND = 650.0
-_GUESSED_ANSWERS_PER_SECOND = 12.0
+_GUESSED_TOKENS_PER_SECOND = 900.0
+_GUESSED_ANSWERS_PER_SECOND = 15.0
 _GUESSED_TOKENS_PER_ROW = 95
 
 # Rows times epochs from which an adapter gets a process of its own; for less, starting one costs more than it saves.
@@ -253,22 +253,23 @@ class Study:
         ``prompt_set, prompt_id, topic, kind, pair, prompt`` (the request), ``response, n_tokens, stopped`` (the
         answer), ``refusal, reason, refused`` (the score; ``refused`` is missing where the answer is unscored).
         """
-        for run in self.runs:
-            trained = records.is_made(self.adapter_folder(run, make=False))
-            if trained and not self._unanswered(run):
-                continue
-            if (self.settings.n_general + run.n_safety) * self.settings.recipe.epochs < _APART_FROM_ROWS:
-                self.make(run)
-            else:
-                parallel.apart(self.make, run)
+        to_train = [run for run in self.runs if not records.is_made(self.adapter_folder(run, make=False))]
+        to_answer = [run for run in self.runs if self._unanswered(run)]
+        # The longest first, so that no process is left with it at the end.
+        to_train.sort(key=lambda run: run.n_safety, reverse=True)
+        pieces = [(self.adapter_folder, run) for run in to_train] + [(self.answer, run) for run in to_answer]
+        if (self.settings.n_general + max(self.settings.safety_amounts)) * self.settings.recipe.epochs >= _APART_FROM_ROWS:
+            parallel.side_by_side(pieces, bytes_each=self._bytes_apart)
+        else:
+            for work, run in pieces:
+                work(run)
         return pd.DataFrame([row for run in self.runs for name in self.prompt_sets for row in self._rows(run, name)])
 
-    def make(self, run: Run) -> None:
-        """Train an adapter and answer all prompt sets, as far as that is missing in the store."""
-        adapter = self.adapter_folder(run)
+    def answer(self, run: Run) -> None:
+        """Let an adapter answer the prompt sets that it has not answered yet; it is trained first where it is missing."""
         missing = self._unanswered(run)
         if missing:
-            model, tokenizer = self._load_to_answer(adapter)
+            model, tokenizer = self._load_to_answer(self.adapter_folder(run))
             for name in missing:
                 self.responses_folder(run, name, model=model, tokenizer=tokenizer)
 
@@ -329,6 +330,11 @@ class Study:
             )  # fmt: skip
         return rows
 
+    @cached_property
+    def _bytes_apart(self) -> float:
+        """About what a process takes that trains or answers, rounded up: the embedded model's was seen to take 3.4 GB."""
+        return 2e9 + 12 * shapes.parameters(shapes.architecture_of(self.settings.base_model))["total"]
+
     def _load_base(self) -> tuple[Any, Any]:
         s = self.settings
         return models.load_base(s.base_model, precision=s.precision, quantization=s.quantization)
@@ -366,18 +372,19 @@ class Study:
         return pd.DataFrame(rows)
 
     def _speeds(self) -> tuple[float, float]:
-        """Tokens a second in training and answers a second, from this store's runs of this base model, else a guess."""
+        """Tokens a second in training and answers a second of all processes together, from this store's runs of this base model, else a guess."""
         training, answering = [], []
         for path in records.store_folder().glob("adapters/*/record.json"):
             record = records.read_record(path.parent)
             # A run resumed at its last step trained nothing, and has no speed to tell.
             if record["inputs"]["base_model"] == self._base_identity and record["facts"]["tokens_per_second"]:
-                training.append(record["facts"]["tokens_per_second"])
+                training.append(record["facts"]["tokens_per_second"] * parallel.share_of_threads(record["machine"]["threads"]))
         if training:
             for path in records.store_folder().glob("responses/*/record.json"):
                 record = records.read_record(path.parent)
                 if record["inputs"]["decoding"] == self.settings.decoding.model_dump():
-                    answering.append(record["facts"]["answers"] / max(record["seconds"], 1e-3))
+                    speed = record["facts"]["answers"] / max(record["seconds"], 1e-3)
+                    answering.append(speed * parallel.share_of_threads(record["machine"]["threads"]))
         return (
             sum(training) / len(training) if training else _GUESSED_TOKENS_PER_SECOND,
             sum(answering) / len(answering) if answering else _GUESSED_ANSWERS_PER_SECOND,

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -106,5 +107,40 @@ def test_what_a_process_apart_raises_is_raised_here_and_its_death_is_one_line() 
         parallel.apart(os._exit, 9)
 
 
-def _fail() -> None:
+def test_pieces_go_side_by_side_and_a_failure_stops_what_was_not_begun(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SAFETUNE_AT_ONCE", "2")
+    parallel.side_by_side([(_meet, tmp_path / "a"), (_meet, tmp_path / "b")], bytes_each=1)  # each waits for the other
+    monkeypatch.setenv("SAFETUNE_AT_ONCE", "1")
+    with pytest.raises(SafetuneError, match="no row has an answer"):
+        parallel.side_by_side([(_fail, None), *[(_touch, tmp_path / str(i)) for i in range(9)]], bytes_each=1)
+    assert len(list(tmp_path.glob("[0-9]"))) <= 1  # one may have begun while the failure travelled
+    monkeypatch.setenv("SAFETUNE_AT_ONCE", "0")
+    with pytest.raises(SafetuneError, match="whole number"):
+        parallel.side_by_side([(_touch, tmp_path / "c")], bytes_each=1)
+
+
+def test_memory_and_the_number_of_pieces_bound_how_many_go_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(parallel.torch, "get_num_threads", lambda: 8)
+    assert parallel.at_once(5, bytes_each=1) == 5
+    assert parallel.at_once(50, bytes_each=1) == 8
+    assert parallel.at_once(5, bytes_each=1e15) == 1
+    monkeypatch.setenv("SAFETUNE_PROCESSES", "2")  # each adapter is trained by two already
+    assert parallel.at_once(5, bytes_each=1) == 1
+
+
+def _fail(_: object = None) -> None:
     raise SafetuneError("no row has an answer")
+
+
+def _touch(path: Path) -> None:
+    path.touch()
+
+
+def _meet(path: Path) -> None:
+    path.touch()
+    other = path.with_name("b" if path.name == "a" else "a")
+    for _ in range(1200):
+        if other.exists():
+            return
+        time.sleep(0.05)
+    raise AssertionError("the other piece was not begun")
