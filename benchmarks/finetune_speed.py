@@ -11,6 +11,8 @@ minute of the machine falls on one round of all sides and not on one side. Loadi
 
 Sides:
     ours              ``safetune_utils.finetune.finetune``, with the one validation row it cannot do without.
+    ours-side-by-side two of them at once on half the threads each, as a study trains its adapters on a CPU; their tokens
+                      a second and their memory are added up.
     trainer-fp32      the paper's repository today: Hugging Face Trainer, 4 rows at a time and 2 times a step, rows in
                       random order, padded to a multiple of 8, logits at every position; all in fp32.
     trainer-bf16      the same with the frozen base loaded in bf16 and the adapter in fp32, as PEFT makes it. In a trial
@@ -92,6 +94,17 @@ def ours(n_rows: int) -> dict[str, Any]:
     return report(encoded(tokenizer, n_rows), precision, measures, seconds=facts["tokens"] / facts["tokens_per_second"])
 
 
+def ours_side_by_side(n_rows: int) -> dict[str, Any]:
+    """Two adapters at once on half the threads each, as a study trains them; speeds and memory of both added up."""
+    command = [sys.executable, str(Path(__file__)), "--side", "ours", "--rows", str(n_rows)]
+    environment = os.environ | {"OMP_NUM_THREADS": str(max(1, torch.get_num_threads() // 2))}
+    pair = [subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=environment) for _ in range(2)]
+    found = [json.loads(process.communicate()[0].splitlines()[-1]) for process in pair]
+    added = {key: sum(run[key] for run in found) for key in ("tokens_per_second", "peak_memory_bytes")}
+    # What one thread multiplies is not half of what two do, where both belong to one core: `summary` takes the share from the other side's rate.
+    return found[0] | added | {"fraction_of_matmul": None, "threads": torch.get_num_threads(), "side": "ours-side-by-side"}
+
+
 def hugging_face(n_rows: int, *, precision: str) -> dict[str, Any]:
     base, tokenizer = plain_model(precision)
     clock: dict[str, float] = {}
@@ -141,6 +154,7 @@ def trl(n_rows: int, *, weights: str, **changes: Any) -> dict[str, Any]:
 
 SIDES: dict[str, Callable[[int], dict[str, Any]]] = {
     "ours": ours,
+    "ours-side-by-side": ours_side_by_side,
     "trainer-fp32": partial(hugging_face, precision="fp32"),
     "trainer-bf16": partial(hugging_face, precision="bf16"),
     "trl": partial(trl, weights="fp32"),
@@ -211,6 +225,10 @@ def training_operations(*, n_tokens: int, n_learned: int) -> int:
 
 def summary(rounds: list[list[dict[str, Any]]]) -> list[dict[str, Any]]:
     found = []
+    for row in rounds:
+        one, two = ({run["side"]: run for run in row}[name] for name in ("ours", "ours-side-by-side"))
+        if "error" not in one | two:  # the same rows, so operations are in proportion to tokens
+            two["fraction_of_matmul"] = round(one["fraction_of_matmul"] * two["tokens_per_second"] / one["tokens_per_second"], 4)
     for name, runs in by_side(rounds).items():
         if error := next((run["error"] for run in runs if "error" in run), None):
             found.append({"side": name, "error": error})
@@ -221,6 +239,7 @@ def summary(rounds: list[list[dict[str, Any]]]) -> list[dict[str, Any]]:
                 "precision": runs[0]["precision"],
                 "tokens_per_second": spread([run["tokens_per_second"] for run in runs]),
                 "ratio_of_ours": ratio(rounds, "ours", name),
+                "ratio_of_ours_side_by_side": ratio(rounds, "ours-side-by-side", name),
                 "peak_memory_bytes": int(statistics.median(run["peak_memory_bytes"] for run in runs)),
                 "fraction_of_matmul": round(statistics.median(run["fraction_of_matmul"] for run in runs), 4),
             }

@@ -30,25 +30,26 @@ from safetune_utils.shapes import Architecture, architecture_of, is_target, para
 # ------------------------------------------------------------------------------------------------------- what is assumed
 
 # Share of the matrix rate that training reaches; what it does beside the operations counted below, and what packing
-# rows saves, is in it. CPU: of the rate measured here; five adapters of the pocket preset had 0.25 falling to 0.17, one after the other in one process. GPU: of the data sheet's rate, and not measured by us: chosen, with
+# rows saves, is in it. CPU: of the rate measured here, with as many adapters at once as threads, as the pocket preset's five
+# had together; one at a time has two thirds of it. GPU: of the data sheet's rate, and not measured by us: chosen, with
 # QUANTIZED_SHARE, so that LLaMA-7B in int8 on 3 x 50,000 Alpaca rows takes 4.1 h on an RTX 4090, where alpaca-lora's README
 # says less than five, and 16 h on an RTX 2080 Ti, where the README of Sparsebit's alpaca-qlora gives 14.25.
-TRAINING_SHARE = {"cpu": {"half": 0.21, "fp32": 0.21}, "gpu": {"half": 0.40, "fp32": 0.70}}
+TRAINING_SHARE = {"cpu": {"half": 0.365, "fp32": 0.365}, "gpu": {"half": 0.40, "fp32": 0.70}}
 # What unpacking the weights leaves of it.
 QUANTIZED_SHARE = {"none": 1.0, "int8": 0.6, "nf4": 0.6}
 # Mean share of a batch that is still under way in a decoding step: rows leave it when their answer ends. Of 744 answers
 # of the pocket preset the mean was 36 tokens of at most 64.
 UNDER_WAY = 0.57
 # Share of the matrix rate in a decoding step, where a matrix meets few rows.
-DECODING_SHARE = {"cpu": 0.25, "gpu": 0.30}
+DECODING_SHARE = {"cpu": 0.33, "gpu": 0.30}
 # Seconds that every decoder layer adds to a decoding step whatever its size: Python, kernel launches, small kernels.
 # GPU: read off bitsandbytes' published latencies (benchmarking/README, v0.45.0; T4, RTX 4090, H100), less the weights' traffic.
 STEP_SECONDS_PER_LAYER = {
     "cpu": {"none": 0.0003, "int8": 0.0006, "nf4": 0.0006},
     "gpu": {"none": 0.0005, "int8": 0.0020, "nf4": 0.0008},
 }
-# By how much working memory exceeds what is in use, because allocators keep freed blocks.
-ALLOCATOR = {"cpu": 1.5, "gpu": 1.1}
+# By how much working memory exceeds what is in use, because allocators keep freed blocks. CPU: as the pocket preset had it.
+ALLOCATOR = {"cpu": {"training": 2.1, "answering": 1.5}, "gpu": {"training": 1.1, "answering": 1.1}}
 # Python, PyTorch and its libraries; on a GPU the CUDA context.
 RUNTIME_BYTES = {"cpu": 0.5 * GB, "gpu": 0.6 * GB}
 # The rest of a machine's memory is the driver's, the system's and other programs'.
@@ -236,8 +237,8 @@ def training_memory(shape: Architecture, settings: Settings, card: Card, rows: d
     return {
         "weights": weight_bytes(shape, settings, card, training=True),
         "adapter and optimiser": counts["adapter"] * _BYTES_PER_ADAPTER_PARAMETER,
-        "activations": tokens * (kept + in_flight) * ALLOCATOR[card.kind],
-        "logits": tokens * learned * shape.vocabulary * _BYTES_PER_LOGIT * ALLOCATOR[card.kind],
+        "activations": tokens * (kept + in_flight) * ALLOCATOR[card.kind]["training"],
+        "logits": tokens * learned * shape.vocabulary * _BYTES_PER_LOGIT * ALLOCATOR[card.kind]["training"],
         "a matrix unpacked": max(n * m for _, n, m in shape.matrices) * (4 if settings.quantization == "int8" else 2) if quantized else 0.0,
         "runtime": RUNTIME_BYTES[card.kind],
     }
@@ -250,7 +251,7 @@ def cache_bytes(shape: Architecture, settings: Settings, card: Card) -> int:
 
 def answering_memory(shape: Architecture, settings: Settings, card: Card, prompts: dict[str, Any]) -> dict[str, float]:
     """Bytes at the peak of decoding, by what they hold; the prompt is read once for all beams."""
-    how, size, slack = settings.decoding, _number_bytes(settings, card), ALLOCATOR[card.kind]
+    how, size, slack = settings.decoding, _number_bytes(settings, card), ALLOCATOR[card.kind]["answering"]
     asked = min(how.batch_size, max(prompts["sets"].values(), default=0))
     counts = parameters(shape, rank=settings.recipe.lora_rank, target_modules=settings.recipe.target_modules)
     quantized = settings.quantization != "none"
@@ -480,7 +481,12 @@ def _assumed(settings: Settings, card: Card, rows: dict[str, Any], prompts: dict
         + (f", times {QUANTIZED_SHARE[settings.quantization]} for unpacking {settings.quantization} weights" if settings.quantization != "none" else ""),
         f"a decoding step reaches {DECODING_SHARE[card.kind]:.0%}, and each layer adds {STEP_SECONDS_PER_LAYER[card.kind][settings.quantization] * 1e3:.1f} ms; "
         f"every batch runs to {how.max_new_tokens} new tokens, with {UNDER_WAY:.0%} of its answers under way on average",
-        f"working memory is {ALLOCATOR[card.kind]} times what is in use, {RUNTIME_BYTES[card.kind] / GB:.1f} GB are Python's and the driver's, and {USABLE:.0%} of the memory can be had",
+        f"working memory is {ALLOCATOR[card.kind]['training']} times what is in use in training and {ALLOCATOR[card.kind]['answering']} in answering, {RUNTIME_BYTES[card.kind] / GB:.1f} GB are Python's and the driver's, and {USABLE:.0%} of the memory can be had",
+        *(
+            ["adapters are trained side by side, one a thread; memory is that of one, and where there is less for several, fewer go at once"]
+            if card.kind == "cpu"
+            else []
+        ),
         f"weights are loaded at {LOADING_BYTES_PER_SECOND / GB:.1f} GB/s, twice an adapter",
     ]
     for kind, tokens in rows["tokens"].items():

@@ -253,6 +253,35 @@ def set_shape(shape: Shape, *, name: str, title: str) -> Figure:
     return _figure(draw, name=name, caption=f"{title}: lengths, and rows by {shape.topics_are}{more}.", alt=alt, data=table, size=(8.2, 3.2), panels=2)
 
 
+def growth(points: pd.DataFrame, *, name: str, caption: str) -> Figure:
+    """Tokens a second over whatever was varied, one panel each.
+
+    Args:
+        points: columns ``what`` (training or answering), ``over`` (what was varied), ``at``, ``tokens_per_second``.
+    """
+    panels = list(dict.fromkeys(zip(points["what"], points["over"], strict=True)))
+
+    def rows(panel: tuple[str, str]) -> pd.DataFrame:
+        return points[(points["what"] == panel[0]) & (points["over"] == panel[1])].sort_values("at")
+
+    def draw(axes: list[Axes], theme: int) -> None:
+        for place, (axis, panel) in enumerate(zip(axes, panels, strict=True)):
+            shown = rows(panel)
+            axis.plot(shown["at"], shown["tokens_per_second"], color=_SEQUENCE[0][theme], marker="o", markersize=4, linewidth=1.4)
+            axis.set_xscale("log", base=2)
+            axis.set_xticks(list(shown["at"]), [f"{n}" for n in shown["at"]])
+            axis.minorticks_off()
+            axis.set_ylim(0, shown["tokens_per_second"].max() * 1.15)
+            axis.set_xlabel(panel[1])
+            axis.set_title(panel[0], fontsize=10.5)
+            if place == 0:
+                axis.set_ylabel("real tokens/s")
+
+    lines = [f"{what} over {over}: " + ", ".join(f"{r.tokens_per_second:.0f} at {r.at}" for r in rows((what, over)).itertuples()) for what, over in panels]
+    alt = "Line charts of real tokens per second. " + "; ".join(lines) + "."
+    return _figure(draw, name=name, caption=caption, alt=alt, data=points, size=(2.5 * len(panels), 2.9), panels=len(panels))
+
+
 def _quantile(words: dict[int, int], share: float) -> int:
     """The length that this share of rows does not exceed."""
     left = share * sum(words.values())

@@ -16,7 +16,7 @@ FLOORS = {
     "mixtures": 3, "decoding": 2, "vllm_engine": 2, "generate": 3, "scoring": 3, "packing": 1, "parallel": 1,
     "finetune": 4,
     "study": 5, "figures": 5, "estimate": 5, "cards": 3, "shapes": 2,
-    "pages": 6, "notebooks": 6, "checkup": 6, "datacards": 6,
+    "pages": 6, "notebooks": 6, "checkup": 6, "datacards": 6, "speeds": 6,
     "site": 7,
     "cli": 8, "__main__": 9,
 }  # fmt: skip
