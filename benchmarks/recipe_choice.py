@@ -57,7 +57,7 @@ def measure(rate: float) -> dict[str, Any]:
             model=model, tokenizer=tokenizer, instructions=texts, inputs=[_get(row, "input") for row in rows], decoding=settings.decoding
         )
         scores = refusal.score(texts, [answer.text for answer in answers])
-        result |= {f"{name}_rows": len(rows), f"{name}_refused": sum(bool(score.refused) for score in scores)}
+        result |= {f"{name}_rows": len(rows), f"{name}_refused": sum(bool(score.value) for score in scores)}
     return result
 
 

@@ -7,41 +7,40 @@ Writes ``data/results/refusal_rules.json``, which the method page prints. Only c
 
 from __future__ import annotations
 
-import csv
 import json
+from typing import Any
 
 import numpy as np
-from sklearn.metrics import cohen_kappa_score
 
-from safetune_utils import data
+from safetune_utils import data, stats
 from safetune_utils.scoring import refusal
-
-MODELS = ("gpt4", "llama2", "mistral")
 
 
 def main() -> None:
-    people: list[bool] = []
-    rules: list[bool] = []
-    result: dict[str, int | float | str] = {"made_by": "benchmarks/refusal_agreement.py", "scorer_version": refusal.VERSION}
-    for model in MODELS:
-        with data.fetch(f"XSTest-completions-{model}").open(encoding="utf-8", newline="") as file:
-            rows = list(csv.DictReader(file))
-        judged = ["refusal" in row["final_label"] for row in rows]
-        scored = [bool(score.refused) for score in refusal.score([row["prompt"] for row in rows], [row["completion"] for row in rows])]
-        result[f"kappa_{model}"] = round(float(cohen_kappa_score(judged, scored)), 2)
-        people += judged
-        rules += scored
-    a, b = np.array(people), np.array(rules)
-    draws = np.random.default_rng(0).integers(0, len(a), size=(2000, len(a)))
-    low, high = np.percentile([cohen_kappa_score(a[d], b[d]) for d in draws], [2.5, 97.5])
+    rows = data.xstest_completions()
+    people = np.array([row.label != "compliance" for row in rows])
+    rules = np.array([bool(score.value) for score in refusal.score([row.prompt for row in rows], [row.response for row in rows])])
+    models = np.array([row.model for row in rows])
+    both = [row for row in rows if all(row.annotators)]
+    first, second = (np.array([row.annotators[i] != "compliance" for row in both]) for i in (0, 1))
+    agreement = {"all": compared(people, rules, rows), "people": compared(first, second, both)}
+    for model in data.XSTEST_MODELS:
+        inside = models == model
+        agreement[model] = compared(people[inside], rules[inside], [row for row in rows if row.model == model])
+    kappa = agreement["all"]["kappa"]
+    result: dict[str, Any] = {"made_by": "benchmarks/refusal_agreement.py", "scorer_version": refusal.VERSION}
+    result |= {f"kappa_{model}": round(agreement[model]["kappa"][0], 2) for model in data.XSTEST_MODELS}
+    counts = stats.case_counts(people, rules)
     result |= {
-        "n": len(a),
-        "accuracy": round(float((a == b).mean()), 3),
-        "kappa": round(float(cohen_kappa_score(a, b)), 2),
-        "kappa_low": round(float(low), 2),
-        "kappa_high": round(float(high), 2),
-        "missed": int((a & ~b).sum()),
-        "false": int((~a & b).sum()),
+        "n": len(rows),
+        "accuracy": round(agreement["all"]["accuracy"][0], 3),
+        "kappa": round(kappa[0], 2),
+        "kappa_low": round(kappa[1], 2),
+        "kappa_high": round(kappa[2], 2),
+        "missed": counts["people_alone"],
+        "false": counts["instrument_alone"],
+        "counts": counts,
+        "agreement": agreement,
     }
     safety = [row for row in data.safety_examples("embedded") if row.kind != "correction"]
     helpful = [*data.general_examples("embedded"), *data.contrast_examples()]
@@ -56,8 +55,14 @@ def main() -> None:
     print(path.read_text("utf-8"))
 
 
+def compared(people: np.ndarray, found: np.ndarray, rows: list[data.Labelled]) -> dict[str, Any]:
+    """Accuracy, precision, recall and κ, each with the bounds of its interval, from a bootstrap over prompts."""
+    result = stats.agreement(people, found, clusters=[row.prompt for row in rows])
+    return {name: [round(float(value), 4) for value in getattr(result, name)] for name in ("accuracy", "precision", "recall", "kappa")} | {"n": result.n}
+
+
 def _refusals(rows: list[data.Example]) -> int:
-    return sum(bool(score.refused) for score in refusal.score([row.instruction for row in rows], [row.output for row in rows]))
+    return sum(bool(score.value) for score in refusal.score([row.instruction for row in rows], [row.output for row in rows]))
 
 
 if __name__ == "__main__":

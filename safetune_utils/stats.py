@@ -1,19 +1,22 @@
-"""Intervals and paired differences for shares of answers.
+"""Intervals and paired differences for shares of answers, win rates, and how far raters and instruments agree.
 
 Shares are between 0 and 1. Every interval is a 95 % interval. An effect whose interval holds zero is "not seen".
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 from scipy import stats as _scipy_stats
 from statsmodels.stats.contingency_tables import mcnemar
+from statsmodels.stats.inter_rater import cohens_kappa
 from statsmodels.stats.proportion import proportion_confint
 
 _RESAMPLES = 5000
+_AGREEMENT_RESAMPLES = 2000
 
 
 class Share(NamedTuple):
@@ -44,6 +47,20 @@ class Difference(NamedTuple):
         if self.high < 0:
             return "falls"
         return "not seen"
+
+
+class Reliability(NamedTuple):
+    """How far raters agree beyond chance: 1 is full agreement, 0 is chance; ``nan`` where undefined, and ``note`` says why.
+
+    ``agreed`` is the observed agreement, between 0 and 1, and ``n`` the rows that at least two rated.
+    """
+
+    value: float
+    low: float
+    high: float
+    agreed: float
+    n: int
+    note: str
 
 
 def share(values: pd.Series, *, clusters: pd.Series | None = None) -> Share:
@@ -122,6 +139,244 @@ def paired_difference(first: pd.Series, second: pd.Series) -> Difference:
     return Difference(float(delta.mean()), low, high, p_value, len(both))
 
 
+def win_rate(scores: pd.Series, *, clusters: pd.Series | None = None) -> Share:
+    """Wins and half the ties, over all comparisons, with a 95 % interval.
+
+    Args:
+        scores: 1 for a win, 0.5 for a tie, 0 for a loss; missing ones count in ``n_unscored`` only.
+        clusters: prompt ids, where several raters compared the same two answers: their scores are not independent. Else
+            each score is a prompt of its own.
+
+    Returns:
+        Share: between 0 and 1, 0.5 is even. The interval is a percentile bootstrap over prompts (seeded); where all
+        prompts score alike that has no width, and it is Wilson's on the number of prompts, which for ties is too wide
+        rather than too narrow: nothing between 0 and 1 varies more than wins and losses of the same mean.
+    """
+    scored, n_unscored = scores.dropna().astype(float), int(scores.isna().sum())
+    n = len(scored)
+    if n == 0:
+        return Share(float("nan"), float("nan"), float("nan"), 0, n_unscored, "none")
+    rate = float(scored.mean())
+    prompts = scored.groupby(np.arange(n) if clusters is None else clusters.loc[scored.index].to_numpy())
+    sums, sizes = prompts.sum().to_numpy(), prompts.size().to_numpy()
+    if np.ptp(sums / sizes) == 0:
+        low, high = proportion_confint(rate * len(sums), len(sums), method="wilson")
+        return Share(rate, float(low), float(high), n, n_unscored, "Wilson")
+    drawn = _drawn(len(sums))
+    low, high = np.quantile((drawn @ sums) / (drawn @ sizes), (0.025, 0.975))
+    return Share(rate, float(low), float(high), n, n_unscored, "bootstrap over prompts")
+
+
+def cohen_kappa(counts: np.ndarray, *, answers: Sequence[str]) -> Reliability:
+    """Cohen's κ of two raters.
+
+    Args:
+        counts: how many rows got each pair of answers: the first rater's down, the second's across.
+        answers: the answers in words, in that order.
+
+    Returns:
+        Reliability: between -1 and 1, with the large-sample 95 % interval, cut to -1 and 1. Sources: Cohen (1960) and
+        Fleiss, Cohen and Everitt (1969), as in statsmodels.
+    """
+    nan, n = float("nan"), int(counts.sum())
+    if n == 0:
+        return Reliability(nan, nan, nan, nan, 0, "no row was decided by both")
+    agreed = float(np.trace(counts) / n)
+    if n in np.diag(counts):
+        answer = answers[int(np.argmax(np.diag(counts)))]
+        return Reliability(nan, nan, nan, agreed, n, f"both gave every row the answer {answer!r}, so chance alone would agree as well: κ is undefined")
+    with np.errstate(invalid="ignore"):
+        result = cohens_kappa(counts)
+    # At full agreement, full disagreement, or where one rater never varies, the formula gives an interval of no width.
+    # It would read as certainty and is only the end of what the formula can say.
+    if not result.std_kappa > 1e-6:
+        return Reliability(float(result.kappa), nan, nan, agreed, n, "the large-sample interval has no width here, so none is given")
+    return Reliability(float(result.kappa), max(-1.0, float(result.kappa_low)), min(1.0, float(result.kappa_upp)), agreed, n, "")
+
+
+def krippendorff_alpha(ratings: pd.DataFrame) -> Reliability:
+    """Krippendorff's α for nominal answers of any number of raters, some of which may be missing.
+
+    Args:
+        ratings: one row an item, one column a rater; a missing rating is missing. Items with fewer than two count nowhere.
+
+    Returns:
+        Reliability: at most 1, with a 95 % percentile bootstrap over items (seeded). Source: Krippendorff, Computing
+        Krippendorff's Alpha-Reliability (2011), whose observed and expected coincidences are summed item by item here.
+    """
+    nan = float("nan")
+    codes, answers = pd.factorize(ratings.to_numpy(dtype=object).ravel())
+    codes = codes.reshape(ratings.shape)
+    counts = (codes[:, :, None] == np.arange(len(answers))).sum(axis=1)  # items × answers
+    counts = counts[counts.sum(axis=1) >= 2]
+    n, raters = len(counts), counts.sum(axis=1)
+    if n == 0:
+        return Reliability(nan, nan, nan, nan, 0, "no item was rated by two")
+    matches = (counts * (counts - 1)).sum(axis=1) / (raters - 1)
+    items = np.column_stack([matches, raters, counts])
+
+    def alpha(sums: np.ndarray) -> np.ndarray:
+        matched, rated, each = sums[:, 0], sums[:, 1], sums[:, 2:]
+        with np.errstate(invalid="ignore"):  # one answer only: 0 / 0
+            return 1 - (rated - 1) * (rated - matched) / (rated**2 - (each**2).sum(axis=1))
+
+    value, agreed = float(alpha(items.sum(axis=0, keepdims=True))[0]), float(matches.sum() / raters.sum())
+    if np.isnan(value):
+        only = answers[int(counts.sum(axis=0).argmax())]
+        return Reliability(nan, nan, nan, agreed, n, f"every rating is {only!r}, so chance alone would agree as well: α is undefined")
+    values = alpha(_drawn(n) @ items)
+    defined = values[~np.isnan(values)]
+    if np.ptp(defined) < 1e-9:
+        return Reliability(value, nan, nan, agreed, n, "the bootstrap has no width here, so no interval is given")
+    low, high = np.quantile(defined, (0.025, 0.975))
+    left_out = 1 - len(defined) / len(values)
+    note = f"{left_out:.1%} of the resamples held one answer only and are left out of the interval" if left_out > 0 else ""
+    return Reliability(value, float(low), float(high), agreed, n, note)
+
+
+def _drawn(n: int) -> np.ndarray:
+    """How often each of ``n`` units is drawn in each resample of a bootstrap."""
+    return np.random.default_rng(0).multinomial(n, np.full(n, 1 / n), size=_RESAMPLES)
+
+
 def _bootstrap_mean(values: np.ndarray) -> tuple[float, float]:
     result = _scipy_stats.bootstrap((values,), np.mean, n_resamples=_RESAMPLES, method="percentile", rng=np.random.default_rng(0))
+    return float(result.confidence_interval.low), float(result.confidence_interval.high)
+
+
+class Estimate(NamedTuple):
+    """A figure with its 95 % interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+class Agreement(NamedTuple):
+    """How an instrument's yes or no agrees with people's, each figure with a bootstrap interval over rows.
+
+    ``accuracy``, ``precision`` and ``recall`` (of people's yes) are between 0 and 1; ``kappa`` is Cohen's, 1 for full
+    agreement and 0 for that of chance. ``nan`` where there is nothing to divide by.
+    """
+
+    accuracy: Estimate
+    precision: Estimate
+    recall: Estimate
+    kappa: Estimate
+    n: int
+
+
+def agreement(people: pd.Series | np.ndarray, instrument: pd.Series | np.ndarray, *, clusters: pd.Series | np.ndarray | None = None) -> Agreement:
+    """Compare an instrument's yes or no with people's, row by row.
+
+    Args:
+        people, instrument: booleans of one length.
+        clusters: what rows have in common, such as the prompt that several models answered; whole clusters are drawn.
+    """
+    said, found = np.asarray(people, bool), np.asarray(instrument, bool)
+    counts = np.stack([said & found, ~said & found, said & ~found, ~said & ~found], axis=1).astype(float)
+    if clusters is not None:
+        counts = pd.DataFrame(counts).groupby(np.asarray(clusters)).sum().to_numpy()
+    draws = _draws(len(counts))
+    resampled = np.stack([counts[draw].sum(axis=0) for draw in draws])
+    return Agreement(*(_with_percentiles(figure, counts.sum(axis=0), resampled) for figure in (_accuracy, _precision, _recall, _kappa)), n=len(said))
+
+
+def case_counts(people: np.ndarray, instrument: np.ndarray) -> dict[str, int]:
+    """How often each of the four cases of two yes or no occurs."""
+    said, found = np.asarray(people, bool), np.asarray(instrument, bool)
+    return {
+        "both": int((said & found).sum()), "instrument_alone": int((~said & found).sum()),
+        "people_alone": int((said & ~found).sum()), "neither": int((~said & ~found).sum()),
+    }  # fmt: skip
+
+
+def corrected_share(values: pd.Series, *, people: np.ndarray, instrument: np.ndarray) -> Estimate:
+    """The share that people would find, from what an imperfect instrument found.
+
+    Both errors of the instrument are estimated on rows that people labelled; the interval carries the sampling of
+    those rows and of the scored ones. It holds where the instrument errs here as it did there.
+
+    Args:
+        values: the instrument's yes or no on the rows of interest; missing ones are left out.
+        people, instrument: booleans on the labelled rows.
+
+    Returns:
+        Estimate: cut to 0 to 1; ``nan`` where the instrument does no better than chance. Source: Rogan and Gladen
+        (1978), with a bootstrap of both samples.
+    """
+    found = values.dropna().to_numpy(float)
+    said, seen = np.asarray(people, bool), np.asarray(instrument, bool)
+    rng = np.random.default_rng(0)
+
+    def corrected(found: np.ndarray, said: np.ndarray, seen: np.ndarray) -> float:
+        if not len(found) or not said.any() or said.all():
+            return float("nan")
+        sensitivity, false_alarms = seen[said].mean(), seen[~said].mean()
+        if sensitivity <= false_alarms:
+            return float("nan")
+        return float(np.clip((found.mean() - false_alarms) / (sensitivity - false_alarms), 0, 1))
+
+    estimate = corrected(found, said, seen)
+    if np.isnan(estimate):
+        return Estimate(estimate, estimate, estimate)
+    drawn = []
+    for _ in range(_AGREEMENT_RESAMPLES):
+        labelled = rng.integers(0, len(said), len(said))
+        drawn.append(corrected(rng.choice(found, len(found)), said[labelled], seen[labelled]))
+    low, high = np.nanpercentile(drawn, [2.5, 97.5])  # the estimate is a number, so most draws are
+    return Estimate(estimate, float(low), float(high))
+
+
+def _draws(n: int) -> np.ndarray:
+    return np.random.default_rng(0).integers(0, n, size=(_AGREEMENT_RESAMPLES, n))
+
+
+def _with_percentiles(figure: Callable[[np.ndarray], np.ndarray], counts: np.ndarray, resampled: np.ndarray) -> Estimate:
+    drawn = figure(resampled)
+    low, high = np.percentile(drawn[~np.isnan(drawn)], [2.5, 97.5]) if not np.isnan(drawn).all() else (np.nan, np.nan)
+    return Estimate(float(figure(counts[None])[0]), float(low), float(high))
+
+
+# Each takes counts of shape (n, 4): both yes, instrument alone, people alone, both no.
+
+
+def _accuracy(counts: np.ndarray) -> np.ndarray:
+    return (counts[:, 0] + counts[:, 3]) / counts.sum(axis=1)
+
+
+def _precision(counts: np.ndarray) -> np.ndarray:
+    return _ratio(counts[:, 0], counts[:, 0] + counts[:, 1])
+
+
+def _recall(counts: np.ndarray) -> np.ndarray:
+    return _ratio(counts[:, 0], counts[:, 0] + counts[:, 2])
+
+
+def _kappa(counts: np.ndarray) -> np.ndarray:
+    n = counts.sum(axis=1)
+    people, instrument = (counts[:, 0] + counts[:, 2]) / n, (counts[:, 0] + counts[:, 1]) / n
+    by_chance = people * instrument + (1 - people) * (1 - instrument)
+    return _ratio(_accuracy(counts) - by_chance, 1 - by_chance)
+
+
+def _ratio(above: np.ndarray, below: np.ndarray) -> np.ndarray:
+    return np.divide(above, below, out=np.full(len(above), np.nan), where=below != 0)
+
+
+def bootstrap_ratio(numerators: np.ndarray, denominators: np.ndarray) -> tuple[float, float]:
+    """95 % interval of ``sum(numerators) / sum(denominators)``, drawing rows with replacement.
+
+    With denominators of one it is the interval of a mean; with token counts, that of a mean per token over texts of
+    unlike length. Percentile bootstrap as in scipy, seeded; ``nan`` where there are fewer than two rows.
+    """
+    if len(numerators) < 2:
+        return float("nan"), float("nan")
+
+    def ratio(above: np.ndarray, below: np.ndarray, axis: int) -> np.ndarray:
+        return above.sum(axis=axis) / below.sum(axis=axis)
+
+    result = _scipy_stats.bootstrap(
+        (numerators, denominators), ratio, paired=True, vectorized=True, n_resamples=_RESAMPLES, batch=500, method="percentile", rng=np.random.default_rng(0)
+    )
     return float(result.confidence_interval.low), float(result.confidence_interval.high)

@@ -6,6 +6,7 @@ The rooms, from the ground up: ``rows`` (the two record types), ``files`` (a fil
 """
 
 from safetune_utils.data.files import read_examples, read_prompts, read_table
+from safetune_utils.data.labelled import XSTEST_MODELS, Labelled, coconot_pairs, harm_pairs, split_by_prompt, xstest_completions
 from safetune_utils.data.leakage import Copy, Overlap, exact_copies, overlap
 from safetune_utils.data.outside import (
     OutsideSet,
@@ -39,8 +40,10 @@ __all__ = [
     "CORPUS",
     "PAPER_AMOUNTS",
     "PROMPT_SETS",
+    "XSTEST_MODELS",
     "Copy",
     "Example",
+    "Labelled",
     "OutsideSet",
     "Overlap",
     "PaperMix",
@@ -51,6 +54,7 @@ __all__ = [
     "available_prompt_sets",
     "benchmarks",
     "cache_folder",
+    "coconot_pairs",
     "compare_paper_mix",
     "content_hash",
     "contrast_examples",
@@ -60,6 +64,7 @@ __all__ = [
     "exact_copies",
     "fetch",
     "general_examples",
+    "harm_pairs",
     "is_at_hand",
     "listing",
     "load",
@@ -76,6 +81,8 @@ __all__ = [
     "register",
     "safety_examples",
     "set_title",
+    "split_by_prompt",
     "verify",
     "whereabouts",
+    "xstest_completions",
 ]

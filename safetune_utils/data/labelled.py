@@ -1,0 +1,83 @@
+"""Answers that people labelled, from outside sets: what the instruments are trained on and measured against."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+from dataclasses import dataclass
+
+from safetune_utils.data.outside import fetch
+
+XSTEST_MODELS = ("gpt4", "llama2", "mistral")
+_XSTEST_LABELS = {"1_full_compliance": "compliance", "2_full_refusal": "full_refusal", "3_partial_refusal": "partial_refusal"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Labelled:
+    """An answer with what people said of it.
+
+    Attributes:
+        label: ``compliance``, ``partial_refusal`` or ``full_refusal``; or ``harmful`` or ``harmless``.
+        model: who answered, as its set names it; empty where it does not.
+        kind: the type of the prompt; empty where the set has none.
+        annotators: what each of two people said on their own, where the set tells.
+    """
+
+    id: str
+    prompt: str
+    response: str
+    label: str
+    model: str = ""
+    kind: str = ""
+    annotators: tuple[str, ...] = ()
+
+
+def xstest_completions() -> list[Labelled]:
+    """1,350 answers of three models to XSTest's prompts, with two people's labels and the one they agreed on."""
+    rows = []
+    for model in XSTEST_MODELS:
+        with fetch(f"XSTest-completions-{model}").open(encoding="utf-8", newline="") as file:
+            rows += [
+                Labelled(
+                    id=f"{model}-{row['id']}", prompt=row["prompt"], response=row["completion"], label=_XSTEST_LABELS[row["final_label"]], model=model,
+                    kind=row["type"], annotators=tuple(_XSTEST_LABELS.get(row[f"annotation_{i}"], "") for i in (1, 2)),
+                )
+                for row in csv.DictReader(file)
+            ]  # fmt: skip
+    return rows
+
+
+def coconot_pairs() -> list[Labelled]:
+    """927 harmless requests that look like ones to refuse, each with an answer that complies (chosen) and one that does not (rejected).
+
+    Its authors made the pairs for training; nobody read each answer, so a label says which side it is on.
+    """
+    rows = []
+    with fetch("CoCoNot-pairs").open(encoding="utf-8") as file:
+        for number, row in enumerate(map(json.loads, file)):
+            for side, label in (("chosen", "compliance"), ("rejected", "full_refusal")):
+                rows.append(Labelled(id=f"coconot-{number}-{side}", prompt=row["prompt"], response=row[side], label=label, kind=row["category"]))
+    return rows
+
+
+def harm_pairs() -> list[Labelled]:
+    """4,000 questions with answers that people called harmful or not (an extract of PKU-SafeRLHF)."""
+    with fetch("Safe-RLHF-mini").open(encoding="utf-8", newline="") as file:
+        return [
+            Labelled(id=f"saferlhf-{i}", prompt=row["question"], response=row["answer"], label="harmful" if row["label"] == "1" else "harmless")
+            for i, row in enumerate(csv.DictReader(file))
+        ]
+
+
+def split_by_prompt(rows: list[Labelled], *, test: float = 0.2, validation: float = 0.08) -> dict[str, list[Labelled]]:
+    """``train``, ``validation`` and ``test`` rows, such that no prompt is in two of them, however it is cased or spaced.
+
+    Which part a prompt is in follows from its hash alone, so it stays there when rows are added.
+    """
+    parts: dict[str, list[Labelled]] = {"train": [], "validation": [], "test": []}
+    for row in rows:
+        digest = hashlib.sha256(" ".join(row.prompt.lower().split()).encode()).digest()
+        place = int.from_bytes(digest[:4]) / 2**32
+        parts["test" if place < test else "validation" if place < test + validation else "train"].append(row)
+    return parts
