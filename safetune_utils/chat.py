@@ -36,6 +36,9 @@ from safetune_utils.records import read_lines, store_folder, write_lines
 if TYPE_CHECKING:
     import openai
 
+# How the reason begins where a model says in the protocol's own field, not in its text, that it will not answer.
+REFUSED_BY_MODEL = "refused by the model"
+
 _ROLES = ("system", "user", "assistant")
 # Refusals of one request that say nothing about the others; every other 4xx would meet them all.
 _ONE_REQUEST_REFUSED = {"content_filter", "content_policy_violation", "invalid_prompt", "context_length_exceeded", "string_above_max_length"}
@@ -211,7 +214,7 @@ def ask(requests: Sequence[Request], *, service: Service, cap_usd: float, store:
     if waiting:
         purse = _Purse(cap_usd)
         with (
-            _client(service) as client,
+            open_client(service) as client,
             tqdm(total=len(waiting), desc=progress, unit="call", disable=not progress) as bar,
             ThreadPoolExecutor(service.concurrency) as pool,
         ):
@@ -397,7 +400,12 @@ def _secret(service: Service) -> str:
     return key
 
 
-def _client(service: Service) -> openai.OpenAI:
+def open_client(service: Service) -> openai.OpenAI:
+    """A client with the key of the environment, the tries and the timeout of the service.
+
+    Raises:
+        SafetuneError: there is no key, or none that can be sent.
+    """
     key = _secret(service)
     import openai  # here, since it takes a second and replay needs none of it
 
@@ -447,19 +455,19 @@ def _call(request: Request, *, client: openai.OpenAI, service: Service, purse: _
         )
         return answer.content
     except openai.APITimeoutError as error:
-        raise _FailedError(f"timed out after {_tries(error)}") from None
+        raise _FailedError(f"timed out after {tries(error)}") from None
     except openai.APIConnectionError as error:
         if type(error.__cause__).__name__ != "ConnectError":
-            raise _FailedError(f"the connection broke off after {_tries(error)}") from None
+            raise _FailedError(f"the connection broke off after {tries(error)}") from None
         # Every other call would wait through its retries to learn the same.
         purse.close("not asked: the server could not be reached")
-        raise _FailedError(f"the server could not be reached after {_tries(error)}") from None
+        raise _FailedError(f"the server could not be reached after {tries(error)}") from None
     except openai.APIStatusError as error:
         status, words = error.status_code, _words(error.body, secret=_secret(service))
         if error.code in _ONE_REQUEST_REFUSED:
             raise _FailedError(f"refused by the server: {words}") from None
         if error.code != "insufficient_quota" and (status in (408, 409, 429) or status >= 500):
-            raise _FailedError(f"the server failed with {status} after {_tries(error)}: {words}") from None
+            raise _FailedError(f"the server failed with {status} after {tries(error)}: {words}") from None
         purse.close("not asked: the run was stopped")  # now, for the threads may be ahead of the one that gathers
         mend = {
             401: f"put a valid key into the environment variable {service.key_variable}",
@@ -470,9 +478,10 @@ def _call(request: Request, *, client: openai.OpenAI, service: Service, purse: _
         raise SafetuneError(f"{service.host} refuses with {status} ({words}): {mend}") from None
 
 
-def _tries(error: openai.APIError) -> str:
-    tries = int(error.request.headers.get("x-stainless-retry-count", 0)) + 1
-    return f"{tries} tries" if tries > 1 else "1 try"
+def tries(error: openai.APIError) -> str:
+    """How often a failed call was tried, in words."""
+    n = int(error.request.headers.get("x-stainless-retry-count", 0)) + 1
+    return f"{n} tries" if n > 1 else "1 try"
 
 
 def _words(body: Any, *, secret: str = "") -> str:
@@ -503,7 +512,7 @@ def _read(body: bytes) -> dict[str, Any]:
     text = content.encode(errors="replace").decode() if content and content.strip() else None  # no half characters, which no file takes
     reason = ""
     if text is None:
-        reason = f"refused by the model: {_words(refusal)}" if refusal else "the reply was empty"
+        reason = f"{REFUSED_BY_MODEL}: {_words(refusal)}" if refusal else "the reply was empty"
         reason += {"length": ", cut at max_tokens", "content_filter": ", withheld by the server's filter"}.get(finish, "")
     usage = answer.get("usage")
     counts = usage if isinstance(usage, dict) else {}
