@@ -6,10 +6,8 @@ reviews are read, compared and applied here. Prompts and drafts are untrusted te
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import json
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,8 +15,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
-from statsmodels.stats.inter_rater import cohens_kappa
 
+from safetune_utils import standalone, stats
 from safetune_utils.errors import SafetuneError
 
 # Why a draft is rejected. The page asks for one by its digit, so there are nine at the most.
@@ -88,16 +86,7 @@ def page(items: Sequence[dict[str, Any]], *, title: str, note: str = "") -> str:
         "form": _FORM, "title": title, "note": note, "reasons": REASONS, "hash": _items_hash(items),
         "items": [{key: item[key] for key in ("id", "prompt", "text")} for item in items],
     }  # fmt: skip
-    template = _TEMPLATE.read_text("utf-8")
-    policy = (
-        f"default-src 'none'; style-src {_source_hash(template, 'style')}; script-src {_source_hash(template, 'script')}; "
-        "base-uri 'none'; form-action 'none'; require-trusted-types-for 'script'; trusted-types 'none'"
-    )
-    # All that is not ASCII, U+2028 and U+2029 too, is already escaped by json; these three could end the script tag.
-    encoded = json.dumps(data).replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")
-    parts = {"policy": policy, "data": encoded}
-    # In one pass, so that a hole's name in someone's text is not filled in turn.
-    return re.sub(r"\{\{(policy|data)\}\}", lambda hole: parts[hole[1]], template)
+    return standalone.fill(_TEMPLATE.read_text("utf-8"), data=data)
 
 
 def read_review(path: Path, *, items: Sequence[dict[str, Any]]) -> Review:
@@ -107,16 +96,7 @@ def read_review(path: Path, *, items: Sequence[dict[str, Any]]) -> Review:
         SafetuneError: the file is missing, is no such review, was made for other items, or was changed by hand into
             something the page does not write.
     """
-    try:
-        content = json.loads(path.read_text("utf-8"))
-    except OSError:
-        raise SafetuneError(f"{path} cannot be read: give the path of a review that the page exported") from None
-    except (ValueError, RecursionError) as error:
-        raise SafetuneError(f"{path} is not JSON in UTF-8 ({error}): export it again from the review page") from None
-    if not isinstance(content, dict) or content.get("form") != _FORM:
-        raise SafetuneError(f"{path} is not of the form '{_FORM}': export it again from the review page")
-    if content.get("items") != _items_hash(items):
-        raise SafetuneError(f"{path} was made for other items: give the items its page was made from, or review these anew")
+    content = standalone.read_export(path, kind="review", form=_FORM, items=_items_hash(items))
     reviewer, rows = content.get("reviewer"), content.get("decisions")
     if not isinstance(reviewer, str) or not reviewer.strip():
         raise SafetuneError(f"{path} names no reviewer: write a name or initials under 'reviewer'")
@@ -182,20 +162,7 @@ def agreement(first: Review, second: Review) -> Agreement:
         counts.loc[first.decisions[name].decision, second.decisions[name].decision] += 1
     kept = np.array([True, True, False])
     table = np.array([[counts.to_numpy()[np.ix_(down, across)].sum() for across in (kept, ~kept)] for down in (kept, ~kept)])
-    nan = float("nan")
-    if not both:
-        return Agreement(nan, nan, nan, nan, 0, "no row was decided by both", counts)
-    n, agreed = len(both), float(np.trace(table) / len(both))
-    if n in np.diag(table):
-        answer = "kept" if table[0, 0] else "rejected"
-        return Agreement(nan, nan, nan, agreed, n, f"both {answer} every row, so chance alone would agree as well: κ is undefined", counts)
-    with np.errstate(invalid="ignore"):
-        result = cohens_kappa(table)
-    # At full agreement, full disagreement, or where one reviewer never varies, the formula gives an interval of no
-    # width. It would read as certainty and is only the end of what the formula can say.
-    if not result.std_kappa > 1e-6:
-        return Agreement(float(result.kappa), nan, nan, agreed, n, "the large-sample interval has no width here, so none is given", counts)
-    return Agreement(float(result.kappa), max(-1.0, float(result.kappa_low)), min(1.0, float(result.kappa_upp)), agreed, n, "", counts)
+    return Agreement(*stats.cohen_kappa(table, answers=("kept", "rejected")), counts)
 
 
 def _items_hash(items: Sequence[dict[str, Any]]) -> str:
@@ -230,9 +197,3 @@ def _row_fault(row: Any, drafts: dict[str, str], decided: dict[str, Decision]) -
     if row["decision"] != "edit" and row["text"] != drafts[row["id"]]:
         return f"its text is not the draft: make it an edit, or restore the text of {row['id']!r}"
     return ""
-
-
-def _source_hash(template: str, tag: str) -> str:
-    """The security policy's name for the template's one inline script or style."""
-    (source,) = re.findall(f"<{tag}>(.*?)</{tag}>", template, re.DOTALL)
-    return f"'sha256-{base64.b64encode(hashlib.sha256(source.encode()).digest()).decode()}'"

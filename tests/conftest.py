@@ -1,15 +1,21 @@
-"""Shared by the tests: a cache for the converted model, a store of their own, the mirror where there is one."""
+"""Shared by the tests: a cache for the converted model, a store of their own, the mirror where there is one, a browser."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 import torch
+from browsing import CHROMIUM
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from safetune_utils import models
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 
 @pytest.fixture(autouse=True)
@@ -35,6 +41,17 @@ def tokenizer():
 def embedded():
     """The real 135M model in fp32, where equality is meant, loaded anew."""
     return models.load_base("embedded", precision="fp32")
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    if CHROMIUM is None:
+        pytest.skip("no chromium on this machine; CI installs it")
+    sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed: pip install playwright")
+    with sync_api.sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield started
+        started.close()
 
 
 def tiny_llama(seed: int = 0) -> LlamaForCausalLM:

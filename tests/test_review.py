@@ -6,15 +6,13 @@ import functools
 import json
 import math
 import re
-import shutil
-import threading
 from collections.abc import Callable, Iterator
 from datetime import datetime
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from browsing import CONTRAST, another_tab, export, got_through, leave_and_return, opening, press
 
 from safetune_utils import review
 from safetune_utils.errors import SafetuneError
@@ -22,8 +20,6 @@ from safetune_utils.review import Decision, Review
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
-
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
 ITEMS = [
     {"id": "d1", "prompt": "How do I clean an oven?", "text": "Use baking soda and open a window."},
@@ -44,49 +40,11 @@ HOSTILE = [
 # ---- the page in a browser
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    if CHROMIUM is None:
-        pytest.skip("no chromium on this machine; CI installs it")
-    sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed: pip install playwright")
-    with sync_api.sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield started
-        started.close()
-
-
 @pytest.fixture
 def opened(browser: Browser, tmp_path: Path) -> Iterator[Callable[..., Page]]:
-    """Opens the page of some items from a file. At the end nothing may have gone wrong in it or been asked of any network."""
-    faults: list[str] = []
-    asked: list[str] = []
-    contexts = []
-
-    def open_page(items: list[dict[str, str]] = ITEMS, *, script: str = "", **context: Any) -> Page:
-        path = tmp_path / "review.html"
-        path.write_text(review.page(items, title="Drafts <1>", note="Judge & decide"), "utf-8")
-        contexts.append(browser.new_context(**context))
-        page = contexts[-1].new_page()
-        page.set_default_timeout(10_000)
-        page.on("console", lambda message: faults.append(message.text) if message.type == "error" else None)
-        page.on("pageerror", lambda error: faults.append(str(error)))
-        page.on("request", lambda request: asked.append(request.url))
-        if script:
-            page.add_init_script(script)
-        page.goto(path.as_uri())
-        return page
-
-    yield open_page
-    for context in contexts:
-        context.close()
-    assert not faults
-    assert [url for url in asked if not url.startswith(("file://", "blob:"))] == []
-    assert {Path(url).name for url in asked if url.startswith("file://")} <= {"review.html"}
-
-
-def press(page: Page, *keys: str) -> None:
-    for key in keys:
-        page.keyboard.press(key)
+    """Opens the page of some items."""
+    with opening(browser, tmp_path / "review.html") as open_html:
+        yield lambda items=ITEMS, **options: open_html(review.page(items, title="Drafts <1>", note="Judge & decide"), **options)
 
 
 def progress(page: Page) -> str:
@@ -97,47 +55,6 @@ def name_reviewer(page: Page, name: str = "A. B.") -> None:
     page.focus("#reviewer")
     page.keyboard.type(name)
     press(page, "Enter")
-
-
-def export(page: Page, folder: Path) -> Path:
-    with page.expect_download() as download:
-        press(page, "x")
-    path = folder / download.value.suggested_filename
-    download.value.save_as(path)
-    return path
-
-
-def leave_and_return(page: Page) -> list[str]:
-    """Reload, going along with whatever the page asks; the kinds of what it asked."""
-    asked: list[str] = []
-
-    def answer(dialog: Any) -> None:
-        asked.append(dialog.type)
-        dialog.accept()
-
-    page.on("dialog", answer)
-    page.wait_for_timeout(300)  # the browser itself writes what a page keeps a moment later
-    there = page.evaluate("localStorage.length")
-    page.reload()
-    # Seen where every core is busy: Chromium hands a page from a file an empty storage; the next load has it again.
-    if page.evaluate("localStorage.length") < there:
-        page.reload()
-    page.remove_listener("dialog", answer)
-    return asked
-
-
-def another_tab(page: Page, *, script: str = "") -> Page:
-    """The same page a second time, sharing its storage; again if a busy browser did not connect the two at first."""
-    other = page.context.new_page()
-    other.add_init_script(script)
-    for attempt in range(4):
-        other.goto(page.url)
-        page.evaluate("(attempt) => localStorage.setItem('probe', attempt)", attempt)
-        page.wait_for_timeout(200)
-        if other.evaluate("localStorage.probe") == str(attempt):
-            return other
-        page.reload()
-    raise AssertionError("two tabs of one browser do not share a storage")
 
 
 def test_a_review_by_keys_alone_is_read_back(opened: Callable[..., Page], tmp_path: Path) -> None:
@@ -397,76 +314,17 @@ def test_hostile_text_is_shown_as_text_and_read_back(opened: Callable[..., Page]
 
 
 def test_the_page_can_reach_no_network_and_runs_no_other_script(browser: Browser, tmp_path: Path) -> None:
-    hits: list[str] = []
-
-    class Listener(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            hits.append(self.path)
-            self.send_response(200)
-            self.end_headers()
-
-        def log_message(self, *_: object) -> None: ...
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Listener)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    address = f"http://127.0.0.1:{server.server_port}"
-    attempt = """async (address) => {
-        for (const tag of ["img", "iframe", "script"]) {
-            const element = document.createElement(tag);
-            try { element.src = `${address}/${tag}`; document.body.append(element); } catch {}
-        }
-        try { document.body.innerHTML += '<i id="written"></i><img src="x" onerror="window.ran = 1">'; } catch {}
-        try { await fetch(`${address}/fetch`, { mode: "no-cors" }); } catch {}
-    }"""
-    path = tmp_path / "review.html"
     html = review.page(ITEMS, title="Drafts")
-    try:
-        # The same attempts do get through without the policy, so that silence with it means something; and with its
-        # last wall taken down, the one against written markup, the wall behind it still stands.
-        policies = {
-            re.sub(r"<meta http-equiv[^>]*>", "", html): {"network", "markup", "script"},
-            re.sub(r"; require-trusted[^\"]*", "", html): {"markup"},
-            html: set(),
-        }
-        assert len(policies) == 3
-        for text, through in policies.items():
-            path.write_text(text, "utf-8")
-            page = browser.new_page()
-            page.goto(path.as_uri())
-            page.evaluate(attempt, address)
-            page.wait_for_timeout(500)
-            assert set(hits) == ({"/img", "/iframe", "/script", "/fetch"} if "network" in through else set())
-            assert page.locator("#written").count() == ("markup" in through)
-            assert page.evaluate("window.ran") == (1 if "script" in through else None)
-            page.close()
-            hits.clear()
-    finally:
-        server.shutdown()
-        server.server_close()
-
-
-CONTRAST = """() => {
-    const parts = (colour) => colour.match(/[\\d.]+/g).map(Number);
-    const light = (colour) => {
-        const [r, g, b] = parts(colour).map((v) => (v / 255 <= 0.04045 ? v / 255 / 12.92 : ((v / 255 + 0.055) / 1.055) ** 2.4));
-        return 0.2126 * r + 0.7152 * g + 0.0722 * b;
-    };
-    const ground = (element) => {
-        for (let e = element; e; e = e.parentElement) {
-            const colour = getComputedStyle(e).backgroundColor;
-            if (parts(colour)[3] !== 0) return colour;
-        }
-        return "rgb(255, 255, 255)";
-    };
-    const found = [];
-    for (const element of document.querySelectorAll("body, body *")) {
-        const own = [...element.childNodes].some((n) => n.nodeType === 3 && n.data.trim());
-        if (!(own || element.matches("input, textarea")) || element.matches("script, noscript, .aside") || !element.checkVisibility()) continue;
-        const [low, high] = [light(getComputedStyle(element).color), light(ground(element))].sort((a, b) => a - b);
-        found.push([(high + 0.05) / (low + 0.05), `${element.tagName} ${element.id} ${element.textContent.slice(0, 30)}`]);
+    # The same attempts do get through without the policy, so that silence with it means something; and with its
+    # last wall taken down, the one against written markup, the wall behind it still stands.
+    policies = {
+        re.sub(r"<meta http-equiv[^>]*>", "", html): {"network", "markup", "script"},
+        re.sub(r"; require-trusted[^\"]*", "", html): {"markup"},
+        html: set(),
     }
-    return found;
-}"""
+    assert len(policies) == 3
+    for text, through in policies.items():
+        assert got_through(browser, tmp_path / "review.html", text) == through
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -1,0 +1,63 @@
+"""Pages that are one file: they open from a folder with no network, a person works on them by keys, and they export JSON.
+
+A page is a template with one inline style and one inline script, filled with data that is untrusted all the way.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from safetune_utils.errors import SafetuneError
+
+
+def fill(template: str, *, data: Mapping[str, Any]) -> str:
+    """The template with its two holes filled: ``{{data}}``, as JSON, and ``{{policy}}``, the security policy.
+
+    Returns:
+        HTML with no outside part. Its policy forbids every request and every script and style but the template's own.
+    """
+    policy = (
+        f"default-src 'none'; style-src {_source_hash(template, 'style')}; script-src {_source_hash(template, 'script')}; "
+        "base-uri 'none'; form-action 'none'; require-trusted-types-for 'script'; trusted-types 'none'"
+    )
+    # All that is not ASCII, U+2028 and U+2029 too, is already escaped by json; these three could end the script tag.
+    encoded = json.dumps(data).replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")
+    parts = {"policy": policy, "data": encoded}
+    # In one pass, so that a hole's name in someone's text is not filled in turn.
+    return re.sub(r"\{\{(policy|data)\}\}", lambda hole: parts[hole[1]], template)
+
+
+def read_export(path: Path, *, kind: str, form: str, items: str) -> dict[str, Any]:
+    """Read what a page exported, and check that it is of the right form and was made for the right items.
+
+    Args:
+        kind: what the file is, in a word, for the messages.
+        form: what stands under ``form`` in every such file.
+        items: sha256 of the rows that the page showed.
+
+    Raises:
+        SafetuneError: the file is missing, is no JSON, is of another form, or was made for other items.
+    """
+    try:
+        content = json.loads(path.read_text("utf-8"))
+    except OSError:
+        raise SafetuneError(f"{path} cannot be read: give the path of a file that the {kind} page exported") from None
+    except (ValueError, RecursionError) as error:
+        raise SafetuneError(f"{path} is not JSON in UTF-8 ({error}): export it again from the {kind} page") from None
+    if not isinstance(content, dict) or content.get("form") != form:
+        raise SafetuneError(f"{path} is not of the form '{form}': export it again from the {kind} page")
+    if content.get("items") != items:
+        raise SafetuneError(f"{path} was made for other items: give the items its page was made from, or judge these anew")
+    return content
+
+
+def _source_hash(template: str, tag: str) -> str:
+    """The security policy's name for the template's one inline script or style."""
+    (source,) = re.findall(f"<{tag}>(.*?)</{tag}>", template, re.DOTALL)
+    return f"'sha256-{base64.b64encode(hashlib.sha256(source.encode()).digest()).decode()}'"
