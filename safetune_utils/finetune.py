@@ -238,13 +238,13 @@ def micro_batches(rows: list[Row], tokens: int) -> Iterator[list[Row]]:
         ordered = ordered[n:]
 
 
-def summed_loss(model: PeftModel, rows: list[Row]) -> torch.Tensor:
+def summed_loss(model: PeftModel | PreTrainedModel, rows: list[Row]) -> torch.Tensor:
     """Summed cross-entropy over the learned tokens of some rows.
 
     The vocabulary's logits are computed at learned positions only: at all positions they would be the largest tensor
     of the step and most of its memory. Rows are packed where the model's attention can take it, else padded on the right.
     """
-    base = model.get_base_model()
+    base = model.get_base_model() if isinstance(model, PeftModel) else model
     decoder = base.get_decoder()
     if base.config._attn_implementation == packing.ATTENTION:
         packed = packing.pack([row.ids for row in rows], device=base.device)

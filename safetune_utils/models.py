@@ -14,6 +14,7 @@ from typing import Any
 
 import torch
 import transformers
+from huggingface_hub.utils import logging as hub_logging
 from peft import PeftModel
 from transformers import AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig, PreTrainedModel, PreTrainedTokenizerBase
 
@@ -210,3 +211,14 @@ def _quiet():
     finally:
         if shown:
             transformers.utils.logging.enable_progress_bar()
+
+
+@contextlib.contextmanager
+def quiet_hub():
+    """Hold back the Hugging Face client's line for each try that failed: the error after the last one says it all."""
+    shown = hub_logging.get_verbosity()
+    hub_logging.set_verbosity_error()
+    try:
+        yield
+    finally:
+        hub_logging.set_verbosity(shown)
