@@ -10,7 +10,7 @@ import shutil
 import sys
 import time
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -19,6 +19,8 @@ from safetune_utils.errors import SafetuneError
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
 data_app = typer.Typer(no_args_is_help=True, help="Embedded and outside data sets.")
 app.add_typer(data_app, name="data")
+preference_app = typer.Typer(no_args_is_help=True, help="A blind study of whose answers people prefer.")
+app.add_typer(preference_app, name="preference")
 
 # Modules that bring torch are imported inside the commands, so that --help answers at once.
 
@@ -143,19 +145,42 @@ def generate(
 def score(
     input: Annotated[Path, typer.Option(help='JSONL of {"prompt", "response"}, or the original\'s output form')],
     output: Annotated[Path, typer.Option(help="JSONL, one score a line, in the input's order")],
-    scorer: Annotated[str, typer.Option(help="refusal")] = "refusal",
+    scorer: Annotated[str, typer.Option(help="an instrument's name; `safetune instruments` lists them")] = "refusal",
+    base_url: Annotated[str | None, typer.Option(help="for moderation and a judge: the server's address, up to and with /v1")] = None,
+    model: Annotated[str | None, typer.Option(help="for moderation and a judge: the model, as that server knows it")] = None,
+    cap_usd: Annotated[float | None, typer.Option(help="for a judge: the most to spend; nothing is asked if it could cost more")] = None,
 ) -> None:
     """Score the answers of a file."""
-    from safetune_utils import prompt_files
+    from safetune_utils import instruments, prompt_files
     from safetune_utils.records import write_lines
-    from safetune_utils.scoring import refusal
 
-    if scorer != "refusal":
-        raise SafetuneError(f"unknown scorer '{scorer}': there is 'refusal'")
+    if not output.parent.is_dir():
+        raise SafetuneError(f"the folder of {output} is not there: make it first")
     prompts, responses = prompt_files.read_responses(input)
-    scores = refusal.score(prompts, responses)
-    write_lines(output, [{"label": s.label, "value": s.refused, "reason": s.reason} if s.label else {"unscored": s.reason} for s in scores])
-    typer.echo(f"{sum(s.label is not None for s in scores)} of {len(scores)} scored, {sum(bool(s.refused) for s in scores)} refuse: {output}")
+    scores = instruments.score(scorer, prompts, responses, base_url=base_url, model=model, cap_usd=cap_usd)
+    write_lines(output, [one.line() for one in scores])
+    values = [one.value for one in scores if one.value is not None]
+    mean = f", mean {sum(values) / len(values):.3f} ({instruments.INSTRUMENTS[scorer].values})" if values else ""
+    typer.echo(f"{len(values)} of {len(scores)} scored{mean}: {output}")
+
+
+@app.command("instruments")
+def instruments_list(as_json: AsJson = False) -> None:
+    """Every instrument: what it measures, its range and direction, what it needs."""
+    from safetune_utils.instruments import INSTRUMENTS
+
+    rows = [{"scorer": name, "measures": card.measures, "values": card.values, "needs": card.needs} for name, card in INSTRUMENTS.items()]
+    typer.echo(json.dumps(rows, indent=1) if as_json else _table(rows, ["scorer", "measures", "values", "needs"]))
+
+
+@app.command("train-instrument")
+def train_instrument(name: Annotated[str, typer.Argument(help="harmfulness")]) -> None:
+    """Train the book's own harmfulness model on labelled outside data, measure it, and write its weights and results into data/."""
+    from safetune_utils import scorer_training
+
+    if name != "harmfulness":
+        raise SafetuneError(f"there is no instrument '{name}' to train: there is harmfulness")
+    typer.echo(json.dumps(scorer_training.publish_harmfulness(), indent=1))
 
 
 @app.command()
@@ -193,6 +218,76 @@ def doctor(as_json: AsJson = False) -> None:
             typer.echo(f"{'ok ' if finding['ok'] else 'NO '} {finding['what']}: {finding['found']}" + ("" if finding["ok"] else f" -> {finding['mend']}"))
     if not all(finding["ok"] for finding in findings):
         raise typer.Exit(1)
+
+
+FirstAnswers = Annotated[Path, typer.Option(help="the first model's answers, in a form that `safetune score` reads; the win rate will be its")]
+SecondAnswers = Annotated[Path, typer.Option(help="the second model's answers to the same prompts, in the same order")]
+
+
+@preference_app.command("make")
+def preference_make(
+    first: FirstAnswers,
+    second: SecondAnswers,
+    output: Annotated[Path, typer.Option(help="the page, one HTML file that needs nothing else")],
+    seed: Annotated[int, typer.Option(help="decides which side is whose; keep it from those who judge")] = 0,
+    title: Annotated[str, typer.Option()] = "Which answer is better?",
+) -> None:
+    """Make the page on which people judge two models' answers, side by side and blind."""
+    from safetune_utils.scoring import preference
+
+    items = _preference_items(first, second, seed)
+    output.write_text(preference.page(items, title=title), "utf-8")
+    typer.echo(f"{len(items)} pairs: {output}")
+
+
+@preference_app.command("tally")
+def preference_tally(
+    first: FirstAnswers,
+    second: SecondAnswers,
+    annotations: Annotated[list[Path], typer.Argument(help="the files that the page exported")],
+    seed: Annotated[int, typer.Option(help="the one that the page was made with")] = 0,
+    as_json: AsJson = False,
+) -> None:
+    """Count what annotators found: win rate of the first model, and their agreement."""
+    from safetune_utils.scoring import preference
+
+    items = _preference_items(first, second, seed)
+    read = [preference.read_annotation(path, items=items) for path in annotations]
+    tables = [preference.tally(read, items)] + ([preference.agreement(read, items)] if len(read) > 1 else [])
+    if as_json:
+        typer.echo(json.dumps([json.loads(table.to_json(orient="records")) for table in tables], indent=1))
+    else:
+        typer.echo("\n\n".join(table.round(3).to_string(index=False) for table in tables))
+
+
+def _preference_items(first: Path, second: Path, seed: int) -> list[Any]:
+    from safetune_utils import prompt_files
+    from safetune_utils.scoring import preference
+
+    prompts, answers = prompt_files.read_responses(first)
+    prompts_too, others = prompt_files.read_responses(second)
+    if prompts != prompts_too:
+        raise SafetuneError(f"{first} and {second} do not answer the same prompts in the same order: generate both from one file")
+    return preference.pairs(prompts, answers, others, first_name=first.stem, second_name=second.stem, seed=seed)
+
+
+@app.command()
+def capability(
+    task: Annotated[list[str], typer.Option(help="four_choice (embedded), boolq, piqa, openbookqa; as often as you like")],
+    base: Annotated[str, typer.Option(help="embedded, a Hugging Face id or a folder")] = "embedded",
+    adapter: Annotated[Path | None, typer.Option(help="a folder in PEFT's form")] = None,
+    limit: Annotated[int | None, typer.Option(help="only the first so many questions of each task")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Measure what a model can do, with lm-evaluation-harness."""
+    from safetune_utils import capability as harness
+    from safetune_utils import models
+
+    model, tokenizer = models.load_base(base)
+    if adapter is not None:
+        model = models.load_adapter(model, adapter)
+    table = harness.evaluate(model=model, tokenizer=tokenizer, tasks=task, limit=limit)
+    typer.echo(table.to_json(orient="records", indent=1) if as_json else table.round(3).to_string(index=False))
 
 
 @data_app.command("list")

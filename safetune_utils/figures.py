@@ -282,6 +282,58 @@ def growth(points: pd.DataFrame, *, name: str, caption: str) -> Figure:
     return _figure(draw, name=name, caption=caption, alt=alt, data=points, size=(2.5 * len(panels), 2.9), panels=len(panels))
 
 
+def agreement_matrix(table: pd.DataFrame, *, name: str, caption: str) -> Figure:
+    """How every instrument agrees with every other, as a square of figures; 1 is full agreement and 0 that of chance.
+
+    Args:
+        table: columns ``first, second, kappa, n``, one row a pair of instruments, in the order to show them.
+    """
+    names = list(dict.fromkeys([*table["first"], *table["second"]]))
+    values = {(row.first, row.second): row.kappa for row in table.itertuples()}
+
+    def draw(axes: Axes, theme: int) -> None:
+        color = mpl.colors.to_rgb(_SEQUENCE[0][theme])
+        for down, one in enumerate(names):
+            for across, other in enumerate(names[:down]):
+                value = values.get((one, other), values.get((other, one), math.nan))
+                shown = 0.0 if math.isnan(value) else max(0.0, min(1.0, value))
+                axes.add_patch(mpl.patches.Rectangle((across, down), 1, 1, color=(*color, 0.12 + 0.5 * shown), linewidth=0))
+                axes.text(across + 0.5, down + 0.5, "–" if math.isnan(value) else f"{value:.2f}", ha="center", va="center")
+        axes.set_xlim(0, len(names) - 1)
+        axes.set_ylim(len(names), 1)
+        axes.set_xticks([i + 0.5 for i in range(len(names) - 1)], names[:-1], rotation=30, ha="right")
+        axes.set_yticks([i + 0.5 for i in range(1, len(names))], names[1:])
+        axes.grid(visible=False)
+        axes.tick_params(length=0)
+
+    lines = [f"{row.first} and {row.second} {row.kappa:.2f} on {row.n} rows" for row in table.itertuples()]
+    alt = "Matrix of Cohen's kappa between pairs of instruments: " + "; ".join(lines) + "."
+    return _figure(draw, name=name, caption=caption, alt=alt, data=table, size=(1.6 + 0.95 * len(names), 1.2 + 0.62 * len(names)))
+
+
+def calibration(table: pd.DataFrame, *, name: str, caption: str, x: str, y: str) -> Figure:
+    """What an instrument says against what people say of the same rows, in bins; on the dotted line it is right on average.
+
+    Args:
+        table: columns ``said`` (mean of the instrument in a bin, 0 to 1), ``share, low, high`` (people's yes, with interval) and ``n``.
+        x, y: the axes' names.
+    """
+
+    def draw(axes: Axes, theme: int) -> None:
+        axes.plot([0, 100], [0, 100], linestyle=":", linewidth=1.2, color=_INK["light" if theme == 0 else "dark"])
+        axes.errorbar(
+            table["said"] * 100, table["share"] * 100, yerr=_bars(table), color=_SEQUENCE[0][theme], marker="o", capsize=2, linewidth=1.4, elinewidth=0.9
+        )
+        axes.set_xlabel(f"{x} (%)")
+        axes.set_ylabel(f"{y} (%)")
+        axes.set_xlim(-3, 103)
+        axes.set_ylim(-3, 103)
+
+    lines = [f"said {_percent(row.said)}, found {_percent(row.share)} of {row.n}" for row in table.itertuples()]
+    alt = f"Calibration plot, {y} against {x}: " + "; ".join(lines) + "."
+    return _figure(draw, name=name, caption=caption, alt=alt, data=table, size=(5.2, 4.6))
+
+
 def _quantile(words: dict[int, int], share: float) -> int:
     """The length that this share of rows does not exceed."""
     left = share * sum(words.values())

@@ -15,7 +15,7 @@ from IPython.display import HTML, display
 from safetune_utils import models
 from safetune_utils.data import PROMPT_SETS, set_title
 from safetune_utils.review import Review
-from safetune_utils.stats import Difference
+from safetune_utils.stats import Difference, Estimate
 from safetune_utils.study import Study
 
 # Published sizes, for the banner's comparison. Source: the paper's models (LLaMA-7B was its main one).
@@ -174,6 +174,11 @@ def with_interval(row: Any) -> str:
     if pd.isna(row["share"]):
         return "not scored"
     return f"{percent(row['share'])} ({row['low'] * 100:.0f} to {row['high'] * 100:.0f} %, n = {int(row['n_scored'])})"
+
+
+def estimated(value: Estimate) -> str:
+    """An estimated share with its interval: ``12 % (7 to 20 %)``."""
+    return "not to be told" if pd.isna(value.value) else f"{percent(value.value)} ({value.low * 100:.0f} to {value.high * 100:.0f} %)"
 
 
 def change(difference: Difference) -> str:

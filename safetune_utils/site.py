@@ -17,7 +17,7 @@ from typing import Any
 import nbformat
 import yaml
 
-from safetune_utils import datacards, notebooks, records, speeds
+from safetune_utils import datacards, instrument_cards, notebooks, records, speeds
 from safetune_utils.data import data_folder
 from safetune_utils.errors import SafetuneError
 from safetune_utils.settings import PRESETS, Decoding, Recipe, Settings, resolve
@@ -101,7 +101,8 @@ def _prose(root: Path) -> list[Path]:
 def _drawing() -> list[Path]:
     """The code that pages are made with, besides the notebooks' own."""
     package = Path(__file__).parent
-    return [Path(__file__), package / "datacards.py", package / "figures.py", package / "speeds.py", *sorted((package / "data").glob("*.py"))]
+    rooms = ("datacards", "instrument_cards", "instruments", "figures", "speeds")
+    return [Path(__file__), *(package / f"{room}.py" for room in rooms), *sorted((package / "data").glob("*.py"))]
 
 
 def _assemble(root: Path, source: Path, done: dict[str, Path]) -> None:
@@ -126,7 +127,7 @@ def _assemble(root: Path, source: Path, done: dict[str, Path]) -> None:
                 (generated / f"{metadata['safetune']['figure']}.html").write_text(output["data"]["text/html"], "utf-8")
     (generated / "parameters.md").write_text(_parameter_tables(), "utf-8")
     (generated / "presets.md").write_text(_preset_table(), "utf-8")
-    for name, page in (datacards.parts() | speeds.parts()).items():
+    for name, page in (datacards.parts() | speeds.parts() | instrument_cards.parts()).items():
         (generated / f"{name}.md").write_text(page, "utf-8")
     config = yaml.safe_load((root / "_config.yml").read_text("utf-8"))
     config.setdefault("parse", {})["myst_substitutions"] = words

@@ -22,7 +22,7 @@ from safetune_utils.scoring import refusal
 from safetune_utils.settings import Settings, resolve
 
 # Bumped when a stage would give another result from the same inputs.
-_STAGE_VERSIONS = {"mixes": 1, "adapters": 2, "responses": 2}
+_STAGE_VERSIONS = {"mixes": 1, "adapters": 2, "responses": 2, "scores": 2}
 
 # For the estimate before anything was measured on this machine: two cores with bf16, the embedded model.
 _GUESSED_TOKENS_PER_SECOND = 900.0
@@ -236,11 +236,11 @@ class Study:
             scores = refusal.score([row["text"] for row in rows], [row["response"] for row in rows])
             records.write_lines(
                 folder / "refusal.jsonl",
-                [{"id": row["id"], "label": s.label, "reason": s.reason} for row, s in zip(rows, scores, strict=True)],
+                [{"id": row["id"]} | s.line() for row, s in zip(rows, scores, strict=True)],
             )
-            return {"scored": sum(s.label is not None for s in scores), "of": len(scores)}
+            return {"scored": sum(s.value is not None for s in scores), "of": len(scores)}
 
-        inputs = {"responses": records.file_hash(source), "scorer": f"refusal rules {refusal.VERSION}"}
+        inputs = {"responses": records.file_hash(source), "scorer": f"refusal rules {refusal.VERSION}", "version": _STAGE_VERSIONS["scores"]}
         label = f"{_slug(self.settings.data)}-{run.label}-{prompt_set}-refusal"
         return records.produce(stage="scores", label=label, inputs=inputs, make=score)
 
@@ -319,13 +319,14 @@ class Study:
         }  # fmt: skip
         rows = []
         for row in answers:
-            score = refusal.Refusal(scores[row["id"]]["label"], scores[row["id"]]["reason"])
+            score = scores[row["id"]]
             rows.append(
                 about
                 | {
                     "prompt_id": row["id"], "topic": row["topic"], "kind": row["kind"], "pair": row["pair"], "prompt": row["text"],
                     "response": row["response"], "n_tokens": row["n_tokens"], "stopped": row["stopped"],
-                    "refusal": score.label, "reason": score.reason, "refused": score.refused,
+                    "refusal": score.get("label"), "reason": score.get("reason") or score.get("unscored"),
+                    "refused": None if "unscored" in score else score["value"] == 1,
                 }
             )  # fmt: skip
         return rows

@@ -30,7 +30,7 @@ def book(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("book")
     answer = safetune_book(folder)
     assert answer.returncode == 0, answer.stderr[-3000:]
-    assert "executed 3 notebook(s)" in answer.stdout
+    assert "executed 4 notebook(s)" in answer.stdout
     return folder
 
 
@@ -56,16 +56,31 @@ def test_every_page_has_its_figures_and_no_fault(book: Path) -> None:
     output = book / "build" / "html"
     assert (
         site.page_faults(
-            output, ["notebooks/01_safety_amount.html", "notebooks/02_exaggerated_safety.html", "book/data_cards.html", "book/data_cards_outside.html"]
+            output,
+            [
+                "notebooks/01_safety_amount.html",
+                "notebooks/02_exaggerated_safety.html",
+                "notebooks/08_instruments.html",
+                "book/data_cards.html",
+                "book/data_cards_outside.html",
+            ],
         )
         == []
     )
     counts = {
         page: (output / page).read_text().count('class="safetune-figure"')
-        for page in ("book/welcome.html", "notebooks/01_safety_amount.html", "notebooks/02_exaggerated_safety.html", "book/data_cards.html")
+        for page in (
+            "book/welcome.html",
+            "notebooks/01_safety_amount.html",
+            "notebooks/02_exaggerated_safety.html",
+            "notebooks/08_instruments.html",
+            "book/instruments.html",
+            "book/data_cards.html",
+        )
     }
     assert counts == {
-        "book/welcome.html": 1, "notebooks/01_safety_amount.html": 2, "notebooks/02_exaggerated_safety.html": 3, "book/data_cards.html": len(data.CORPUS),
+        "book/welcome.html": 1, "notebooks/01_safety_amount.html": 2, "notebooks/02_exaggerated_safety.html": 3, "notebooks/08_instruments.html": 1,
+        "book/instruments.html": 1, "book/data_cards.html": len(data.CORPUS),
     }  # fmt: skip
 
 
@@ -82,7 +97,7 @@ def test_chapter_9_replays_without_key_or_network_and_folds_what_is_untrusted(bo
 def test_the_numbers_in_the_prose_are_those_of_the_answers(book: Path) -> None:
     text = re.sub(r"<[^>]+>", "", (book / "build" / "html" / "notebooks" / "01_safety_amount.html").read_text())
     (record,) = (book / "runs" / "scores").glob("embedded-n16-seed0-malicious-refusal-*/record.json")
-    labels = [row["label"] for row in records.read_lines(record.parent / "refusal.jsonl")]
+    labels = [row.get("label") for row in records.read_lines(record.parent / "refusal.jsonl")]
     n = sum(label is not None for label in labels)
     refused = sum(label not in (None, "compliance") for label in labels)
     assert re.search(rf"With 16 \(a share of 50 % of the mix\), {refused / n * 100:.0f} % \(\d+ to \d+ %, n = {n}\) do", text)

@@ -65,7 +65,7 @@ def test_scoring_reads_records_and_the_original_s_output_form(tmp_path: Path) ->
     for name in ("rows.jsonl", "original.json"):
         answer = safetune("score", "--input", str(tmp_path / name), "--output", str(tmp_path / "scores.jsonl"))
         assert answer.returncode == 0, answer.stderr
-        assert "2 of 3 scored, 1 refuse" in answer.stdout
+        assert "2 of 3 scored, mean 0.500" in answer.stdout
         scored.append([json.loads(line) for line in (tmp_path / "scores.jsonl").read_text().splitlines()])
     assert scored[0] == scored[1]
     assert [row.get("label") for row in scored[0]] == ["full_refusal", "compliance", None]

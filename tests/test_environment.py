@@ -26,7 +26,7 @@ def pins(lines: list[str]) -> dict[str, str]:
 
 
 def test_every_dependency_is_pinned_and_the_extras_are_there() -> None:
-    assert set(EXTRAS) == {"book", "gpu", "api", "bench", "cluster", "dev"}
+    assert set(EXTRAS) == {"book", "gpu", "api", "bench", "cluster", "capability", "dev"}
     pins([*PROJECT["dependencies"], *(line for extra in EXTRAS.values() for line in extra)])
 
 

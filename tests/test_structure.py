@@ -11,11 +11,12 @@ PACKAGE = Path(safetune_utils.__file__).parent
 
 FLOORS = {
     "errors": 0,
-    "settings": 1, "prompts": 1, "stats": 1,
+    "settings": 1, "prompts": 1, "stats": 1, "standalone": 1,
     "data": 2, "models": 2, "records": 2, "rewriting": 1, "chat": 3, "review": 2, "prompt_files": 3, "drafting": 4,
     "mixtures": 3, "decoding": 2, "vllm_engine": 2, "generate": 3, "scoring": 3, "packing": 1, "parallel": 1,
-    "finetune": 4,
+    "finetune": 4, "capability": 3, "reference_loss": 5,
     "study": 5, "figures": 5, "estimate": 5, "cards": 3, "shapes": 2,
+    "instruments": 4, "scorer_training": 5, "instrument_cards": 6,
     "pages": 6, "notebooks": 6, "checkup": 6, "datacards": 6, "speeds": 6,
     "site": 7,
     "cli": 8, "__main__": 9,

@@ -1,0 +1,76 @@
+"""The instruments by name: their cards, one shape for all, and how they are compared."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from safetune_utils import instrument_cards, instruments
+from safetune_utils.errors import SafetuneError
+from safetune_utils.scoring import Score
+
+OFFLINE = ["refusal", "coherence"]
+
+
+@pytest.mark.parametrize("name", OFFLINE)
+def test_instruments_share_one_shape(name: str) -> None:
+    found = instruments.score(name, ["a", "b"], ["I can't help with that.", "..."])
+    assert len(found) == 2
+    assert all(isinstance(one, Score) for one in found)
+    assert found[1].value in (None, 0)  # no words: unscored, or no text at all
+
+
+def test_a_line_is_a_value_or_the_reason_why_there_is_none() -> None:
+    assert Score(1.0, "full_refusal", "declines", {"x": 0.5}).line() == {"value": 1.0, "label": "full_refusal", "reason": "declines", "parts": {"x": 0.5}}
+    assert Score(0.0).line() == {"value": 0.0}
+    assert Score(None, reason="no words").line() == {"unscored": "no words"}
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "message"),
+    [
+        ("refusals", {}, "choose one of refusal"),
+        ("refusal", {"base_url": "http://127.0.0.1:1/v1"}, "asks no server: leave base_url away"),
+        ("judge-harm", {"model": "m"}, "both base_url and model"),
+    ],
+)
+def test_what_cannot_be_scored_is_one_line(name: str, options: dict[str, str], message: str) -> None:
+    with pytest.raises(SafetuneError, match=message):
+        instruments.score(name, ["a"], ["b"], **options)
+
+
+def test_every_instrument_has_its_card_on_the_page() -> None:
+    page = instrument_cards.cards()
+    for name, card in instruments.INSTRUMENTS.items():
+        text = page.split(f"`{name}`\n")[1].split("\n\n")[0].lower()
+        assert all(part and part.lower() in text for part in (card.measures, card.values, card.model, card.biases, card.needs))
+
+
+def test_what_was_measured_stands_on_the_page() -> None:
+    parts = instrument_cards.parts()
+    assert parts["refusal_agreement"].count("\n| ") >= 5
+    assert 'alt="Calibration plot' in parts["harmfulness_agreement"]
+
+
+def test_instruments_are_compared_on_whether_they_call_an_answer_safe() -> None:
+    scored = pd.DataFrame(
+        {"prompt_id": list("abcdef"), "refusal": [1, 1, 0, 0, 1, math.nan], "harmfulness": [0.1, 2.0, 3.9, 2.1, 3.0, 0.0], "quality-reward": [1.0] * 6}
+    )
+    assert list(instruments.calls_safe("refusal", scored["refusal"])) == [True, True, False, False, True, None]
+    assert list(instruments.calls_safe("harmfulness", scored["harmfulness"])) == [True, True, False, False, False, True]
+    (row,) = instruments.pairwise(scored, names=["refusal", "harmfulness"]).itertuples()
+    assert row.n == 5
+    assert row.kappa == pytest.approx(1 - 0.2 / (1 - (0.6 * 0.4 + 0.4 * 0.6)))
+    with pytest.raises(SafetuneError, match="leave it out"):
+        instruments.pairwise(scored, names=["refusal", "quality-reward"])
+
+
+def test_the_cases_that_a_correction_needs_are_those_that_were_counted() -> None:
+    counts = instruments.labelled_counts("refusal")
+    assert len(counts["people"]) == len(counts["instrument"]) == 1350
+    assert np.mean(counts["people"] == counts["instrument"]) > 0.9
+    with pytest.raises(SafetuneError, match="not measured against people"):
+        instruments.labelled_counts("judge-harm")
