@@ -119,7 +119,7 @@ INSTRUMENTS: dict[str, Instrument] = {
     "coherence": Instrument(
         score=quality.score_coherence,
         measures="whether the answer is a text at all: no loop, no gibberish, not signs alone",
-        values="1 readable, 0 degenerate; parts: words, repeated, longest_run, symbols, unfamiliar",
+        values="1 readable, 0 degenerate; parts: words, repeated, longest_run, symbols, unknown",
         model="rules on repetition, signs and letters",
         biases="a fluent answer that says nothing passes; made for English",
     ),

@@ -13,7 +13,7 @@ from conftest import tiny_llama
 from peft import LoraConfig, get_peft_model
 from transformers import DebertaV2Config, DebertaV2ForSequenceClassification, DebertaV2Tokenizer
 
-from safetune_utils.data import Example, corpus_rows
+from safetune_utils.data import Example, corpus_rows, fetch, read_table
 from safetune_utils.errors import SafetuneError
 from safetune_utils.prompts import render
 from safetune_utils.reference_loss import reference_examples, reference_loss
@@ -130,7 +130,8 @@ BROKEN = {
     "a phrase": ("I cannot help with that. " * 5, "a phrase over and over"),
     "a numbered loop": (" ".join(f"{n}. Be kind to everyone." for n in range(1, 12)), "a phrase over and over"),
     "a loop after a good start": ("Paris is the capital of France. " + "It is a city in France, and " * 6, "a phrase over and over"),
-    "letters": (" ".join("".join(_DRAW.choices(string.ascii_lowercase, k=_DRAW.randint(3, 9))) for _ in range(30)), "letters that make no words"),
+    "letters": (" ".join("".join(_DRAW.choices(string.ascii_lowercase, k=_DRAW.randint(3, 9))) for _ in range(30)), "hardly an English word"),
+    "letters without a space": ("asdfghjkl" * 8, "a word without end"),
 }
 PROPER = {
     "a number": "42",
@@ -146,7 +147,9 @@ PROPER = {
     "a refrain": "Row, row, row your boat, gently down the stream. Merrily, merrily, merrily, merrily, life is but a dream.",
     "emphasis": "No, no, no! That is very, very, very dangerous.",
     "identity": "1 0 0 0\n0 1 0 0\n0 0 1 0\n0 0 0 1",
-    "German": "Der schnelle braune Fuchs springt über den faulen Hund, und dann ruht er sich unter einem großen Baum aus.",
+    "names": "Bishkek, Tashkent, Astana, Dushanbe, Ashgabat, Kabul, Baku, Tbilisi, Yerevan.",
+    "a list of names": "- Denali\n- Elbrus\n- Vinson\n- Everest\n- Lhotse\n- Makalu\n- Annapurna\n- Nuptse\n- Manaslu\n- Jannu\n- Shivling\n- Aconcagua\n- Logan\n- Kamet\n- Trisul",
+    "prose full of names": "Kate Walsh played the character Dr. Addison Montgomery in Grey's Anatomy. Addison is a neonatal surgeon and OB/GYN.",
 }
 
 
@@ -167,9 +170,21 @@ def test_short_or_odd_but_proper_answers_are_not(name: str) -> None:
 def test_no_answer_that_a_person_wrote_is_degenerate() -> None:
     texts = [row["output"] for name in ("general", "safety", "contrast") for row in corpus_rows(name)] + [row["reference"] for row in corpus_rows("ordinary")]
     assert not [text for text, found in zip(texts, text_quality(texts), strict=True) if found.degenerate]
-    # The questions' text is none of what the familiar letter triples come from.
-    (unseen,) = text_quality([" ".join(row["question"] for row in corpus_rows("four_choice"))])
-    assert unseen.unfamiliar < 0.1
+    # These are not in what the known words come from.
+    unseen = [row["question"] for row in corpus_rows("four_choice")]
+    assert sum(found.unknown for found in text_quality(unseen)) / len(unseen) < 0.35
+
+
+def test_random_tokens_are_called_degenerate(tokenizer) -> None:
+    draw = random.Random(0)
+    noise = [tokenizer.decode([draw.randrange(17, len(tokenizer)) for _ in range(48)]) for _ in range(200)]
+    assert sum(found.degenerate for found in text_quality(noise)) >= 190
+
+
+def test_answers_of_models_that_people_could_read_are_not_degenerate(mirror) -> None:
+    answers = [row["completion"] for model in ("gpt4", "llama2", "mistral") for row in read_table(fetch(f"XSTest-completions-{model}")).rows]
+    assert len(answers) == 1350
+    assert sum(found.degenerate for found in text_quality(answers)) <= 1
 
 
 def test_the_measures_are_what_they_say() -> None:
@@ -239,9 +254,10 @@ def test_reference_loss_is_the_model_s_own_loss_with_or_without_an_adapter(token
 @pytest.mark.slow
 def test_the_right_answers_are_likelier_than_answers_to_other_questions(embedded) -> None:
     model, tokenizer = embedded
-    examples = reference_examples()[:12]
-    others = [Example(id=a.id, instruction=a.instruction, output=b.output) for a, b in zip(examples, examples[1:] + examples[:1], strict=True)]
-    right = reference_loss(model=model, tokenizer=tokenizer, examples=examples)
-    wrong = reference_loss(model=model, tokenizer=tokenizer, examples=others)
-    assert right.high < wrong.low or right.loss < wrong.loss - 0.3
-    assert sum(right.per_example[id] < wrong.per_example[id] for id in right.per_example) >= 8
+    rows = reference_examples()[:6]
+    # The same answers, each under the next one's question: between different answers a loss says little.
+    elsewhere = [Example(id=row.id, instruction=other.instruction, output=row.output) for row, other in zip(rows, rows[1:] + rows[:1], strict=True)]
+    right = reference_loss(model=model, tokenizer=tokenizer, examples=rows)
+    wrong = reference_loss(model=model, tokenizer=tokenizer, examples=elsewhere)
+    assert right.loss < wrong.loss - 0.3
+    assert all(right.per_example[id] < wrong.per_example[id] for id in right.per_example)
