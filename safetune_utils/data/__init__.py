@@ -6,7 +6,7 @@ The rooms, from the ground up: ``rows`` (the two record types), ``files`` (a fil
 """
 
 from safetune_utils.data.files import read_examples, read_prompts, read_table
-from safetune_utils.data.labelled import XSTEST_MODELS, Labelled, coconot_pairs, harm_pairs, split_by_prompt, xstest_completions
+from safetune_utils.data.labelled import XSTEST_MODELS, Labelled, harm_pairs, split_by_prompt, xstest_completions
 from safetune_utils.data.leakage import Copy, Overlap, exact_copies, overlap
 from safetune_utils.data.outside import (
     OutsideSet,
@@ -54,7 +54,6 @@ __all__ = [
     "available_prompt_sets",
     "benchmarks",
     "cache_folder",
-    "coconot_pairs",
     "compare_paper_mix",
     "content_hash",
     "contrast_examples",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import hashlib
-import json
 from dataclasses import dataclass
 
 from safetune_utils.data.outside import fetch
@@ -45,19 +44,6 @@ def xstest_completions() -> list[Labelled]:
                 )
                 for row in csv.DictReader(file)
             ]  # fmt: skip
-    return rows
-
-
-def coconot_pairs() -> list[Labelled]:
-    """927 harmless requests that look like ones to refuse, each with an answer that complies (chosen) and one that does not (rejected).
-
-    Its authors made the pairs for training; nobody read each answer, so a label says which side it is on.
-    """
-    rows = []
-    with fetch("CoCoNot-pairs").open(encoding="utf-8") as file:
-        for number, row in enumerate(map(json.loads, file)):
-            for side, label in (("chosen", "compliance"), ("rejected", "full_refusal")):
-                rows.append(Labelled(id=f"coconot-{number}-{side}", prompt=row["prompt"], response=row[side], label=label, kind=row["category"]))
     return rows
 
 

@@ -22,13 +22,13 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-from statsmodels.stats.proportion import proportion_confint
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from safetune_utils import stats
 from safetune_utils.data import corpus_rows
 from safetune_utils.errors import SafetuneError
 from safetune_utils.scoring import Score, check_pairs, reward
-from safetune_utils.stats import bootstrap_ratio, summarise
+from safetune_utils.stats import summarise
 
 REWARD_MODEL = "OpenAssistant/reward-model-deberta-v3-large-v2"
 
@@ -107,18 +107,11 @@ def win_rate(rewards_tuned: Sequence[float | None], rewards_untuned: Sequence[fl
     if tie_margin < 0:
         raise SafetuneError(f"tie_margin is {tie_margin}: give 0 or more")
     difference = np.array(rewards_tuned, dtype=float) - np.array(rewards_untuned, dtype=float)  # None becomes nan
-    difference = difference[~np.isnan(difference)]
-    n, n_unscored = len(difference), len(rewards_tuned) - len(difference)
     wins, losses = int((difference > tie_margin).sum()), int((difference < -tie_margin).sum())
-    ties = n - wins - losses
-    if n == 0:
-        return WinRate(float("nan"), float("nan"), float("nan"), 0, 0, 0, 0, n_unscored, "none")
     points = np.where(difference > tie_margin, 1.0, np.where(difference < -tie_margin, 0.0, 0.5))
-    if np.ptp(points) > 0:
-        (low, high), method = bootstrap_ratio(points, np.ones(n)), "bootstrap over prompts"
-    else:
-        (low, high), method = proportion_confint(points.sum(), n, method="wilson"), "Wilson"
-    return WinRate(float(points.mean()), float(low), float(high), wins, ties, losses, n, n_unscored, method)
+    rate = stats.win_rate(pd.Series(np.where(np.isnan(difference), np.nan, points)))
+    ties = rate.n_scored - wins - losses
+    return WinRate(rate.share, rate.low, rate.high, wins, ties, losses, rate.n_scored, rate.n_unscored, rate.method)
 
 
 # ------------------------------------------------------------------------------------------------------ the text alone
