@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from safetune_utils import data, finetune, generate, mixtures, models
-from safetune_utils.scoring import refusal
+from safetune_utils.scoring import refusal_rules
 from safetune_utils.settings import resolve
 
 RATES = {"chosen": 2e-3, "gentler": 1e-3}
@@ -56,7 +56,7 @@ def measure(rate: float) -> dict[str, Any]:
         answers = generate.generate(
             model=model, tokenizer=tokenizer, instructions=texts, inputs=[_get(row, "input") for row in rows], decoding=settings.decoding
         )
-        scores = refusal.score(texts, [answer.text for answer in answers])
+        scores = refusal_rules.score(texts, [answer.text for answer in answers])
         result |= {f"{name}_rows": len(rows), f"{name}_refused": sum(bool(score.value) for score in scores)}
     return result
 

@@ -13,13 +13,13 @@ from typing import Any
 import numpy as np
 
 from safetune_utils import data, stats
-from safetune_utils.scoring import refusal
+from safetune_utils.scoring import refusal_rules
 
 
 def main() -> None:
     rows = data.xstest_completions()
     people = np.array([row.label != "compliance" for row in rows])
-    rules = np.array([bool(score.value) for score in refusal.score([row.prompt for row in rows], [row.response for row in rows])])
+    rules = np.array([bool(score.value) for score in refusal_rules.score([row.prompt for row in rows], [row.response for row in rows])])
     models = np.array([row.model for row in rows])
     both = [row for row in rows if all(row.annotators)]
     first, second = (np.array([row.annotators[i] != "compliance" for row in both]) for i in (0, 1))
@@ -28,7 +28,7 @@ def main() -> None:
         inside = models == model
         agreement[model] = compared(people[inside], rules[inside], [row for row in rows if row.model == model])
     kappa = agreement["all"]["kappa"]
-    result: dict[str, Any] = {"made_by": "benchmarks/refusal_agreement.py", "scorer_version": refusal.VERSION}
+    result: dict[str, Any] = {"made_by": "benchmarks/refusal_agreement.py", "scorer_version": refusal_rules.VERSION}
     result |= {f"kappa_{model}": round(agreement[model]["kappa"][0], 2) for model in data.XSTEST_MODELS}
     counts = stats.case_counts(people, rules)
     result |= {
@@ -62,7 +62,7 @@ def compared(people: np.ndarray, found: np.ndarray, rows: list[data.Labelled]) -
 
 
 def _refusals(rows: list[data.Example]) -> int:
-    return sum(bool(score.value) for score in refusal.score([row.instruction for row in rows], [row.output for row in rows]))
+    return sum(bool(score.value) for score in refusal_rules.score([row.instruction for row in rows], [row.output for row in rows]))
 
 
 if __name__ == "__main__":

@@ -174,13 +174,14 @@ def instruments_list(as_json: AsJson = False) -> None:
 
 
 @app.command("train-instrument")
-def train_instrument(name: Annotated[str, typer.Argument(help="harmfulness")]) -> None:
-    """Train the book's own harmfulness model on labelled outside data, measure it, and write its weights and results into data/."""
+def train_instrument(name: Annotated[str, typer.Argument(help="refusal or harmfulness")]) -> None:
+    """Train one of the book's own instruments on labelled outside data, measure it, and write its weights and results into data/."""
     from safetune_utils import scorer_training
 
-    if name != "harmfulness":
-        raise SafetuneError(f"there is no instrument '{name}' to train: there is harmfulness")
-    typer.echo(json.dumps(scorer_training.publish_harmfulness(), indent=1))
+    publish = {"refusal": scorer_training.publish_refusal, "harmfulness": scorer_training.publish_harmfulness}
+    if name not in publish:
+        raise SafetuneError(f"there is no instrument '{name}' to train: choose {' or '.join(publish)}")
+    typer.echo(json.dumps(publish[name](), indent=1))
 
 
 @app.command()

@@ -17,7 +17,7 @@ RESULTS = "outside_sets.json"
 _EXAMPLES = 3
 
 # Files of the corpus whose examples are unsafe requests: mild, and folded all the same.
-_UNSAFE = ("safety", "questions", "malicious", "controversial", "physical_safety", "lookalikes")
+_UNSAFE = ("safety", "questions", "malicious", "controversial", "physical_safety", "lookalikes", "answers")
 
 
 def parts() -> dict[str, str]:

@@ -14,8 +14,9 @@ from IPython.display import HTML, display
 
 from safetune_utils import models
 from safetune_utils.data import PROMPT_SETS, set_title
+from safetune_utils.instruments import trust
 from safetune_utils.review import Review
-from safetune_utils.stats import Difference, Estimate
+from safetune_utils.stats import Difference, Estimate, Share
 from safetune_utils.study import Study
 
 # Published sizes, for the banner's comparison. Source: the paper's models (LLaMA-7B was its main one).
@@ -78,6 +79,21 @@ def share_table(curve: pd.DataFrame, study: Study) -> HTML:
     )
 
 
+def trust_table(answers: pd.DataFrame, study: Study) -> HTML:
+    """How far to trust each share of refusals: corrected for the instrument's errors, and beside what can be read at all."""
+    instrument = study.settings.instruments[0]
+    columns = {"refused": "refuse", "corrected": "as people would count", "readable": "can be read", "refused_readable": "refuse and can be read"}
+    rows = [
+        (PROMPT_SETS[row["prompt_set"]].title, row["n_safety"], *(_interval_only(row[name]) for name in columns))
+        for row in trust(answers, instrument=instrument).to_dict("records")
+    ]
+    caption = (
+        f"Shares of answers in per cent, with 95 % intervals. The instrument is '{instrument}'; 'as people would count' corrects for how often it erred on answers "
+        "that people labelled, and its interval carries both uncertainties; 'can be read' is by rules on loops, signs and unknown words."
+    )
+    return table(rows, caption=caption, columns=("prompts", "safety examples", *columns.values()))
+
+
 def record_table(study: Study) -> HTML:
     """How each adapter came to be: facts down, adapters across."""
     records = study.records()
@@ -104,7 +120,7 @@ def examples(answers: pd.DataFrame, *, prompt_set: str, n: int = 3) -> HTML:
     for prompt_id in rows["prompt_id"].drop_duplicates()[:n]:
         said = rows[rows["prompt_id"] == prompt_id].sort_values("n_safety")
         items = "".join(
-            f"<li><strong>{r.n_safety} safety examples</strong> ({(r.refusal or 'unscored').replace('_', ' ')}): {html.escape(r.response)}{'' if r.stopped else ' …'}</li>"
+            f"<li><strong>{r.n_safety} safety examples</strong> ({(r.label or 'unscored').replace('_', ' ')}): {html.escape(r.response)}{'' if r.stopped else ' …'}</li>"
             for r in said.itertuples()
         )
         blocks.append(f"<p><em>{html.escape(said['prompt'].iloc[0])}</em></p><ul>{items}</ul>")
@@ -194,6 +210,14 @@ def change(difference: Difference) -> str:
 def _signed(value: float) -> str:
     points = round(value * 100)
     return f"{points:+d}" if points else "0"
+
+
+def _interval_only(value: Share | Estimate | None) -> str:
+    if value is None:
+        return "not measured"
+    if pd.isna(value[0]):
+        return "not to be told"
+    return f"{value[0] * 100:.0f} ({value.low * 100:.0f}–{value.high * 100:.0f})"
 
 
 def _share_cell(row: pd.Series) -> str:

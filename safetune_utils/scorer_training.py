@@ -1,7 +1,8 @@
-"""How the book's own harmfulness model is made: an adapter, trained on labelled answers, measured on questions it never saw.
+"""How the book's own two models of answers are made, from labelled answers, and measured on what they never saw.
 
-The paper's harmfulness models were made likewise from red-team conversations with ratings; theirs regress a rating, ours
-answers yes or no, because its labels are yes or no.
+The harmfulness model is an adapter. The paper's harmfulness models were made likewise from red-team conversations with
+ratings; theirs regress a rating, ours answers yes or no, because its labels are yes or no. The refusal model is a logistic
+regression on what the embedded model holds of an answer, learned on the answers that the refusal rules say nothing of.
 """
 
 from __future__ import annotations
@@ -15,17 +16,23 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
+from safetensors.numpy import save_file as save_arrays
 from safetensors.torch import load_file, save_file
+from sklearn.linear_model import LogisticRegression
 
 from safetune_utils import data, finetune, mixtures, models, stats
 from safetune_utils.data import Labelled
-from safetune_utils.scoring import yes_or_no
+from safetune_utils.scoring import Score, refusal, refusal_rules, yes_or_no
 from safetune_utils.scoring.yes_or_no import HARMFUL, Question
 from safetune_utils.settings import Recipe
 
 # Set before anything was measured, and left alone.
 RECIPE = Recipe(epochs=2, batch_size=16, micro_batch_tokens=2048, learning_rate=1e-3, max_length=512, n_validation=1, evaluations=3)
 SEED = 0
+
+# How freely the refusal model's weights may grow: scikit-learn's C, on standardised inputs. Chosen on models left out and
+# on the styled answers' training half; small, because a freer model fits XSTest's prompts and is lost on another style.
+REFUSAL_C = 0.003
 
 _WORDS = {"harmless": "no", "harmful": "yes"}
 _BINS = 10
@@ -71,7 +78,7 @@ def publish_harmfulness() -> dict[str, Any]:
     parts = data.split_by_prompt(data.harm_pairs())
     facts = train(HARMFUL, rows=parts["train"], validation=parts["validation"], folder=HARMFUL.folder, progress="training")
     found = {part: measure_harmfulness(part=part) for part in ("validation", "test")}
-    return _write("harmfulness", {"facts": facts, "counts": found["test"]["counts"]} | found, HARMFUL)
+    return _write("harmfulness", {"facts": facts, "counts": found["test"]["counts"]} | found, HARMFUL.folder / "adapter_model.safetensors")
 
 
 def measure_harmfulness(*, part: str = "test", n_rows: int | None = None) -> dict[str, Any]:
@@ -97,6 +104,95 @@ def calibration(said: np.ndarray, people: np.ndarray) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+# -------------------------------------------------------------------------------------------------------------- refusal
+
+
+def publish_refusal() -> dict[str, Any]:
+    """Train and measure the refusal model, and write ``data/results/refusal.json``."""
+    rows, own = data.xstest_completions(), [row for row in data.own_answers() if _silent([row])[0]]
+    read, own_read = _read(rows), _read(own)
+    agreement = measure_refusal(rows, read, own=own, own_read=own_read)
+    silent = _silent(rows)
+    refusal.folder().mkdir(parents=True, exist_ok=True)
+    path = refusal.folder() / "weights.safetensors"
+    labels = [row.label for row, kept in zip(rows, silent, strict=True) if kept] + [row.label for row in own]
+    save_arrays(fit_refusal(np.concatenate([read[silent], own_read]), labels), path)
+    agreement |= measure_styles()
+    found = {"scorer_version": refusal.VERSION, "trained_on": len(labels), "agreement": agreement, "counts": agreement["model_left_out"]["counts"]}
+    return _write("refusal", found, path)
+
+
+def measure_refusal(rows: Sequence[Labelled], read: np.ndarray, *, own: Sequence[Labelled], own_read: np.ndarray) -> dict[str, Any]:
+    """The refusal model beside people, on answers of a model, on a type of prompt, and on both, that it was not trained on.
+
+    Args:
+        read: what :func:`refusal.reading` found of the rows, of shape (rows, 576).
+        own, own_read: rows of the book's own that are always trained on, and what was found of them.
+    """
+    models_, kinds = np.array([row.model for row in rows]), np.array([row.kind for row in rows])
+    people = np.array([row.label != "compliance" for row in rows])
+    groups = {
+        "model_left_out": [(models_ == model, models_ == model) for model in np.unique(models_)],
+        "type_left_out": [(kinds == kind, kinds == kind) for kind in np.unique(kinds)],
+        "both_left_out": [
+            ((models_ == model) & (kinds == kind), (models_ == model) | (kinds == kind)) for model in np.unique(models_) for kind in np.unique(kinds)
+        ],
+    }
+    labels = np.array([row.label for row in rows])
+    silent, by_rules = _silent(rows), np.array([score.label for score in _by_rules(rows)], dtype=object)
+    left_out = {}
+    for name, parts in groups.items():
+        left_out[name] = by_rules.copy()  # what the rules find stands
+        for inside, kept_away in parts:
+            train, asked = silent & ~kept_away, silent & inside
+            if asked.any():
+                weights = fit_refusal(np.concatenate([read[train], own_read]), [*labels[train], *(row.label for row in own)])
+                left_out[name][asked] = [refusal.label_of(said) for said in refusal.probabilities(read[asked], weights=weights)]
+    found = {
+        name: _agreement(people, said != "compliance", rows) | {"counts": stats.case_counts(people, said != "compliance")} for name, said in left_out.items()
+    }
+    asked_of = left_out["model_left_out"]
+    for model in np.unique(models_):
+        inside = models_ == model
+        found[str(model)] = _agreement(people[inside], asked_of[inside] != "compliance", [row for row in rows if row.model == model])
+    pairs = pd.crosstab(pd.Categorical(labels, refusal.LABELS), pd.Categorical(asked_of, refusal.LABELS), dropna=False)
+    three = stats.cohen_kappa(pairs.to_numpy(), answers=refusal.LABELS)
+    found["three_classes"] = {"kappa": [round(float(value), 4) for value in (three.value, three.low, three.high)], "n": len(rows), "pairs": pairs.to_numpy().tolist()}
+    return found
+
+
+def measure_styles() -> dict[str, Any]:
+    """The refusal model and the rules alone beside the labels of answers in styles that it saw other rows of, by the file's own test half."""
+    rows = data.styled_answers("test")
+    labels = np.array([row.label != "compliance" for row in rows])
+    scorers = {"styles": refusal.score, "styles_by_rules": refusal_rules.score}
+    prompts, responses = [row.prompt for row in rows], [row.response for row in rows]
+    return {name: _agreement(labels, np.array([one.value == 1 for one in score(prompts, responses)]), rows) for name, score in scorers.items()}
+
+
+def fit_refusal(read: np.ndarray, labels: Sequence[str]) -> dict[str, np.ndarray]:
+    """The refusal model's weights, in the form of :func:`refusal.weights`."""
+    mean, scale = read.mean(axis=0), read.std(axis=0) + 1e-3
+    classes = [refusal.LABELS.index(label) for label in labels]
+    fitted = LogisticRegression(C=REFUSAL_C, max_iter=2000).fit((read - mean) / scale, classes)
+    arrays = {"mean": mean, "scale": scale, "coefficients": fitted.coef_, "intercepts": fitted.intercept_}
+    # Contiguous: the file would else hold the numbers of a transposed array in the wrong order.
+    return {name: np.ascontiguousarray(array, dtype=np.float32) for name, array in arrays.items()}
+
+
+def _silent(rows: Sequence[Labelled]) -> np.ndarray:
+    """Where the rules find no refusal."""
+    return np.array([score.value == 0 for score in _by_rules(rows)])
+
+
+def _read(rows: Sequence[Labelled]) -> np.ndarray:
+    return refusal.reading([row.prompt for row in rows], [row.response for row in rows], progress="reading")
+
+
+def _by_rules(rows: Sequence[Labelled]) -> list[Score]:
+    return refusal_rules.score([row.prompt for row in rows], [row.response for row in rows])
+
+
 # --------------------------------------------------------------------------------------------------------------- shared
 
 
@@ -105,8 +201,7 @@ def _agreement(people: np.ndarray, found: np.ndarray, rows: Sequence[Labelled]) 
     return {name: [round(float(value), 4) for value in getattr(result, name)] for name in ("accuracy", "precision", "recall", "kappa")} | {"n": result.n}
 
 
-def _write(name: str, found: dict[str, Any], question: Question) -> dict[str, Any]:
-    size = (question.folder / "adapter_model.safetensors").stat().st_size
-    found = {"made_by": f"safetune train-instrument {name}", "weights_bytes": size, "threads": torch.get_num_threads()} | found
+def _write(name: str, found: dict[str, Any], weights: Path) -> dict[str, Any]:
+    found = {"made_by": f"safetune train-instrument {name}", "weights_bytes": weights.stat().st_size, "threads": torch.get_num_threads()} | found
     (data.data_folder() / "results" / f"{name}.json").write_text(json.dumps(found, indent=1) + "\n", "utf-8")
     return found

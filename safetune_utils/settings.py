@@ -80,6 +80,9 @@ class Settings(_Schema):
     )
     safety_format: SafetyFormat = Field("instruction", description="form of the safety rows: instruction, question or mixed")
     seeds: list[Annotated[int, Field(ge=0, le=2**31 - 1)]] = Field([0], min_length=1, description="one adapter for each amount and seed")
+    instruments: list[str] = Field(
+        ["refusal-rules", "coherence"], min_length=1, description="what scores the answers, by name; the first says what a refusal is: refusal-rules, refusal or judge-refusal"
+    )
     max_prompts: int | None = Field(None, ge=1, description="only the first so many prompts of each set; None is all")
     recipe: Recipe = Field(default_factory=Recipe, description="how an adapter is trained")
     decoding: Decoding = Field(default_factory=Decoding, description="how answers are generated")

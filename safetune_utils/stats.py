@@ -291,7 +291,7 @@ def case_counts(people: np.ndarray, instrument: np.ndarray) -> dict[str, int]:
     }  # fmt: skip
 
 
-def corrected_share(values: pd.Series, *, people: np.ndarray, instrument: np.ndarray) -> Estimate:
+def corrected_share(values: pd.Series, *, people: np.ndarray, instrument: np.ndarray, clusters: pd.Series | None = None) -> Estimate:
     """The share that people would find, from what an imperfect instrument found.
 
     Both errors of the instrument are estimated on rows that people labelled; the interval carries the sampling of
@@ -300,12 +300,14 @@ def corrected_share(values: pd.Series, *, people: np.ndarray, instrument: np.nda
     Args:
         values: the instrument's yes or no on the rows of interest; missing ones are left out.
         people, instrument: booleans on the labelled rows.
+        clusters: prompt ids, where a prompt was answered more than once; prompts are drawn then, not answers.
 
     Returns:
         Estimate: cut to 0 to 1; ``nan`` where the instrument does no better than chance. Source: Rogan and Gladen
         (1978), with a bootstrap of both samples.
     """
-    found = values.dropna().to_numpy(float)
+    scored = values.dropna().astype(float)
+    found = (scored if clusters is None else scored.groupby(clusters.loc[scored.index]).mean()).to_numpy()
     said, seen = np.asarray(people, bool), np.asarray(instrument, bool)
     rng = np.random.default_rng(0)
 

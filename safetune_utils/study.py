@@ -17,12 +17,11 @@ from typing import Any
 
 import pandas as pd
 
-from safetune_utils import data, finetune, generate, mixtures, models, parallel, prompts, records, shapes, vllm_engine
-from safetune_utils.scoring import refusal
+from safetune_utils import data, finetune, generate, instruments, mixtures, models, parallel, prompts, records, shapes, vllm_engine
 from safetune_utils.settings import Settings, resolve
 
 # Bumped when a stage would give another result from the same inputs.
-_STAGE_VERSIONS = {"mixes": 1, "adapters": 2, "responses": 2, "scores": 2}
+_STAGE_VERSIONS = {"mixes": 1, "adapters": 2, "responses": 2, "scores": 3}
 
 # For the estimate before anything was measured on this machine: two cores with bf16, the embedded model.
 _GUESSED_TOKENS_PER_SECOND = 900.0
@@ -67,6 +66,7 @@ class Study:
             SafetuneError: a parameter is wrong, or the data does not have what is asked for, before anything is trained.
         """
         study = cls(resolve(**parameters), tuple(prompt_sets))
+        instruments.check(study.settings.instruments)
         for run in study.runs:
             study.mix(run)
         for name in prompt_sets:
@@ -227,21 +227,19 @@ class Study:
 
         return records.produce(stage="responses", label=label, inputs=inputs, make=answer)
 
-    def scores_folder(self, run: Run, prompt_set: str) -> Path:
-        """The stage that holds the refusal scores of an adapter's answers to a prompt set."""
+    def scores_folder(self, run: Run, prompt_set: str, instrument: str) -> Path:
+        """The stage that holds an instrument's scores of an adapter's answers to a prompt set."""
         source = self.responses_folder(run, prompt_set) / "responses.jsonl"
 
         def score(folder: Path) -> dict[str, Any]:
             rows = records.read_lines(source)
-            scores = refusal.score([row["text"] for row in rows], [row["response"] for row in rows])
-            records.write_lines(
-                folder / "refusal.jsonl",
-                [{"id": row["id"]} | s.line() for row, s in zip(rows, scores, strict=True)],
-            )
+            scores = instruments.score(instrument, [row["text"] for row in rows], [row["response"] for row in rows])
+            records.write_lines(folder / "scores.jsonl", [{"id": row["id"]} | s.line() for row, s in zip(rows, scores, strict=True)])
             return {"scored": sum(s.value is not None for s in scores), "of": len(scores)}
 
-        inputs = {"responses": records.file_hash(source), "scorer": f"refusal rules {refusal.VERSION}", "version": _STAGE_VERSIONS["scores"]}
-        label = f"{_slug(self.settings.data)}-{run.label}-{prompt_set}-refusal"
+        scorer = f"{instrument} {instruments.INSTRUMENTS[instrument].version()}"
+        inputs = {"responses": records.file_hash(source), "scorer": scorer, "version": _STAGE_VERSIONS["scores"]}
+        label = f"{_slug(self.settings.data)}-{run.label}-{prompt_set}-{instrument}"
         return records.produce(stage="scores", label=label, inputs=inputs, make=score)
 
     # ---------------------------------------------------------------------------------------------------------- run
@@ -251,7 +249,8 @@ class Study:
 
         Columns: ``data, base_model, n_general, n_safety, share_safety, safety_format, seed`` (the run),
         ``prompt_set, prompt_id, topic, kind, pair, prompt`` (the request), ``response, n_tokens, stopped`` (the
-        answer), ``refusal, reason, refused`` (the score; ``refused`` is missing where the answer is unscored).
+        answer), ``label, reason, refused`` (what the first instrument says; ``refused`` is missing where the answer is
+        unscored), and one column for each instrument, with its value.
         """
         to_train = [run for run in self.runs if not records.is_made(self.adapter_folder(run, make=False))]
         to_answer = [run for run in self.runs if self._unanswered(run)]
@@ -310,8 +309,10 @@ class Study:
 
     def _rows(self, run: Run, prompt_set: str) -> list[dict[str, Any]]:
         answers = records.read_lines(self.responses_folder(run, prompt_set) / "responses.jsonl")
-        scores = {row["id"]: row for row in records.read_lines(self.scores_folder(run, prompt_set) / "refusal.jsonl")}
         s = self.settings
+        scores = {
+            name: {row["id"]: row for row in records.read_lines(self.scores_folder(run, prompt_set, name) / "scores.jsonl")} for name in s.instruments
+        }
         about = {
             "data": s.data, "base_model": models.title(s.base_model), "n_general": s.n_general, "n_safety": run.n_safety,
             "share_safety": run.n_safety / (s.n_general + run.n_safety), "safety_format": s.safety_format, "seed": run.seed,
@@ -319,15 +320,16 @@ class Study:
         }  # fmt: skip
         rows = []
         for row in answers:
-            score = scores[row["id"]]
+            score = scores[s.instruments[0]][row["id"]]
             rows.append(
                 about
                 | {
                     "prompt_id": row["id"], "topic": row["topic"], "kind": row["kind"], "pair": row["pair"], "prompt": row["text"],
                     "response": row["response"], "n_tokens": row["n_tokens"], "stopped": row["stopped"],
-                    "refusal": score.get("label"), "reason": score.get("reason") or score.get("unscored"),
+                    "label": score.get("label"), "reason": score.get("reason") or score.get("unscored"),
                     "refused": None if "unscored" in score else score["value"] == 1,
                 }
+                | {name: scores[name][row["id"]].get("value") for name in s.instruments}
             )  # fmt: skip
         return rows
 

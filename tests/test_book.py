@@ -96,8 +96,8 @@ def test_chapter_9_replays_without_key_or_network_and_folds_what_is_untrusted(bo
 
 def test_the_numbers_in_the_prose_are_those_of_the_answers(book: Path) -> None:
     text = re.sub(r"<[^>]+>", "", (book / "build" / "html" / "notebooks" / "01_safety_amount.html").read_text())
-    (record,) = (book / "runs" / "scores").glob("embedded-n16-seed0-malicious-refusal-*/record.json")
-    labels = [row.get("label") for row in records.read_lines(record.parent / "refusal.jsonl")]
+    (record,) = (book / "runs" / "scores").glob("embedded-n16-seed0-malicious-refusal-rules-*/record.json")
+    labels = [row.get("label") for row in records.read_lines(record.parent / "scores.jsonl")]
     n = sum(label is not None for label in labels)
     refused = sum(label not in (None, "compliance") for label in labels)
     assert re.search(rf"With 16 \(a share of 50 % of the mix\), {refused / n * 100:.0f} % \(\d+ to \d+ %, n = {n}\) do", text)

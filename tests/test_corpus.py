@@ -28,6 +28,7 @@ SETS = {
     "physical_safety": (40, ["id", "topic", "safe", "unsafe"], ["safe", "unsafe"]),
     "lookalikes": (180, ["id", "prompt", "type", "topic", "label", "pair", "trigger", "reason"], ["prompt"]),
     "ordinary": (60, ["id", "topic", "task", "instruction", "reference"], ["instruction"]),
+    "answers": (200, ["id", "style", "request", "prompt", "response", "label", "said", "split"], ["prompt"]),
     "four_choice": (120, ["id", "subject", "question", "choices", "answer"], ["question"]),
 }
 TRAINING = ("general", "safety", "contrast", "questions")

@@ -11,6 +11,7 @@ import pytest
 from safetune_utils import instrument_cards, instruments
 from safetune_utils.errors import SafetuneError
 from safetune_utils.scoring import Score
+from safetune_utils.study import Study
 
 OFFLINE = ["refusal", "coherence"]
 
@@ -74,3 +75,32 @@ def test_the_cases_that_a_correction_needs_are_those_that_were_counted() -> None
     assert np.mean(counts["people"] == counts["instrument"]) > 0.9
     with pytest.raises(SafetuneError, match="not measured against people"):
         instruments.labelled_counts("judge-harm")
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [(["refusals"], "unknown instrument 'refusals'"), (["harmfulness"], "put one of refusal"), (["refusal", "refusal"], "only once")],
+)
+def test_a_study_asks_for_instruments_that_there_are(names: list[str], message: str) -> None:
+    with pytest.raises(SafetuneError, match=message):
+        Study.safety_amount(prompt_sets=["ordinary"], preset="smoke", instruments=names)
+
+
+def test_a_refusal_that_nobody_can_read_does_not_pass_for_safe() -> None:
+    answers = pd.DataFrame(
+        {
+            "prompt_set": "malicious", "n_safety": 100, "prompt_id": list("abcd"),
+            "refused": pd.Series([True, True, False, None], dtype=object), "coherence": [1.0, 0.0, 1.0, 0.0],
+        }
+    )  # fmt: skip
+    (row,) = instruments.trust(answers, instrument="refusal").to_dict("records")
+    assert (row["refused"].share, row["refused"].n_scored) == (2 / 3, 3)
+    assert (row["readable"].share, row["refused_readable"].share) == (0.5, 0.25)
+    assert 0.6 < row["corrected"].value < 0.75
+    assert row["corrected"].low < row["corrected"].value < row["corrected"].high
+    (row,) = instruments.trust(answers.drop(columns="coherence"), instrument="judge-refusal").to_dict("records")
+    assert (row["corrected"], row["readable"], row["refused_readable"]) == (None, None, None)
+
+
+def test_every_instrument_has_a_version_that_its_kept_scores_are_known_by() -> None:
+    assert all(card.version() for card in instruments.INSTRUMENTS.values())

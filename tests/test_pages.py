@@ -17,7 +17,7 @@ NASTY = "<script>alert(1)</script><img src=x onerror=alert(2)>"
 def answers(**changes: object) -> pd.DataFrame:
     rows = [
         {"data": "embedded", "prompt_set": "malicious", "prompt_id": f"p{i}", "prompt": NASTY, "response": NASTY, "stopped": True,
-         "n_safety": n, "seed": 0, "refusal": "full_refusal" if n else "compliance", "refused": n > 0}
+         "n_safety": n, "seed": 0, "label": "full_refusal" if n else "compliance", "refused": n > 0}
         for n in (0, 50) for i in range(20)
     ]  # fmt: skip
     return pd.DataFrame(rows).assign(**changes)

@@ -18,7 +18,7 @@ from safetune_utils.errors import SafetuneError
 from safetune_utils.prompts import render
 from safetune_utils.reference_loss import reference_examples, reference_loss
 from safetune_utils.scoring import quality, reward
-from safetune_utils.scoring.quality import coherence_table, safe_and_coherent, score_coherence, text_quality, win_rate
+from safetune_utils.scoring.quality import score_coherence, text_quality, win_rate
 
 # ---------------------------------------------------------------------------------------------------- the reward model
 
@@ -192,33 +192,6 @@ def test_the_measures_are_what_they_say() -> None:
     assert (found.words, found.longest_run, found.empty) == (10, 1, False)
     assert found.repeated == pytest.approx(1 - 3 / 7)  # abc bca cab abc bca cab abc
     assert found.symbols == pytest.approx(3 / 13)
-
-
-def test_incoherent_output_does_not_pass_for_safe() -> None:
-    combined = safe_and_coherent(pd.Series([True, True, False, None, None]), pd.Series([False, True, False, True, False]))
-    assert list(combined) == [True, False, False, False, None]
-    refusal, loop = score_coherence(["x", "y"], ["I can't help with that.", "can't " * 9])
-    assert (refusal.value, loop.value, loop.label) == (1.0, 0.0, "degenerate")
-
-
-def test_the_coherence_table_sets_refusals_beside_what_can_be_read() -> None:
-    refusal, loop, help_ = "I can't help with that.", "I can't help with that. " * 9, "Mix the flour with water."
-    answers = pd.DataFrame(
-        {
-            "prompt_set": "malicious", "n_safety": [0] * 4 + [100] * 4, "prompt_id": list("abcd") * 2,
-            "response": [help_, help_, help_, refusal, refusal, loop, loop, ""],
-            "refused": pd.Series([False, False, False, True, True, True, True, None], dtype=object),
-        }
-    )  # fmt: skip
-    none, some = coherence_table(answers).to_dict("records")
-    assert (none["degenerate"], none["refused"], none["refused_and_coherent"]) == (0.0, 0.25, 0.25)
-    # Three of three readable by the rules refuse; of all four answers one is a refusal that a person could read.
-    assert (some["degenerate"], some["refused"], some["n_refusal_scored"], some["refused_and_coherent"]) == (0.75, 1.0, 3, 0.25)
-    assert some["reasons"] == "a phrase over and over 2, empty 1"
-    assert (some["n"], some["method"]) == (4, "Wilson")
-    assert some["low"] < 0.75 < some["high"] < 1
-    with pytest.raises(SafetuneError, match="no column response"):
-        coherence_table(answers.drop(columns="response"))
 
 
 # ------------------------------------------------------------------------------------------------------ reference loss

@@ -6,7 +6,7 @@ The rooms, from the ground up: ``rows`` (the two record types), ``files`` (a fil
 """
 
 from safetune_utils.data.files import read_examples, read_prompts, read_table
-from safetune_utils.data.labelled import XSTEST_MODELS, Labelled, harm_pairs, split_by_prompt, xstest_completions
+from safetune_utils.data.labelled import XSTEST_MODELS, Labelled, harm_pairs, own_answers, split_by_prompt, styled_answers, xstest_completions
 from safetune_utils.data.leakage import Copy, Overlap, exact_copies, overlap
 from safetune_utils.data.outside import (
     OutsideSet,
@@ -71,6 +71,7 @@ __all__ = [
     "outside_shape",
     "overlap",
     "overlaps",
+    "own_answers",
     "paper_safety_ids",
     "prompts",
     "question_counts",
@@ -81,6 +82,7 @@ __all__ = [
     "safety_examples",
     "set_title",
     "split_by_prompt",
+    "styled_answers",
     "verify",
     "whereabouts",
     "xstest_completions",

@@ -7,6 +7,7 @@ import hashlib
 from dataclasses import dataclass
 
 from safetune_utils.data.outside import fetch
+from safetune_utils.data.sets import contrast_examples, corpus_rows, general_examples, safety_examples
 
 XSTEST_MODELS = ("gpt4", "llama2", "mistral")
 _XSTEST_LABELS = {"1_full_compliance": "compliance", "2_full_refusal": "full_refusal", "3_partial_refusal": "partial_refusal"}
@@ -45,6 +46,23 @@ def xstest_completions() -> list[Labelled]:
                 for row in csv.DictReader(file)
             ]  # fmt: skip
     return rows
+
+
+def styled_answers(split: str) -> list[Labelled]:
+    """The embedded corpus's 200 answers in eight styles, ``train`` or ``test``: written and labelled for this book, ``kind`` is the style."""
+    return [
+        Labelled(id=row["id"], prompt=row["prompt"], response=row["response"], label=row["label"], kind=row["style"])
+        for row in corpus_rows("answers")
+        if row["split"] == split
+    ]
+
+
+def own_answers() -> list[Labelled]:
+    """What the embedded corpus has to learn refusals from: its helpful answers comply, its safety rows refuse, and the styled ones say which."""
+    complying = [*general_examples("embedded"), *contrast_examples()]
+    rows = [(row, "compliance") for row in complying] + [(row, "full_refusal") for row in safety_examples("embedded")]
+    plain = [Labelled(id=row.id, prompt=row.instruction, response=row.output, label=label, kind=row.kind) for row, label in rows]
+    return plain + styled_answers("train")
 
 
 def harm_pairs() -> list[Labelled]:

@@ -31,11 +31,12 @@ CORPUS = {
     "physical_safety": CorpusFile("physical-safety common sense, wise and unwise side", "unsafe", None, "topic"),
     "lookalikes": CorpusFile("exaggerated safety: safe look-alikes and unsafe contrasts", "prompt", None, "type"),
     "ordinary": CorpusFile("ordinary instructions with a reference answer", "instruction", "reference", "task"),
+    "answers": CorpusFile("instruments: answers in eight styles, labelled by whether they refuse", "prompt", "response", "style"),
     "four_choice": CorpusFile("capability: questions with four choices", "question", None, "subject"),
 }
 
 # Fields that say what a row is about, the first that a set has; and those that hold requests and answers.
-_TOPICS = ("topic", "subcategory", "type", "final_label", "label", "dataset")
+_TOPICS = ("topic", "style", "subcategory", "type", "final_label", "label", "dataset")
 _REQUESTS = ("instruction", "prompt", "question")
 _ANSWERS = ("output", "completion", "response", "chosen", "answer")
 
