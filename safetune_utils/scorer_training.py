@@ -157,7 +157,11 @@ def measure_refusal(rows: Sequence[Labelled], read: np.ndarray, *, own: Sequence
         found[str(model)] = _agreement(people[inside], asked_of[inside] != "compliance", [row for row in rows if row.model == model])
     pairs = pd.crosstab(pd.Categorical(labels, refusal.LABELS), pd.Categorical(asked_of, refusal.LABELS), dropna=False)
     three = stats.cohen_kappa(pairs.to_numpy(), answers=refusal.LABELS)
-    found["three_classes"] = {"kappa": [round(float(value), 4) for value in (three.value, three.low, three.high)], "n": len(rows), "pairs": pairs.to_numpy().tolist()}
+    found["three_classes"] = {
+        "kappa": [round(float(value), 4) for value in (three.value, three.low, three.high)],
+        "n": len(rows),
+        "pairs": pairs.to_numpy().tolist(),
+    }
     return found
 
 

@@ -53,6 +53,7 @@ class Decoding(_Schema):
     max_new_tokens: int = Field(64, ge=1, le=8192, description="longest answer, in tokens")
     batch_size: int = Field(96, ge=1, le=4096, description="prompts answered at once")
     temperature: float = Field(0.0, ge=0, le=2, description="0 takes the likeliest token; above 0 draws, the more freely the higher")
+    guard: str = Field("", max_length=2000, description="a text put before every instruction; '' is none")
     sampling_seed: int = Field(0, ge=0, le=2**31 - 1, description="decides what is drawn at a temperature above 0")
 
     @model_validator(mode="after")
@@ -60,6 +61,18 @@ class Decoding(_Schema):
         if self.temperature > 0 and self.num_beams > 1:
             raise ValueError("temperature and num_beams do not go together: set temperature to 0, or num_beams to 1")
         return self
+
+
+class Mixing(_Schema):
+    """Which rows a mix is made of, beyond how many; by default safety rows are drawn at random from all topics."""
+
+    choice: Literal["random", "refusals", "topics", "hardest"] = Field(
+        "random",
+        description="which safety rows come first: random; those whose answer refuses in words; each topic in turn; those whose answer the base model finds least likely",
+    )
+    topics_left_out: list[str] = Field([], description="topics of safety rows that are never drawn")
+    n_contrast: int = Field(0, ge=0, le=1_000_000, description="harmless rows with alarming words, answered, added to the mix")
+    order: Literal["mixed", "after"] = Field("mixed", description="safety rows shuffled among the general ones, or trained on after them")
 
 
 class Settings(_Schema):
@@ -81,10 +94,13 @@ class Settings(_Schema):
     safety_format: SafetyFormat = Field("instruction", description="form of the safety rows: instruction, question or mixed")
     seeds: list[Annotated[int, Field(ge=0, le=2**31 - 1)]] = Field([0], min_length=1, description="one adapter for each amount and seed")
     instruments: list[str] = Field(
-        ["refusal-rules", "coherence"], min_length=1, description="what scores the answers, by name; the first says what a refusal is: refusal-rules, refusal or judge-refusal"
+        ["refusal-rules", "coherence"],
+        min_length=1,
+        description="what scores the answers, by name; the first says what a refusal is: refusal-rules, refusal or judge-refusal",
     )
     max_prompts: int | None = Field(None, ge=1, description="only the first so many prompts of each set; None is all")
     recipe: Recipe = Field(default_factory=Recipe, description="how an adapter is trained")
+    mixing: Mixing = Field(default_factory=Mixing, description="which rows a mix is made of")
     decoding: Decoding = Field(default_factory=Decoding, description="how answers are generated")
 
     @field_validator("safety_amounts", "seeds")
@@ -179,8 +195,8 @@ def resolve(**parameters: Any) -> Settings:
     """Return the checked settings of a study: the preset's, with the given parameters laid over them.
 
     Args:
-        **parameters: any field of :class:`Settings`; ``None`` keeps the preset's value. ``recipe`` and ``decoding``
-            may be dictionaries with only the entries that differ; ``decoding`` may be a name of :data:`DECODINGS`.
+        **parameters: any field of :class:`Settings`; ``None`` keeps the preset's value. ``recipe``, ``mixing`` and
+            ``decoding`` may be dictionaries with only the entries that differ; ``decoding`` may be a name of :data:`DECODINGS`.
 
     Raises:
         SafetuneError: an unknown name, a wrong type or a value out of range, in one line that names the mend.
@@ -238,7 +254,7 @@ def _one_line(error: ValidationError, schema: type[BaseModel]) -> str:
         return fault["msg"].removeprefix("Value error, ")
     name = ".".join(path)
     for part in path[:-1]:
-        schema = {"recipe": Recipe, "decoding": Decoding}[part]
+        schema = {"recipe": Recipe, "mixing": Mixing, "decoding": Decoding}[part]
     if fault["type"] == "extra_forbidden":
         close = difflib.get_close_matches(path[-1], schema.model_fields, n=1)
         mend = f"did you mean '{close[0]}'?" if close else f"choose from {', '.join(schema.model_fields)}"

@@ -20,7 +20,7 @@ import yaml
 from safetune_utils import datacards, instrument_cards, notebooks, records, speeds
 from safetune_utils.data import data_folder
 from safetune_utils.errors import SafetuneError
-from safetune_utils.settings import PRESETS, Decoding, Recipe, Settings, resolve
+from safetune_utils.settings import PRESETS, Decoding, Mixing, Recipe, Settings, resolve
 
 
 def build(*, given: dict[str, Any], target: Path | None = None) -> tuple[Path, int]:
@@ -152,7 +152,8 @@ def _outputs(path: Path) -> list[dict[str, Any]]:
 def _parameter_tables() -> str:
     """The schema as tables: name, the pocket value, what it is."""
     blocks = []
-    for title, schema in (("Parameters of a study", Settings), ("Entries of `recipe`", Recipe), ("Entries of `decoding`", Decoding)):
+    tables = {"Parameters of a study": Settings, "Entries of `recipe`": Recipe, "Entries of `mixing`": Mixing, "Entries of `decoding`": Decoding}
+    for title, schema in tables.items():
         rows = [f"| `{name}` | {_default(schema, name)} | {field.description} |" for name, field in schema.model_fields.items()]
         blocks.append("\n".join([f"**{title}**", "", "| name | pocket | what it is |", "|---|---|---|", *rows]))
     return "\n\n".join(blocks) + "\n"
@@ -160,7 +161,7 @@ def _parameter_tables() -> str:
 
 def _default(schema: type, name: str) -> str:
     value = getattr(schema(), name)
-    return "see below" if isinstance(value, (Recipe, Decoding)) else f"`{json.dumps(value)}`"
+    return "see below" if isinstance(value, (Recipe, Mixing, Decoding)) else f"`{json.dumps(value)}`"
 
 
 def _preset_table() -> str:
@@ -168,9 +169,9 @@ def _preset_table() -> str:
     resolved = {name: resolve(preset=name) for name in PRESETS}
     lines = [f"| | {' | '.join(resolved)} |", f"|---|{'---|' * len(resolved)}"]
     for name in Settings.model_fields:
-        if name not in ("preset", "recipe", "decoding"):
+        if name not in ("preset", "recipe", "mixing", "decoding"):
             lines.append(f"| `{name}` | " + " | ".join(json.dumps(getattr(s, name)) for s in resolved.values()) + " |")
-    for group in ("recipe", "decoding"):
+    for group in ("recipe", "mixing", "decoding"):
         for name in type(getattr(resolved["pocket"], group)).model_fields:
             values = [json.dumps(getattr(getattr(s, group), name)) for s in resolved.values()]
             lines.append(f"| `{group}.{name}` | " + " | ".join(values) + " |")

@@ -10,6 +10,7 @@ import csv
 import html
 import json
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -252,27 +253,22 @@ class Study:
         answer), ``label, reason, refused`` (what the first instrument says; ``refused`` is missing where the answer is
         unscored), and one column for each instrument, with its value.
         """
-        to_train = [run for run in self.runs if not records.is_made(self.adapter_folder(run, make=False))]
-        to_answer = [run for run in self.runs if self._unanswered(run)]
-        # The longest first, so that no process is left with it at the end.
-        to_train.sort(key=lambda run: run.n_safety, reverse=True)
-        pieces = [(self.adapter_folder, run) for run in to_train] + [(self.answer, run) for run in to_answer]
-        if (self.settings.n_general + max(self.settings.safety_amounts)) * self.settings.recipe.epochs >= _APART_FROM_ROWS:
-            parallel.side_by_side(pieces, bytes_each=self._bytes_apart)
-        else:
-            for work, run in pieces:
-                work(run)
+        return run_together([self])
+
+    def rows(self) -> pd.DataFrame:
+        """The table of :meth:`run`, of what was trained and answered already; scores that are missing are made."""
         return pd.DataFrame([row for run in self.runs for name in self.prompt_sets for row in self._rows(run, name)])
 
     def answer(self, run: Run) -> None:
         """Let an adapter answer the prompt sets that it has not answered yet; it is trained first where it is missing."""
-        missing = self._unanswered(run)
+        missing = self.unanswered(run)
         if missing:
             model, tokenizer = self._load_to_answer(self.adapter_folder(run))
             for name in missing:
                 self.responses_folder(run, name, model=model, tokenizer=tokenizer)
 
-    def _unanswered(self, run: Run) -> list[str]:
+    def unanswered(self, run: Run) -> list[str]:
+        """The prompt sets that an adapter has not answered yet."""
         return [name for name in self.prompt_sets if not records.is_made(self.responses_folder(run, name))]
 
     def losses(self) -> pd.DataFrame:
@@ -310,9 +306,7 @@ class Study:
     def _rows(self, run: Run, prompt_set: str) -> list[dict[str, Any]]:
         answers = records.read_lines(self.responses_folder(run, prompt_set) / "responses.jsonl")
         s = self.settings
-        scores = {
-            name: {row["id"]: row for row in records.read_lines(self.scores_folder(run, prompt_set, name) / "scores.jsonl")} for name in s.instruments
-        }
+        scores = {name: {row["id"]: row for row in records.read_lines(self.scores_folder(run, prompt_set, name) / "scores.jsonl")} for name in s.instruments}
         about = {
             "data": s.data, "base_model": models.title(s.base_model), "n_general": s.n_general, "n_safety": run.n_safety,
             "share_safety": run.n_safety / (s.n_general + run.n_safety), "safety_format": s.safety_format, "seed": run.seed,
@@ -334,7 +328,7 @@ class Study:
         return rows
 
     @cached_property
-    def _bytes_apart(self) -> float:
+    def bytes_apart(self) -> float:
         """About what a process takes that trains or answers, rounded up: the embedded model's was seen to take 3.4 GB."""
         return 2e9 + 12 * shapes.parameters(shapes.architecture_of(self.settings.base_model))["total"]
 
@@ -361,7 +355,7 @@ class Study:
         rows = []
         for run in self.runs:
             trained = records.is_made(self.adapter_folder(run, make=False))
-            open_sets = self._unanswered(run)
+            open_sets = self.unanswered(run)
             n_rows = self.settings.n_general + run.n_safety
             n_answers = sum(len(self.prompts(name)) for name in open_sets)
             training = 0 if trained else n_rows * self.settings.recipe.epochs * _GUESSED_TOKENS_PER_ROW / tokens_per_second
@@ -411,6 +405,31 @@ class Study:
             f"{(plan['adapter'] == 'to train').sum()} to train, {plan['answers_left'].sum()} answers left, "
             f"about {plan['minutes_left'].sum():.0f} minutes\n{plan.to_string(index=False)}"
         )
+
+
+def run_together(studies: Sequence[Study]) -> pd.DataFrame:
+    """Run several studies as one, so that all their adapters train side by side; each adapter is made once.
+
+    Returns:
+        The rows of :meth:`Study.run`, of all of them, with one more column ``study``, the study's place in the order given.
+    """
+    # By their folders, so that an adapter that two studies share is one piece of work.
+    to_train = {study.adapter_folder(run, make=False).name: (study, run) for study in studies for run in study.runs}
+    missing = [(study, run) for study, run in to_train.values() if not records.is_made(study.adapter_folder(run, make=False))]
+    # The longest first, so that no process is left with it at the end.
+    missing.sort(key=lambda piece: piece[0].settings.n_general + piece[1].n_safety, reverse=True)
+    pieces = [(study.adapter_folder, run) for study, run in missing]
+    # An adapter that is still in training is asked last.
+    place = {study.adapter_folder(run, make=False).name: number for number, (study, run) in enumerate(missing)}
+    asked = [(study, run) for study in studies for run in study.runs if study.unanswered(run)]
+    asked.sort(key=lambda piece: place.get(piece[0].adapter_folder(piece[1], make=False).name, -1))
+    pieces += [(study.answer, run) for study, run in asked]
+    if any((s.n_general + max(s.safety_amounts)) * s.recipe.epochs >= _APART_FROM_ROWS for s in (study.settings for study in studies)):
+        parallel.side_by_side(pieces, bytes_each=max(study.bytes_apart for study in studies))
+    else:
+        for work, run in pieces:
+            work(run)
+    return pd.concat([study.rows().assign(study=number) for number, study in enumerate(studies)], ignore_index=True)
 
 
 def _slug(source: str) -> str:

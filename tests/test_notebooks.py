@@ -24,7 +24,7 @@ def test_the_parameters_cell_is_held_to_the_schema(path: Path) -> None:
     for name, entry in found.items():
         annotation = str(schema.model_fields[name].annotation)
         assert entry["help"], f"{name} has no comment"
-        expected = {"recipe": "dict", "decoding": "dict"}.get(name)
+        expected = dict.fromkeys(("recipe", "mixing", "decoding"), "dict").get(name)
         for kind in ("list", "int", "float", "str"):
             if expected is None and (kind in annotation or "Literal" in annotation):
                 expected = "str" if "Literal" in annotation and "list" not in annotation else kind

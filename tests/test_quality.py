@@ -6,7 +6,6 @@ import math
 import random
 import string
 
-import pandas as pd
 import pytest
 import torch
 from conftest import tiny_llama
@@ -18,7 +17,7 @@ from safetune_utils.errors import SafetuneError
 from safetune_utils.prompts import render
 from safetune_utils.reference_loss import reference_examples, reference_loss
 from safetune_utils.scoring import quality, reward
-from safetune_utils.scoring.quality import score_coherence, text_quality, win_rate
+from safetune_utils.scoring.quality import text_quality, win_rate
 
 # ---------------------------------------------------------------------------------------------------- the reward model
 
