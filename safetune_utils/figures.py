@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import matplotlib as mpl
+import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
@@ -332,6 +333,32 @@ def calibration(table: pd.DataFrame, *, name: str, caption: str, x: str, y: str)
     lines = [f"said {_percent(row.said)}, found {_percent(row.share)} of {row.n}" for row in table.itertuples()]
     alt = f"Calibration plot, {y} against {x}: " + "; ".join(lines) + "."
     return _figure(draw, name=name, caption=caption, alt=alt, data=table, size=(5.2, 4.6))
+
+
+def scatter(rows: pd.DataFrame, *, x: str, y: str, series: str, name: str, caption: str) -> Figure:
+    """Two instruments on the same answers, one mark an answer, a colour and marker for each value of ``series``.
+
+    Args:
+        rows: one row an answer, with the columns ``x``, ``y`` and ``series``; rows that lack one are left out. A column of
+            two values is spread a little, so that its marks do not hide each other; the CSV holds the values themselves.
+    """
+    shown = rows[[x, y, series]].dropna().astype({x: float, y: float})
+    spread = np.random.default_rng(0).uniform(-1, 1, (len(shown), 2))
+    places = {axis: shown[axis] + (0.12 * spread[:, number] if shown[axis].nunique() <= 2 else 0) for number, axis in enumerate((x, y))}
+    groups = list(dict.fromkeys(shown[series]))
+
+    def draw(axes: Axes, theme: int) -> None:
+        for number, group in enumerate(groups):
+            inside = shown[series] == group
+            look = _SEQUENCE[number % len(_SEQUENCE)]
+            axes.scatter(places[x][inside], places[y][inside], s=14, alpha=0.55, color=look[theme], marker=look[2], linewidths=0, label=f"{group}")
+        axes.set_xlabel(x)
+        axes.set_ylabel(y)
+        axes.legend(frameon=False, title=series, loc="upper center", bbox_to_anchor=(0.5, 1.16), ncols=len(groups), alignment="left")
+
+    means = [f"{series} {group}: mean {x} {part[x].mean():.2f}, mean {y} {part[y].mean():.2f}, {len(part)} answers" for group, part in shown.groupby(series)]
+    alt = f"Scatter plot of {y} against {x} on {len(shown)} answers. " + "; ".join(means) + "."
+    return _figure(draw, name=name, caption=caption, alt=alt, data=shown, size=(5.8, 4.6))
 
 
 def _quantile(words: dict[int, int], share: float) -> int:

@@ -11,13 +11,11 @@ from typing import Any
 import pandas as pd
 
 from safetune_utils import data, figures
+from safetune_utils.data import XSTEST_MODELS
 from safetune_utils.instruments import INSTRUMENTS
 
 _FIGURES = ("accuracy", "precision", "recall", "kappa")
-_ROWS = {
-    "all": "the rules, all three models", "gpt4": "the rules, GPT-4", "llama2": "the rules, Llama 2", "mistral": "the rules, Mistral",
-    "people": "one of the two people against the other",
-}  # fmt: skip
+_PEOPLE = "one of the two people against the other"
 
 
 def parts() -> dict[str, str]:
@@ -28,16 +26,60 @@ def parts() -> dict[str, str]:
 def cards() -> str:
     """A short card for each instrument."""
     return "\n".join(
-        f"`{name}`\n: {card.measures[0].upper()}{card.measures[1:]}. *Values*: {card.values}. *By*: {card.model}. *Known biases*: {card.biases}. *Needs*: {card.needs}.\n"
+        f"`{name}`\n: {card.measures[0].upper()}{card.measures[1:]}. *Values*: {card.values}. *By*: {card.model}. *Known biases*: {card.biases}. "
+        f"*Needs*: {card.needs}. *With people*: {_with_people(name)}. *Speed*: {_speed(name)}.\n"
         for name, card in INSTRUMENTS.items()
     )
 
 
+def _with_people(name: str) -> str:
+    if name == "refusal":
+        row, rows = _results("refusal")["agreement"]["model_left_out"], "answers of a model it was not trained on (XSTest)"
+    elif name == "refusal-rules":
+        row, rows = _results("refusal_rules")["agreement"]["all"], "answers of three models (XSTest)"
+    elif name == "harmfulness":
+        row, rows = _results("harmfulness")["test"], "answers to questions never seen (PKU-SafeRLHF)"
+    else:
+        return "not measured here"
+    return f"κ {row['kappa'][0]:.2f} ({row['kappa'][1]:.2f}–{row['kappa'][2]:.2f}) on {row['n']:,} {rows}"
+
+
+def _speed(name: str) -> str:
+    found = _results("instrument_rows")
+    if name not in found["seconds_per_1000"]:
+        return "not measured here"
+    seconds = found["seconds_per_1000"][name]
+    cores = "one thread" if found["threads"] == 1 else f"{found['threads']} threads"
+    return f"{seconds:.0f} s for 1,000 answers on {cores}" if seconds >= 1 else f"under a second for 1,000 answers on {cores}"
+
+
 def refusal_agreement() -> str:
-    """The refusal rules against people, by the model that answered, beside the two people's agreement."""
-    found = _results("refusal_rules")
+    """The refusal model and the rules alone against people: on models, types of prompt and styles that were left out, beside two people."""
+    rules, model = _results("refusal_rules")["agreement"], _results("refusal")["agreement"]
+    rows = {
+        "**rules alone**, all three models": rules["all"],
+        "GPT-4 · Llama 2 · Mistral": [rules[name] for name in XSTEST_MODELS],
+        "**rules and model**, each answering model left out in turn": model["model_left_out"],
+        "GPT-4 · Llama 2 · Mistral, that model left out": [model[name] for name in XSTEST_MODELS],
+        "each type of prompt left out in turn": model["type_left_out"],
+        "model and type left out": model["both_left_out"],
+        "the book's answers in eight styles, test half: rules alone": model["styles_by_rules"],
+        "the same: rules and model": model["styles"],
+        _PEOPLE: rules["people"],
+    }
     lines = ["| any refusal | rows | accuracy | precision | recall | κ |", "|---|---|---|---|---|---|"]
-    return "\n".join([*lines, *(_agreement_row(title, found["agreement"][name]) for name, title in _ROWS.items())]) + "\n"
+    lines += [_agreement_row(title, row) if isinstance(row, dict) else _kappas_row(title, row) for title, row in rows.items()]
+    three = model["three_classes"]
+    lines += [
+        "",
+        f"With the three classes told apart, each model left out in turn: κ {three['kappa'][0]:.2f} ({three['kappa'][1]:.2f}–{three['kappa'][2]:.2f}).",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _kappas_row(title: str, rows: list[dict[str, Any]]) -> str:
+    kappas = " · ".join(f"{row['kappa'][0]:.2f}" for row in rows)
+    return f"| {title} | {' · '.join(str(row['n']) for row in rows)} | | | | {kappas} |"
 
 
 def harmfulness_agreement() -> str:
@@ -63,7 +105,7 @@ def _agreement_row(title: str, row: dict[str, Any]) -> str:
 
 
 def _cost(found: dict[str, Any]) -> str:
-    return f"Its weights take {found['weights_bytes'] / 1e6:.1f} MB; 1,000 answers took {found['seconds_per_1000']:.0f} s on one thread of a busy machine."
+    return f"Its weights take {found['weights_bytes'] / 1e6:.1f} MB; {_speed('harmfulness')}."
 
 
 def _results(name: str) -> dict[str, Any]:

@@ -189,10 +189,16 @@ def calls_safe(name: str, values: pd.Series) -> pd.Series:
 
 
 def pairwise(scored: pd.DataFrame, *, names: Sequence[str]) -> pd.DataFrame:
-    """How each pair of instruments agrees on which answers are safe: ``first, second, kappa, low, high, n``, from a study's answers."""
+    """How each pair of instruments agrees on which answers are safe: ``first, second, kappa, low, high, n``.
+
+    Args:
+        scored: a study's answers, or :func:`labelled_rows`; where it has a column ``people``, they are the last of the list.
+    """
     safe = {name: calls_safe(name, scored[name]) for name in names}
+    if "people" in scored:
+        safe["people"] = scored["people"]
     rows = []
-    for first, second in combinations(names, 2):
+    for first, second in combinations(safe, 2):
         both = pd.concat([safe[first], safe[second], scored["prompt_id"]], axis=1, keys=["first", "second", "prompt"]).dropna()
         found = stats.agreement(both["first"].astype(bool), both["second"].astype(bool), clusters=both["prompt"])
         rows.append({"first": first, "second": second, "kappa": found.kappa.value, "low": found.kappa.low, "high": found.kappa.high, "n": found.n})
@@ -230,6 +236,16 @@ def trust(answers: pd.DataFrame, *, instrument: str) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def labelled_rows() -> pd.DataFrame:
+    """Answers that people called harmless or not, as each offline instrument scored them; none of them was trained on these questions.
+
+    Returns:
+        One row an answer, an extract of PKU-SafeRLHF, without its text: ``prompt_id``, ``people`` (true is harmless),
+        ``words``, a column for each instrument, and ``probability of a refusal``, 0 to 1, by the instrument ``refusal``.
+    """
+    return pd.DataFrame(_results("instrument_rows")["columns"])
+
+
 def labelled_counts(name: str) -> dict[str, np.ndarray]:
     """What people and an instrument said of the rows that it was measured on, as ``people`` and ``instrument``, one boolean a row.
 
@@ -240,9 +256,13 @@ def labelled_counts(name: str) -> dict[str, np.ndarray]:
     """
     if name not in _MEASURED:
         raise SafetuneError(f"'{name}' was not measured against people here: choose one of {', '.join(_MEASURED)}")
-    counts = json.loads((data_folder() / "results" / f"{_MEASURED[name]}.json").read_text("utf-8"))["counts"]
+    counts = _results(_MEASURED[name])["counts"]
     cases = ((True, True, "both"), (False, True, "instrument_alone"), (True, False, "people_alone"), (False, False, "neither"))
     return {
         "people": np.repeat([people for people, _, _ in cases], [counts[case] for _, _, case in cases]),
         "instrument": np.repeat([found for _, found, _ in cases], [counts[case] for _, _, case in cases]),
     }
+
+
+def _results(name: str) -> dict[str, Any]:
+    return json.loads((data_folder() / "results" / f"{name}.json").read_text("utf-8"))

@@ -16,7 +16,7 @@ import papermill
 from safetune_utils import records
 from safetune_utils.data import data_folder
 from safetune_utils.errors import SafetuneError
-from safetune_utils.settings import Drafting, Settings, resolve, resolve_drafting
+from safetune_utils.settings import Drafting, ScorerTraining, Settings, resolve, resolve_drafting, resolve_scorer_training
 
 
 def folder() -> Path:
@@ -50,10 +50,10 @@ def defaults(path: Path) -> dict[str, Any]:
     return {name: ast.literal_eval(entry["default"]) for name, entry in parameters(path).items()}
 
 
-def validate(path: Path, given: dict[str, Any]) -> Settings | Drafting:
+def validate(path: Path, given: dict[str, Any]) -> Settings | Drafting | ScorerTraining:
     """The settings that a notebook will run with; checked before a kernel starts.
 
-    A notebook whose parameters are those of drafting is checked as such, any other as a study.
+    A notebook whose parameters are those of drafting, or of training a scorer, is checked as such, any other as a study.
 
     papermill itself only warns of an unknown parameter and checks no type.
 
@@ -69,6 +69,8 @@ def validate(path: Path, given: dict[str, Any]) -> Settings | Drafting:
     merged = known | given
     if set(known) <= set(Drafting.model_fields):
         return resolve_drafting(**merged)
+    if set(known) <= set(ScorerTraining.model_fields):
+        return resolve_scorer_training(**merged)
     return resolve(**{name: value for name, value in merged.items() if name in Settings.model_fields})
 
 
@@ -151,14 +153,16 @@ def _stage(path: Path, given: dict[str, Any]) -> dict[str, Any]:
     root = data_folder().parent
     files = {str(p.relative_to(root) if p.is_relative_to(root) else p): records.file_hash(p) for p in used}
     inputs = {"notebook": records.file_hash(path), "parameters": given, "code": code, "files": files}
-    label = f"{path.stem}-{settings.preset}" if isinstance(settings, Settings) else path.stem
+    label = path.stem if isinstance(settings, Drafting) else f"{path.stem}-{settings.preset}"
     return {"stage": "notebooks", "label": label, "inputs": inputs}
 
 
-def _named_files(settings: Settings | Drafting) -> list[str]:
+def _named_files(settings: Settings | Drafting | ScorerTraining) -> list[str]:
     """Parameters that may name a user's own file or folder."""
     if isinstance(settings, Drafting):
         return [settings.questions, *(settings.reviews or []), *(settings.form_reviews or [])]
+    if isinstance(settings, ScorerTraining):
+        return []
     return [name for name in (settings.data, settings.general_data, settings.safety_data, settings.base_model) if name]
 
 

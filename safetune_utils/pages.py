@@ -94,6 +94,21 @@ def trust_table(answers: pd.DataFrame, study: Study) -> HTML:
     return table(rows, caption=caption, columns=("prompts", "safety examples", *columns.values()))
 
 
+def agreement_table(rows: pd.DataFrame, *, why_not: str = "") -> HTML:
+    """How models agree with people: accuracy, precision, recall and κ, each with its 95 % interval, one line a model.
+
+    Args:
+        rows: columns ``model``, ``n`` and, for each figure, a list of the figure and its bounds.
+        why_not: shown instead where there are no rows.
+    """
+    if why_not:
+        return HTML(f"<p>Not measured here: {html.escape(why_not)}</p>")
+    names = ("accuracy", "precision", "recall", "kappa")
+    body = [(row["model"], row["n"], *("{:.2f} ({:.2f}–{:.2f})".format(*row[name]) for name in names)) for row in rows.to_dict("records")]
+    caption = "Harmful or not, against people; 95 % intervals from a bootstrap over questions."
+    return table(body, caption=caption, columns=("model", "answers", "accuracy", "precision", "recall", "κ"))
+
+
 def record_table(study: Study) -> HTML:
     """How each adapter came to be: facts down, adapters across."""
     records = study.records()

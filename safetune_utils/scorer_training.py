@@ -11,7 +11,7 @@ import json
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -22,9 +22,11 @@ from sklearn.linear_model import LogisticRegression
 
 from safetune_utils import data, finetune, mixtures, models, stats
 from safetune_utils.data import Labelled
+from safetune_utils.errors import SafetuneError
+from safetune_utils.records import file_hash, produce, read_record
 from safetune_utils.scoring import Score, refusal, refusal_rules, yes_or_no
 from safetune_utils.scoring.yes_or_no import HARMFUL, Question
-from safetune_utils.settings import Recipe
+from safetune_utils.settings import Recipe, ScorerTraining
 
 # Set before anything was measured, and left alone.
 RECIPE = Recipe(epochs=2, batch_size=16, micro_batch_tokens=2048, learning_rate=1e-3, max_length=512, n_validation=1, evaluations=3)
@@ -42,15 +44,21 @@ _BINS = 10
 
 
 def train(
-    question: Question, *, rows: Sequence[Labelled], validation: Sequence[Labelled], folder: Path, recipe: Recipe = RECIPE, progress: str = ""
+    question: Question,
+    *,
+    rows: Sequence[Labelled],
+    validation: Sequence[Labelled],
+    folder: Path,
+    recipe: Recipe = RECIPE,
+    seed: int = SEED,
+    progress: str = "",
 ) -> dict[str, Any]:
     """Train a question's adapter into a folder, kept in half precision so that it is small, and return the training's facts."""
     model, tokenizer = models.load_base("embedded")
     mix = mixtures.Mix(train=[_example(question, row) for row in rows], validation=[_example(question, row) for row in validation])
-    facts = finetune.finetune(model=model, tokenizer=tokenizer, mix=mix, recipe=recipe, seed=SEED, output=folder, progress=progress or None)
+    facts = finetune.finetune(model=model, tokenizer=tokenizer, mix=mix, recipe=recipe, seed=seed, output=folder, progress=progress or None)
     weights = load_file(folder / "adapter_model.safetensors")
     save_file({name: tensor.half() for name, tensor in weights.items()}, folder / "adapter_model.safetensors", metadata={"format": "pt"})
-    (folder / "losses.csv").unlink()  # the record's facts say enough of it
     config = folder / "adapter_config.json"
     # PEFT notes the folder that the base model was loaded from, which is another one on each machine.
     settings = json.loads(config.read_text("utf-8")) | {"base_model_name_or_path": models.EMBEDDED_TITLE}
@@ -77,8 +85,62 @@ def publish_harmfulness() -> dict[str, Any]:
     """Train and measure the harmfulness model, and write ``data/results/harmfulness.json``."""
     parts = data.split_by_prompt(data.harm_pairs())
     facts = train(HARMFUL, rows=parts["train"], validation=parts["validation"], folder=HARMFUL.folder, progress="training")
+    (HARMFUL.folder / "losses.csv").unlink()  # the record's facts say enough of it
     found = {part: measure_harmfulness(part=part) for part in ("validation", "test")}
     return _write("harmfulness", {"facts": facts, "counts": found["test"]["counts"]} | found, HARMFUL.folder / "adapter_model.safetensors")
+
+
+def published(name: str) -> dict[str, Any]:
+    """What was measured of one of the book's own models when it was made."""
+    return json.loads((data.data_folder() / "results" / f"{name}.json").read_text("utf-8"))
+
+
+class Trial(NamedTuple):
+    """A small harmfulness model, trained to be looked at, beside the base model as it is and the book's own.
+
+    Attributes:
+        agreement: with people, on the same answers to questions that none was trained on: ``model`` and, for each of
+            ``accuracy, precision, recall, kappa``, the figure with its bounds; ``n`` answers.
+        losses: as :meth:`safetune_utils.study.Study.losses` has them, with ``n_safety`` for the rows trained on.
+        why_not: why there is nothing in them; empty where there is.
+    """
+
+    agreement: pd.DataFrame
+    losses: pd.DataFrame
+    why_not: str
+
+
+def trial(settings: ScorerTraining) -> Trial:
+    """Train on some of the labelled answers and measure on some of the test questions' answers; kept in the run store."""
+    try:
+        parts = data.split_by_prompt(data.harm_pairs())
+    except SafetuneError as error:
+        return Trial(pd.DataFrame(), pd.DataFrame(), str(error))
+    rows, test = parts["train"][: settings.n_train], parts["test"][: settings.n_test]
+    validation = parts["validation"][: max(4, settings.n_test // 4)]
+    recipe = RECIPE.model_copy(update={"epochs": settings.epochs, "learning_rate": settings.learning_rate})
+    inputs = {
+        "rows": [[row.id for row in some] for some in (rows, validation, test)], "recipe": recipe.model_dump(), "seed": settings.seed,
+        "question": HARMFUL.text, "base_model": models.identity("embedded"), "own": file_hash(HARMFUL.folder / "adapter_model.safetensors"),
+    }  # fmt: skip
+
+    def make(folder: Path) -> dict[str, Any]:
+        facts = train(HARMFUL, rows=rows, validation=validation, folder=folder, recipe=recipe, seed=settings.seed, progress=f"training on {len(rows)} answers")
+        asked = {
+            "the base model as it is": models.load_base("embedded"),
+            f"trained here, on {len(rows)} answers": yes_or_no.load(folder),
+            "the book's own": yes_or_no.load(HARMFUL.folder),
+        }
+        people = np.array([row.label == "harmful" for row in test])
+        found = []
+        for model, loaded in asked.items():
+            said = yes_or_no.probabilities([row.prompt for row in test], [row.response for row in test], question=HARMFUL, loaded=loaded)
+            found.append({"model": model} | _agreement(people, said[:, 1] > 0.5, test))
+        return facts | {"agreement": found}
+
+    folder = produce(stage="instruments", label=f"harmfulness-{len(rows)}", inputs=inputs, make=make)
+    losses = pd.read_csv(folder / "losses.csv").assign(n_safety=len(rows), seed=settings.seed)
+    return Trial(pd.DataFrame(read_record(folder)["facts"]["agreement"]), losses, "")
 
 
 def measure_harmfulness(*, part: str = "test", n_rows: int | None = None) -> dict[str, Any]:

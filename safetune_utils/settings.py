@@ -128,6 +128,17 @@ class Drafting(_Schema):
     form_reviews: list[str] | None = Field(None, description="reviews of the instruction forms, likewise")
 
 
+class ScorerTraining(_Schema):
+    """Everything that decides the training of a small harmfulness model beside the book's own."""
+
+    preset: PresetName = Field("pocket", description="smoke takes a few rows; any other preset the defaults below")
+    n_train: int = Field(160, ge=1, le=1_000_000, description="labelled answers to train on")
+    n_test: int = Field(120, ge=1, le=1_000_000, description="labelled answers to other questions, to measure it on")
+    epochs: int = Field(2, ge=1, le=100, description="passes over the training rows")
+    learning_rate: float = Field(1e-3, gt=0, le=0.1, description="peak learning rate of AdamW")
+    seed: int = Field(0, ge=0, le=2**31 - 1, description="decides the adapter's start and the order of the rows")
+
+
 # Decodings that have a name. The paper's repository meant to sample, but its flags never reached the call: it decoded
 # with four beams and 128 new tokens, and drew nothing.
 DECODINGS: dict[str, dict[str, Any]] = {
@@ -237,6 +248,17 @@ def resolve_drafting(**parameters: Any) -> Drafting:
         SafetuneError: an unknown name, a wrong type or a value out of range, in one line that names the mend.
     """
     return _checked(Drafting, {name: value for name, value in parameters.items() if value is not None})
+
+
+def resolve_scorer_training(**parameters: Any) -> ScorerTraining:
+    """Return the checked settings of training a small harmfulness model; ``None`` keeps a parameter's default.
+
+    Raises:
+        SafetuneError: an unknown name, a wrong type or a value out of range, in one line that names the mend.
+    """
+    given = {name: value for name, value in parameters.items() if value is not None}
+    few = {"n_train": 8, "n_test": 8} if given.get("preset") == "smoke" else {}
+    return _checked(ScorerTraining, few | given)
 
 
 def _checked(schema: type[_Kind], values: dict[str, Any]) -> _Kind:

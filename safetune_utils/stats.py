@@ -80,10 +80,11 @@ def share(values: pd.Series, *, clusters: pd.Series | None = None) -> Share:
         return Share(float("nan"), float("nan"), float("nan"), 0, n_unscored, "none")
     mean = float(scored.mean())
     if clusters is not None:
-        per_prompt = scored.groupby(clusters.loc[scored.index]).mean()
+        answers = scored.groupby(clusters.loc[scored.index])
+        per_prompt, n_answers = answers.mean(), answers.size()
         if len(per_prompt) < n and per_prompt.nunique() > 1:
-            # Prompts weigh alike; with every prompt answered equally often this is the plain share.
-            low, high = _bootstrap_mean(per_prompt.to_numpy())
+            alike = n_answers.nunique() == 1
+            low, high = _bootstrap_mean(per_prompt.to_numpy()) if alike else bootstrap_ratio(answers.sum().to_numpy(), n_answers.to_numpy())
             return Share(mean, low, high, n, n_unscored, "bootstrap over prompts")
         n_independent = len(per_prompt)
     else:

@@ -120,7 +120,6 @@ def test_a_429_is_tried_again_after_the_wait_that_the_service_asks_for(service: 
     [
         ([failure(500, headers=SOON)] * 2, "the service failed with 500 after 2 tries"),
         ([failure(429, headers=SOON)] * 2, "the service failed with 429 after 2 tries"),
-        ([failure(400)], "the service refused the batch with 400"),
         (["hang up"] * 2, "the connection broke off after 2 tries"),
     ],
 )
@@ -134,6 +133,20 @@ def test_a_batch_that_fails_leaves_its_rows_unscored_and_is_asked_again_alone(se
     service.batches.clear()
     assert [score.value for score in service.score(*texts)] == [0.0] * 33
     assert service.batches == [texts[:32]]
+
+
+def test_a_text_that_the_service_refuses_is_unscored_alone(service: Played) -> None:
+    def handle(texts: list[str]) -> Response:
+        service.script.append(handle)
+        return failure(400) if any("spoilt" in text for text in texts) else answer(*map(result, texts))
+
+    service.script = [handle]
+    texts = [f"text {'x' * i}" for i in range(20)]
+    texts[13] = "spoilt"
+    scores = service.score(*texts)
+    assert [(i, score.reason) for i, score in enumerate(scores) if score.value is None] == [(13, "the service refused this text with 400")]
+    assert len(service.batches) <= 2 * 5 + 1
+    assert len(stored()) == 19
 
 
 def test_a_slow_service_is_given_up(service: Played) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from safetune_utils import notebooks
 from safetune_utils.errors import SafetuneError
-from safetune_utils.settings import Drafting, Settings
+from safetune_utils.settings import Drafting, ScorerTraining, Settings
 
 ALL = sorted(notebooks.folder().glob("*.ipynb"))
 
@@ -19,7 +19,7 @@ ALL = sorted(notebooks.folder().glob("*.ipynb"))
 @pytest.mark.parametrize("path", ALL, ids=lambda p: p.stem)
 def test_the_parameters_cell_is_held_to_the_schema(path: Path) -> None:
     found = notebooks.parameters(path)
-    schema = Drafting if path.stem == "09_building_safety_data" else Settings
+    schema = {"09_building_safety_data": Drafting, "11_harmfulness_model": ScorerTraining}.get(path.stem, Settings)
     assert set(found) == set(schema.model_fields)
     for name, entry in found.items():
         annotation = str(schema.model_fields[name].annotation)

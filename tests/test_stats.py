@@ -56,6 +56,14 @@ def test_paired_difference_sees_a_real_change_and_no_change() -> None:
     assert paired_difference(half, swapped).direction == "not seen"
 
 
+def test_the_interval_of_unequally_answered_prompts_is_around_the_share_of_answers() -> None:
+    # One prompt with 90 answers, all true, and thirty with one each, all false: by prompts the mean is 3 %.
+    values, clusters = pd.Series([True] * 90 + [False] * 30), pd.Series(["often"] * 90 + [f"once {i}" for i in range(30)])
+    found = share(values, clusters=clusters)
+    assert found.share == 0.75
+    assert found.low < 0.75 < found.high
+
+
 def test_pairs_are_matched_by_prompt_and_seeds_are_averaged() -> None:
     answers = pd.DataFrame(
         {

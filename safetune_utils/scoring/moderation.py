@@ -42,6 +42,7 @@ BATCH = 32
 
 _OTHER_KEY = "OPEN_AI_KEY"  # where the original paper's code looks for the key
 _NO_SERVICE = "the service could not be reached"
+_REFUSED = "the service refused this text with"
 _LEAST_KEY = 12  # characters; a shorter one is a placeholder for a server that needs none, and may occur in any answer
 
 
@@ -79,8 +80,9 @@ def score(
 
     Returns:
         ``value`` 1.0 and label ``flagged``, or 0.0 and ``not_flagged``; ``parts`` holds the service's score for each of its
-        categories, 0 to 1, higher is surer. A batch that was refused or failed, and a malformed result, leave rows unscored
-        with the reason; these are not stored, so the next call asks them alone.
+        categories, 0 to 1, higher is surer. A batch that is refused is halved until the text at fault is alone; that one, a
+        batch that failed and a malformed result leave rows unscored with the reason. These are not stored, so the next
+        call asks them alone.
 
     Raises:
         SafetuneError: there is no key (``OPENAI_API_KEY`` or ``OPEN_AI_KEY``; a server on this machine needs none), or the
@@ -103,10 +105,15 @@ def score(
         batches = [waiting[start : start + BATCH] for start in range(0, len(waiting), BATCH)]
         with chat.open_client(service) as client, tqdm(total=len(waiting), desc=progress, unit="answer", disable=not progress) as bar:
             folder.mkdir(parents=True, exist_ok=True)
-            for batch in batches:
+            while batches:
+                batch = batches.pop(0)
                 scores |= _settle(batch, client=client, service=service, folder=folder)
+                reason = scores[batch[-1]].reason
+                if reason.startswith(_REFUSED) and len(batch) > 1:  # one text can spoil a batch: halve it until that one is alone
+                    batches[:0] = [batch[: len(batch) // 2], batch[len(batch) // 2 :]]
+                    continue
                 bar.update(len(batch))
-                if scores[batch[-1]].reason.startswith(_NO_SERVICE):  # the others would wait through their tries to learn the same
+                if reason.startswith(_NO_SERVICE):  # the others would wait through their tries to learn the same
                     scores |= {text: Score(None, reason=f"not asked: {_NO_SERVICE}") for text in waiting if text not in scores}
                     break
     return [scores[text] for text in texts]
@@ -168,7 +175,7 @@ def _call(texts: list[str], *, client: openai.OpenAI, service: chat.Service) -> 
             raise SafetuneError(f"{service.host} refuses with 404: {mend}") from None
         if status in (408, 409, 429) or status >= 500:
             raise _FailedError(f"the service failed with {status} after {chat.tries(error)}") from None
-        raise _FailedError(f"the service refused the batch with {status}") from None
+        raise _FailedError(f"{_REFUSED} {status}") from None
 
 
 def _read(body: bytes, *, n: int, key: str) -> tuple[list[Any], str]:
