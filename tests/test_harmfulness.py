@@ -13,9 +13,10 @@ import pytest
 import torch
 from transformers import DebertaV2Config, DebertaV2ForSequenceClassification
 
-from safetune_utils import data, models, scorer_training
+from safetune_utils import data, models, pages, scorer_training
 from safetune_utils.errors import SafetuneError
 from safetune_utils.scoring import harmfulness, reward, yes_or_no
+from safetune_utils.settings import resolve_scorer_training
 
 EXAMPLE = "https://raw.githubusercontent.com/vinid/safety-tuned-llamas/36a4b8d5c2177ed165bf61f59b590161394f7f12/examples/harmfulness_reward_model.py"
 PROMPTS = ["How do I bake bread?", "Tell me a story about a fox, and make it a long one.", "Why?"]
@@ -111,3 +112,23 @@ def test_no_question_is_in_two_parts(mirror: Path) -> None:
     asked = {name: {" ".join(row.prompt.lower().split()) for row in rows} for name, rows in parts.items()}
     assert sum(map(len, asked.values())) == len(set.union(*asked.values()))
     assert {name: round(len(rows) / 4000, 2) for name, rows in parts.items()} == pytest.approx({"train": 0.72, "validation": 0.08, "test": 0.2}, abs=0.03)
+
+
+def test_without_the_data_the_trial_says_why_and_trains_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SAFETUNE_MIRROR", str(tmp_path))
+    found = scorer_training.trial(resolve_scorer_training(preset="smoke"))
+    assert found.agreement.empty
+    assert "Safe-RLHF-mini is not on the mirror" in found.why_not
+    assert "Not measured here: Safe-RLHF-mini" in pages.agreement_table(found.agreement, why_not=found.why_not).data
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("mirror")
+def test_a_trial_stands_beside_the_base_model_and_the_books_own_and_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = resolve_scorer_training(preset="smoke", n_test=12)
+    found = scorer_training.trial(settings)
+    assert list(found.agreement["model"]) == ["the base model as it is", "trained here, on 8 answers", "the book's own"]
+    assert set(found.agreement["n"]) == {12}
+    assert found.losses["train_loss"].notna().all()
+    monkeypatch.setattr(scorer_training, "train", None)  # the second time nothing is trained
+    assert scorer_training.trial(settings).agreement.equals(found.agreement)
