@@ -7,13 +7,12 @@ and of outside sets no text is shown.
 from __future__ import annotations
 
 import html
-import json
 from typing import Any
 
 from safetune_utils import data, figures
 from safetune_utils.data import CORPUS, PROMPT_SETS, OutsideSet, Shape
 
-RESULTS = "outside_sets.json"
+RESULTS = "outside_sets"
 _EXAMPLES = 3
 
 # Files of the corpus whose examples are unsafe requests: mild, and folded all the same.
@@ -54,13 +53,13 @@ def embedded_cards() -> str:
 
 def outside_cards() -> str:
     """A card for each registered set, without a word of it; counts are those measured by ``benchmarks/outside_sets.py``."""
-    measured = _results()["shapes"]
+    measured = data.results(RESULTS)["shapes"]
     return "\n".join(_outside_card(entry, measured.get(entry.name)) for entry in data.register().values())
 
 
 def overlap_table(source: str) -> str:
     """What the training sets of a source share with its prompt sets, as a table with one line a prompt set."""
-    rows = data.overlaps("embedded") if source == "embedded" else _results()["overlaps"]
+    rows = data.overlaps("embedded") if source == "embedded" else data.results(RESULTS)["overlaps"]
     trains = list(dict.fromkeys(row["train"] for row in rows))
     lines = [f"| prompts | n | {' | '.join(f'in *{name}*' for name in trains)} |", f"|---|---|{'---|' * len(trains)}"]
     for test in dict.fromkeys(row["test"] for row in rows):
@@ -74,7 +73,7 @@ def overlap_table(source: str) -> str:
 
 def copies_note() -> str:
     """Which of the paper's prompts are trained on word for word, in one sentence."""
-    found = [row for row in _results()["overlaps"] if row["exact"]]
+    found = [row for row in data.results(RESULTS)["overlaps"] if row["exact"]]
     if not found:
         return "No prompt is trained on word for word.\n"
     parts = [f"{row['exact']} of the {row['prompts']} prompts of {row['title']} in *{row['train']}*" for row in found]
@@ -83,7 +82,7 @@ def copies_note() -> str:
 
 def question_note() -> str:
     """How many of the paper's safety rows have a question form, in one sentence."""
-    counts = _results()["question_forms"]
+    counts = data.results(RESULTS)["question_forms"]
     total = sum(counts.values())
     return (
         f"Of the paper's {total:,} safety rows, {counts.get('red-team attempts', 0):,} were matched in the red-team attempts, "
@@ -148,7 +147,3 @@ def _anchor(name: str) -> str:
 
 def _plural(name: str) -> str:
     return name if name.endswith("s") else f"{name}s"
-
-
-def _results() -> dict[str, Any]:
-    return json.loads((data.data_folder() / "results" / RESULTS).read_text("utf-8"))

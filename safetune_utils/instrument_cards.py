@@ -5,7 +5,6 @@ All of it is drawn from :mod:`safetune_utils.instruments` and the files in ``dat
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import pandas as pd
@@ -34,18 +33,18 @@ def cards() -> str:
 
 def _with_people(name: str) -> str:
     if name == "refusal":
-        row, rows = _results("refusal")["agreement"]["model_left_out"], "answers of a model it was not trained on (XSTest)"
+        row, rows = data.results("refusal")["agreement"]["model_left_out"], "answers of a model it was not trained on (XSTest)"
     elif name == "refusal-rules":
-        row, rows = _results("refusal_rules")["agreement"]["all"], "answers of three models (XSTest)"
+        row, rows = data.results("refusal_rules")["agreement"]["all"], "answers of three models (XSTest)"
     elif name == "harmfulness":
-        row, rows = _results("harmfulness")["test"], "answers to questions never seen (PKU-SafeRLHF)"
+        row, rows = data.results("harmfulness")["test"], "answers to questions never seen (PKU-SafeRLHF)"
     else:
         return "not measured here"
     return f"κ {row['kappa'][0]:.2f} ({row['kappa'][1]:.2f}–{row['kappa'][2]:.2f}) on {row['n']:,} {rows}"
 
 
 def _speed(name: str) -> str:
-    found = _results("instrument_rows")
+    found = data.results("instrument_rows")
     if name not in found["seconds_per_1000"]:
         return "not measured here"
     seconds = found["seconds_per_1000"][name]
@@ -55,7 +54,7 @@ def _speed(name: str) -> str:
 
 def refusal_agreement() -> str:
     """The refusal model and the rules alone against people: on models, types of prompt and styles that were left out, beside two people."""
-    rules, model = _results("refusal_rules")["agreement"], _results("refusal")["agreement"]
+    rules, model = data.results("refusal_rules")["agreement"], data.results("refusal")["agreement"]
     rows = {
         "**rules alone**, all three models": rules["all"],
         "GPT-4 · Llama 2 · Mistral": [rules[name] for name in XSTEST_MODELS],
@@ -84,7 +83,7 @@ def _kappas_row(title: str, rows: list[dict[str, Any]]) -> str:
 
 def harmfulness_agreement() -> str:
     """The book's own harmfulness model against people, on questions that it was not trained on, with its calibration."""
-    found = _results("harmfulness")
+    found = data.results("harmfulness")
     test = found["test"]
     table = pd.DataFrame(test["calibration"])
     caption = f"What the book's harmfulness model says of {test['n']} answers to {test['questions']} questions that it never saw, against what people said."
@@ -106,7 +105,3 @@ def _agreement_row(title: str, row: dict[str, Any]) -> str:
 
 def _cost(found: dict[str, Any]) -> str:
     return f"Its weights take {found['weights_bytes'] / 1e6:.1f} MB; {_speed('harmfulness')}."
-
-
-def _results(name: str) -> dict[str, Any]:
-    return json.loads((data.data_folder() / "results" / f"{name}.json").read_text("utf-8"))

@@ -5,7 +5,6 @@ How well each agrees with people is measured, not written here: see ``data/resul
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -17,7 +16,7 @@ import pandas as pd
 
 from safetune_utils import stats
 from safetune_utils.chat import Service
-from safetune_utils.data import data_folder
+from safetune_utils.data import results
 from safetune_utils.errors import SafetuneError
 from safetune_utils.records import file_hash
 from safetune_utils.scoring import Score, harmfulness, judge, moderation, quality, refusal, refusal_rules, yes_or_no
@@ -243,7 +242,7 @@ def labelled_rows() -> pd.DataFrame:
         One row an answer, an extract of PKU-SafeRLHF, without its text: ``prompt_id``, ``people`` (true is harmless),
         ``words``, a column for each instrument, and ``probability of a refusal``, 0 to 1, by the instrument ``refusal``.
     """
-    return pd.DataFrame(_results("instrument_rows")["columns"])
+    return pd.DataFrame(results("instrument_rows")["columns"])
 
 
 def labelled_counts(name: str) -> dict[str, np.ndarray]:
@@ -256,13 +255,9 @@ def labelled_counts(name: str) -> dict[str, np.ndarray]:
     """
     if name not in _MEASURED:
         raise SafetuneError(f"'{name}' was not measured against people here: choose one of {', '.join(_MEASURED)}")
-    counts = _results(_MEASURED[name])["counts"]
+    counts = results(_MEASURED[name])["counts"]
     cases = ((True, True, "both"), (False, True, "instrument_alone"), (True, False, "people_alone"), (False, False, "neither"))
     return {
         "people": np.repeat([people for people, _, _ in cases], [counts[case] for _, _, case in cases]),
         "instrument": np.repeat([found for _, found, _ in cases], [counts[case] for _, _, case in cases]),
     }
-
-
-def _results(name: str) -> dict[str, Any]:
-    return json.loads((data_folder() / "results" / f"{name}.json").read_text("utf-8"))

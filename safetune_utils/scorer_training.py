@@ -90,11 +90,6 @@ def publish_harmfulness() -> dict[str, Any]:
     return _write("harmfulness", {"facts": facts, "counts": found["test"]["counts"]} | found, HARMFUL.folder / "adapter_model.safetensors")
 
 
-def published(name: str) -> dict[str, Any]:
-    """What was measured of one of the book's own models when it was made."""
-    return json.loads((data.data_folder() / "results" / f"{name}.json").read_text("utf-8"))
-
-
 class Trial(NamedTuple):
     """A small harmfulness model, trained to be looked at, beside the base model as it is and the book's own.
 

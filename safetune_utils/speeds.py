@@ -5,7 +5,6 @@ Everything is drawn from the files in ``data/results``; nothing is measured here
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import pandas as pd
@@ -43,7 +42,7 @@ def parts() -> dict[str, str]:
 
 def finetune_table() -> str:
     """Training: each side's speed, how many times ours it is, its memory, its share of the machine's matrix rate."""
-    found = _results("finetune_speed")
+    found = data.results("finetune_speed")
     lines = ["| | real tokens/s | one of ours is faster by | two at once by | peak memory | share of the matrix rate |", "|---|---|---|---|---|---|"]
     for row in found["summary"]:
         name = _FINETUNE[row["side"]]
@@ -59,7 +58,7 @@ def finetune_table() -> str:
 
 def generate_table() -> str:
     """Answering: each side's answers and tokens a second, and how many times it ours are."""
-    found = _results("generate_speed")
+    found = data.results("generate_speed")
     lines = ["| | answers/s | useful tokens/s | ours is faster by (tokens/s) | peak memory |", "|---|---|---|---|---|"]
     for row in sorted(found["summary"], key=lambda row: list(_GENERATE).index(row["side"])):
         name = _GENERATE[row["side"]]
@@ -79,14 +78,14 @@ def generate_table() -> str:
 
 def growth() -> str:
     """Speed over batch size, length and number of rows, as a figure."""
-    found = _results("growth_speed")
+    found = data.results("growth_speed")
     caption = "Real tokens a second over one thing at a time: in training, rows at once, tokens of a row, rows in the mix; in answering, prompts at once and new tokens."
     return f'<div class="safetune-block">\n\n{figures.growth(pd.DataFrame(found["points"]), name="growth_speed", caption=caption)._repr_html_()}\n\n</div>\n'
 
 
 def book_table() -> str:
     """Where the time of whole books went, stage by stage."""
-    books = _results("book_time")["books"]
+    books = data.results("book_time")["books"]
     blocks = []
     for name, book in books.items():
         lines = [f"| `{name}`: {_minutes(book['seconds'])} in all | runs | time |", "|---|---|---|"]
@@ -100,10 +99,6 @@ def book_table() -> str:
         ]
         blocks.append("\n".join(lines))
     return "\n\n".join(blocks) + "\n"
-
-
-def _results(name: str) -> dict[str, Any]:
-    return json.loads((data.data_folder() / "results" / f"{name}.json").read_text("utf-8"))
 
 
 def _how(found: dict[str, Any]) -> str:

@@ -36,7 +36,7 @@ def test_embedded_rows_are_folded_and_escaped(parts: dict[str, str], monkeypatch
 
 
 def test_no_text_of_an_outside_set_is_on_a_page_or_in_the_results(parts: dict[str, str], mirror: Path) -> None:
-    published = parts["data_outside_cards"] + parts["data_paper_overlap"] + (data.data_folder() / "results" / datacards.RESULTS).read_text("utf-8")
+    published = parts["data_outside_cards"] + parts["data_paper_overlap"] + (data.data_folder() / "results" / f"{datacards.RESULTS}.json").read_text("utf-8")
     for name in ("I-MaliciousInstructions", "I-CoNa", "I-Controversial", "Q-Harm", "safety-instructions", "XSTest", "CoCoNot-contrast"):
         rows = data.read_table(data.fetch(name)).rows
         texts = {row.get("instruction") or row["prompt"] for row in rows}
@@ -44,7 +44,7 @@ def test_no_text_of_an_outside_set_is_on_a_page_or_in_the_results(parts: dict[st
 
 
 def test_the_published_counts_are_those_of_today(mirror: Path) -> None:
-    results = json.loads((data.data_folder() / "results" / datacards.RESULTS).read_text("utf-8"))
+    results = json.loads((data.data_folder() / "results" / f"{datacards.RESULTS}.json").read_text("utf-8"))
     assert results["rewriting_version"] == rewriting.VERSION
     assert results["question_forms"] == data.question_counts(data.safety_examples("paper-sample"))
     assert results["overlaps"] == data.overlaps("paper-sample")

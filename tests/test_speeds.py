@@ -40,7 +40,8 @@ def test_a_failed_side_is_told_and_a_ratio_is_ours_over_theirs(tmp_path: Path, m
         ],
     }  # fmt: skip
     (tmp_path / "results" / "finetune_speed.json").write_text(json.dumps(made))
-    monkeypatch.setattr(speeds.data, "data_folder", lambda: tmp_path)
+    (tmp_path / "register.yml").touch()
+    monkeypatch.setenv("SAFETUNE_DATA", str(tmp_path))
     table = speeds.finetune_table()
     assert "did not run: no such module" in table
     assert "| 3 (2–4) |  |  | 2.0 GB | 50% of bf16's |" in table

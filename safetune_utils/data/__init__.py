@@ -17,6 +17,7 @@ from safetune_utils.data.outside import (
     is_at_hand,
     not_released,
     register,
+    results,
     verify,
     whereabouts,
 )
@@ -79,6 +80,7 @@ __all__ = [
     "read_prompts",
     "read_table",
     "register",
+    "results",
     "safety_examples",
     "set_title",
     "split_by_prompt",

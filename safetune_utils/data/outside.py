@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import sys
 from collections.abc import Iterator
@@ -65,6 +66,11 @@ def data_folder() -> Path:
     if not (folder / "register.yml").is_file():
         raise SafetuneError(f"no register.yml in {folder}: run from a clone of the book, or set SAFETUNE_DATA to its data folder")
     return folder
+
+
+def results(name: str) -> dict[str, Any]:
+    """What was measured and is kept under ``data/results``, such as ``refusal``; each file says what made it."""
+    return json.loads((data_folder() / "results" / f"{name}.json").read_text("utf-8"))
 
 
 def cache_folder() -> Path:
