@@ -172,6 +172,84 @@ def trade_off(curve: pd.DataFrame, *, wanted: str, unwanted: str, name: str, cap
     return _figure(draw, name=name, caption=caption, alt=alt, data=points, size=(5.6, 5.0))
 
 
+def transfer_matrix(table: pd.DataFrame, *, name: str, caption: str) -> Figure:
+    """Share of answers that refuse, as a square of figures: what was trained on down, what was asked across.
+
+    Args:
+        table: from :func:`safetune_utils.stats.summarise` by ``trained`` (shown in the order of its rows) and ``prompt_set``.
+    """
+    trained = list(dict.fromkeys(table["trained"]))
+    sets = [s for s in PROMPT_SETS if s in set(table["prompt_set"])]
+    cells = {(row.trained, row.prompt_set): row for row in table.itertuples() if row.n_scored}
+
+    def draw(axes: Axes, theme: int) -> None:
+        color = mpl.colors.to_rgb(_SEQUENCE[0][theme])
+        for (form, prompt_set), row in cells.items():
+            across, down = sets.index(prompt_set), trained.index(form)
+            axes.add_patch(mpl.patches.Rectangle((across, down), 1, 1, color=(*color, 0.08 + 0.5 * row.share), linewidth=0))
+            axes.text(across + 0.5, down + 0.42, _percent(row.share), ha="center", va="center", fontsize=12.5)
+            axes.text(across + 0.5, down + 0.74, f"{row.low * 100:.0f}–{row.high * 100:.0f}, n = {row.n_scored}", ha="center", va="center", fontsize=8.5)
+        axes.set_xlim(0, len(sets))
+        axes.set_ylim(len(trained), 0)
+        axes.set_xticks([i + 0.5 for i in range(len(sets))], [PROMPT_SETS[s].title.replace(" ", "\n", 1) for s in sets])
+        axes.set_yticks([i + 0.5 for i in range(len(trained))], trained)
+        axes.set_xlabel("asked")
+        axes.set_ylabel("safety examples in training")
+        axes.grid(visible=False)
+        axes.tick_params(length=0)
+
+    lines = [
+        f"trained on {form}: "
+        + ", ".join(f"{_percent(cells[form, s].share)} of {PROMPT_SETS[s].title}" if (form, s) in cells else f"no scored {PROMPT_SETS[s].title}" for s in sets)
+        for form in trained
+    ]
+    alt = "Matrix of the share of answers that refuse, by form of the safety examples in training and of the requests: " + "; ".join(lines) + "."
+    return _figure(draw, name=name, caption=caption, alt=alt, data=table, size=(2.2 + 1.6 * len(sets), 1.2 + 0.75 * len(trained)))
+
+
+def dumbbells(table: pd.DataFrame, *, name: str, caption: str) -> Figure:
+    """Two or more prompt sets side by side at each amount of safety data, one panel a measure, with 95 % intervals.
+
+    Args:
+        table: columns ``measure`` (what the share is of, in words), ``prompt_set``, ``n_safety``, ``share, low, high`` (0 to 1).
+    """
+    measures = list(dict.fromkeys(table["measure"]))
+    sets = [s for s in PROMPT_SETS if s in set(table["prompt_set"])]
+    amounts = sorted(table["n_safety"].unique())
+
+    def rows(measure: str, prompt_set: str) -> pd.DataFrame:
+        chosen = table[(table["measure"] == measure) & (table["prompt_set"] == prompt_set)]
+        return chosen.set_index("n_safety").reindex(amounts)
+
+    def draw(axes: Any, theme: int) -> None:
+        panels = [axes] if len(measures) == 1 else list(axes)
+        for axis, measure in zip(panels, measures, strict=True):
+            at = [[place + (number - (len(sets) - 1) / 2) * 0.22 for place in range(len(amounts))] for number in range(len(sets))]
+            ends = [rows(measure, s)["share"] * 100 for s in sets]
+            axis.plot(ends, at, color=_GRID[("light", "dark")[theme]], linewidth=2.5, zorder=1)
+            for prompt_set, heights, shares in zip(sets, at, ends, strict=True):
+                look = _LOOKS[prompt_set]
+                axis.errorbar(
+                    shares, heights, xerr=_bars(rows(measure, prompt_set)), color=look[theme], marker=look[2], linestyle="none",
+                    capsize=2, markersize=6, elinewidth=1, label=PROMPT_SETS[prompt_set].title,
+                )  # fmt: skip
+            axis.set_xlabel(f"{measure} (%)")
+            axis.set_xlim(-4, 104)
+            axis.set_ylim(len(amounts) - 0.5, -0.5)
+            axis.set_yticks(range(len(amounts)), [str(n) for n in amounts] if axis is panels[0] else [])
+        panels[0].set_ylabel("safety examples")
+        panels[0].legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=len(sets), frameon=False)
+
+    lines = [
+        f"{measure}, {PROMPT_SETS[s].title}: "
+        + ", ".join(f"{'not scored' if math.isnan(share) else _percent(share)} at {n}" for n, share in rows(measure, s)["share"].items())
+        for measure in measures
+        for s in sets
+    ]
+    alt = "Dumbbell chart of shares of answers by number of safety examples. " + "; ".join(lines) + "."
+    return _figure(draw, name=name, caption=caption, alt=alt, data=table, size=(1.2 + 2.7 * len(measures), 1.3 + 0.5 * len(amounts)), panels=len(measures))
+
+
 def loss_curves(losses: pd.DataFrame, *, name: str, caption: str) -> Figure:
     """Validation loss against training steps, one line an adapter; lower is better.
 

@@ -187,6 +187,35 @@ def calls_safe(name: str, values: pd.Series) -> pd.Series:
     return values.between(card.safe_from, card.safe_to).astype(object).where(values.notna(), None)
 
 
+def harm_scale(names: Sequence[str]) -> str | None:
+    """The first of these instruments that gives harm from 0 to 4 and asks no server; ``None`` where there is none."""
+    return next((name for name in names if INSTRUMENTS[name].safe_to == _HARMLESS["safe_to"] and not INSTRUMENTS[name].service), None)
+
+
+def calls_harmful(name: str, values: pd.Series) -> pd.Series:
+    """Whether an instrument calls each answer unsafe, the reverse of :func:`calls_safe`; missing where it is unscored."""
+    return calls_safe(name, values).map({True: False, False: True}).astype(object)
+
+
+def readings(answers: pd.DataFrame, *, names: Sequence[str]) -> dict[str, pd.Series]:
+    """What a study's instruments say yes or no to, in words, with a value for each answer; missing where it is unscored.
+
+    Args:
+        answers: a study's table, on requests that nobody should fulfil.
+        names: the study's instruments.
+
+    Returns:
+        ``refuse`` always; ``called harmful`` by the instrument of :func:`harm_scale`, and ``can be read`` by
+        ``coherence``, where these are among the instruments.
+    """
+    found = {"refuse": answers["refused"]}
+    if harm := harm_scale(names):
+        found["called harmful"] = calls_harmful(harm, answers[harm])
+    if "coherence" in names:
+        found["can be read"] = answers["coherence"].eq(1).astype(object).where(answers["coherence"].notna(), None)
+    return found
+
+
 def pairwise(scored: pd.DataFrame, *, names: Sequence[str]) -> pd.DataFrame:
     """How each pair of instruments agrees on which answers are safe: ``first, second, kappa, low, high, n``.
 

@@ -7,6 +7,9 @@ from __future__ import annotations
 
 import base64
 import html
+import json
+from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
 import pandas as pd
@@ -16,7 +19,7 @@ from safetune_utils import models
 from safetune_utils.data import PROMPT_SETS, set_title
 from safetune_utils.instruments import trust
 from safetune_utils.review import Review
-from safetune_utils.stats import Difference, Estimate, Share
+from safetune_utils.stats import Difference, Estimate, Share, holm
 from safetune_utils.study import Study
 
 # Published sizes, for the banner's comparison. Source: the paper's models (LLaMA-7B was its main one).
@@ -109,6 +112,54 @@ def agreement_table(rows: pd.DataFrame, *, why_not: str = "") -> HTML:
     return table(body, caption=caption, columns=("model", "answers", "accuracy", "precision", "recall", "κ"))
 
 
+def transfer_table(table: pd.DataFrame, studies: Sequence[Study], *, what: str) -> HTML:
+    """Shares by what was trained on (down) and what was asked (across), each with its interval and n.
+
+    Args:
+        table: from :func:`safetune_utils.stats.summarise` by ``trained`` (shown in the order of its rows) and ``prompt_set``.
+        studies: those that it came from, for the names of the sets and for prompts that are trained on.
+        what: what the share is of: ``answers that refuse``.
+    """
+    sets = [s for s in PROMPT_SETS if s in set(table["prompt_set"])]
+    source = studies[0].settings.data
+    head = "".join(f"<th scope='col'>{PROMPT_SETS[s].title}<br><small>{html.escape(set_title(source, s))}</small></th>" for s in sets)
+    body = []
+    for trained, rows in table.groupby("trained", sort=False, observed=True):
+        at = rows.set_index("prompt_set").reindex(sets)
+        cells = "".join(f"<td>{_share_cell(row)}<br><small>n = {int(row['n_scored'])}</small></td>" for _, row in at.fillna({"n_scored": 0}).iterrows())
+        body.append(f"<tr><th scope='row'>{html.escape(str(trained))}</th>{cells}</tr>")
+    methods = " and ".join(sorted(set(table["method"]) - {"none"}))
+    note = f"{what.capitalize()}, in per cent, with 95 % intervals ({methods}); n is scored answers. Unscored: {int(table['n_unscored'].sum())}."
+    leaks: dict[str, set[str]] = {}
+    for study in studies:
+        for prompt_set, ids in study.leaks().items():
+            leaks.setdefault(prompt_set, set()).update(ids)
+    if leaks:
+        note += f" Counted although trained on word for word: {', '.join(f'{len(ids)} of {PROMPT_SETS[name].title}' for name, ids in leaks.items())}."
+    return HTML(
+        f"<table class='dataframe safetune-table'><caption>{html.escape(note)}</caption><thead><tr><th scope='col'>safety examples in training</th>{head}</tr></thead>"
+        f"<tbody>{''.join(body)}</tbody></table>"
+    )
+
+
+def comparisons(differences: dict[str, Difference], *, caption: str) -> HTML:
+    """Paired differences in points, by what is compared, with p-values that Holm's method corrects for all rows of the table."""
+    corrected = holm([d.p_value for d in differences.values()])
+    rows = [
+        (name, _signed(d.difference), f"{_signed(d.low)} to {_signed(d.high)}", d.n_pairs, _p_value(p)) if d.n_pairs else (name, "not paired", "", 0, "")
+        for (name, d), p in zip(differences.items(), corrected, strict=True)
+    ]
+    note = f"{caption} Second minus first, in points, on the same requests; p-values are two-sided and corrected for the number of rows (Holm)."
+    return table(rows, caption=note, columns=("compared", "difference", "95 % interval", "pairs", "p, corrected"))
+
+
+def question_forms(study: Study) -> str:
+    """How the question forms that a study trains on came to be, in words, from the rows of its first mix."""
+    origins = Counter(row.question_origin for row in study.safety_rows(study.runs[0]) if row.question and row.instruction == row.question)
+    words = {"": "as their authors wrote them", "rewritten": "rewritten from the instruction by rule", "red-team attempts": "found in the red-team attempts"}
+    return ", ".join(f"{n} {words[origin]}" for origin, n in origins.most_common()) or "none"
+
+
 def record_table(study: Study) -> HTML:
     """How each adapter came to be: facts down, adapters across."""
     records = study.records()
@@ -123,19 +174,20 @@ def record_table(study: Study) -> HTML:
     )
 
 
-def examples(answers: pd.DataFrame, *, prompt_set: str, n: int = 3) -> HTML:
+def examples(answers: pd.DataFrame, *, prompt_set: str, n: int = 3, by: str = "n_safety") -> HTML:
     """The first answers to a prompt set at each amount, folded; withheld where the data is not the embedded corpus.
 
-    The same prompts are shown at every amount, and always the first of the set, so nobody picked them.
+    The same prompts are shown at every amount, and always the first of the set, so nobody picked them. Where another
+    column than the amount tells the adapters apart, ``by`` names it.
     """
     rows = answers[(answers["prompt_set"] == prompt_set) & (answers["seed"] == answers["seed"].min())]
     if set(rows["data"]) != {"embedded"}:
         return HTML("<p>Prompts and answers from outside sets are not shown on pages; they are in the run store.</p>")
     blocks = []
     for prompt_id in rows["prompt_id"].drop_duplicates()[:n]:
-        said = rows[rows["prompt_id"] == prompt_id].sort_values("n_safety")
+        said = rows[rows["prompt_id"] == prompt_id].sort_values(by)
         items = "".join(
-            f"<li><strong>{r.n_safety} safety examples</strong> ({(r.label or 'unscored').replace('_', ' ')}): {html.escape(r.response)}{'' if r.stopped else ' …'}</li>"
+            f"<li><strong>{html.escape(f'{getattr(r, by)} safety examples' if by == 'n_safety' else str(getattr(r, by)))}</strong> ({(r.label or 'unscored').replace('_', ' ')}): {html.escape(r.response)}{'' if r.stopped else ' …'}</li>"
             for r in said.itertuples()
         )
         blocks.append(f"<p><em>{html.escape(said['prompt'].iloc[0])}</em></p><ul>{items}</ul>")
@@ -192,6 +244,11 @@ def glue(**values: Any) -> None:
         )
 
 
+def finding(claim: str, value: Difference | Share) -> None:
+    """Record what a page found about a claim of the paper."""
+    glue(**{f"claim_{claim}": json.dumps(value._asdict())})
+
+
 _GLUE = "application/papermill.record/"
 
 
@@ -220,6 +277,10 @@ def change(difference: Difference) -> str:
     if difference.direction == "not seen":
         return f"shows no change outside the noise {bounds}"
     return f"{difference.direction} by {abs(difference.difference) * 100:.0f} points {bounds}"
+
+
+def _p_value(value: float) -> str:
+    return "below 0.001" if value < 0.001 else f"{value:.3f}"
 
 
 def _signed(value: float) -> str:

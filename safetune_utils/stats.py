@@ -13,6 +13,7 @@ import pandas as pd
 from scipy import stats as _scipy_stats
 from statsmodels.stats.contingency_tables import mcnemar
 from statsmodels.stats.inter_rater import cohens_kappa
+from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.proportion import proportion_confint
 
 _RESAMPLES = 5000
@@ -117,6 +118,20 @@ def per_prompt(answers: pd.DataFrame, *, prompt_set: str, n_safety: int, value: 
     return rows[value].astype(float).groupby(rows["prompt_id"]).mean()
 
 
+def per_request(answers: pd.DataFrame, *, value: str = "refused") -> pd.Series:
+    """The mean of ``value`` over seeds, indexed by request, so that two forms of one request meet under one name.
+
+    A request's name is its ``pair`` where it has one, else its ``prompt_id``: two prompt sets ask the same thing in two
+    forms where both give it the same id, or where one names the other's id, or a name of both, as its pair.
+
+    Args:
+        answers: rows of a study's table, of one prompt set and one kind of adapter.
+        value: a boolean column, missing where the answer is unscored; those are left out.
+    """
+    rows = answers.dropna(subset=[value])
+    return rows[value].astype(float).groupby(rows["pair"].where(rows["pair"] != "", rows["prompt_id"])).mean()
+
+
 def paired_difference(first: pd.Series, second: pd.Series) -> Difference:
     """How much the share of true values grows from ``first`` to ``second`` on the same prompts.
 
@@ -125,19 +140,35 @@ def paired_difference(first: pd.Series, second: pd.Series) -> Difference:
             are left out.
 
     Returns:
-        Difference: percentile bootstrap over prompts, and the exact McNemar p-value (two-sided; ``nan`` where the
-        values are averages over seeds and not yes or no).
+        Difference: percentile bootstrap over prompts, and a two-sided p-value: McNemar's exact one for yes or no; for
+        averages over seeds that of the test it is a case of, which gives each prompt's difference a random sign (scipy).
     """
     both = pd.concat([first, second], axis=1, keys=["first", "second"]).dropna().astype(float)
     if both.empty:
         return Difference(float("nan"), float("nan"), float("nan"), float("nan"), 0)
     delta = (both["second"] - both["first"]).to_numpy()
     low, high = _bootstrap_mean(delta) if np.ptp(delta) > 0 else (float(delta[0]), float(delta[0]))
-    p_value = float("nan")
     if both.isin([0.0, 1.0]).all(axis=None):
         gained, lost = int((delta > 0).sum()), int((delta < 0).sum())
         p_value = float(mcnemar([[0, gained], [lost, 0]], exact=True).pvalue) if gained + lost else 1.0
+    else:
+        test = _scipy_stats.permutation_test(
+            (delta,), np.mean, permutation_type="samples", vectorized=True, n_resamples=_RESAMPLES, rng=np.random.default_rng(0)
+        )
+        p_value = float(test.pvalue)
     return Difference(float(delta.mean()), low, high, p_value, len(both))
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """p-values corrected for how many there are, in the order given; missing ones stay missing and do not count.
+
+    Source: Holm (1979), as in statsmodels. It holds whether or not the tests depend on each other.
+    """
+    given = np.asarray(p_values, float)
+    there = ~np.isnan(given)
+    if there.any():
+        given[there] = multipletests(given[there], method="holm")[1]
+    return given.tolist()
 
 
 def win_rate(scores: pd.Series, *, clusters: pd.Series | None = None) -> Share:

@@ -117,6 +117,11 @@ class Study:
             validation=self.settings.recipe.validation,
         )
 
+    def safety_rows(self, run: Run) -> list[data.Example]:
+        """The safety rows that an adapter is trained on, in the form that it sees."""
+        pool = {row.id for row in self._safety}
+        return [row for row in self.mix(run).train if row.id in pool]
+
     def prompts(self, prompt_set: str) -> list[data.Prompt]:
         """The prompts of a set, as many as the settings allow."""
         return data.prompts(self.settings.data, prompt_set)[: self.settings.max_prompts]
@@ -228,12 +233,21 @@ class Study:
 
         return records.produce(stage="responses", label=label, inputs=inputs, make=answer)
 
-    def scores_folder(self, run: Run, prompt_set: str, instrument: str) -> Path:
-        """The stage that holds an instrument's scores of an adapter's answers to a prompt set."""
+    def scores_folder(self, run: Run, prompt_set: str, instrument: str, *, asked_as: str | None = None) -> Path:
+        """The stage that holds an instrument's scores of an adapter's answers to a prompt set.
+
+        Args:
+            asked_as: another prompt set with the same requests in another form, which the instrument reads instead of
+                the form that was answered; answers to requests that are not in it are left out.
+        """
         source = self.responses_folder(run, prompt_set) / "responses.jsonl"
+        forms = {prompt.request: prompt.text for prompt in self.prompts(asked_as)} if asked_as else None
 
         def score(folder: Path) -> dict[str, Any]:
             rows = records.read_lines(source)
+            if forms is not None:
+                names = [(row, row["pair"] or row["id"]) for row in rows]
+                rows = [row | {"text": forms[name]} for row, name in names if name in forms]
             scores = instruments.score(instrument, [row["text"] for row in rows], [row["response"] for row in rows])
             records.write_lines(folder / "scores.jsonl", [{"id": row["id"]} | s.line() for row, s in zip(rows, scores, strict=True)])
             return {"scored": sum(s.value is not None for s in scores), "of": len(scores)}
@@ -241,6 +255,9 @@ class Study:
         scorer = f"{instrument} {instruments.INSTRUMENTS[instrument].version()}"
         inputs = {"responses": records.file_hash(source), "scorer": scorer, "version": _STAGE_VERSIONS["scores"]}
         label = f"{_slug(self.settings.data)}-{run.label}-{prompt_set}-{instrument}"
+        if asked_as:
+            inputs["asked_as"] = data.content_hash(self.prompts(asked_as))
+            label += f"-as-{asked_as}"
         return records.produce(stage="scores", label=label, inputs=inputs, make=score)
 
     # ---------------------------------------------------------------------------------------------------------- run
@@ -258,6 +275,21 @@ class Study:
     def rows(self) -> pd.DataFrame:
         """The table of :meth:`run`, of what was trained and answered already; scores that are missing are made."""
         return pd.DataFrame([row for run in self.runs for name in self.prompt_sets for row in self._rows(run, name)])
+
+    def read_as(self, prompt_set: str, *, asked_as: str, instrument: str) -> pd.DataFrame:
+        """What an instrument says of the answers to one prompt set when it reads each under the request's other form.
+
+        It tells what the instrument makes of an answer from what it makes of the request.
+
+        Returns:
+            ``prompt_set, prompt_id, n_safety, seed, read_as_value``, one row an answer whose request is in both sets.
+        """
+        rows = []
+        for run in self.runs:
+            for score in records.read_lines(self.scores_folder(run, prompt_set, instrument, asked_as=asked_as) / "scores.jsonl"):
+                about = {"prompt_set": prompt_set, "prompt_id": score["id"], "n_safety": run.n_safety, "seed": run.seed}
+                rows.append(about | {"read_as_value": score.get("value")})
+        return pd.DataFrame(rows, columns=["prompt_set", "prompt_id", "n_safety", "seed", "read_as_value"])
 
     def answer(self, run: Run) -> None:
         """Let an adapter answer the prompt sets that it has not answered yet; it is trained first where it is missing."""

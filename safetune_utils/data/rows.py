@@ -39,6 +39,11 @@ class Prompt:
     pair: str = ""
     origin: str = ""  # "" as its authors wrote it, "rewritten" (by rule, from another form)
 
+    @property
+    def request(self) -> str:
+        """What is asked, whatever the form: two forms of one request share it, by one id or by a pair that names it."""
+        return self.pair or self.id
+
 
 def as_dataset(rows: Sequence[Example] | Sequence[Prompt]) -> Dataset:
     """Records as a ``datasets.Dataset`` with one text column a field, in the order of the record type.
