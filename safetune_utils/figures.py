@@ -238,7 +238,8 @@ def dumbbells(table: pd.DataFrame, *, name: str, caption: str) -> Figure:
             axis.set_ylim(len(amounts) - 0.5, -0.5)
             axis.set_yticks(range(len(amounts)), [str(n) for n in amounts] if axis is panels[0] else [])
         panels[0].set_ylabel("safety examples")
-        panels[0].legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=len(sets), frameon=False)
+        # One for all panels, and the canvas's own: a panel's would take its width from that panel.
+        panels[0].figure.legend(*panels[0].get_legend_handles_labels(), loc="outside upper center", ncols=len(sets), frameon=False)
 
     lines = [
         f"{measure}, {PROMPT_SETS[s].title}: "
