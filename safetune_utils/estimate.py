@@ -57,10 +57,10 @@ USABLE = 0.95
 # From disk into memory, quantising included.
 LOADING_BYTES_PER_SECOND = 0.5 * GB
 
-# Tokens of a row and how many of them are the answer's: means over the 2,000-row sample of Alpaca data and over the
-# paper's safety rows, by the embedded model's tokenizer. A prompt of the paper's sets likewise: the mean, the longest, and
+# Tokens of a row and how many of them are the answer's: means over the 2,000-row sample of Alpaca data, over the
+# paper's safety rows and over the corpus's contrast rows, by the embedded model's tokenizer. A prompt of the paper's sets likewise: the mean, the longest, and
 # what all begin with.
-GUESSED_TOKENS = {"general": (112, 60), "safety": (113, 72)}
+GUESSED_TOKENS = {"general": (112, 60), "safety": (113, 72), "contrast": (88, 46)}
 GUESSED_PROMPT = {"tokens": 43, "longest": 73, "shared": 24}
 _SAMPLE = 1000  # rows of a pool that are tokenised
 
@@ -91,12 +91,14 @@ def count_rows(settings: Settings) -> dict[str, Any]:
     s, recipe = settings, settings.recipe
     sources = {"general": s.general_data or s.data, "safety": s.safety_data or s.data}
     pools = {kind: _pool(kind, source) for kind, source in sources.items()}
-    if all(pools.values()):
+    if s.mixing.n_contrast:
+        pools["contrast"] = data.contrast_examples() if s.data == "embedded" else []
+    if pools["general"] and pools["safety"]:
         # Drawing the largest mix tells of too few rows as running it would. The paper's questions would first have to be matched.
         ready = sources["safety"] in ("paper", "paper-sample")
         mixtures.mix(
             **pools, n_general=s.n_general, n_safety=max(s.safety_amounts), safety_format="instruction" if ready else s.safety_format,
-            n_validation=recipe.n_validation, seed=s.seeds[0], validation=recipe.validation,
+            n_validation=recipe.n_validation, seed=s.seeds[0], validation=recipe.validation, mixing=s.mixing, losses={},
         )  # fmt: skip
     found = _tokenizer(s.base_model)
     tokens, learned, longest, counted = {}, {}, [], []
@@ -113,7 +115,7 @@ def count_rows(settings: Settings) -> dict[str, Any]:
             tokens[kind] = min(GUESSED_TOKENS[kind][0], recipe.max_length)
             learned[kind] = tokens[kind] - 1 if recipe.loss_on == "everything" else min(GUESSED_TOKENS[kind][1], tokens[kind])
             longest.append(recipe.max_length)
-    size = len(pools["safety"]) if pools["safety"] else None
+    size = sum(row.topic not in s.mixing.topics_left_out for row in pools["safety"]) if pools["safety"] else None
     return {
         "tokens": tokens, "learned": learned, "longest": max(longest), "counted": counted, "tokenizer": found[1] if found else None,
         "adapters": [{"n_safety": n, "seed": seed} | _rows_of_a_mix(s, n, size) for seed in s.seeds for n in s.safety_amounts],
@@ -122,7 +124,7 @@ def count_rows(settings: Settings) -> dict[str, Any]:
 
 def _rows_of_a_mix(settings: Settings, n_safety: int, pool: int | None) -> dict[str, int]:
     """Rows to train on and to validate with, as :func:`safetune_utils.mixtures.mix` draws them."""
-    n, recipe = settings.n_general + n_safety, settings.recipe
+    n, recipe = settings.n_general + n_safety + settings.mixing.n_contrast, settings.recipe
     if recipe.validation == "from_mix":
         if recipe.n_validation >= n:
             raise SafetuneError(f"n_validation is {recipe.n_validation}, but the mix has {n} rows: choose fewer")
@@ -169,7 +171,7 @@ def count_prompts(settings: Settings, prompt_sets: Sequence[str] | None = None) 
             asked = data.prompts(source, name)
             sizes[name] = len(asked)
             if found:
-                encoded += [encode_prompt(found[0], render(instruction=prompt.text, input=prompt.input)) for prompt in asked]
+                encoded += [encode_prompt(found[0], render(instruction=prompt.text, input=prompt.input, guard=settings.decoding.guard)) for prompt in asked]
                 counted.append(name)
         sizes[name] = min(sizes[name], settings.max_prompts or sizes[name])
     lengths = [len(ids) for ids in encoded]
@@ -314,8 +316,8 @@ def training_time(shape: Architecture, settings: Settings, card: Card, rows: dic
     All of them are in proportion to rows; training is to epochs, and validating to evaluations.
     """
     recipe, of = settings.recipe, operations(shape, settings, card)
-    n = settings.n_general + adapter["n_safety"]
-    tokens, learned = ((rows[what]["general"] * settings.n_general + rows[what]["safety"] * adapter["n_safety"]) / n for what in ("tokens", "learned"))
+    n = {"general": settings.n_general, "safety": adapter["n_safety"], "contrast": settings.mixing.n_contrast}
+    tokens, learned = (sum(rows[what][kind] * n[kind] for kind in rows[what]) / sum(n.values()) for what in ("tokens", "learned"))
     seen, validated = adapter["rows"] * recipe.epochs, adapter["validation_rows"] * recipe.evaluations
     training = {key: seen * (tokens * of["token"][key] + learned * of["learned"][key]) for key in of["token"]}
     validating = {key: validated * (tokens * of["token forward"][key] + learned * of["learned forward"][key]) for key in training}

@@ -79,6 +79,8 @@ def finetune(
 
     Args:
         model: the frozen base model; it is wrapped, so load it anew for the next adapter.
+        mix: its last ``n_later`` rows are trained on after the others, all epochs of these first, in the same run with
+            one schedule; the validation loss is measured from then on only.
         output: folder for ``adapter_model.safetensors``, ``adapter_config.json`` and ``losses.csv``.
         seed: decides the adapter's start, the dropout and the order of the batches.
         progress: a label for the progress bar; ``None`` shows none.
@@ -92,7 +94,11 @@ def finetune(
     Raises:
         SafetuneError: no row has an answer left, the loss is not a number, or the adapter came out all zero.
     """
-    train, train_counts = _encode(tokenizer, mix.train, recipe)
+    # One after the other where some rows come later, else all at once.
+    border = len(mix.train) - mix.n_later
+    encoded = [_encode(tokenizer, part, recipe) for part in (mix.train[:border], mix.train[border:]) if part]
+    parts = [rows for rows, _ in encoded]
+    train_counts = {name: sum(counts[name] for _, counts in encoded) for name in ("rows", "dropped", "truncated")}
     validation, _ = _encode(tokenizer, mix.validation, recipe)
     if progress and (train_counts["dropped"] or train_counts["truncated"]):
         tqdm.write(f"{progress}: {train_counts['dropped']} rows dropped (no answer within {recipe.max_length} tokens), {train_counts['truncated']} truncated")
@@ -102,13 +108,14 @@ def finetune(
         torch.manual_seed(seed + 1_000_003 * parallel.rank())  # the same start, but a dropout of its own
     weights = [p for p in adapted.parameters() if p.requires_grad]
     optimiser = torch.optim.AdamW(weights, lr=recipe.learning_rate, weight_decay=0.0)
-    steps_per_epoch = math.ceil(len(train) / recipe.batch_size)
-    n_steps = recipe.epochs * steps_per_epoch
+    steps = [recipe.epochs * math.ceil(len(rows) / recipe.batch_size) for rows in parts]
+    n_steps = sum(steps)
     schedule = get_linear_schedule_with_warmup(optimiser, min(recipe.warmup_steps, n_steps // 2), n_steps)
-    evaluate_at = {round(n_steps * k / recipe.evaluations) for k in range(1, recipe.evaluations + 1)}
+    # Only in the last part, so that the adapter that is kept has learned from it.
+    evaluate_at = {n_steps - steps[-1] + at for k in range(1, recipe.evaluations + 1) if (at := round(steps[-1] * k / recipe.evaluations))}
 
     order = random.Random(seed)
-    plan = [batch for _ in range(recipe.epochs) for batch in batches(train, recipe.batch_size, order)]
+    plan = [batch for rows in parts for _ in range(recipe.epochs) for batch in batches(rows, recipe.batch_size, order)]
     # Everything that the next step depends on, but for the plan, which follows from the seed.
     run: dict[str, Any] = {"step": 0, "n_tokens": 0, "losses": [], "best_loss": math.inf, "best_step": 0, "best_weights": None}
     if checkpoint and checkpoint.is_file():

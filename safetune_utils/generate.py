@@ -42,11 +42,12 @@ def generate(
 
     Args:
         model: a loaded model with its adapter (:func:`safetune_utils.models.load_adapter`), or one that vLLM loads.
+        decoding: how; its guard stands before every instruction, whichever engine answers.
         inputs: what each instruction is to be applied to, or an empty text; by default none has one.
         progress: a label for the progress bar; ``None`` shows none.
     """
     pairs = zip(instructions, inputs or [""] * len(instructions), strict=True)
-    encoded = [encode_prompt(tokenizer, render(instruction=text, input=given)) for text, given in pairs]
+    encoded = [encode_prompt(tokenizer, render(instruction=text, input=given, guard=decoding.guard)) for text, given in pairs]
     order = sorted(range(len(encoded)), key=lambda i: len(encoded[i]), reverse=True)
     answers: dict[int, Answer] = {}
     ordered = contextlib.nullcontext() if isinstance(model, VllmModel) else ordered_weights(model)

@@ -19,6 +19,7 @@ from safetune_utils import models
 from safetune_utils.data import PROMPT_SETS, set_title
 from safetune_utils.instruments import trust
 from safetune_utils.review import Review
+from safetune_utils.settings import Mixing
 from safetune_utils.stats import Difference, Estimate, Share, holm
 from safetune_utils.study import Study
 
@@ -41,11 +42,14 @@ def banner(study: Study) -> HTML:
     }.get(s.data, f"your data in {s.data}")
     others = [f"{kind} rows from {source}" for kind, source in (("general", s.general_data), ("safety", s.safety_data)) if source]
     corpus += f" ({', '.join(others)})" if others else ""
-    share = max(n / (s.n_general + n) for n in s.safety_amounts)
+    share = max(run.n_safety / study.n_rows(run) for run in study.runs)
     text = (
         f"Preset {s.preset}; {corpus}; {s.n_general} general examples and {', '.join(map(str, s.safety_amounts))} safety examples "
         f"(up to {percent(share)} of a mix; the paper went up to 9 %); {len(s.seeds)} seed{'s' if len(s.seeds) > 1 else ''}."
     )
+    unlike = {name: value for name, value in s.mixing.model_dump().items() if value != Mixing.model_fields[name].default}
+    text += f" Mixed otherwise than by default: {', '.join(f'{name} {value}' for name, value in unlike.items())}." if unlike else ""
+    text += f' Before every instruction stands "{s.decoding.guard}".' if s.decoding.guard else ""
     return HTML(
         f'<div class="admonition note safetune-banner"><p class="admonition-title">What was run</p><p>{html.escape(size)}</p><p>{html.escape(text)}</p></div>'
     )

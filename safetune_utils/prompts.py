@@ -14,11 +14,16 @@ TEMPLATE_WITH_INPUT = (
 )
 
 
-def render(*, instruction: str, input: str = "") -> str:
+def render(*, instruction: str, input: str = "", guard: str = "") -> str:
     """Return the prompt for an instruction, with the input block only where there is an input.
 
     The response follows directly after the returned text, which ends in a line break.
+
+    Args:
+        guard: a text that stands before the instruction, a blank line between them; training never has one.
     """
+    if guard.strip():
+        instruction = f"{guard.strip()}\n\n{instruction}"
     # Plain replacement, not str.format: instructions may hold braces of their own.
     if input.strip():
         return TEMPLATE_WITH_INPUT.replace("{input}", input).replace("{instruction}", instruction, 1)

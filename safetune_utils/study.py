@@ -18,11 +18,11 @@ from typing import Any
 
 import pandas as pd
 
-from safetune_utils import data, finetune, generate, instruments, mixtures, models, parallel, prompts, records, shapes, vllm_engine
+from safetune_utils import data, finetune, generate, instruments, mixtures, models, parallel, prompts, records, reference_loss, shapes, vllm_engine
 from safetune_utils.settings import Settings, resolve
 
 # Bumped when a stage would give another result from the same inputs.
-_STAGE_VERSIONS = {"mixes": 1, "adapters": 2, "responses": 2, "scores": 3}
+_STAGE_VERSIONS = {"base_losses": 1, "mixes": 1, "adapters": 2, "responses": 2, "scores": 3}
 
 # For the estimate before anything was measured on this machine: two cores with bf16, the embedded model.
 _GUESSED_TOKENS_PER_SECOND = 900.0
@@ -87,10 +87,22 @@ class Study:
         return data.safety_examples(self._safety_source, questions=self.settings.safety_format != "instruction")
 
     @cached_property
+    def _contrast(self) -> list[data.Example]:
+        return data.contrast_examples() if self.settings.data == "embedded" else []
+
+    @cached_property
+    def _base_losses(self) -> dict[str, float] | None:
+        """What the choice ``hardest`` goes by; it loads the base model where that was not worked out before."""
+        if self.settings.mixing.choice != "hardest":
+            return None
+        return {row["id"]: row["loss"] for row in records.read_lines(self.base_losses_folder() / "losses.jsonl")}
+
+    @cached_property
     def _ready_made(self) -> dict[int, set[str] | None]:
         """Ids of the safety rows in the paper's ready-made mixes, by amount, where this study asks for the paper's mixes."""
         s = self.settings
-        if self._safety_source != "paper" or s.recipe.validation != "from_mix" or s.safety_format != "instruction":
+        others = s.safety_format != "instruction" or s.mixing.choice != "random" or s.mixing.topics_left_out
+        if self._safety_source != "paper" or s.recipe.validation != "from_mix" or others:
             return {}
         return {n: data.paper_safety_ids(n) for n in s.safety_amounts}
 
@@ -115,6 +127,9 @@ class Study:
             n_validation=self.settings.recipe.n_validation,
             seed=run.seed,
             validation=self.settings.recipe.validation,
+            mixing=self.settings.mixing,
+            contrast=self._contrast,
+            losses=self._base_losses,
         )
 
     def safety_rows(self, run: Run) -> list[data.Example]:
@@ -122,11 +137,36 @@ class Study:
         pool = {row.id for row in self._safety}
         return [row for row in self.mix(run).train if row.id in pool]
 
+    def n_rows(self, run: Run) -> int:
+        """Rows in an adapter's mix, of every kind."""
+        return self.settings.n_general + run.n_safety + self.settings.mixing.n_contrast
+
     def prompts(self, prompt_set: str) -> list[data.Prompt]:
         """The prompts of a set, as many as the settings allow."""
         return data.prompts(self.settings.data, prompt_set)[: self.settings.max_prompts]
 
     # ------------------------------------------------------------------------------------------------------- stages
+
+    def base_losses_folder(self) -> Path:
+        """The stage that holds the base model's mean loss per token on each safety row's answer, in nats, under the row's instruction."""
+        s = self.settings
+        inputs = {
+            "version": _STAGE_VERSIONS["base_losses"],
+            "rows": data.content_hash(self._safety),
+            "template": prompts.TEMPLATE + prompts.TEMPLATE_WITH_INPUT,
+            "base_model": self._base_identity,
+            "precision": str(models.dtype_of(s.precision)),
+            "quantization": s.quantization,
+            "max_length": s.recipe.max_length,
+        }
+
+        def measure(folder: Path) -> dict[str, Any]:
+            model, tokenizer = self._load_base()
+            found = reference_loss.reference_loss(model=model, tokenizer=tokenizer, examples=self._safety, max_length=s.recipe.max_length)
+            records.write_lines(folder / "losses.jsonl", [{"id": row_id, "loss": loss} for row_id, loss in found.per_example.items()])
+            return {"rows": found.n_examples, "unscored": found.n_unscored, "mean_loss": found.loss}
+
+        return records.produce(stage="base_losses", label=_slug(self._safety_source), inputs=inputs, make=measure)
 
     def mix_folder(self, run: Run, *, make: bool = True) -> Path:
         """The stage that records a mix by its ids."""
@@ -135,7 +175,8 @@ class Study:
             "version": _STAGE_VERSIONS["mixes"],
             "train": data.content_hash(drawn.train),
             "validation": data.content_hash(drawn.validation),
-        }
+        } | _later(drawn)
+        contrast = {row.id for row in self._contrast}
 
         def write(folder: Path) -> dict[str, Any]:
             ids = mixtures.ids_of(drawn)
@@ -144,7 +185,8 @@ class Study:
             return {
                 "data": self.settings.data, "general_data": self.settings.general_data, "safety_data": self.settings.safety_data,
                 "n_general": self.settings.n_general, "n_safety": run.n_safety,
-                "safety_format": self.settings.safety_format, "seed": run.seed,
+                "safety_format": self.settings.safety_format, "seed": run.seed, "mixing": self.settings.mixing.model_dump(),
+                "contrast_ids": [row_id for row_ids in ids.values() for row_id in row_ids if row_id in contrast],
                 "rows": {split: len(row_ids) for split, row_ids in ids.items()},
                 "question_origins": dict(Counter(row.question_origin for row in drawn.train if row.question_origin)),
                 "compared_with": list(self.prompt_sets),
@@ -170,7 +212,7 @@ class Study:
             "quantization": self.settings.quantization,
             "recipe": self.settings.recipe.model_dump(),
             "seed": run.seed,
-        }
+        } | _later(drawn)
         label = f"{_slug(self.settings.data)}-{run.label}-{self.settings.safety_format}"
         if not make:
             return records.stage_folder(stage="adapters", label=label, inputs=inputs)
@@ -197,7 +239,7 @@ class Study:
             order |= {"output": str(output), "checkpoint": str(checkpoint) if checkpoint else None}
             return parallel.launch("train-together", json.dumps(order), processes=processes)
         model, tokenizer = self._load_base()
-        progress = f"training on {self.settings.n_general} + {run.n_safety} rows, seed {run.seed}"
+        progress = f"training on {self.settings.n_general} + {self.n_rows(run) - self.settings.n_general} rows, seed {run.seed}"
         return finetune.finetune(
             model=model, tokenizer=tokenizer, mix=self.mix(run), recipe=self.settings.recipe, seed=run.seed,
             output=output, checkpoint=checkpoint, progress=None if parallel.rank() else progress,
@@ -341,7 +383,7 @@ class Study:
         scores = {name: {row["id"]: row for row in records.read_lines(self.scores_folder(run, prompt_set, name) / "scores.jsonl")} for name in s.instruments}
         about = {
             "data": s.data, "base_model": models.title(s.base_model), "n_general": s.n_general, "n_safety": run.n_safety,
-            "share_safety": run.n_safety / (s.n_general + run.n_safety), "safety_format": s.safety_format, "seed": run.seed,
+            "share_safety": run.n_safety / self.n_rows(run), "safety_format": s.safety_format, "seed": run.seed,
             "prompt_set": prompt_set,
         }  # fmt: skip
         rows = []
@@ -388,7 +430,7 @@ class Study:
         for run in self.runs:
             trained = records.is_made(self.adapter_folder(run, make=False))
             open_sets = self.unanswered(run)
-            n_rows = self.settings.n_general + run.n_safety
+            n_rows = self.n_rows(run)
             n_answers = sum(len(self.prompts(name)) for name in open_sets)
             training = 0 if trained else n_rows * self.settings.recipe.epochs * _GUESSED_TOKENS_PER_ROW / tokens_per_second
             rows.append(
@@ -449,19 +491,24 @@ def run_together(studies: Sequence[Study]) -> pd.DataFrame:
     to_train = {study.adapter_folder(run, make=False).name: (study, run) for study in studies for run in study.runs}
     missing = [(study, run) for study, run in to_train.values() if not records.is_made(study.adapter_folder(run, make=False))]
     # The longest first, so that no process is left with it at the end.
-    missing.sort(key=lambda piece: piece[0].settings.n_general + piece[1].n_safety, reverse=True)
+    missing.sort(key=lambda piece: piece[0].n_rows(piece[1]), reverse=True)
     pieces = [(study.adapter_folder, run) for study, run in missing]
     # An adapter that is still in training is asked last.
     place = {study.adapter_folder(run, make=False).name: number for number, (study, run) in enumerate(missing)}
     asked = [(study, run) for study in studies for run in study.runs if study.unanswered(run)]
     asked.sort(key=lambda piece: place.get(piece[0].adapter_folder(piece[1], make=False).name, -1))
     pieces += [(study.answer, run) for study, run in asked]
-    if any((s.n_general + max(s.safety_amounts)) * s.recipe.epochs >= _APART_FROM_ROWS for s in (study.settings for study in studies)):
+    if any(study.n_rows(run) * study.settings.recipe.epochs >= _APART_FROM_ROWS for study in studies for run in study.runs):
         parallel.side_by_side(pieces, bytes_each=max(study.bytes_apart for study in studies))
     else:
         for work, run in pieces:
             work(run)
     return pd.concat([study.rows().assign(study=number) for number, study in enumerate(studies)], ignore_index=True)
+
+
+def _later(drawn: mixtures.Mix) -> dict[str, int]:
+    """What the order of training adds to a stage's inputs; nothing where all rows are mixed."""
+    return {"n_later": drawn.n_later} if drawn.n_later else {}
 
 
 def _slug(source: str) -> str:

@@ -68,7 +68,7 @@ def test_held_out_of_the_mix_every_row_is_in_one_part_and_amounts_stay_nested() 
         assert len(found.validation) == 40
     assert safety_ids([*small.train, *small.validation]) < safety_ids([*large.train, *large.validation])
     assert safety_ids(large.validation)
-    with pytest.raises(SafetuneError, match="a safety amount is 277, but this data has 276 such rows"):
+    with pytest.raises(SafetuneError, match="a safety amount is 277, but this data has 276 safety rows"):
         drawn(277, validation="from_mix")
     with pytest.raises(SafetuneError, match="n_validation is 40, but the mix has 20 rows"):
         drawn(0, n_general=20, validation="from_mix")
