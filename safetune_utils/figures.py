@@ -172,6 +172,38 @@ def trade_off(curve: pd.DataFrame, *, wanted: str, unwanted: str, name: str, cap
     return _figure(draw, name=name, caption=caption, alt=alt, data=points, size=(5.6, 5.0))
 
 
+def frontier(curve: pd.DataFrame, *, wanted: str, unwanted: str, name: str, caption: str) -> Figure:
+    """Refusals that are wanted against refusals that are not, one point a variant with both intervals; the upper left corner is best.
+
+    Args:
+        curve: from :func:`safetune_utils.stats.summarise` by ``prompt_set`` and ``variant``, whose names are shown in the order of its rows.
+        wanted, unwanted: the prompt sets on the vertical and on the horizontal axis.
+    """
+    sets = {axis: curve[curve["prompt_set"] == s].set_index("variant") for axis, s in (("up", wanted), ("right", unwanted))}
+    points = sets["up"].add_prefix("wanted_").join(sets["right"].add_prefix("unwanted_"))
+    points = points.reindex(dict.fromkeys(curve["variant"])).reset_index()
+
+    def draw(axes: Axes, theme: int) -> None:
+        axes.plot([0, 100], [0, 100], linestyle=":", linewidth=1.2, color=_INK[("light", "dark")[theme]])
+        for place in range(len(points)):
+            row = points.iloc[[place]]
+            look = _SEQUENCE[place % len(_SEQUENCE)]
+            axes.errorbar(
+                row["unwanted_share"] * 100, row["wanted_share"] * 100, xerr=_bars(row, "unwanted_"), yerr=_bars(row, "wanted_"),
+                color=look[theme], marker=look[2], markersize=7, linestyle="none", capsize=2, elinewidth=0.8, label=row["variant"].item(),
+                markerfacecolor=look[theme] if place < len(_SEQUENCE) else "none",
+            )  # fmt: skip
+        axes.set_xlabel(f"{PROMPT_SETS[unwanted].title} refused (%): unwanted")
+        axes.set_ylabel(f"{PROMPT_SETS[wanted].title} refused (%): wanted")
+        axes.set_xlim(-3, 103)
+        axes.set_ylim(-3, 103)
+        axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1), frameon=False)
+
+    lines = [f"{r.variant}, {_percent(r.wanted_share)} wanted and {_percent(r.unwanted_share)} unwanted refusals" for r in points.itertuples()]
+    alt = f"Scatter plot of wanted refusals ({PROMPT_SETS[wanted].title}) against unwanted ones ({PROMPT_SETS[unwanted].title}): " + "; ".join(lines) + "."
+    return _figure(draw, name=name, caption=caption, alt=alt, data=points, size=(8.2, 5.0))
+
+
 def transfer_matrix(table: pd.DataFrame, *, name: str, caption: str) -> Figure:
     """Share of answers that refuse, as a square of figures: what was trained on down, what was asked across.
 

@@ -253,3 +253,21 @@ def test_the_command_prints_plain_data_and_one_line_for_a_wrong_card() -> None:
     wrong = safetune("--card", "A100-4")
     assert (wrong.returncode, wrong.stdout) == (2, "")
     assert wrong.stderr.splitlines()[-1].startswith("safetune: unknown card 'A100-4': did you mean 'A100-40'")
+
+
+def test_contrast_rows_are_counted_and_a_guard_makes_prompts_longer() -> None:
+    def found(**given: object) -> dict:
+        return estimate(settings=resolve(safety_amounts=[50], **given), card=CPU, prompt_sets=["malicious"])
+
+    plain, more = found(), found(mixing={"n_contrast": 100, "topics_left_out": ["drugs"], "choice": "hardest"})
+    one, other = (result["time"]["adapters"][0] for result in (plain, more))
+    assert (one["rows"], other["rows"]) == (370, 470)
+    tokens = 2 * sum(n * more["rows"]["tokens"][kind] for kind, n in (("general", 320), ("safety", 50), ("contrast", 100)))
+    assert other["tokens"] == pytest.approx(tokens)
+    assert other["training"] > one["training"]
+    assert "contrast" not in plain["rows"]["tokens"]
+    with pytest.raises(SafetuneError, match="n_contrast is 111"):
+        found(mixing={"n_contrast": 111})
+    guarded = found(decoding={"guard": "Think before you answer this."})
+    if plain["prompts"]["counted"]:  # else the tokenizer is not at hand, and lengths are assumed
+        assert guarded["prompts"]["longest"] > plain["prompts"]["longest"]

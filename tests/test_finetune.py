@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import random
+from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -17,7 +19,7 @@ from safetune_utils.data import Example
 from safetune_utils.errors import SafetuneError
 from safetune_utils.generate import encode_prompt, generate
 from safetune_utils.prompts import render
-from safetune_utils.settings import Decoding, Recipe
+from safetune_utils.settings import Decoding, Mixing, Recipe
 
 ROWS = [
     Example(id="plain", instruction="Name a fruit.", output="An apple."),
@@ -170,11 +172,12 @@ class _Stopped(BaseException):
     """As Ctrl-C or a kill would: nothing that catches errors catches it."""
 
 
-def test_a_run_stopped_at_any_step_and_resumed_ends_with_the_same_bytes(tokenizer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("order", ["mixed", "after"])
+def test_a_run_stopped_at_any_step_and_resumed_ends_with_the_same_bytes(tokenizer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, order: str) -> None:
     recipe = RECIPE.model_copy(update={"lora_dropout": 0.2})  # so that the state of the random numbers matters, too
     mix = mixtures.mix(
         general=data.general_examples("embedded"), safety=data.safety_examples("embedded"), n_general=16, n_safety=8,
-        safety_format="instruction", n_validation=4, seed=0,
+        safety_format="instruction", n_validation=4, seed=0, mixing=Mixing(order=order),
     )  # fmt: skip
     real = finetune.accumulate_gradient
 
@@ -194,7 +197,9 @@ def test_a_run_stopped_at_any_step_and_resumed_ends_with_the_same_bytes(tokenize
 
     whole = run("whole")
     assert (whole["steps"], whole["resumed_at_step"]) == (18, 0)
-    for stop, every in [(k, 1) for k in range(2, 19)] + [(13, 4), (3, 4)]:
+    # With 16 + 8 rows in batches of 4, the last 6 of 18 steps are those of what comes after.
+    stops = [(k, 1) for k in range(2, 19)] + [(13, 4), (3, 4)] if order == "mixed" else [(12, 1), (13, 1), (14, 1), (17, 4)]
+    for stop, every in stops:
         name = f"stopped-{stop}-{every}"
         with pytest.raises(_Stopped):
             run(name, stop_before=stop, every=every)
@@ -204,6 +209,45 @@ def test_a_run_stopped_at_any_step_and_resumed_ends_with_the_same_bytes(tokenize
             assert (tmp_path / name / file).read_bytes() == (tmp_path / "whole" / file).read_bytes(), (stop, every, file)
         same = ("steps", "tokens", "best_step", "best_validation_loss", "last_train_loss")
         assert [again[key] for key in same] == [whole[key] for key in same]
+
+
+def test_what_comes_after_is_trained_on_after_all_epochs_of_the_rest(tokenizer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    mix = mixtures.mix(
+        general=data.general_examples("embedded"), safety=data.safety_examples("embedded"), n_general=18, n_safety=8,
+        safety_format="instruction", n_validation=4, seed=0, mixing=Mixing(order="after"),
+    )  # fmt: skip
+    real, learned, rates = finetune.accumulate_gradient, [], []
+
+    def noted(model: PeftModel, batch: list[finetune.Row], tokens: int) -> float:
+        learned.append([tuple(row.ids) for row in batch])
+        return real(model, batch, tokens)
+
+    monkeypatch.setattr(finetune, "accumulate_gradient", noted)
+    monkeypatch.setattr(torch.optim.AdamW, "step", _noting(torch.optim.AdamW.step, rates))
+    facts = finetune.finetune(model=tiny_llama(), tokenizer=tokenizer, mix=mix, recipe=RECIPE, seed=0, output=tmp_path)
+    general, safety = (
+        {tuple(finetune.encode_row(tokenizer, row, max_length=256, loss_on="answer").ids) for row in mix.train if row.id.startswith(kind)}
+        for kind in ("general", "safety")
+    )
+    assert (facts["rows"], facts["steps"], len(learned)) == (26, 21, 21)  # 3 x 5 and 3 x 2 batches
+    for start, rows, a_pass in ((0, general, 5), (15, safety, 2)):
+        for epoch in range(3):
+            first = start + epoch * a_pass
+            assert sorted(row for batch in learned[first : first + a_pass] for row in batch) == sorted(rows)
+    assert all(before > after for before, after in pairwise(rates[1:]))  # one schedule: it never starts anew
+    # What is kept has learned from the later rows: before them nothing is measured.
+    with (tmp_path / "losses.csv").open() as file:
+        measured = [int(row["step"]) for row in csv.DictReader(file) if row["validation_loss"]]
+    assert measured == list(range(16, 22))
+    assert facts["best_step"] in measured
+
+
+def _noting(step: Callable, rates: list[float]) -> Callable:
+    def noted(self: torch.optim.AdamW, *given: object, **more: object) -> object:
+        rates.append(self.param_groups[0]["lr"])
+        return step(self, *given, **more)
+
+    return noted
 
 
 def tiny_falcon() -> FalconForCausalLM:

@@ -10,6 +10,7 @@ from conftest import tiny_llama
 
 from safetune_utils import data, decoding
 from safetune_utils.generate import generate
+from safetune_utils.prompts import render
 from safetune_utils.settings import Decoding
 
 generating = sys.modules["safetune_utils.generate"]
@@ -104,3 +105,17 @@ def test_an_answer_ends_at_the_stop_token_and_never_at_a_text_marker(tokenizer, 
     assert answers[0].text == said
     assert (answers[0].stopped, answers[0].n_tokens) == (True, len(ids))
     assert (answers[1].stopped, answers[1].n_tokens) == (False, len(ids) + 3)
+
+
+def test_a_guard_stands_before_every_instruction_whichever_engine_answers(tokenizer, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+
+    def said(model: object, tokenizer: object, prompts: list[list[int]], how: Decoding, *, seeds: list[int]) -> list[list[int]]:
+        asked.extend(tokenizer.decode(ids) for ids in prompts)
+        return [[tokenizer.eos_token_id] for _ in prompts]
+
+    monkeypatch.setattr(generating, "_said", said)  # where the engines part
+    for guard in ("", "Think of {instruction} first."):
+        generate(model=tiny_llama(), tokenizer=tokenizer, instructions=["Name a fruit."], inputs=["Not {this}."], decoding=Decoding(guard=guard))
+    assert asked[0] == render(instruction="Name a fruit.", input="Not {this}.")
+    assert asked[1] == asked[0].replace("Name a fruit.", "Think of {instruction} first.\n\nName a fruit.")

@@ -71,6 +71,9 @@ def test_the_other_figures_say_their_numbers() -> None:
     both = pd.DataFrame([{"prompt_set": "malicious", "share": 0.8, **shares}, {"prompt_set": "lookalikes_safe", "share": 0.1, **shares}])
     drawn = figures.trade_off(both, wanted="malicious", unwanted="lookalikes_safe", name="t", caption="c")
     assert "with 5 safety examples 80 % wanted and 10 % unwanted" in drawn.alt
+    ways = pd.concat([both.assign(variant="b"), both.assign(variant="a", share=[0.3, 0.2])])
+    drawn = figures.frontier(ways, wanted="malicious", unwanted="lookalikes_safe", name="f", caption="c")
+    assert "b, 80 % wanted and 10 % unwanted refusals; a, 30 % wanted and 20 % unwanted refusals" in drawn.alt
 
 
 def test_a_change_in_words_follows_its_interval() -> None:
