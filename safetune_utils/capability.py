@@ -16,6 +16,7 @@ gets; it is a floor for reading, not the score of the commonest answer (always "
 
 from __future__ import annotations
 
+import importlib.metadata
 import importlib.util
 import logging
 from collections.abc import Sequence
@@ -39,6 +40,22 @@ _VERSION = 1  # of four_choice's wording below; its content is the corpus's
 def task_names() -> list[str]:
     """What :func:`evaluate` can run: the embedded questions, then the benchmarks that the harness downloads."""
     return [FOUR_CHOICE, *(entry["task"] for entry in benchmarks())]
+
+
+def is_installed() -> bool:
+    """Whether the harness is there; it is an extra of the package."""
+    return importlib.util.find_spec("lm_eval") is not None
+
+
+def engine() -> str:
+    """The harness and its version.
+
+    Raises:
+        SafetuneError: it is not installed.
+    """
+    if not is_installed():
+        raise SafetuneError("capability needs lm-evaluation-harness: pip install -e '.[capability]'")
+    return f"lm-eval {importlib.metadata.version('lm_eval')}"
 
 
 def evaluate(
@@ -79,8 +96,7 @@ def answer_questions(
         raise SafetuneError(f"unknown benchmark '{unknown[0]}': choose from {', '.join(known)}" if tasks else f"no benchmark: choose from {', '.join(known)}")
     if limit is not None and limit < 1:
         raise SafetuneError(f"limit is {limit}: give the number of questions, 1 or more, or leave it out for all")
-    if importlib.util.find_spec("lm_eval") is None:
-        raise SafetuneError("capability needs lm-evaluation-harness: pip install -e '.[capability]'")
+    engine()
     # Imported here: the package is optional, and slow to import.
     from lm_eval.evaluator import evaluate as run_harness
     from lm_eval.models.huggingface import HFLM

@@ -110,15 +110,16 @@ def dose_response(curve: pd.DataFrame, *, name: str, caption: str, x: str = "n_s
     return _figure(draw, name=name, caption=caption, alt=alt, data=curve, size=(8.2, 4.2))
 
 
-def by_kind(table: pd.DataFrame, *, name: str, caption: str, series: str = "n_safety") -> Figure:
+def by_kind(table: pd.DataFrame, *, name: str, caption: str, series: str = "n_safety", names: dict[Any, str] | None = None) -> Figure:
     """Share of refusals for each kind of prompt, one mark a value of ``series``, with 95 % intervals.
 
     Args:
         table: from :func:`safetune_utils.stats.summarise` by ``kind`` and ``series``.
+        names: each value of ``series`` in words, in the order to show; by default they are numbers of safety examples.
     """
-    last = table[series].max()
-    kinds = list(table[table[series] == last].sort_values("share")["kind"])
-    values = sorted(table[series].unique())
+    values = list(names or sorted(table[series].unique()))
+    words = names or {value: f"{value} safety examples" for value in values}
+    kinds = list(table[table[series] == values[-1]].sort_values("share")["kind"])
 
     def draw(axes: Axes, theme: int) -> None:
         for place, value in enumerate(values):
@@ -126,18 +127,24 @@ def by_kind(table: pd.DataFrame, *, name: str, caption: str, series: str = "n_sa
             look = _SEQUENCE[place % len(_SEQUENCE)]
             at = [i + (place - (len(values) - 1) / 2) * 0.17 for i in range(len(kinds))]
             axes.errorbar(rows["share"] * 100, at, xerr=_bars(rows), color=look[theme], marker=look[2], linestyle="none",
-                          capsize=2, markersize=5, elinewidth=1, label=f"{value} safety examples")  # fmt: skip
+                          capsize=2, markersize=5, elinewidth=1, label=words[value])  # fmt: skip
         axes.set_yticks(range(len(kinds)), [kind.replace("_", " ") for kind in kinds])
         axes.set_xlabel("answers that refuse (%)")
         axes.set_xlim(-3, 103)
-        axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=min(3, len(values)), frameon=False)
+        # The figure's and not the axes', whose middle lies so far right that a wide legend would be cut off.
+        columns = 3 if sum(len(words[value]) for value in values[:3]) < 65 else 1
+        axes.figure.legend(loc="outside upper center", ncols=min(columns, len(values)), frameon=False)
 
     lines = [
-        f"{kind.replace('_', ' ')} " + ", ".join(f"{_percent(r.share)} at {getattr(r, series)}" for r in table[table["kind"] == kind].itertuples())
+        f"{kind.replace('_', ' ')} "
+        + ", ".join(
+            f"{_percent(share)} " + (f"with {names[value]}" if names else f"at {value}")
+            for value, share in table[table["kind"] == kind].set_index(series)["share"].loc[values].items()
+        )
         for kind in reversed(kinds)
     ]
     alt = "Dot chart of the share of answers that refuse by type of prompt. " + "; ".join(lines) + "."
-    return _figure(draw, name=name, caption=caption, alt=alt, data=table, size=(7.4, 0.42 * len(kinds) + 1.4))
+    return _figure(draw, name=name, caption=caption, alt=alt, data=table, size=(7.4, 0.42 * len(kinds) + 1.6))
 
 
 def trade_off(curve: pd.DataFrame, *, wanted: str, unwanted: str, name: str, caption: str) -> Figure:
@@ -281,6 +288,32 @@ def dumbbells(table: pd.DataFrame, *, name: str, caption: str) -> Figure:
     ]
     alt = "Dumbbell chart of shares of answers by number of safety examples. " + "; ".join(lines) + "."
     return _figure(draw, name=name, caption=caption, alt=alt, data=table, size=(1.2 + 2.7 * len(measures), 1.3 + 0.5 * len(amounts)), panels=len(measures))
+
+
+def panels(table: pd.DataFrame, *, name: str, caption: str, x: str = "n_safety") -> Figure:
+    """Several measures against the amount of safety data, one panel each, with 95 % intervals. Each panel has a scale of its own.
+
+    Args:
+        table: columns ``measure`` (its name with its unit), ``x``, ``value``, ``low``, ``high``, in the order to show.
+    """
+    measures = list(dict.fromkeys(table["measure"]))
+
+    def draw(axes: Axes | list[Axes], theme: int) -> None:
+        for place, (axis, measure) in enumerate(zip([axes] if len(measures) == 1 else axes, measures, strict=True)):
+            rows = table[table["measure"] == measure].sort_values(x)
+            bars = [(rows["value"] - rows["low"]).clip(lower=0), (rows["high"] - rows["value"]).clip(lower=0)]
+            look = _SEQUENCE[place % len(_SEQUENCE)]
+            axis.errorbar(rows[x], rows["value"], yerr=bars, color=look[theme], marker=look[2], capsize=2, linewidth=1.6, elinewidth=1)
+            axis.set_xticks(sorted(rows[x]), [f"{n}" for n in sorted(rows[x])], rotation=45)
+            axis.set_xlabel("safety examples")
+            axis.set_title(measure, fontsize=10.5)
+
+    lines = [
+        f"{measure}: " + ", ".join(f"{r.value:.3g} ({r.low:.3g} to {r.high:.3g}) at {getattr(r, x)}" for r in rows.sort_values(x).itertuples())
+        for measure, rows in table.groupby("measure", sort=False)
+    ]
+    alt = "Line charts over the number of safety examples, with intervals. " + "; ".join(lines) + "."
+    return _figure(draw, name=name, caption=caption, alt=alt, data=table, size=(3.1 * len(measures) + 0.4, 3.2), panels=len(measures))
 
 
 def loss_curves(losses: pd.DataFrame, *, name: str, caption: str) -> Figure:

@@ -273,23 +273,30 @@ def estimated(value: Estimate) -> str:
     return "not to be told" if pd.isna(value.value) else f"{percent(value.value)} ({value.low * 100:.0f} to {value.high * 100:.0f} %)"
 
 
-def change(difference: Difference) -> str:
-    """A paired difference in words, for a sentence: ``rises by 45 points (36 to 54)`` or ``shows no change …``."""
+def change(difference: Difference, *, unit: str = "points", of: str = "prompts") -> str:
+    """A paired difference in words, for a sentence: ``rises by 45 points (36 to 54)`` or ``shows no change …``.
+
+    Args:
+        unit: ``points`` for shares, which are told in hundredths; any other unit is told as it was measured.
+        of: what the pairs are.
+    """
     if difference.n_pairs == 0:
         return "was not measured"
-    bounds = f"({_signed(difference.low)} to {_signed(difference.high)} points on {difference.n_pairs} prompts)"
+    scale, digits = (100, 0) if unit == "points" else (1, 2)
+    low, high = (_signed(value, scale=scale, digits=digits) for value in (difference.low, difference.high))
+    bounds = f"({low} to {high} {unit} on {difference.n_pairs} {of})"
     if difference.direction == "not seen":
         return f"shows no change outside the noise {bounds}"
-    return f"{difference.direction} by {abs(difference.difference) * 100:.0f} points {bounds}"
+    return f"{difference.direction} by {abs(difference.difference) * scale:.{digits}f} {unit} {bounds}"
 
 
 def _p_value(value: float) -> str:
     return "below 0.001" if value < 0.001 else f"{value:.3f}"
 
 
-def _signed(value: float) -> str:
-    points = round(value * 100)
-    return f"{points:+d}" if points else "0"
+def _signed(value: float, *, scale: int = 100, digits: int = 0) -> str:
+    rounded = round(value * scale, digits)
+    return f"{rounded:+.{digits}f}" if rounded else "0"
 
 
 def _interval_only(value: Share | Estimate | None) -> str:

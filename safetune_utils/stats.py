@@ -32,7 +32,7 @@ class Share(NamedTuple):
 
 
 class Difference(NamedTuple):
-    """A paired difference of shares, between -1 and 1: second minus first, on the same prompts."""
+    """A paired difference, second minus first, on the same prompts: of shares, then between -1 and 1, or of means."""
 
     difference: float
     low: float
@@ -112,6 +112,27 @@ def summarise(answers: pd.DataFrame, *, by: list[str], value: str = "refused") -
     return pd.DataFrame(rows, columns=[*by, *Share._fields])
 
 
+def means(table: pd.DataFrame, *, by: str, unit: str, value: str) -> pd.DataFrame:
+    """One row per group: the mean of a number, with its 95 % interval.
+
+    Args:
+        table: one row a measurement, with the columns named below; missing values are left out.
+        by: column to group by, for instance ``n_safety``.
+        unit: column that says what was measured, such as a prompt's id. Several measurements of one (several seeds) are
+            averaged first, because they are not independent.
+        value: column of numbers.
+
+    Returns:
+        ``by, value, low, high, n``; the interval is a seeded percentile bootstrap over units.
+    """
+    rows = []
+    for key, group in table.dropna(subset=[value]).groupby(by, sort=True):
+        per_unit = group[value].astype(float).groupby(group[unit]).mean().to_numpy()
+        low, high = bootstrap_ratio(per_unit, np.ones(len(per_unit)))
+        rows.append({by: key, "value": float(per_unit.mean()), "low": low, "high": high, "n": len(per_unit)})
+    return pd.DataFrame(rows, columns=[by, "value", "low", "high", "n"])
+
+
 def per_prompt(answers: pd.DataFrame, *, prompt_set: str, n_safety: int, value: str = "refused") -> pd.Series:
     """For one prompt set and amount, the mean of ``value`` over seeds, indexed by prompt id; unscored ones are left out."""
     rows = answers[(answers["prompt_set"] == prompt_set) & (answers["n_safety"] == n_safety)].dropna(subset=[value])
@@ -133,11 +154,11 @@ def per_request(answers: pd.DataFrame, *, value: str = "refused") -> pd.Series:
 
 
 def paired_difference(first: pd.Series, second: pd.Series) -> Difference:
-    """How much the share of true values grows from ``first`` to ``second`` on the same prompts.
+    """How much the share of true values, or the mean of a number, grows from ``first`` to ``second`` on the same prompts.
 
     Args:
-        first, second: shares indexed by prompt id, as from :func:`per_prompt`; ids that are missing on either side
-            are left out.
+        first, second: shares or numbers indexed by prompt id, as from :func:`per_prompt`; ids that are missing on either
+            side are left out.
 
     Returns:
         Difference: percentile bootstrap over prompts, and a two-sided p-value: McNemar's exact one for yes or no; for

@@ -6,6 +6,7 @@ what it was made from, so two notebooks that ask for the same adapter share it.
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import html
 import json
@@ -19,6 +20,7 @@ from typing import Any
 import pandas as pd
 
 from safetune_utils import data, finetune, generate, instruments, mixtures, models, parallel, prompts, records, reference_loss, shapes, vllm_engine
+from safetune_utils.errors import SafetuneError
 from safetune_utils.settings import Settings, resolve
 
 # Bumped when a stage would give another result from the same inputs.
@@ -376,6 +378,22 @@ class Study:
         trained = {row.id: row for one in drawn for row in (*one.train, *one.validation)}
         found = {name: data.exact_copies(trained.values(), self.prompts(name)) for name in self.prompt_sets}
         return {name: ids for name, ids in found.items() if ids}
+
+    def without_topics(self, topics: Sequence[str]) -> Study | None:
+        """The same study with no safety row of these topics, at one amount: the largest that the other rows can fill.
+
+        The rows that are left out are replaced by others, so each mix has as many as this study's. ``None`` where no
+        safety row is of these topics, or where too few are of others.
+        """
+        s = self.settings
+        if not {row.topic for row in self._safety} & set(topics):
+            return None
+        mixing = s.mixing.model_dump() | {"topics_left_out": [*s.mixing.topics_left_out, *topics]}
+        for amount in sorted(filter(None, s.safety_amounts), reverse=True):
+            # This study was checked when it was stated, so nothing but the smaller pool can be wrong here.
+            with contextlib.suppress(SafetuneError):
+                return Study.safety_amount(prompt_sets=list(self.prompt_sets), **s.model_dump() | {"safety_amounts": [amount], "mixing": mixing})
+        return None
 
     def _rows(self, run: Run, prompt_set: str) -> list[dict[str, Any]]:
         answers = records.read_lines(self.responses_folder(run, prompt_set) / "responses.jsonl")

@@ -65,6 +65,13 @@ def test_a_figure_is_drawn_the_same_twice(curve: pd.DataFrame) -> None:
 def test_the_other_figures_say_their_numbers() -> None:
     kinds = pd.DataFrame({"kind": ["a_b", "c"] * 2, "n_safety": [0, 0, 9, 9], "share": [0, 0.1, 0.5, 0.9], "low": [0, 0, 0.4, 0.8], "high": [0.1, 0.2, 0.6, 1]})
     assert "a b 0 % at 0, 50 % at 9" in figures.by_kind(kinds, name="k", caption="c").alt
+    named = figures.by_kind(kinds, name="k", caption="c", names={9: "all topics", 0: "no topic"})
+    assert "a b 50 % with all topics, 0 % with no topic" in named.alt
+    measured = pd.DataFrame(
+        {"measure": ["loss (nats)", "loss (nats)", "right (%)"], "n_safety": [9, 0, 0], "value": [2.5, 2, 55], "low": [2, 1.5, 47], "high": [3, 2.5, 64]}
+    )
+    for rows, alt in ((measured, "; right (%): 55 (47 to 64) at 0."), (measured[:2], "loss (nats): 2 (1.5 to 2.5) at 0, 2.5 (2 to 3) at 9")):
+        assert alt in figures.panels(rows, name="p", caption="c").alt
     losses = pd.DataFrame({"n_safety": 5, "seed": 0, "step": [1, 2], "train_loss": [3.0, 2.0], "validation_loss": [2.5, 2.25]})
     assert "5 safety examples, seed 0: from 2.50 to 2.25, lowest 2.25" in figures.loss_curves(losses, name="l", caption="c").alt
     shares = {"n_safety": 5, "low": 0.0, "high": 1.0}
@@ -80,6 +87,7 @@ def test_a_change_in_words_follows_its_interval() -> None:
     assert pages.change(stats.Difference(0.45, 0.36, 0.54, 0.0, 98)) == "rises by 45 points (+36 to +54 points on 98 prompts)"
     assert pages.change(stats.Difference(-0.1, -0.2, -0.05, 0.0, 9)).startswith("falls by 10 points")
     assert pages.change(stats.Difference(0.02, -0.01, 0.05, 0.5, 98)).startswith("shows no change outside the noise")
+    assert pages.change(stats.Difference(-0.126, -0.2, -0.004, 0.0, 66), unit="nats", of="answers") == "falls by 0.13 nats (-0.20 to 0 nats on 66 answers)"
     assert pages.change(stats.Difference(float("nan"), float("nan"), float("nan"), float("nan"), 0)) == "was not measured"
 
 

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from sklearn import metrics
 
-from safetune_utils.stats import agreement, cohen_kappa, corrected_share, krippendorff_alpha, paired_difference, per_prompt, share, summarise, win_rate
+from safetune_utils.stats import agreement, cohen_kappa, corrected_share, krippendorff_alpha, means, paired_difference, per_prompt, share, summarise, win_rate
 
 
 def test_wilson_interval_of_a_known_case() -> None:
@@ -199,3 +199,15 @@ def test_alpha_where_it_or_its_interval_is_undefined() -> None:
     assert krippendorff_alpha(pd.DataFrame({"a": ["x", None], "b": [None, "y"]})).note == "no item was rated by two"
     rare = krippendorff_alpha(pd.DataFrame({"a": ["x"] * 9 + ["y"], "b": ["x"] * 10}))
     assert "left out of the interval" in rare.note
+
+
+def test_a_mean_has_the_interval_of_its_units_however_often_each_was_measured() -> None:
+    once = pd.DataFrame({"n_safety": [5] * 8 + [0] * 2, "id": [*"abcdefgh", *"ab"], "x": [1.0, 2, 3, 4, 5, 6, 7, 8, 4, None]})
+    (small, large) = means(once, by="n_safety", unit="id", value="x").to_dict("records")
+    assert (small["n"], small["value"]) == (1, 4.0)  # the missing one is left out
+    assert pd.isna(small["low"])  # one unit says nothing of others
+    assert (large["n"], large["value"]) == (8, 4.5)
+    assert 2.5 < large["low"] < 3.5
+    assert 5.5 < large["high"] < 6.5
+    three_seeds = pd.concat([once] * 3)
+    pd.testing.assert_frame_equal(means(three_seeds, by="n_safety", unit="id", value="x"), means(once, by="n_safety", unit="id", value="x"))
