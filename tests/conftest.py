@@ -62,3 +62,14 @@ def tiny_llama(seed: int = 0) -> LlamaForCausalLM:
         num_key_value_heads=2, max_position_embeddings=512, bos_token_id=1, eos_token_id=2, pad_token_id=0,
     )  # fmt: skip
     return LlamaForCausalLM(config).requires_grad_(False).eval()
+
+
+@pytest.fixture
+def base(tmp_path: Path, tokenizer) -> Path:
+    """A folder with a tiny random model and the embedded tokenizer."""
+    folder = tmp_path / "tiny"
+    model = tiny_llama()
+    model.generation_config.pad_token_id = 0
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder

@@ -11,7 +11,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import tiny_llama
 from safetensors.torch import load_file
 
 from safetune_utils import parallel, records
@@ -20,17 +19,6 @@ from safetune_utils.errors import SafetuneError
 from safetune_utils.study import Study
 
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"}
-
-
-@pytest.fixture
-def base(tmp_path: Path, tokenizer) -> Path:
-    """A folder with a tiny random model and the embedded tokenizer."""
-    folder = tmp_path / "tiny"
-    model = tiny_llama()
-    model.generation_config.pad_token_id = 0
-    model.save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
-    return folder
 
 
 def study(base: Path) -> Study:
