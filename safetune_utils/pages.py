@@ -259,18 +259,16 @@ def table(rows: pd.DataFrame | list[tuple[Any, ...]], *, caption: str, columns: 
 
 def tally_table(tally: pd.DataFrame, *, caption: str) -> HTML:
     """Who preferred whose answers, one line an annotator and prompt set; ``tally`` as from :func:`safetune_utils.scoring.preference.tally`."""
+    first, second = tally["first"].iloc[0], tally["second"].iloc[0]
     columns = {
-        "first_better": "first better",
-        "second_better": "second better",
-        "equally_good": "equally good",
-        "equally_bad": "equally bad",
-        "missing": "not judged",
-    }
-    shown = tally[["prompt_set", "annotator", *columns]].rename(columns=columns | {"prompt_set": "prompts"})
-    rates = [win_rate(row) for _, row in tally.iterrows()]
-    shown = shown.assign(**{f"win rate of the first ({', '.join(tally['first'].unique())})": rates})
+        "prompt_set": "prompts", "annotator": "annotator", "first_better": f"{first} better", "second_better": f"{second} better",
+        "equally_good": "both good", "equally_bad": "both bad", "n": "judged",
+    }  # fmt: skip
+    shown = tally[list(columns)].rename(columns=columns)
+    shown["win rate"] = [_interval_only(Estimate(row.win_rate, row.low, row.high)) for row in tally.itertuples()]
+    caption += f" Win rates are of '{first}', in per cent, with 95 % intervals."
     if "chose_a" in tally:
-        shown["took side A"] = [percent(share) if pd.notna(share) else "never a side" for share in tally["chose_a"]]
+        shown["took side A"] = [percent(share) if pd.notna(share) else "no side" for share in tally["chose_a"]]
     return table(shown, caption=caption)
 
 

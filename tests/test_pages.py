@@ -138,3 +138,13 @@ def test_the_trend_in_words() -> None:
     assert "none: too few prompts" in pages.trend_table(few[few["prompt_id"].isin(["p0", "p1"])]).data
     assert "one amount only" in pages.trend_table(few[few["n_safety"] == 0]).data
     assert [pages.p_value(p) for p in (0.0004, 0.034, float("nan"))] == ["below 0.001", "0.034", "not tested"]
+
+
+def test_a_tally_in_a_table_says_whose_win_rate_it_is() -> None:
+    row = {"prompt_set": "malicious", "annotator": NASTY, "first": "tuned", "second": "untuned", "first_better": 47, "second_better": 0,
+           "equally_good": 2, "equally_bad": 1, "n": 50, "win_rate": 0.97, "low": 0.93, "high": 1.0}  # fmt: skip
+    page = pages.tally_table(pd.DataFrame([row, row | {"chose_a": float("nan")}]), caption="C.").data
+    assert "<script" not in page
+    assert "Win rates are of &#x27;tuned&#x27;" in page
+    assert "tuned better</th><th scope='col'>untuned better" in page
+    assert "<td>47</td><td>0</td><td>2</td><td>1</td><td>50</td><td>97 (93–100)</td><td>no side</td>" in page
