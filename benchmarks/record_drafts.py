@@ -46,7 +46,7 @@ def main() -> None:
         _save(untouched := Path(folder) / "smollm2-135m-instruct", *models.load_base("embedded"))
         drafting.recorded_folder().mkdir(exist_ok=True)
         for name, model, requests in (("answers", tuned, answers), ("instructions", untouched, drafting.instruction_requests(asked))):
-            with _served(model) as address:
+            with served(model) as address:
                 service = chat.Service(base_url=address, model=str(model), concurrency=1, timeout_s=300)
                 chat.ask(requests, service=service, cap_usd=0, store=Path(folder), progress=name)
                 chat.record(requests, service=service, store=Path(folder), path=drafting.recorded_folder() / f"drafting_{name}.jsonl")
@@ -65,7 +65,7 @@ def _save(target: Path, model, tokenizer) -> None:
 
 
 @contextmanager
-def _served(model: Path) -> Iterator[str]:
+def served(model: Path) -> Iterator[str]:
     """The address of a server with this model, up for as long as the block runs."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))

@@ -76,14 +76,20 @@ class Figure:
         return {"text/html": self._repr_html_(), "text/plain": self.alt}, {"safetune": {"figure": self.name}}
 
 
-def dose_response(curve: pd.DataFrame, *, name: str, caption: str, x: str = "n_safety") -> Figure:
+def dose_response(
+    curve: pd.DataFrame, *, name: str, caption: str, x: str = "n_safety", by_seed: pd.DataFrame | None = None, n_general: int | None = None
+) -> Figure:
     """Share of answers that refuse against the amount of safety data, one line a prompt set, with 95 % intervals.
 
     Args:
         curve: from :func:`safetune_utils.stats.summarise` by ``prompt_set`` and ``x``.
         name: the figure's name, also that of its CSV file.
+        by_seed: the same by ``seed`` too; with several seeds, a thin line for each, so that their spread is seen.
+        n_general: general examples in every mix; given, a second axis says the share of safety data.
     """
     sets = [s for s in PROMPT_SETS if s in set(curve["prompt_set"])]
+    if by_seed is not None and by_seed["seed"].nunique() < 2:
+        by_seed = None
 
     def draw(axes: Axes, theme: int) -> None:
         shift = (curve[x].max() or 1) * 0.006
@@ -96,10 +102,19 @@ def dose_response(curve: pd.DataFrame, *, name: str, caption: str, x: str = "n_s
                 at, rows["share"] * 100, yerr=_bars(rows), color=look[theme], marker=look[2], linestyle=look[3],
                 capsize=2, linewidth=1.8, markersize=5.5, elinewidth=1, label=PROMPT_SETS[prompt_set].title,
             )  # fmt: skip
+            if by_seed is not None:
+                for _, seed in by_seed[by_seed["prompt_set"] == prompt_set].sort_values(x).groupby("seed"):
+                    axes.plot(seed[x], seed["share"] * 100, color=look[theme], linewidth=0.7, alpha=0.6)
         axes.set_xlabel("safety examples added to the general ones")
         axes.set_ylabel("answers that refuse (%)")
         axes.set_ylim(-3, 103)
-        axes.set_xticks(sorted(curve[x].unique()))
+        ticks = sorted(curve[x].unique())
+        axes.set_xticks(ticks)
+        if n_general is not None:
+            above = axes.secondary_xaxis("top")
+            above.set_xticks(ticks, [f"{n / (n + n_general) * 100:.0f}" for n in ticks])
+            above.set_xlabel("share of safety data in the mix (%)")
+            above.spines["top"].set_visible(False)
         axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1), frameon=False)
 
     lines = [
@@ -107,7 +122,16 @@ def dose_response(curve: pd.DataFrame, *, name: str, caption: str, x: str = "n_s
         for s in sets
     ]
     alt = "Line chart of the share of answers that refuse against the number of safety examples. " + "; ".join(lines) + "."
-    return _figure(draw, name=name, caption=caption, alt=alt, data=curve, size=(8.2, 4.2))
+    shown = curve
+    if by_seed is not None:
+        caption += f" Thin lines: each of {by_seed['seed'].nunique()} seeds."
+        alt += " Lowest and highest seed: " + "; ".join(f"{PROMPT_SETS[s].title}: {_seed_ranges(by_seed[by_seed['prompt_set'] == s], x)}" for s in sets) + "."
+        shown = pd.concat([curve.assign(seed="all"), by_seed], ignore_index=True)
+    return _figure(draw, name=name, caption=caption, alt=alt, data=shown, size=(8.2, 4.2))
+
+
+def _seed_ranges(rows: pd.DataFrame, x: str) -> str:
+    return ", ".join(f"{_percent(part['share'].min())} to {_percent(part['share'].max())} at {at}" for at, part in rows.groupby(x))
 
 
 def by_kind(table: pd.DataFrame, *, name: str, caption: str, series: str = "n_safety", names: dict[Any, str] | None = None) -> Figure:
@@ -314,6 +338,33 @@ def panels(table: pd.DataFrame, *, name: str, caption: str, x: str = "n_safety")
     ]
     alt = "Line charts over the number of safety examples, with intervals. " + "; ".join(lines) + "."
     return _figure(draw, name=name, caption=caption, alt=alt, data=table, size=(3.1 * len(measures) + 0.4, 3.2), panels=len(measures))
+
+
+def win_rates(table: pd.DataFrame, *, name: str, caption: str) -> Figure:
+    """Win rates with their 95 % intervals, one row each; on the dotted line at one half neither side is preferred.
+
+    Args:
+        table: columns ``label`` and ``win_rate, low, high`` (0 to 1), in the order to show, and ``series``, which decides colour and marker.
+    """
+    groups = list(dict.fromkeys(table["series"]))
+    rows = table.rename(columns={"win_rate": "share"}).reset_index(drop=True)
+
+    def draw(axes: Axes, theme: int) -> None:
+        axes.axvline(50, linestyle=":", linewidth=1.2, color=_INK["light" if theme == 0 else "dark"])
+        for place, group in enumerate(groups):
+            part = rows[rows["series"] == group]
+            look = _SEQUENCE[place % len(_SEQUENCE)]
+            axes.errorbar(part["share"] * 100, part.index, xerr=_bars(part), color=look[theme], marker=look[2], linestyle="none",
+                          capsize=2, markersize=5, elinewidth=1, label=group)  # fmt: skip
+        axes.set_yticks(range(len(rows)), rows["label"])
+        axes.invert_yaxis()
+        axes.set_xlim(-3, 103)
+        axes.set_xlabel("win rate (%)")
+        axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=min(3, len(groups)), frameon=False)
+
+    lines = [f"{row.series}, {row.label}: {_percent(row.win_rate)} ({_percent(row.low)} to {_percent(row.high)})" for row in table.itertuples()]
+    alt = "Dot chart of win rates; one half is even. " + "; ".join(lines) + "."
+    return _figure(draw, name=name, caption=caption, alt=alt, data=table, size=(7.4, 0.42 * len(rows) + 1.4))
 
 
 def loss_curves(losses: pd.DataFrame, *, name: str, caption: str) -> Figure:

@@ -15,12 +15,12 @@ from typing import Any
 import pandas as pd
 from IPython.display import HTML, display
 
-from safetune_utils import models
+from safetune_utils import models, stats
 from safetune_utils.data import PROMPT_SETS, set_title
 from safetune_utils.instruments import trust
 from safetune_utils.review import Review
 from safetune_utils.settings import Mixing
-from safetune_utils.stats import Difference, Estimate, Share, holm
+from safetune_utils.stats import Difference, Estimate, Share, Trend, holm
 from safetune_utils.study import Study
 
 # Published sizes, for the banner's comparison. Source: the paper's models (LLaMA-7B was its main one).
@@ -150,7 +150,7 @@ def comparisons(differences: dict[str, Difference], *, caption: str) -> HTML:
     """Paired differences in points, by what is compared, with p-values that Holm's method corrects for all rows of the table."""
     corrected = holm([d.p_value for d in differences.values()])
     rows = [
-        (name, _signed(d.difference), f"{_signed(d.low)} to {_signed(d.high)}", d.n_pairs, _p_value(p)) if d.n_pairs else (name, "not paired", "", 0, "")
+        (name, _signed(d.difference), f"{_signed(d.low)} to {_signed(d.high)}", d.n_pairs, p_value(p)) if d.n_pairs else (name, "not paired", "", 0, "")
         for (name, d), p in zip(differences.items(), corrected, strict=True)
     ]
     note = f"{caption} Second minus first, in points, on the same requests; p-values are two-sided and corrected for the number of rows (Holm)."
@@ -162,6 +162,52 @@ def question_forms(study: Study) -> str:
     origins = Counter(row.question_origin for row in study.safety_rows(study.runs[0]) if row.question and row.instruction == row.question)
     words = {"": "as their authors wrote them", "rewritten": "rewritten from the instruction by rule", "red-team attempts": "found in the red-team attempts"}
     return ", ".join(f"{n} {words[origin]}" for origin, n in origins.most_common()) or "none"
+
+
+def note(text: str) -> HTML:
+    """One line in place of what this run cannot show."""
+    return HTML(f"<p>{html.escape(text)}</p>")
+
+
+def trend_table(answers: pd.DataFrame) -> HTML:
+    """For each prompt set of a study's answers: whether the share of refusals moves with the amount, where it levels off, what could be seen."""
+    sets = {name: stats.by_amount(answers, prompt_set=name) for name in PROMPT_SETS if name in set(answers["prompt_set"])}
+    if answers["n_safety"].nunique() < 2:
+        return note("This run has one amount only, so there is no trend to test.")
+    trends = {name: stats.trend_test(shares) for name, shares in sets.items()}
+    corrected = dict(zip(trends, holm([trend.p_value for trend in trends.values()]), strict=True))
+    rows = [
+        (
+            PROMPT_SETS[name].title, trends[name].n_prompts, _trend(trends[name], corrected[name]), p_value(trends[name].p_value),
+            p_value(corrected[name]), levels_off(shares), detectable(shares),
+        )
+        for name, shares in sets.items()
+    ]  # fmt: skip
+    caption = (
+        "Does the share of refusals move with the amount? Mantel's test for trend within prompts, by permutation; 'corrected' by Holm's method for the "
+        f"{len(rows)} prompt sets. 'Levels off': from where on no difference to the largest amount is seen. The last column is the smallest change "
+        "from the smallest to the largest amount that these prompts would show four times in five."
+    )
+    return table(rows, caption=caption, columns=("prompts", "n", "trend", "p", "p, corrected", "levels off", "would be seen from"))
+
+
+def levels_off(shares: pd.DataFrame) -> str:
+    """Where a curve levels off, in words; ``shares`` as from :func:`safetune_utils.stats.by_amount`."""
+    smallest, largest = shares.columns.min(), shares.columns.max()
+    start = stats.flat_from(shares)
+    if start is None:
+        return "not measured"
+    if start == largest:
+        return f"not before {largest}"
+    return f"from {start} on" + (" (no change seen)" if start == smallest else "")
+
+
+def detectable(shares: pd.DataFrame) -> str:
+    """The smallest change that the prompts would show, in words; as many are taken to change against it as did here."""
+    changes = (shares[shares.columns.max()] - shares[shares.columns.min()]).dropna()
+    back = min(changes.clip(lower=0).mean(), -changes.clip(upper=0).mean()) if len(changes) else 0.0
+    smallest = stats.detectable_difference(len(changes), back=back)
+    return "none: too few prompts" if pd.isna(smallest) else f"{smallest * 100:.0f} points"
 
 
 def record_table(study: Study) -> HTML:
@@ -209,6 +255,21 @@ def table(rows: pd.DataFrame | list[tuple[Any, ...]], *, caption: str, columns: 
         for first, *rest in rows.itertuples(index=False)
     )
     return HTML(f"<table class='dataframe safetune-table'><caption>{html.escape(caption)}</caption><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>")
+
+
+def tally_table(tally: pd.DataFrame, *, caption: str) -> HTML:
+    """Who preferred whose answers, one line an annotator and prompt set; ``tally`` as from :func:`safetune_utils.scoring.preference.tally`."""
+    first, second = tally["first"].iloc[0], tally["second"].iloc[0]
+    columns = {
+        "prompt_set": "prompts", "annotator": "annotator", "first_better": f"{first} better", "second_better": f"{second} better",
+        "equally_good": "both good", "equally_bad": "both bad", "n": "judged",
+    }  # fmt: skip
+    shown = tally[list(columns)].rename(columns=columns)
+    shown["win rate"] = [_interval_only(Estimate(row.win_rate, row.low, row.high)) for row in tally.itertuples()]
+    caption += f" Win rates are of '{first}', in per cent, with 95 % intervals."
+    if "chose_a" in tally:
+        shown["took side A"] = [percent(share) if pd.notna(share) else "no side" for share in tally["chose_a"]]
+    return table(shown, caption=caption)
 
 
 def decisions(reviews: list[Review], *, caption: str) -> HTML:
@@ -268,9 +329,21 @@ def with_interval(row: Any) -> str:
     return f"{percent(row['share'])} ({row['low'] * 100:.0f} to {row['high'] * 100:.0f} %, n = {int(row['n_scored'])})"
 
 
+def win_rate(row: pd.Series) -> str:
+    """A win rate of a tally with its interval and the judgements that it counts."""
+    return with_interval({"share": row["win_rate"], "low": row["low"], "high": row["high"], "n_scored": row["n"]})
+
+
 def estimated(value: Estimate) -> str:
     """An estimated share with its interval: ``12 % (7 to 20 %)``."""
     return "not to be told" if pd.isna(value.value) else f"{percent(value.value)} ({value.low * 100:.0f} to {value.high * 100:.0f} %)"
+
+
+def kappa(value: float, low: float, high: float) -> str:
+    """An agreement beyond chance with its interval: ``0.82 (0.71 to 0.93)``."""
+    if pd.isna(value):
+        return "not known"
+    return f"{value:.2f}" + ("" if pd.isna(low) else f" ({low:.2f} to {high:.2f})")
 
 
 def change(difference: Difference, *, unit: str = "points", of: str = "prompts") -> str:
@@ -290,8 +363,17 @@ def change(difference: Difference, *, unit: str = "points", of: str = "prompts")
     return f"{difference.direction} by {abs(difference.difference) * scale:.{digits}f} {unit} {bounds}"
 
 
-def _p_value(value: float) -> str:
+def p_value(value: float) -> str:
+    """A p-value in a cell: ``0.034``, ``below 0.001``."""
+    if pd.isna(value):
+        return "not tested"
     return "below 0.001" if value < 0.001 else f"{value:.3f}"
+
+
+def _trend(trend: Trend, p: float) -> str:
+    if pd.isna(p):
+        return "not tested"
+    return "not seen" if p >= 0.05 else "rises" if trend.slope > 0 else "falls"
 
 
 def _signed(value: float, *, scale: int = 100, digits: int = 0) -> str:

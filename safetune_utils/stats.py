@@ -1,6 +1,7 @@
-"""Intervals and paired differences for shares of answers, win rates, and how far raters and instruments agree.
+"""Intervals and paired differences for shares of answers, trends over the dose, win rates, and how far raters and instruments agree.
 
 Shares are between 0 and 1. Every interval is a 95 % interval. An effect whose interval holds zero is "not seen".
+What is used where and why stands in ``book/statistics.md``.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 from scipy import stats as _scipy_stats
+from scipy.optimize import brentq
 from statsmodels.stats.contingency_tables import mcnemar
 from statsmodels.stats.inter_rater import cohens_kappa
 from statsmodels.stats.multitest import multipletests
@@ -18,6 +20,8 @@ from statsmodels.stats.proportion import proportion_confint
 
 _RESAMPLES = 5000
 _AGREEMENT_RESAMPLES = 2000
+_LEVEL = 0.05  # of every test, two-sided
+_POWER = 0.8  # of what is called detectable
 
 
 class Share(NamedTuple):
@@ -48,6 +52,17 @@ class Difference(NamedTuple):
         if self.high < 0:
             return "falls"
         return "not seen"
+
+
+class Trend(NamedTuple):
+    """Whether a share moves with the dose: ``slope`` is the change of the share for one more unit of dose, on a straight line.
+
+    ``p_value`` is two-sided; ``n_prompts`` counts the prompts that were scored at every dose. ``nan`` where there is nothing to test.
+    """
+
+    slope: float
+    p_value: float
+    n_prompts: int
 
 
 class Reliability(NamedTuple):
@@ -192,6 +207,107 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return given.tolist()
 
 
+def by_amount(answers: pd.DataFrame, *, prompt_set: str, value: str = "refused") -> pd.DataFrame:
+    """For one prompt set, the mean of ``value`` over seeds: one row a prompt, one column an amount; missing where unscored."""
+    amounts = sorted(answers["n_safety"].unique())
+    return pd.DataFrame({n: per_prompt(answers, prompt_set=prompt_set, n_safety=n, value=value) for n in amounts})
+
+
+def trend_test(shares: pd.DataFrame) -> Trend:
+    """Does the share move with the dose, where the same prompts were answered at every dose?
+
+    Within each prompt the values are dealt anew among the doses, which under no effect are exchangeable; the statistic is
+    the sum over prompts of the values times the doses. That is Mantel's test for trend with each prompt as a stratum,
+    by permutation. With two doses and yes or no it is the exact test of McNemar. The Cochran–Armitage test would take a
+    prompt's answers for independent, and a logistic regression has no estimate where a share is 0 or 1.
+
+    Args:
+        shares: one row a prompt, one column a dose whose name is its number, as from :func:`by_amount`; rows with a
+            missing value are left out.
+
+    Returns:
+        Trend: the p-value is exact where the ways to deal are few, else from 5,000 random ones (seeded), so at least
+        .0004. Sources: Mantel (1963); ``scipy.stats.permutation_test`` with ``permutation_type="samples"``.
+    """
+    whole = shares.dropna().astype(float)
+    doses = np.array([float(dose) for dose in whole.columns])
+    if len(whole) < 2 or len(doses) < 2:
+        return Trend(float("nan"), float("nan"), len(whole))
+    weights = (doses - doses.mean()) / ((doses - doses.mean()) ** 2).sum()
+
+    def slope(*columns: np.ndarray, axis: int) -> np.ndarray:
+        return sum(weight * column.mean(axis=axis) for weight, column in zip(weights, columns, strict=True))
+
+    result = _scipy_stats.permutation_test(
+        tuple(whole.to_numpy().T), slope, permutation_type="samples", vectorized=True, n_resamples=_RESAMPLES, rng=np.random.default_rng(0)
+    )
+    return Trend(float(result.statistic), float(result.pvalue), len(whole))
+
+
+def flat_from(shares: pd.DataFrame) -> int | None:
+    """The smallest dose from which on no paired difference to the largest dose is seen; the largest itself where all differ.
+
+    "Not seen" is not "none": with few prompts little can be seen, and the curve seems to flatten early. See
+    :func:`detectable_difference`.
+
+    Args:
+        shares: as for :func:`trend_test`.
+
+    Returns:
+        A column's name, or ``None`` where no prompt was scored at the largest dose.
+    """
+    *smaller, largest = sorted(shares.columns)
+    if shares[largest].isna().all():
+        return None
+    flat = largest
+    for dose in reversed(smaller):
+        difference = paired_difference(shares[dose], shares[largest])
+        if difference.n_pairs == 0 or difference.direction != "not seen":
+            break
+        flat = dose
+    return int(flat)
+
+
+def detectable_difference(n: int, *, back: float = 0.0) -> float:
+    """The smallest paired difference of shares that a study of ``n`` prompts would find four times in five.
+
+    By McNemar's exact test, two-sided at .05: it is certain of a change only if at least six prompts change, all one way.
+
+    Args:
+        n: prompts answered yes or no at both amounts.
+        back: the share of prompts, 0 to 1, that change against the difference; the more, the harder it is to see.
+
+    Returns:
+        Between 0 and 1; ``nan`` where no difference is large enough. The power is summed over how many prompts change
+        and how many of these go each way: binomial in a binomial, as in Connor (1987), but exact.
+    """
+    changed = np.arange(n + 1)
+    needed = _scipy_stats.binom.isf(_LEVEL / 2, changed, 0.5) + 1  # of so many changes, those one way
+
+    def power(difference: float) -> float:
+        one_way = difference + back
+        found = _scipy_stats.binom.sf(needed - 1, changed, one_way / (one_way + back))
+        return float((_scipy_stats.binom.pmf(changed, n, one_way + back) * found).sum())
+
+    largest = 1 - 2 * back
+    if largest <= 0 or power(largest) < _POWER:
+        return float("nan")
+    return float(brentq(lambda difference: power(difference) - _POWER, 1e-9, largest, xtol=1e-6))
+
+
+def detectable_share(n: int, *, against: float = 0.5) -> float:
+    """The smallest share above ``against`` that a study of ``n`` rows would tell from it four times in five.
+
+    By the exact binomial test, two-sided at .05 (half on either side).
+
+    Returns:
+        Between ``against`` and 1; ``nan`` where even a share of 1 would not be told from it. Source: the binomial's tails, as in scipy.
+    """
+    needed = int(_scipy_stats.binom.isf(_LEVEL / 2, n, against)) + 1
+    # At least so many of n: the share at which that has the wanted probability is a quantile of the beta distribution.
+    return float(_scipy_stats.beta.ppf(_POWER, needed, n - needed + 1)) if needed <= n else float("nan")
+
+
 def win_rate(scores: pd.Series, *, clusters: pd.Series | None = None) -> Share:
     """Wins and half the ties, over all comparisons, with a 95 % interval.
 
@@ -245,6 +361,29 @@ def cohen_kappa(counts: np.ndarray, *, answers: Sequence[str]) -> Reliability:
     if not result.std_kappa > 1e-6:
         return Reliability(float(result.kappa), nan, nan, agreed, n, "the large-sample interval has no width here, so none is given")
     return Reliability(float(result.kappa), max(-1.0, float(result.kappa_low)), min(1.0, float(result.kappa_upp)), agreed, n, "")
+
+
+def kappa_from_margins(first: Sequence[int], second: Sequence[int], *, agreed: int) -> Reliability:
+    """Cohen's κ of two raters of whom only is known how often each gave each answer, and on how many rows they agreed.
+
+    Args:
+        first, second: counts of each answer, in one order, over the same rows.
+        agreed: rows on which both gave the same answer.
+
+    Returns:
+        Reliability: with the 95 % interval of Cohen (1960), which needs no more than this; where all cells are known that of
+        :func:`cohen_kappa` is better. ``nan`` where chance alone would always agree.
+    """
+    a, b = np.asarray(first, float), np.asarray(second, float)
+    n = int(a.sum())
+    observed, by_chance = agreed / n, float((a * b).sum()) / n**2
+    if by_chance == 1:
+        return Reliability(
+            float("nan"), float("nan"), float("nan"), observed, n, "both gave one answer only, so chance alone would agree as well: κ is undefined"
+        )
+    value = (observed - by_chance) / (1 - by_chance)
+    margin = 1.959964 * np.sqrt(observed * (1 - observed) / n) / (1 - by_chance)
+    return Reliability(value, max(-1.0, float(value - margin)), min(1.0, float(value + margin)), observed, n, "")
 
 
 def krippendorff_alpha(ratings: pd.DataFrame) -> Reliability:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from safetune_utils import data, records, site
+from safetune_utils import data, notebooks, records, site
 
 pytestmark = pytest.mark.slow
 
@@ -30,7 +30,7 @@ def book(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("book")
     answer = safetune_book(folder)
     assert answer.returncode == 0, answer.stderr[-3000:]
-    assert "executed 4 notebook(s)" in answer.stdout
+    assert f"executed {len(list(notebooks.folder().glob('*.ipynb')))} notebook(s)" in answer.stdout
     return folder
 
 
@@ -60,6 +60,7 @@ def test_every_page_has_its_figures_and_no_fault(book: Path) -> None:
             [
                 "notebooks/01_safety_amount.html",
                 "notebooks/02_exaggerated_safety.html",
+                "notebooks/07_preference_study.html",
                 "notebooks/08_instruments.html",
                 "book/data_cards.html",
                 "book/data_cards_outside.html",
@@ -73,13 +74,15 @@ def test_every_page_has_its_figures_and_no_fault(book: Path) -> None:
             "book/welcome.html",
             "notebooks/01_safety_amount.html",
             "notebooks/02_exaggerated_safety.html",
+            "notebooks/07_preference_study.html",
             "notebooks/08_instruments.html",
             "book/instruments.html",
             "book/data_cards.html",
         )
     }
     assert counts == {
-        "book/welcome.html": 1, "notebooks/01_safety_amount.html": 2, "notebooks/02_exaggerated_safety.html": 3, "notebooks/08_instruments.html": 1,
+        "book/welcome.html": 1, "notebooks/01_safety_amount.html": 2, "notebooks/02_exaggerated_safety.html": 3, "notebooks/07_preference_study.html": 1,
+        "notebooks/08_instruments.html": 1,
         "book/instruments.html": 1, "book/data_cards.html": len(data.CORPUS),
     }  # fmt: skip
 

@@ -20,7 +20,7 @@ def safetune(*arguments: str) -> subprocess.CompletedProcess[str]:
 @pytest.mark.parametrize(
     ("arguments", "needed"),
     [
-        (["run", "07"], "choose from 01_safety_amount"),
+        (["run", "77"], "choose from 01_safety_amount"),
         (["run", "01", "-p", "safety_amout", "[0]"], "did you mean 'safety_amounts'"),
         (["run", "01", "-p", "seeds", "zero"], "'zero'"),
         (["run", "01", "-p", "data", "no/such/folder"], "a folder that exists"),

@@ -116,3 +116,43 @@ def test_the_shape_of_a_set_is_drawn_from_its_counts() -> None:
 def test_a_funnel_says_what_is_left() -> None:
     figure = figures.funnel([("asked", 9), ("kept", 0)], name="x", caption="c")
     assert figure.alt == "Bar chart of the rows that are left after each step: asked 9, kept 0."
+
+
+def test_several_seeds_are_thin_lines_and_one_seed_looks_as_before(curve: pd.DataFrame) -> None:
+    rows = pd.concat([answers(), answers(seed=1, refused=True)], ignore_index=True)
+    by_seed = stats.summarise(rows, by=["prompt_set", "n_safety", "seed"])
+    both = stats.summarise(rows, by=["prompt_set", "n_safety"])
+    drawn = figures.dose_response(both, name="x", caption="c.", by_seed=by_seed)
+    assert drawn.light != figures.dose_response(both, name="x", caption="c.").light
+    assert "each of 2 seeds" in drawn.caption
+    assert "Lowest and highest seed: malicious requests: 0 % to 100 % at 0, 100 % to 100 % at 50" in drawn.alt
+    assert len(drawn.csv.splitlines()) == 1 + len(both) + len(by_seed)
+    one = figures.dose_response(curve, name="x", caption="c.", by_seed=by_seed[by_seed["seed"] == 0])
+    assert one == figures.dose_response(curve, name="x", caption="c.")
+
+
+def test_win_rates_say_their_numbers() -> None:
+    table = pd.DataFrame([{"label": "one", "series": "a", "win_rate": 0.9, "low": 0.8, "high": 0.95}])
+    assert "a, one: 90 % (80 % to 95 %)" in figures.win_rates(table, name="w", caption="c").alt
+
+
+def test_the_trend_in_words() -> None:
+    text = re.sub(r"<[^>]+>", "|", pages.trend_table(answers()).data)
+    # Twenty prompts, none refused at 0 and all at 50; of 20, eight or nine must change for the test to see it four times in five.
+    assert re.search(r"malicious requests\|+20\|+rises\|+below 0.001\|+below 0.001\|+not before 50\|+3\d points", text)
+    still = re.sub(r"<[^>]+>", "|", pages.trend_table(answers(refused=False)).data)
+    assert re.search(r"20\|+not seen\|+1.000\|+1.000\|+from 0 on \(no change seen\)", still)
+    few = answers(refused=False)
+    assert "none: too few prompts" in pages.trend_table(few[few["prompt_id"].isin(["p0", "p1"])]).data
+    assert "one amount only" in pages.trend_table(few[few["n_safety"] == 0]).data
+    assert [pages.p_value(p) for p in (0.0004, 0.034, float("nan"))] == ["below 0.001", "0.034", "not tested"]
+
+
+def test_a_tally_in_a_table_says_whose_win_rate_it_is() -> None:
+    row = {"prompt_set": "malicious", "annotator": NASTY, "first": "tuned", "second": "untuned", "first_better": 47, "second_better": 0,
+           "equally_good": 2, "equally_bad": 1, "n": 50, "win_rate": 0.97, "low": 0.93, "high": 1.0}  # fmt: skip
+    page = pages.tally_table(pd.DataFrame([row, row | {"chose_a": float("nan")}]), caption="C.").data
+    assert "<script" not in page
+    assert "Win rates are of &#x27;tuned&#x27;" in page
+    assert "tuned better</th><th scope='col'>untuned better" in page
+    assert "<td>47</td><td>0</td><td>2</td><td>1</td><td>50</td><td>97 (93–100)</td><td>no side</td>" in page

@@ -11,11 +11,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import pandas as pd
 import pytest
 from browsing import CONTRAST, another_tab, export, got_through, leave_and_return, opening, press
 
+from safetune_utils import drafting, records
 from safetune_utils.errors import SafetuneError
-from safetune_utils.scoring import preference
+from safetune_utils.scoring import judge, preference, refusal_rules
 from safetune_utils.scoring.preference import Annotation, PairItem
 
 if TYPE_CHECKING:
@@ -486,3 +488,70 @@ def test_the_paper_s_tallies_are_whole_and_give_its_kappas() -> None:
     benign = table[table["prompt_set"] == "AlpacaEval"]
     assert (benign["win_rate"] - 0.5).abs().max() < 0.07
     assert set(preference.tally([annotated("A", "w.....")], ITEMS).columns) - set(table.columns) == {"chose_a"}
+
+
+def test_the_paper_s_agreement_is_what_counts_and_kappa_fix_and_bounds_elsewhere() -> None:
+    table = preference.paper_agreement().set_index(["n_safety", "prompt_set"])
+    both = table.xs(preference.ALL_SETS, level="prompt_set")
+    assert both["kappa"].to_list() == [0.82, 0.89]
+    assert both["agreed"].to_list() == [90, 94]
+    assert (both["low"] < both["kappa"]).all()
+    # +500, malicious: tuned 47 and 45, equally good 2 and 4, equally bad 1 and 1 of 50. At most 45 + 2 + 1 agree, at least 42.
+    one = table.loc[(500, "malicious")]
+    chance = (47 * 45 + 2 * 4 + 1) / 2500
+    assert one["kappa_most"] == pytest.approx((48 / 50 - chance) / (1 - chance))
+    assert one["kappa_least"] == pytest.approx((42 / 50 - chance) / (1 - chance))
+    assert math.isnan(one["kappa"])
+
+
+# ---- the chapter
+
+
+def test_pairs_of_amounts_lay_each_prompt_s_two_answers_side_by_side() -> None:
+    rows = [
+        {"prompt_set": kind, "prompt_id": f"{kind}-{i}", "prompt": f"{kind} {i}?", "n_safety": n, "seed": seed, "response": f"{kind} {i}, {n}, {seed}"}
+        for n in (0, 50, 200) for seed in (1, 2) for kind in ("ordinary", "malicious") for i in (3, 1, 2)
+    ]  # fmt: skip
+    items = preference.pairs_of_amounts(pd.DataFrame(rows), first=200, second=0, per_set=2, seed=5)
+    assert sorted(item.id for item in items) == ["malicious-1", "malicious-3", "ordinary-1", "ordinary-3"]  # the first two as they stand
+    for item in items:
+        kind, number = item.id.split("-")
+        answers = [f"{kind} {number}, {n}, 1" for n in (200, 0)]
+        assert [item.a, item.b] == (answers if item.first_is_a else answers[::-1])
+        assert (item.prompt, item.prompt_set) == (f"{kind} {number}?", kind)
+        assert (item.first_name, item.second_name) == ("200 safety examples", "0 safety examples")
+
+
+def test_the_lead_is_people_s_and_of_one_set() -> None:
+    # On the four malicious items A has two wins and two losses, B four wins: 6 of 8, so a lead of one half.
+    given = [annotated("A", "wwllll"), annotated("B", "wwwwll"), annotated("judge", "llllll", kind="model")]
+    lead = preference.lead(given, ITEMS, prompt_set="malicious")
+    assert (lead.difference, lead.n_pairs) == (pytest.approx(0.5), 4)
+    assert -1 <= lead.low < 0.5 < lead.high <= 1
+    nobody = preference.lead(given[2:], ITEMS, prompt_set="malicious")
+    assert (nobody.n_pairs, nobody.direction) == (0, "not seen")
+
+
+def test_the_stand_ins_exports_are_what_the_judge_replied_and_the_rule_says() -> None:
+    folder = drafting.recorded_folder() / "preference"
+    careful, eager = (records.read_lines(folder / f"{name}.jsonl") for name in ("careful", "eager"))
+    assert [row["prompt"] for row in careful] == [row["prompt"] for row in eager]
+    items = preference.pairs(
+        [row["prompt"] for row in careful], [row["response"] for row in careful], [row["response"] for row in eager],
+        first_name="careful", second_name="eager", seed=7, prompt_sets=[row["prompt_set"] for row in careful],
+    )  # fmt: skip
+    by_judge, by_rule = (preference.read_annotation(folder / f"{name}.json", items=items) for name in ("judge", "rule"))
+    assert by_judge.kind == by_rule.kind == "model"  # no people
+    replies = judge.compare(*([getattr(item, side) for item in items] for side in ("prompt", "a", "b")), recorded=folder / "replies.jsonl")
+    assert judge.position_bias(replies).share == 0
+    for item, reply in zip(items, replies, strict=True):
+        side = {"first": "a", "second": "b"}.get(reply.as_given)
+        expected = None if side is None else "first" if (side == "a") == item.first_is_a else "second"
+        assert by_judge.outcomes.get(item.id) == expected
+        first, second = (item.a, item.b) if item.first_is_a else (item.b, item.a)
+        refuses = [score.value == 1 for score in refusal_rules.score([item.prompt] * 2, [first, second])]
+        right = [one == (item.prompt_set == "malicious") for one in refuses]
+        assert by_rule.outcomes[item.id] == {(1, 0): "first", (0, 1): "second", (1, 1): "equally_good", (0, 0): "equally_bad"}[tuple(map(int, right))]
+    text = (folder / "replies.jsonl").read_text("utf-8")
+    assert "127.0.0.1" not in text
+    assert "/tmp" not in text

@@ -7,9 +7,29 @@ import math
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import stats as scipy_stats
 from sklearn import metrics
+from statsmodels.stats.contingency_tables import mcnemar
 
-from safetune_utils.stats import agreement, cohen_kappa, corrected_share, krippendorff_alpha, means, paired_difference, per_prompt, share, summarise, win_rate
+from safetune_utils.stats import (
+    agreement,
+    by_amount,
+    cohen_kappa,
+    corrected_share,
+    detectable_difference,
+    detectable_share,
+    flat_from,
+    holm,
+    kappa_from_margins,
+    krippendorff_alpha,
+    means,
+    paired_difference,
+    per_prompt,
+    share,
+    summarise,
+    trend_test,
+    win_rate,
+)
 
 
 def test_wilson_interval_of_a_known_case() -> None:
@@ -211,3 +231,109 @@ def test_a_mean_has_the_interval_of_its_units_however_often_each_was_measured() 
     assert 5.5 < large["high"] < 6.5
     three_seeds = pd.concat([once] * 3)
     pd.testing.assert_frame_equal(means(three_seeds, by="n_safety", unit="id", value="x"), means(once, by="n_safety", unit="id", value="x"))
+
+
+# ---- the dose
+
+
+def test_the_trend_test_of_two_amounts_is_the_exact_one_of_mcnemar() -> None:
+    shares = pd.DataFrame({0: [0.0] * 11 + [1.0], 50: [1.0] * 8 + [0.0] * 4})
+    result = trend_test(shares)
+    assert result.p_value == pytest.approx(mcnemar([[0, 8], [1, 0]], exact=True).pvalue)
+    assert (result.slope, result.n_prompts) == (pytest.approx(7 / 12 / 50), 12)
+
+
+def test_the_trend_test_of_ranks_is_that_of_page() -> None:
+    # Ranks within each row make the statistic Page's L; his exact test is one-sided, ours two-sided.
+    ranks = np.array([[1, 3, 2], [1, 2, 3], [2, 1, 3], [3, 1, 2]])
+    page = scipy_stats.page_trend_test(ranks, method="exact")
+    assert trend_test(pd.DataFrame(ranks, columns=[1, 2, 3])).p_value == pytest.approx(2 * page.pvalue)
+
+
+def test_the_trend_test_is_mantels_and_counts_whole_prompts_only() -> None:
+    rng = np.random.default_rng(0)
+    shares = pd.DataFrame((rng.random((98, 5)) < np.linspace(0.1, 0.22, 5)).astype(float), columns=[0, 25, 50, 100, 200])
+    # Mantel (1963): the sum of scores times values over its standard deviation, prompt by prompt.
+    scores, values = np.array(shares.columns, float) - 75, shares.to_numpy()
+    variance = (((values - values.mean(axis=1, keepdims=True)) ** 2).sum(axis=1) * (scores @ scores) / 4).sum()
+    expected = 2 * scipy_stats.norm.sf(abs((values @ scores).sum()) / math.sqrt(variance))
+    result = trend_test(shares)
+    assert 0.01 < expected < 0.5
+    assert result.p_value == pytest.approx(expected, abs=0.02)
+    assert trend_test(shares) == result  # seeded
+    assert trend_test(pd.concat([shares, pd.DataFrame({0: [1.0]})], ignore_index=True)) == result
+    assert trend_test(-shares).slope == pytest.approx(-result.slope)
+
+
+def test_no_trend_where_nothing_changes_or_nothing_can_be_tested() -> None:
+    assert trend_test(pd.DataFrame({0: [1.0] * 6, 16: [1.0] * 6})).p_value == 1
+    assert math.isnan(trend_test(pd.DataFrame({0: [1.0] * 6})).p_value)
+    assert math.isnan(trend_test(pd.DataFrame({0: [1.0], 16: [0.0]})).p_value)
+
+
+def test_by_amount_lays_prompts_against_amounts_and_averages_seeds() -> None:
+    answers = pd.DataFrame(
+        {
+            "prompt_set": "malicious", "n_safety": [0, 0, 9, 9, 9], "seed": [0, 1, 0, 1, 0], "prompt_id": ["a", "a", "a", "a", "b"],
+            "refused": pd.Series([True, False, True, True, True], dtype=object),
+        }
+    )  # fmt: skip
+    shares = by_amount(answers, prompt_set="malicious")
+    assert shares.loc["a"].to_dict() == {0: 0.5, 9: 1.0}
+    assert math.isnan(shares.loc["b", 0])
+
+
+def test_a_curve_is_flat_from_where_on_no_difference_to_the_largest_amount_is_seen() -> None:
+    def curve(*refused: int) -> pd.DataFrame:
+        return pd.DataFrame({amount: [1.0] * n + [0.0] * (40 - n) for amount, n in zip((0, 25, 100, 200), refused, strict=True)})
+
+    assert flat_from(curve(0, 10, 30, 31)) == 100
+    assert flat_from(curve(0, 10, 20, 40)) == 200
+    assert flat_from(curve(5, 5, 5, 5)) == 0
+    # An amount that by chance lies at the last one's height, before the curve dips, is not where it levels off.
+    assert flat_from(curve(0, 30, 10, 30)) == 200
+    assert flat_from(curve(0, 10, 30, 31).assign(**{"200": None}).rename(columns={"200": 300})) is None
+
+
+def test_holm_of_a_known_case_and_missing_ones_do_not_count() -> None:
+    # Holm (1979): the smallest times 4, the next times 3 …, and never below the one before.
+    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+    assert holm([0.02, float("nan"), 0.03]) == pytest.approx([0.04, float("nan"), 0.04], nan_ok=True)
+    assert all(math.isnan(p) for p in holm([float("nan")]))
+
+
+def test_the_detectable_difference_of_known_cases() -> None:
+    assert math.isnan(detectable_difference(5))  # five changes, all one way: p = .0625
+    assert detectable_difference(6) == pytest.approx(0.8 ** (1 / 6), abs=1e-5)  # all six must change
+    # Connor (1987), for the size of a study; he takes the normal for the binomial, and so asks for somewhat fewer.
+    for n, back in ((200, 0.05), (400, 0.1)):
+        difference = detectable_difference(n, back=back)
+        change = difference + 2 * back
+        needed = (1.959964 * math.sqrt(change) + 0.841621 * math.sqrt(change - difference**2)) ** 2 / difference**2
+        assert 0.9 * n < needed < n
+
+
+def test_the_detectable_difference_is_found_four_times_in_five() -> None:
+    rng, n, back = np.random.default_rng(3), 66, 0.04
+    difference = detectable_difference(n, back=back)
+    kinds = rng.multinomial(n, [difference + back, back, 1 - difference - 2 * back], size=4000)
+    found = [scipy_stats.binomtest(int(gained), int(gained + lost)).pvalue < 0.05 for gained, lost, _ in kinds if gained > lost]
+    assert sum(found) / 4000 == pytest.approx(0.8, abs=0.02)
+
+
+def test_the_detectable_share_of_known_cases() -> None:
+    assert math.isnan(detectable_share(5))
+    assert detectable_share(6) == pytest.approx(0.8 ** (1 / 6))
+    # 61 of 100 is the least that the exact test tells from one half.
+    assert scipy_stats.binom.sf(60, 100, detectable_share(100)) == pytest.approx(0.8)
+    assert scipy_stats.binomtest(61, 100).pvalue < 0.05 < scipy_stats.binomtest(60, 100).pvalue
+
+
+def test_kappa_from_margins_is_that_of_the_whole_table() -> None:
+    counts = np.array([[106, 10, 4], [22, 28, 10], [2, 12, 6]])
+    whole = cohen_kappa(counts, answers=("one", "two", "three"))
+    result = kappa_from_margins(counts.sum(axis=1), counts.sum(axis=0), agreed=140)
+    assert (result.value, result.agreed, result.n) == (pytest.approx(whole.value), 0.7, 200)
+    # Cohen (1960): the root of p(1 - p)/n over 1 - chance, here .0324/.525.
+    assert (result.high - result.low) / 2 / 1.96 == pytest.approx(math.sqrt(0.7 * 0.3 / 200) / 0.525, abs=1e-4)
+    assert math.isnan(kappa_from_margins([9, 0], [9, 0], agreed=9).value)

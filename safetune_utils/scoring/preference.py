@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import yaml
 
@@ -125,6 +126,26 @@ def pairs(
         )  # fmt: skip
     study_hash(items)
     return items
+
+
+def pairs_of_amounts(answers: pd.DataFrame, *, first: int, second: int, per_set: int, seed: int) -> list[PairItem]:
+    """The items that compare a study's model at two amounts of safety data, on the first prompts of each of its sets.
+
+    Args:
+        answers: the tidy table of a study; where it has several training seeds, the lowest is taken.
+        first, second: the two amounts; the win rate will be the first's.
+        per_set: at most so many prompts of a set.
+        seed: as for :func:`pairs`.
+    """
+    rows = answers[answers["seed"] == answers["seed"].min()]
+    texts = rows.pivot(index=["prompt_set", "prompt_id", "prompt"], columns="n_safety", values="response")
+    # Looked up in the table's own order: a pivot sorts.
+    asked = rows[rows["n_safety"] == first].groupby("prompt_set", sort=False).head(per_set)
+    both = texts.loc[list(zip(asked["prompt_set"], asked["prompt_id"], asked["prompt"], strict=True)), [first, second]]
+    return pairs(
+        asked["prompt"].tolist(), both[first].tolist(), both[second].tolist(), first_name=f"{first} safety examples",
+        second_name=f"{second} safety examples", seed=seed, ids=asked["prompt_id"].tolist(), prompt_sets=asked["prompt_set"].tolist(),
+    )  # fmt: skip
 
 
 def study_hash(items: Sequence[PairItem]) -> str:
@@ -259,6 +280,18 @@ def tally(annotations: Sequence[Annotation], items: Sequence[PairItem]) -> pd.Da
     return pd.DataFrame(rows)
 
 
+def lead(annotations: Sequence[Annotation], items: Sequence[PairItem], *, prompt_set: str) -> stats.Difference:
+    """How far people prefer the first model on a set: the share of wins less that of losses, between -1 and 1, over prompts.
+
+    That is twice the win rate less one, with its interval; what models judged does not count. ``nan`` where nobody judged.
+    """
+    ratings = _ratings(annotations, items)
+    part = ratings[(ratings["kind"] == "person") & (ratings["prompt_set"] == prompt_set)].dropna(subset=["outcome"])
+    rate = stats.win_rate(part["outcome"].map(_SCORES).astype(float), clusters=part["id"])
+    value, low, high = (2 * share - 1 for share in (rate.share, rate.low, rate.high))
+    return stats.Difference(value, low, high, float("nan"), part["id"].nunique())
+
+
 def agreement(annotations: Sequence[Annotation], items: Sequence[PairItem]) -> pd.DataFrame:
     """How far annotators agree on the four outcomes, over the items of all sets.
 
@@ -309,6 +342,34 @@ def paper_tallies() -> pd.DataFrame:
                 | {"kappa": comparison["kappa"]}
             )
     return pd.DataFrame(rows)
+
+
+def paper_agreement() -> pd.DataFrame:
+    """How far the paper's two annotators agreed, as far as their counts and the κ in their files tell.
+
+    For one set alone the counts do not tell on which prompts the two agreed: there are only the least and the greatest κ
+    that such counts can have. Over both sets κ is known, and with the counts only one number of agreed prompts gives it.
+
+    Returns:
+        ``n_safety, prompt_set, n``; ``agreed``, prompts of n; ``kappa, low, high``; ``kappa_least, kappa_most``. What is not
+        known is missing.
+    """
+    rows = []
+    for (n_safety, kappa), comparison in paper_tallies().groupby(["n_safety", "kappa"]):
+        columns = ["first_better", "second_better", "equally_good", "equally_bad"]
+        counts = {name: part[columns].to_numpy() for name, part in comparison.groupby("prompt_set", sort=False)}
+        for name, (one, other) in counts.items():
+            least, most = max(0, (one + other).max() - one.sum()), np.minimum(one, other).sum()
+            bounds = [stats.kappa_from_margins(one, other, agreed=int(agreed)).value for agreed in (least, most)]
+            rows.append({"n_safety": n_safety, "prompt_set": name, "n": int(one.sum()), "kappa_least": bounds[0], "kappa_most": bounds[1]})
+        one, other = sum(counts.values())
+        fitting = [found for agreed in range(int(one.sum()) + 1) if round((found := stats.kappa_from_margins(one, other, agreed=agreed)).value, 2) == kappa]
+        (found,) = fitting
+        rows.append(
+            {"n_safety": n_safety, "prompt_set": ALL_SETS, "n": found.n, "agreed": round(found.agreed * found.n)}
+            | {"kappa": kappa, "low": found.low, "high": found.high}
+        )
+    return pd.DataFrame(rows, columns=["n_safety", "prompt_set", "n", "agreed", "kappa", "low", "high", "kappa_least", "kappa_most"])
 
 
 def _ratings(annotations: Sequence[Annotation], items: Sequence[PairItem]) -> pd.DataFrame:
