@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 from sklearn import metrics
 
+from safetune_utils import stats
 from safetune_utils.stats import agreement, cohen_kappa, corrected_share, krippendorff_alpha, means, paired_difference, per_prompt, share, summarise, win_rate
 
 
@@ -62,6 +63,19 @@ def test_the_interval_of_unequally_answered_prompts_is_around_the_share_of_answe
     found = share(values, clusters=clusters)
     assert found.share == 0.75
     assert found.low < 0.75 < found.high
+
+
+def test_no_change_on_few_prompts_is_not_certainty() -> None:
+    def unchanged(n: int) -> stats.Difference:
+        return paired_difference(pd.Series([0.0] * n), pd.Series([0.0] * n))
+
+    # None of 98 differs: by the exact binomial interval up to 3.7 % of all prompts could (0.025 ** (1 / 98) is 0.963).
+    assert unchanged(98)[:3] == (0.0, pytest.approx(-0.0369, abs=1e-4), pytest.approx(0.0369, abs=1e-4))
+    assert unchanged(6).high == pytest.approx(0.459, abs=1e-3)
+    all_rise = paired_difference(pd.Series([0.0] * 20), pd.Series([1.0] * 20))
+    assert (all_rise.high, all_rise.direction) == (1.0, "rises")
+    assert 0.6 < all_rise.low < 0.7
+    assert paired_difference(pd.Series([0.0]), pd.Series([1.0])).direction == "not seen"
 
 
 def test_pairs_are_matched_by_prompt_and_seeds_are_averaged() -> None:
@@ -211,3 +225,11 @@ def test_a_mean_has_the_interval_of_its_units_however_often_each_was_measured() 
     assert 5.5 < large["high"] < 6.5
     three_seeds = pd.concat([once] * 3)
     pd.testing.assert_frame_equal(means(three_seeds, by="n_safety", unit="id", value="x"), means(once, by="n_safety", unit="id", value="x"))
+
+
+def test_two_runs_differ_by_what_their_intervals_allow() -> None:
+    # Newcombe (1998), interval estimation for the difference between independent proportions, example (a): 56 of 70 less
+    # 48 of 80 by method 10 is 0.0524 to 0.3339.
+    sides = [share(pd.Series([True] * yes + [False] * (n - yes))) for yes, n in ((48, 80), (56, 70))]
+    found = stats.independent_difference(*(stats.Estimate(side.share, side.low, side.high) for side in sides))
+    assert found == (pytest.approx(0.2), pytest.approx(0.0524, abs=1e-4), pytest.approx(0.3339, abs=1e-4))
