@@ -56,14 +56,55 @@ def book(
     preset: Annotated[str | None, typer.Option(help="smoke, classroom, pocket, course, paper, repository")] = None,
     parameter: Assignments = None,
     output: Annotated[Path | None, typer.Option(help="the folder to build in; default: _build of the repository")] = None,
+    executed: Annotated[Path | None, typer.Option(help="a folder of executed notebooks to take as they are; a stale one fails the build")] = None,
 ) -> None:
     """Run the notebooks that are missing or out of date, then build the site."""
     from safetune_utils import site
 
+    given = _given(parameter, preset)
+    if executed and given:
+        raise SafetuneError("--executed takes notebooks as they are: leave out --preset and -p, or leave out --executed")
     clock = time.perf_counter()
-    page, made = site.build(given=_given(parameter, preset), target=output)
+    page, made = site.build(given=given, target=output, taken_from=executed)
     minutes, seconds = divmod(round(time.perf_counter() - clock), 60)
     typer.echo(f"{page}\nexecuted {made} notebook(s); the book took {minutes} min {seconds} s")
+
+
+@app.command()
+def publish(
+    name: Annotated[str, typer.Argument(help="what to call the run: small letters, digits and hyphens")],
+    preset: Annotated[str | None, typer.Option(help="smoke, classroom, pocket, course, paper, repository")] = None,
+    parameter: Assignments = None,
+) -> None:
+    """Run the notebooks that are missing or out of date, then write what they found into data/results/published/."""
+    from safetune_utils import outcomes, site
+
+    done, _ = site.executed(given=_given(parameter, preset))
+    typer.echo(outcomes.publish(done.values(), name=name))
+
+
+@app.command()
+def compare(
+    theirs: Annotated[str, typer.Argument(help="a run: a folder of executed notebooks, one executed notebook, or a published run's name")],
+    ours: Annotated[str, typer.Argument(help="the run to lay it beside, likewise")] = "pocket",
+    output: Annotated[Path | None, typer.Option(help="write the comparison as one HTML page, too")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Lay one run beside another: each number with its interval, and whether their difference is inside the noise."""
+    from safetune_utils import compare as comparing
+    from safetune_utils import outcomes
+
+    sides = outcomes.read(theirs), outcomes.read(ours)
+    rows, apart = comparing.compare(*sides), comparing.settings_apart(*sides)
+    if output:
+        output.write_text(comparing.page(rows, theirs=theirs, ours=ours, apart=apart), "utf-8")
+    if as_json:
+        typer.echo(json.dumps({"rows": rows, "settings_apart": apart}, indent=1))
+    else:
+        typer.echo(_table(comparing.shown(rows), comparing.COLUMNS))
+        typer.echo("\n".join(["", comparing.summary(rows), comparing.RULE, *(f"differs: {line}" for line in apart)]))
+        if output:
+            typer.echo(output)
 
 
 @app.command()

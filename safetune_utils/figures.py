@@ -68,12 +68,17 @@ class Figure:
             f'<img class="only-{theme}" alt="{html.escape(self.alt, quote=True)}" src="data:image/svg+xml;base64,{_base64(image)}">'
             for theme, image in (("light", self.light), ("dark", self.dark))
         )
-        download = f'<a download="{self.name}.csv" href="data:text/csv;base64,{_base64(self.csv)}">the numbers, as CSV</a>'
-        return f'{_STYLE}<figure class="safetune-figure" id="figure-{self.name}"><div>{images}</div><figcaption>{html.escape(self.caption)} ({download})</figcaption></figure>'
+        caption = f"{html.escape(self.caption)} ({csv_link(self.name, self.csv)})"
+        return f'{_STYLE}<figure class="safetune-figure" id="figure-{self.name}"><div>{images}</div><figcaption>{caption}</figcaption></figure>'
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> tuple[dict[str, str], dict[str, Any]]:
         # The name in the metadata lets the book put the same figure on its welcome page.
         return {"text/html": self._repr_html_(), "text/plain": self.alt}, {"safetune": {"figure": self.name}}
+
+
+def csv_link(name: str, csv: str) -> str:
+    """A link that holds a CSV file inside itself, to stand in a caption; ``name`` is the file's, of plain letters."""
+    return f'<a download="{name}.csv" href="data:text/csv;base64,{_base64(csv)}">the numbers, as CSV</a>'
 
 
 def dose_response(

@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import ast
+import contextlib
 import difflib
 import json
 import logging
+import os
 import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import nbformat
 import papermill
+import psutil
 
 from safetune_utils import records
 from safetune_utils.data import data_folder
@@ -81,7 +88,7 @@ def own_part(path: Path, given: dict[str, Any]) -> dict[str, Any]:
 
 
 def execute(path: Path, *, given: dict[str, Any], output: Path) -> None:
-    """Run a notebook with papermill and write the executed copy.
+    """Run a notebook with papermill and write the executed copy, which holds the record of how it came to be (:func:`provenance`).
 
     Progress goes to standard error. If a cell fails, the copy with the error is written beside ``output`` as
     ``….failed.ipynb``, and ``output`` is not touched.
@@ -89,15 +96,19 @@ def execute(path: Path, *, given: dict[str, Any], output: Path) -> None:
     Raises:
         SafetuneError: a parameter is wrong (before anything runs), or a cell failed.
     """
-    validate(path, given)
+    settings = validate(path, given)
+    # Taken before it runs: what is changed while it runs makes the page stale.
+    record = {"notebook": path.stem, "settings": settings.model_dump(), "made_from": inputs(path, given), "started": records.now()}
     output.parent.mkdir(parents=True, exist_ok=True)
     partial = output.with_suffix(".partial.ipynb")
     _log_to_stderr()
+    clock = time.perf_counter()
     try:
-        papermill.execute_notebook(
-            str(path), str(partial), parameters=given, kernel_name="python3", cwd=str(path.parent),
-            progress_bar=False, log_output=True, request_save_on_cell_execute=False,
-        )  # fmt: skip
+        with _stages_used() as stages, _peak_of_children() as peak:
+            papermill.execute_notebook(
+                str(path), str(partial), parameters=given, kernel_name="python3", cwd=str(path.parent),
+                progress_bar=False, log_output=True, request_save_on_cell_execute=False,
+            )  # fmt: skip
     except papermill.PapermillExecutionError as error:
         failed = output.with_suffix(".failed.ipynb")
         partial.replace(failed)
@@ -105,7 +116,31 @@ def execute(path: Path, *, given: dict[str, Any], output: Path) -> None:
     faults = output_faults(partial)
     if faults:
         raise SafetuneError(f"{path.stem}: {faults[0]} (the executed copy: {partial})")
+    record |= {"seconds": round(time.perf_counter() - clock, 1), "peak_memory_bytes": peak["bytes"]} | records.surroundings()
+    record["adapters"] = {folder.name: records.read_record(folder) for folder in stages if folder.parent.name == "adapters"}
+    notebook = nbformat.read(partial, as_version=4)
+    notebook.metadata["safetune"] = record
+    nbformat.write(notebook, partial)
     partial.replace(output)
+
+
+def provenance(executed: Path) -> dict[str, Any] | None:
+    """How an executed notebook came to be, or ``None`` where it was not run by :func:`execute`.
+
+    ``notebook, settings``; ``made_from`` (as :func:`inputs` gives it); ``started, seconds, peak_memory_bytes`` of all its
+    processes added up; ``code`` (commit), ``versions, machine``; ``adapters``, the run record of each by name.
+    """
+    return nbformat.read(executed, as_version=4).metadata.get("safetune")
+
+
+def changes(path: Path, executed: Path) -> list[str]:
+    """What changed since a notebook was executed: the notebook, files of the package, files of data; empty for a fresh copy."""
+    record = provenance(executed)
+    if record is None:
+        return ["all of it, perhaps: this copy holds no record of how it was executed"]
+    made, now = record["made_from"], inputs(path, record["made_from"]["parameters"])
+    changed = ["the notebook"] if made["notebook"] != now["notebook"] else []
+    return changed + [name for kind in ("code", "files") for name in sorted({*made[kind], *now[kind]}) if made[kind].get(name) != now[kind].get(name)]
 
 
 def output_faults(path: Path) -> list[str]:
@@ -137,13 +172,20 @@ def is_fresh(path: Path, *, given: dict[str, Any]) -> bool:
 def _stage(path: Path, given: dict[str, Any]) -> dict[str, Any]:
     """Name and inputs of the stage that holds a notebook's executed copy."""
     settings = validate(path, given)
+    label = path.stem if isinstance(settings, Drafting) else f"{path.stem}-{settings.preset}"
+    return {"stage": "notebooks", "label": label, "inputs": inputs(path, given)}
+
+
+def inputs(path: Path, given: dict[str, Any]) -> dict[str, Any]:
+    """What an executed copy depends on: ``parameters``, and the hashes of the ``notebook``, of the package's ``code`` and of data ``files``."""
+    settings = validate(path, given)
     package = Path(__file__).resolve().parent
     code = {str(p.relative_to(package)): records.file_hash(p) for p in sorted(package.rglob("*")) if p.suffix in (".py", ".html")}
-    # Drawing the site is not part of what a notebook computes.
-    for unused in ("cli.py", "site.py", "datacards.py"):
+    for unused in _NOT_COMPUTING:
         code.pop(unused, None)
     # Outside sets are in here too: the register holds their hashes.
     used = sorted(p for p in data_folder().rglob("*") if p.suffix in (".json", ".jsonl", ".yml"))
+    used = [p for p in used if not p.is_relative_to(data_folder() / "results" / "published") and p != data_folder() / "paper" / "claims.yml"]
     for name in _named_files(settings):
         source = Path(name).expanduser()
         if source.is_dir():
@@ -152,9 +194,50 @@ def _stage(path: Path, given: dict[str, Any]) -> dict[str, Any]:
             used.append(source)
     root = data_folder().parent
     files = {str(p.relative_to(root) if p.is_relative_to(root) else p): records.file_hash(p) for p in used}
-    inputs = {"notebook": records.file_hash(path), "parameters": given, "code": code, "files": files}
-    label = path.stem if isinstance(settings, Drafting) else f"{path.stem}-{settings.preset}"
-    return {"stage": "notebooks", "label": label, "inputs": inputs}
+    return {"notebook": records.file_hash(path), "parameters": given, "code": code, "files": files}
+
+
+# Drawing the site and comparing runs are not part of what a notebook computes.
+_NOT_COMPUTING = ("cli.py", "site.py", "datacards.py", "outcomes.py", "verdicts.py", "provenance.py", "compare.py")
+
+
+@contextlib.contextmanager
+def _stages_used() -> Iterator[list[Path]]:
+    """The stages of the run store that the kernel and its processes say they rest on, each once; filled when the block ends."""
+    found: list[Path] = []
+    with tempfile.TemporaryDirectory() as folder:
+        notes = Path(folder) / "used"
+        notes.touch()
+        before, os.environ["SAFETUNE_USED"] = os.environ.get("SAFETUNE_USED"), str(notes)
+        try:
+            yield found
+        finally:
+            os.environ.pop("SAFETUNE_USED")
+            if before is not None:
+                os.environ["SAFETUNE_USED"] = before
+        found += sorted({Path(line) for line in notes.read_text("utf-8").splitlines()})
+
+
+@contextlib.contextmanager
+def _peak_of_children() -> Iterator[dict[str, int]]:
+    """The highest memory of this process's children, all added up, in bytes; looked at twice a second."""
+    peak, done = {"bytes": 0}, threading.Event()
+
+    def watch() -> None:
+        while not done.wait(0.5):
+            resident = 0
+            for child in psutil.Process().children(recursive=True):
+                with contextlib.suppress(psutil.Error):
+                    resident += child.memory_info().rss
+            peak["bytes"] = max(peak["bytes"], resident)
+
+    watcher = threading.Thread(target=watch, daemon=True)
+    watcher.start()
+    try:
+        yield peak
+    finally:
+        done.set()
+        watcher.join()
 
 
 def _named_files(settings: Settings | Drafting | ScorerTraining) -> list[str]:

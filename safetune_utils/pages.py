@@ -8,6 +8,8 @@ from __future__ import annotations
 import base64
 import html
 import json
+import math
+import re
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any
@@ -15,7 +17,7 @@ from typing import Any
 import pandas as pd
 from IPython.display import HTML, display
 
-from safetune_utils import models, stats
+from safetune_utils import figures, models, stats
 from safetune_utils.data import PROMPT_SETS, set_title
 from safetune_utils.instruments import trust
 from safetune_utils.review import Review
@@ -81,7 +83,7 @@ def share_table(curve: pd.DataFrame, study: Study) -> HTML:
     if leaks:
         note += f" Counted although trained on word for word: {', '.join(f'{len(ids)} of {PROMPT_SETS[name].title}' for name, ids in leaks.items())}."
     return HTML(
-        "<table class='dataframe safetune-table'><caption>" + html.escape(note) + "</caption><thead><tr><th scope='col'>prompts</th>"
+        f"<table class='dataframe safetune-table'>{_caption(note, curve, name='shares')}<thead><tr><th scope='col'>prompts</th>"
         f"<th scope='col'>a refusal is</th><th scope='col'>n</th>{head}</tr></thead><tbody>{''.join(body)}</tbody></table>"
     )
 
@@ -141,7 +143,7 @@ def transfer_table(table: pd.DataFrame, studies: Sequence[Study], *, what: str) 
     if leaks:
         note += f" Counted although trained on word for word: {', '.join(f'{len(ids)} of {PROMPT_SETS[name].title}' for name, ids in leaks.items())}."
     return HTML(
-        f"<table class='dataframe safetune-table'><caption>{html.escape(note)}</caption><thead><tr><th scope='col'>safety examples in training</th>{head}</tr></thead>"
+        f"<table class='dataframe safetune-table'>{_caption(note, table, name='transfer')}<thead><tr><th scope='col'>safety examples in training</th>{head}</tr></thead>"
         f"<tbody>{''.join(body)}</tbody></table>"
     )
 
@@ -220,7 +222,8 @@ def record_table(study: Study) -> HTML:
         body.append(f"<tr><th scope='row'>{html.escape(name)}</th>{cells}</tr>")
     caption = "How each adapter came to be, one column an adapter. The last row ends the name of its folder in the run store."
     return HTML(
-        f"<table class='dataframe safetune-table'><caption>{caption}</caption><thead><tr><td></td>{head}</tr></thead><tbody>{''.join(body)}</tbody></table>"
+        f"<table class='dataframe safetune-table'>{_caption(caption, records, name='adapters')}<thead><tr><td></td>{head}</tr></thead>"
+        f"<tbody>{''.join(body)}</tbody></table>"
     )
 
 
@@ -246,7 +249,7 @@ def examples(answers: pd.DataFrame, *, prompt_set: str, n: int = 3, by: str = "n
 
 
 def table(rows: pd.DataFrame | list[tuple[Any, ...]], *, caption: str, columns: tuple[str, ...] = ("", "value")) -> HTML:
-    """A small table with a caption; everything in it is escaped. Plain rows take ``columns`` as their head."""
+    """A small table with a caption and its CSV; everything in it is escaped. Plain rows take ``columns`` as their head."""
     if isinstance(rows, list):
         rows = pd.DataFrame(rows, columns=list(columns), dtype=object)
     head = "".join(f"<th scope='col'>{html.escape(str(name))}</th>" for name in rows.columns)
@@ -254,7 +257,8 @@ def table(rows: pd.DataFrame | list[tuple[Any, ...]], *, caption: str, columns: 
         f"<tr><th scope='row'>{html.escape(str(first))}</th>{''.join(f'<td>{html.escape(str(value))}</td>' for value in rest)}</tr>"
         for first, *rest in rows.itertuples(index=False)
     )
-    return HTML(f"<table class='dataframe safetune-table'><caption>{html.escape(caption)}</caption><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>")
+    name = re.sub(r"[^a-z0-9]+", "_", caption.lower()).strip("_")[:40]
+    return HTML(f"<table class='dataframe safetune-table'>{_caption(caption, rows, name=name)}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>")
 
 
 def tally_table(tally: pd.DataFrame, *, caption: str) -> HTML:
@@ -296,22 +300,48 @@ def embedded_page(page: str, *, name: str, title: str) -> HTML:
     return HTML(f"<details class='safetune-answers'><summary>{html.escape(title)}</summary>{frame}{link}</details>")
 
 
+class Worded(str):
+    """A number in words that still holds the number: ``number`` is as :func:`measured` gives it."""
+
+    number: dict[str, Any]
+
+
 def glue(**values: Any) -> None:
     """Record values so that the prose of the page can name them with ``{glue:text}``.
 
-    The form is papermill's record form, which myst-nb reads; outside a book this shows nothing.
+    The form is papermill's record form, which myst-nb reads; outside a book this shows nothing. A :class:`Worded` value
+    is recorded as a number too, so that another run's can be laid beside it.
     """
     for name, value in values.items():
-        display(
-            {f"{_GLUE}text/plain": str(value)},
-            metadata={"scrapbook": {"name": name, "mime_prefix": _GLUE, "has_prefix": True}},
-            raw=True,
-        )
+        metadata: dict[str, Any] = {"scrapbook": {"name": name, "mime_prefix": _GLUE, "has_prefix": True}}
+        if isinstance(value, Worded):
+            metadata["safetune"] = {"number": value.number}
+        display({f"{_GLUE}text/plain": str(value)}, metadata=metadata, raw=True)
 
 
 def finding(claim: str, value: Difference | Share) -> None:
-    """Record what a page found about a claim of the paper."""
-    glue(**{f"claim_{claim}": json.dumps(value._asdict())})
+    """Record what a page found about a claim of the paper, for the page that lays the paper beside the book.
+
+    Args:
+        claim: an id from ``data/paper/claims.yml``.
+        value: the paired difference or the share that the claim is judged by.
+    """
+    number = measured(value)
+    glue(**{f"claim_{claim}": _worded(json.dumps(number), number)})
+
+
+def measured(value: Difference | Share | Estimate) -> dict[str, Any]:
+    """A number with its interval as plain data: ``kind, n, value, low, high``, for a difference ``p_value`` too; ``None`` where undefined.
+
+    A ``unit`` stands beside them where the number is not a share, see :func:`change`.
+    """
+    numbers = {"value": value[0], "low": value.low, "high": value.high}
+    n = None
+    if isinstance(value, Difference):
+        n, numbers["p_value"] = int(value.n_pairs), value.p_value
+    elif isinstance(value, Share):
+        n = int(value.n_scored)
+    return {"kind": type(value).__name__, "n": n} | {name: None if math.isnan(number) else float(number) for name, number in numbers.items()}
 
 
 _GLUE = "application/papermill.record/"
@@ -324,9 +354,10 @@ def percent(value: float) -> str:
 
 def with_interval(row: Any) -> str:
     """A share with its interval and n in words: ``12 % (7 to 20 %, n = 98)``."""
+    number = measured(Share(*(row[name] for name in ("share", "low", "high", "n_scored")), n_unscored=0, method=""))
     if pd.isna(row["share"]):
-        return "not scored"
-    return f"{percent(row['share'])} ({row['low'] * 100:.0f} to {row['high'] * 100:.0f} %, n = {int(row['n_scored'])})"
+        return _worded("not scored", number)
+    return _worded(f"{percent(row['share'])} ({row['low'] * 100:.0f} to {row['high'] * 100:.0f} %, n = {int(row['n_scored'])})", number)
 
 
 def win_rate(row: pd.Series) -> str:
@@ -336,7 +367,8 @@ def win_rate(row: pd.Series) -> str:
 
 def estimated(value: Estimate) -> str:
     """An estimated share with its interval: ``12 % (7 to 20 %)``."""
-    return "not to be told" if pd.isna(value.value) else f"{percent(value.value)} ({value.low * 100:.0f} to {value.high * 100:.0f} %)"
+    words = "not to be told" if pd.isna(value.value) else f"{percent(value.value)} ({value.low * 100:.0f} to {value.high * 100:.0f} %)"
+    return _worded(words, measured(value))
 
 
 def kappa(value: float, low: float, high: float) -> str:
@@ -353,6 +385,11 @@ def change(difference: Difference, *, unit: str = "points", of: str = "prompts")
         unit: ``points`` for shares, which are told in hundredths; any other unit is told as it was measured.
         of: what the pairs are.
     """
+    number = measured(difference) | ({} if unit == "points" else {"unit": unit})
+    return _worded(_change_words(difference, unit=unit, of=of), number)
+
+
+def _change_words(difference: Difference, *, unit: str, of: str) -> str:
     if difference.n_pairs == 0:
         return "was not measured"
     scale, digits = (100, 0) if unit == "points" else (1, 2)
@@ -376,6 +413,12 @@ def _trend(trend: Trend, p: float) -> str:
     return "not seen" if p >= 0.05 else "rises" if trend.slope > 0 else "falls"
 
 
+def _worded(text: str, number: dict[str, Any]) -> Worded:
+    words = Worded(text)
+    words.number = number
+    return words
+
+
 def _signed(value: float, *, scale: int = 100, digits: int = 0) -> str:
     rounded = round(value * scale, digits)
     return f"{rounded:+.{digits}f}" if rounded else "0"
@@ -393,3 +436,7 @@ def _share_cell(row: pd.Series) -> str:
     if row["n_scored"] == 0:
         return "not scored"
     return f"{row['share'] * 100:.0f} <small>({row['low'] * 100:.0f}–{row['high'] * 100:.0f})</small>"
+
+
+def _caption(text: str, rows: pd.DataFrame, *, name: str) -> str:
+    return f"<caption>{html.escape(text)} ({figures.csv_link(name, rows.to_csv(index=False))})</caption>"

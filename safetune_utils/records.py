@@ -81,6 +81,7 @@ def produce(
     under ``failed/`` and raised again; nothing of it is taken for whole.
     """
     folder = stage_folder(stage=stage, label=label, inputs=inputs, store=store)
+    note_use(folder)
     if is_made(folder):
         return folder
     folder.parent.mkdir(parents=True, exist_ok=True)
@@ -90,7 +91,7 @@ def produce(
         partial = folder.with_name(f"{folder.name}.partial")
         shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir()
-        record = {"stage": stage, "label": label, "inputs": inputs, "started": _now()} | _surroundings()
+        record = {"stage": stage, "label": label, "inputs": inputs, "started": now()} | surroundings()
         release_memory()  # so that the peak below is this stage's own
         clock = time.perf_counter()
         try:
@@ -108,6 +109,13 @@ def produce(
         shutil.rmtree(folder, ignore_errors=True)  # only ever an unwhole folder, such as one with a damaged file
         partial.rename(folder)
     return folder
+
+
+def note_use(folder: Path) -> None:
+    """Note that the work in progress rests on a stage, in the file that ``SAFETUNE_USED`` names; without one, nothing is noted."""
+    if name := os.environ.get("SAFETUNE_USED"):
+        with Path(name).open("a", encoding="utf-8") as file:
+            file.write(f"{folder.resolve()}\n")
 
 
 def file_hash(path: Path) -> str:
@@ -179,7 +187,7 @@ def trim_heap() -> None:
 
 
 @cache
-def _surroundings() -> dict[str, Any]:
+def surroundings() -> dict[str, Any]:
     """Versions, commit and machine: what may matter for a result but does not decide whether it is made again."""
     import torch
 
@@ -224,5 +232,6 @@ def _write_json(path: Path, content: dict[str, Any]) -> None:
     path.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", "utf-8")
 
 
-def _now() -> str:
+def now() -> str:
+    """The time, in UTC, to the second."""
     return datetime.now(UTC).isoformat(timespec="seconds")

@@ -17,18 +17,20 @@ from typing import Any
 import nbformat
 import yaml
 
-from safetune_utils import datacards, instrument_cards, notebooks, records, speeds
+from safetune_utils import datacards, instrument_cards, notebooks, outcomes, provenance, records, speeds, verdicts
 from safetune_utils.data import data_folder
 from safetune_utils.errors import SafetuneError
 from safetune_utils.settings import PRESETS, Decoding, Mixing, Recipe, Settings, resolve
 
 
-def build(*, given: dict[str, Any], target: Path | None = None) -> tuple[Path, int]:
+def build(*, given: dict[str, Any], target: Path | None = None, taken_from: Path | None = None) -> tuple[Path, int]:
     """Run the notebooks that are not fresh and build the site if anything changed.
 
     Args:
         given: parameters laid over the defaults of every notebook that has them, for instance ``{"preset": "smoke"}``.
         target: the folder to build in, by default ``_build`` of the repository.
+        taken_from: a folder of executed copies, to be taken as they are: nothing is executed, and a page whose notebook,
+            package code or data changed since then says so and is a fault of the site.
 
     Returns:
         The path of the first page, and how many notebooks were executed.
@@ -37,7 +39,35 @@ def build(*, given: dict[str, Any], target: Path | None = None) -> tuple[Path, i
         SafetuneError: a parameter is wrong, a notebook failed, or the site has a fault.
     """
     root = data_folder().parent
-    sources = sorted(notebooks.folder().glob("*.ipynb"))
+    done, made = _taken(taken_from) if taken_from else executed(given=given)
+
+    target = target or root / "_build"
+    source, output = target / "source", target / "html"
+    stamp_file, page = target / "stamp", output / "index.html"
+    stale = {path.name: notebooks.changes(path, done[path.name]) for path in _sources()}
+    files = {str(p): records.file_hash(p) for p in [*done.values(), *_prose(root), *_drawing()]}
+    stamp = records.key_of({"files": files, "stale": stale})
+    if page.is_file() and stamp_file.is_file() and stamp_file.read_text() == stamp:
+        return page, made
+    stamp_file.unlink(missing_ok=True)
+    _assemble(root, source, done, stale)
+    _render(source, target)
+    for path in done.values():
+        (output / "notebooks" / provenance.record_name(path.stem)).write_text(provenance.record_text(path), "utf-8")
+    faults = page_faults(output, [f"notebooks/{Path(name).stem}.html" for name in done])
+    if faults:
+        raise SafetuneError(f"the site has {len(faults)} fault(s), first: {faults[0]}")
+    stamp_file.write_text(stamp)
+    return page, made
+
+
+def executed(*, given: dict[str, Any]) -> tuple[dict[str, Path], int]:
+    """The executed copies of all notebooks by file name, and how many were not fresh and were run for it.
+
+    Raises:
+        SafetuneError: a parameter is wrong (before anything runs), or a notebook failed.
+    """
+    sources = _sources()
     known = {name for path in sources for name in notebooks.defaults(path)}
     for path in sources:
         # A name that no notebook has is a mistake, and the first notebook tells it.
@@ -46,26 +76,23 @@ def build(*, given: dict[str, Any], target: Path | None = None) -> tuple[Path, i
     stale = [path for path in sources if not notebooks.is_fresh(path, given=given_to[path])]
     for path in stale:
         print(f"executing {path.stem}", file=sys.stderr)
-    done = {path.name: notebooks.executed(path, given=given_to[path]) for path in sources}
+    return {path.name: notebooks.executed(path, given=given_to[path]) for path in sources}, len(stale)
 
-    target = target or root / "_build"
-    source, output = target / "source", target / "html"
-    stamp_file, page = target / "stamp", output / "index.html"
-    stamp = records.key_of({str(p): records.file_hash(p) for p in [*done.values(), *_prose(root), *_drawing()]})
-    if page.is_file() and stamp_file.is_file() and stamp_file.read_text() == stamp:
-        return page, len(stale)
-    stamp_file.unlink(missing_ok=True)
-    _assemble(root, source, done)
-    _render(source, target)
-    faults = page_faults(output, [f"notebooks/{Path(name).stem}.html" for name in done])
-    if faults:
-        raise SafetuneError(f"the site has {len(faults)} fault(s), first: {faults[0]}")
-    stamp_file.write_text(stamp)
-    return page, len(stale)
+
+def _sources() -> list[Path]:
+    return sorted(notebooks.folder().glob("*.ipynb"))
+
+
+def _taken(folder: Path) -> tuple[dict[str, Path], int]:
+    found = {path.name: folder / path.name for path in _sources()}
+    missing = [name for name, path in found.items() if not path.is_file()]
+    if missing:
+        raise SafetuneError(f"{folder} holds no executed copy of {missing[0]}: run it with --output {folder / missing[0]}")
+    return found, 0
 
 
 def page_faults(output: Path, experiment_pages: list[str]) -> list[str]:
-    """What a page must not have: errors, unresolved names, requests to other hosts, figures without alt text, no figure."""
+    """What a page must not have: errors, unresolved names, requests to other hosts, no figure, figures without alt text, numbers or record; staleness."""
     faults = []
     for path in sorted(output.rglob("*.html")):
         name, text = str(path.relative_to(output)), path.read_text("utf-8")
@@ -73,6 +100,8 @@ def page_faults(output: Path, experiment_pages: list[str]) -> list[str]:
             continue
         if "cell_output docutils container" in text and re.search(r'class="output (traceback|stderr)', text):
             faults.append(f"{name} shows an error or a warning of its code")
+        if 'class="admonition warning safetune-stale"' in text:
+            faults.append(f"{name} is stale: its notebook, the package's code or data changed since it was executed")
         if re.search(r"\{glue:|\{\{ ", _without_code(text)):
             faults.append(f"{name} has a name that was not filled in")
         foreign = re.findall(r'<(?:script|link|img|iframe)\b[^>]*?(?:src|href)="(https?:)?//[^"]*"', text)
@@ -85,6 +114,10 @@ def page_faults(output: Path, experiment_pages: list[str]) -> list[str]:
     for name in [*experiment_pages, "book/welcome.html"]:
         if 'class="safetune-figure"' not in (output / name).read_text("utf-8"):
             faults.append(f"{name} has no figure")
+    for name in [name for name in experiment_pages if name.startswith("notebooks/")]:
+        faults += provenance.link_faults(name, (output / name).read_text("utf-8"))
+        if not (output / name).with_name(provenance.record_name(Path(name).stem)).is_file():
+            faults.append(f"{name} has no run record beside it")
     return faults
 
 
@@ -101,11 +134,11 @@ def _prose(root: Path) -> list[Path]:
 def _drawing() -> list[Path]:
     """The code that pages are made with, besides the notebooks' own."""
     package = Path(__file__).parent
-    rooms = ("datacards", "instrument_cards", "instruments", "figures", "speeds")
+    rooms = ("datacards", "instrument_cards", "instruments", "figures", "speeds", "outcomes", "verdicts", "provenance")
     return [Path(__file__), *(package / f"{room}.py" for room in rooms), *sorted((package / "data").glob("*.py"))]
 
 
-def _assemble(root: Path, source: Path, done: dict[str, Path]) -> None:
+def _assemble(root: Path, source: Path, done: dict[str, Path], stale: dict[str, list[str]]) -> None:
     shutil.rmtree(source, ignore_errors=True)
     shutil.copytree(root / "book", source / "book")
     shutil.copy(root / "_toc.yml", source)
@@ -116,7 +149,7 @@ def _assemble(root: Path, source: Path, done: dict[str, Path]) -> None:
     generated = source / "book" / "_generated"
     generated.mkdir()
     for name, path in done.items():
-        shutil.copy(path, source / "notebooks" / name)
+        nbformat.write(provenance.page(path, changes=stale[name]), source / "notebooks" / name)
         number = name.split("_")[0]
         for output in _outputs(path):
             metadata = output.get("metadata", {})
@@ -124,10 +157,13 @@ def _assemble(root: Path, source: Path, done: dict[str, Path]) -> None:
                 value = output["data"]["application/papermill.record/text/plain"]
                 words[f"nb{number}_{metadata['scrapbook']['name']}"] = value
             if "figure" in metadata.get("safetune", {}):
-                (generated / f"{metadata['safetune']['figure']}.html").write_text(output["data"]["text/html"], "utf-8")
+                markup = provenance.linked(output["data"]["text/html"], notebook=path.stem, folder="../notebooks/")
+                (generated / f"{metadata['safetune']['figure']}.html").write_text(markup, "utf-8")
     (generated / "parameters.md").write_text(_parameter_tables(), "utf-8")
     (generated / "presets.md").write_text(_preset_table(), "utf-8")
-    for name, page in (datacards.parts() | speeds.parts() | instrument_cards.parts()).items():
+    found = {path.stem: outcomes.outcome(path) for path in done.values()}
+    compared = verdicts.parts(found, published=outcomes.published(), pages=set(found))
+    for name, page in (datacards.parts() | speeds.parts() | instrument_cards.parts() | provenance.parts(list(done.values())) | compared).items():
         (generated / f"{name}.md").write_text(page, "utf-8")
     config = yaml.safe_load((root / "_config.yml").read_text("utf-8"))
     config.setdefault("parse", {})["myst_substitutions"] = words

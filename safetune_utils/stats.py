@@ -177,13 +177,19 @@ def paired_difference(first: pd.Series, second: pd.Series) -> Difference:
 
     Returns:
         Difference: percentile bootstrap over prompts, and a two-sided p-value: McNemar's exact one for yes or no; for
-        averages over seeds that of the test it is a case of, which gives each prompt's difference a random sign (scipy).
+        averages over seeds that of the test it is a case of, which gives each prompt's difference a random sign (scipy). Where
+        all prompts change alike the bootstrap has no width, which would read as certainty; then the interval is what the exact
+        binomial one leaves to prompts that were not drawn.
     """
     both = pd.concat([first, second], axis=1, keys=["first", "second"]).dropna().astype(float)
     if both.empty:
         return Difference(float("nan"), float("nan"), float("nan"), float("nan"), 0)
     delta = (both["second"] - both["first"]).to_numpy()
-    low, high = _bootstrap_mean(delta) if np.ptp(delta) > 0 else (float(delta[0]), float(delta[0]))
+    if np.ptp(delta) > 0:
+        low, high = _bootstrap_mean(delta)
+    else:
+        shares = both.ge(0).all(axis=None) and both.le(1).all(axis=None)
+        low, high = _all_alike(float(delta[0]), len(delta)) if shares else (float(delta[0]), float(delta[0]))
     if both.isin([0.0, 1.0]).all(axis=None):
         gained, lost = int((delta > 0).sum()), int((delta < 0).sum())
         p_value = float(mcnemar([[0, gained], [lost, 0]], exact=True).pvalue) if gained + lost else 1.0
@@ -426,6 +432,12 @@ def krippendorff_alpha(ratings: pd.DataFrame) -> Reliability:
     return Reliability(value, float(low), float(high), agreed, n, note)
 
 
+def _all_alike(change: float, n: int) -> tuple[float, float]:
+    """Bounds of a mean between -1 and 1 of which ``n`` draws were all the same (Clopper and Pearson, 1934)."""
+    others = 1 - 0.025 ** (1 / n)  # the largest share of prompts that may be unlike those drawn
+    return max(-1.0, change - others * (1 + change)), min(1.0, change + others * (1 - change))
+
+
 def _drawn(n: int) -> np.ndarray:
     """How often each of ``n`` units is drawn in each resample of a bootstrap."""
     return np.random.default_rng(0).multinomial(n, np.full(n, 1 / n), size=_RESAMPLES)
@@ -442,6 +454,19 @@ class Estimate(NamedTuple):
     value: float
     low: float
     high: float
+
+
+def independent_difference(first: Estimate, second: Estimate) -> Estimate:
+    """Second less first, for two figures from samples of their own, with a 95 % interval from both intervals.
+
+    Each bound combines the distances from each figure to the bound that matters, so intervals that are not symmetric, such
+    as Wilson's, keep their shape. Where the two samples share their prompts the figures vary together, and the interval is
+    too wide rather than too narrow. Source: Newcombe (1998), method 10, in the general form of Zou and Donner (2008).
+    """
+    difference = second.value - first.value
+    down = np.hypot(second.value - second.low, first.high - first.value)
+    up = np.hypot(second.high - second.value, first.value - first.low)
+    return Estimate(difference, float(difference - down), float(difference + up))
 
 
 class Agreement(NamedTuple):

@@ -318,6 +318,8 @@ class Study:
 
     def rows(self) -> pd.DataFrame:
         """The table of :meth:`run`, of what was trained and answered already; scores that are missing are made."""
+        for run in self.runs:
+            records.note_use(self.adapter_folder(run, make=False))
         return pd.DataFrame([row for run in self.runs for name in self.prompt_sets for row in self._rows(run, name)])
 
     def read_as(self, prompt_set: str, *, asked_as: str, instrument: str) -> pd.DataFrame:

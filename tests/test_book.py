@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from safetune_utils import data, notebooks, records, site
+from safetune_utils import data, notebooks, outcomes, records, site, verdicts
 
 pytestmark = pytest.mark.slow
 
@@ -95,6 +95,44 @@ def test_chapter_9_replays_without_key_or_network_and_folds_what_is_untrusted(bo
     for at in frames:
         assert text.rindex("<details", 0, at) > text.rindex("</details>", 0, at) if "</details>" in text[:at] else True
     assert len(records.read_lines(book / "runs" / "drafted" / "safety.jsonl")) == 14
+
+
+def test_every_page_has_its_run_record_and_each_adapter_is_listed_once(book: Path) -> None:
+    output, adapters = book / "build" / "html", set(stages(book)["adapters"])
+    listed = (output / "book" / "runs.html").read_text()
+    used = set(json.loads((output / "notebooks" / "01_safety_amount.run.json").read_text())["adapters"])
+    assert len(used) == 2
+    for page in ("01_safety_amount", "02_exaggerated_safety", "08_instruments"):
+        record = json.loads((output / "notebooks" / f"{page}.run.json").read_text())
+        assert set(record["adapters"]) == used
+        assert record["peak_memory_bytes"] > 3e8  # the kernel's, not this process's
+        assert (output / "notebooks" / f"{page}.html").read_text().count(f'href="{page}.run.json"') > 3
+    for name in adapters:
+        assert listed.count(f">{name}<") == 1
+    assert 'href="../notebooks/01_safety_amount.run.json"' in (output / "book" / "welcome.html").read_text()
+
+
+def test_the_paper_s_claims_stand_beside_what_this_run_found(book: Path) -> None:
+    text = (book / "build" / "html" / "book" / "verdicts.html").read_text()
+    own = text[text.index('<section id="this-book-s-pages">') :]
+    (path,) = (book / "runs" / "notebooks").glob("01_*/01_safety_amount.ipynb")
+    claims = {c.id: c for c in verdicts.claims()}
+    for name, finding in outcomes.outcome(path)["numbers"].items():
+        if name.startswith("claim_"):
+            assert verdicts.in_words(finding) in own
+            assert verdicts.verdict(claims[name.removeprefix("claim_")], finding) in own
+
+
+def test_executed_copies_are_taken_as_they_are_and_a_stale_one_fails_the_build(book: Path, tmp_path: Path) -> None:
+    for path in (book / "runs" / "notebooks").glob("*/*.ipynb"):
+        shutil.copy(path, tmp_path)
+    changed = tmp_path / "02_exaggerated_safety.ipynb"
+    changed.write_text(re.sub(r'("study.py": )"\w+"', r'\1"another"', changed.read_text()))
+    command = [sys.executable, "-m", "safetune_utils", "book", "--executed", str(tmp_path), "--output", str(tmp_path / "build")]
+    answer = subprocess.run(command, capture_output=True, text=True, timeout=900)
+    assert answer.returncode == 2
+    assert "the site has 1 fault(s), first: notebooks/02_exaggerated_safety.html is stale" in answer.stderr
+    assert "study.py" in (tmp_path / "build" / "html" / "notebooks" / "02_exaggerated_safety.html").read_text().split("safetune-stale")[1][:400]
 
 
 def test_the_numbers_in_the_prose_are_those_of_the_answers(book: Path) -> None:

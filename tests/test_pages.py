@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 import re
 import xml.etree.ElementTree as ET
 
@@ -156,3 +157,31 @@ def test_a_tally_in_a_table_says_whose_win_rate_it_is() -> None:
     assert "Win rates are of &#x27;tuned&#x27;" in page
     assert "tuned better</th><th scope='col'>untuned better" in page
     assert "<td>47</td><td>0</td><td>2</td><td>1</td><td>50</td><td>97 (93–100)</td><td>no side</td>" in page
+
+
+def test_a_finding_is_recorded_as_numbers_and_an_undefined_one_as_null(monkeypatch: pytest.MonkeyPatch) -> None:
+    shown = {}
+    monkeypatch.setattr(pages, "glue", lambda **values: shown.update(values))
+    pages.finding("a", stats.Difference(0.25, 0.125, 0.5, float("nan"), 40))
+    pages.finding("b", stats.Share(float("nan"), float("nan"), float("nan"), 0, 3, "none"))
+    assert json.loads(shown["claim_a"]) == {"kind": "Difference", "n": 40, "value": 0.25, "low": 0.125, "high": 0.5, "p_value": None}
+    assert json.loads(shown["claim_b"]) == {"kind": "Share", "n": 0, "value": None, "low": None, "high": None}
+
+
+def test_words_hold_their_number_for_other_runs_to_be_laid_beside(monkeypatch: pytest.MonkeyPatch) -> None:
+    recorded = {}
+    monkeypatch.setattr(pages, "display", lambda data, metadata, raw: recorded.update({metadata["scrapbook"]["name"]: metadata.get("safetune")}))
+    row = {"share": 0.25, "low": 0.125, "high": 0.5, "n_scored": 40}
+    pages.glue(share=pages.with_interval(row), change=pages.change(stats.Difference(0.5, 0.25, 0.75, 0.01, 8)), plain=3)
+    assert recorded["share"]["number"] == {"kind": "Share", "n": 40, "value": 0.25, "low": 0.125, "high": 0.5}
+    assert recorded["change"]["number"] == {"kind": "Difference", "n": 8, "value": 0.5, "low": 0.25, "high": 0.75, "p_value": 0.01}
+    assert recorded["plain"] is None
+    pages.glue(longer=pages.change(stats.Difference(2.5, 1.0, 4.0, 0.01, 8), unit="tokens"))
+    assert recorded["longer"]["number"]["unit"] == "tokens"
+
+
+def test_a_table_holds_its_numbers_as_csv() -> None:
+    page = pages.table([("a", 0.123456), ("b, c", "<i>")], caption="Some <b>numbers</b>.").data
+    (name, csv) = re.search(r'<a download="([^"]+)" href="data:text/csv;base64,([^"]+)"', page).groups()
+    assert name == "some_b_numbers_b.csv"
+    assert base64.b64decode(csv).decode().splitlines() == [",value", "a,0.123456", '"b, c",<i>']

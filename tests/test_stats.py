@@ -11,6 +11,7 @@ from scipy import stats as scipy_stats
 from sklearn import metrics
 from statsmodels.stats.contingency_tables import mcnemar
 
+from safetune_utils import stats
 from safetune_utils.stats import (
     agreement,
     by_amount,
@@ -82,6 +83,19 @@ def test_the_interval_of_unequally_answered_prompts_is_around_the_share_of_answe
     found = share(values, clusters=clusters)
     assert found.share == 0.75
     assert found.low < 0.75 < found.high
+
+
+def test_no_change_on_few_prompts_is_not_certainty() -> None:
+    def unchanged(n: int) -> stats.Difference:
+        return paired_difference(pd.Series([0.0] * n), pd.Series([0.0] * n))
+
+    # None of 98 differs: by the exact binomial interval up to 3.7 % of all prompts could (0.025 ** (1 / 98) is 0.963).
+    assert unchanged(98)[:3] == (0.0, pytest.approx(-0.0369, abs=1e-4), pytest.approx(0.0369, abs=1e-4))
+    assert unchanged(6).high == pytest.approx(0.459, abs=1e-3)
+    all_rise = paired_difference(pd.Series([0.0] * 20), pd.Series([1.0] * 20))
+    assert (all_rise.high, all_rise.direction) == (1.0, "rises")
+    assert 0.6 < all_rise.low < 0.7
+    assert paired_difference(pd.Series([0.0]), pd.Series([1.0])).direction == "not seen"
 
 
 def test_pairs_are_matched_by_prompt_and_seeds_are_averaged() -> None:
@@ -337,3 +351,11 @@ def test_kappa_from_margins_is_that_of_the_whole_table() -> None:
     # Cohen (1960): the root of p(1 - p)/n over 1 - chance, here .0324/.525.
     assert (result.high - result.low) / 2 / 1.96 == pytest.approx(math.sqrt(0.7 * 0.3 / 200) / 0.525, abs=1e-4)
     assert math.isnan(kappa_from_margins([9, 0], [9, 0], agreed=9).value)
+
+
+def test_two_runs_differ_by_what_their_intervals_allow() -> None:
+    # Newcombe (1998), interval estimation for the difference between independent proportions, example (a): 56 of 70 less
+    # 48 of 80 by method 10 is 0.0524 to 0.3339.
+    sides = [share(pd.Series([True] * yes + [False] * (n - yes))) for yes, n in ((48, 80), (56, 70))]
+    found = stats.independent_difference(*(stats.Estimate(side.share, side.low, side.high) for side in sides))
+    assert found == (pytest.approx(0.2), pytest.approx(0.0524, abs=1e-4), pytest.approx(0.3339, abs=1e-4))

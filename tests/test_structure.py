@@ -17,7 +17,7 @@ FLOORS = {
     "finetune": 4, "capability": 3, "reference_loss": 5,
     "study": 5, "figures": 5, "estimate": 5, "cards": 3, "shapes": 2,
     "instruments": 4, "scorer_training": 5, "instrument_cards": 6,
-    "costs": 6, "pages": 6, "notebooks": 6, "checkup": 6, "datacards": 6, "speeds": 6,
+    "costs": 6, "pages": 6, "notebooks": 6, "checkup": 6, "datacards": 6, "speeds": 6, "outcomes": 6, "provenance": 6, "verdicts": 6, "compare": 6,
     "site": 7,
     "cli": 8, "__main__": 9,
 }  # fmt: skip

@@ -1,0 +1,121 @@
+"""The paper's claims: the verdict follows the stated rule, no figure is printed that is not known, nothing is judged twice."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import yaml
+
+from safetune_utils import notebooks, verdicts
+from safetune_utils.data import data_folder
+from safetune_utils.errors import SafetuneError
+
+
+def claim(**changes: Any) -> verdicts.Claim:
+    plain = {"id": "x", "number": "1", "claim": "c", "chapter": "01_safety_amount", "measured": "m", "expects": "above", "known": "k", "same_measure": False}
+    return verdicts.Claim(**plain | changes)
+
+
+def difference(low: float | None, high: float | None) -> dict[str, Any]:
+    middle = None if low is None else (low + high) / 2
+    return {"kind": "Difference", "n": 98, "value": middle, "low": low, "high": high, "p_value": None}
+
+
+def share(low: float, high: float) -> dict[str, Any]:
+    return {"kind": "Share", "n": 98, "value": (low + high) / 2, "low": low, "high": high}
+
+
+LITTLE = {"expects": "little_change", "margin": 0.05}
+SAME = {"same_measure": True, "value": 0.3}
+
+
+@pytest.mark.parametrize(
+    ("changes", "finding", "expected"),
+    [
+        ({}, None, "not attempted"),
+        ({}, difference(None, None), "not attempted"),
+        ({}, difference(0.1, 0.5), "same direction"),
+        ({}, difference(-0.1, 0.5), "not seen at this scale"),
+        ({}, difference(0.0, 0.5), "not seen at this scale"),
+        ({}, difference(-0.5, -0.1), "opposite direction"),
+        ({"expects": "below"}, difference(-0.5, -0.1), "same direction"),
+        ({"expects": "below"}, difference(0.1, 0.5), "opposite direction"),
+        # A share is held against one half.
+        ({}, share(0.6, 0.9), "same direction"),
+        ({}, share(0.4, 0.9), "not seen at this scale"),
+        ({}, share(0.1, 0.4), "opposite direction"),
+        # Little change takes the whole interval within the margin; an interval that only holds 0 does not do.
+        (LITTLE, difference(-0.04, 0.03), "same direction"),
+        (LITTLE, difference(0.01, 0.04), "same direction"),
+        (LITTLE, difference(-0.2, 0.2), "not seen at this scale"),
+        (LITTLE, difference(-0.2, -0.06), "opposite direction"),
+        (LITTLE, difference(0.06, 0.2), "opposite direction"),
+        (LITTLE, share(0.46, 0.54), "same direction"),
+        # Reproduced needs the same measure, the paper's value within the interval, and the direction.
+        (SAME, difference(0.1, 0.5), "reproduced"),
+        (SAME, difference(0.4, 0.5), "same direction"),
+        (SAME, difference(-0.1, 0.5), "not seen at this scale"),
+        ({"value": 0.3}, difference(0.1, 0.5), "same direction"),
+    ],
+)
+def test_the_verdict_follows_the_rule(changes: dict, finding: dict | None, expected: str) -> None:
+    assert verdicts.verdict(claim(**changes), finding) == expected
+
+
+@pytest.mark.parametrize("changes", [{"expects": "little_change"}, {"margin": 0.1}, {"same_measure": True}])
+def test_a_claim_that_cannot_be_judged_is_not_taken(changes: dict) -> None:
+    with pytest.raises(ValueError, match=r"margin|value"):
+        claim(**changes)
+
+
+def test_the_listed_claims_say_how_their_figures_are_known_and_hold_no_verdict() -> None:
+    text = (data_folder() / "paper" / "claims.yml").read_text("utf-8")
+    assert not {"verdict", "ours"} & {key for entry in yaml.safe_load(text)["claims"] for key in entry}
+    ways = ("read off the figure", "from the authors' annotation files", "from the authors' files", "quoted by someone who had the text")
+    for one in verdicts.claims():
+        assert one.known in ways if one.figure else one.known.endswith("no figure is known"), one.id
+
+
+def test_every_finding_that_a_notebook_records_is_about_a_listed_claim_of_its_chapter() -> None:
+    chapters = {one.id: one.chapter for one in verdicts.claims()}
+    for path in notebooks.folder().glob("*.ipynb"):
+        source = path.read_text("utf-8")
+        for part in source.split('pages.finding(\\"')[1:]:
+            assert chapters[part.split("\\")[0]] == path.stem
+
+
+def test_a_finding_is_told_in_its_own_unit() -> None:
+    assert verdicts.in_words(difference(0.354, 0.546)) == "+45 points (+35 to +55, n = 98)"
+    assert verdicts.in_words(difference(-0.004, 0.004)) == "0 points (0 to 0, n = 98)"
+    assert verdicts.in_words(difference(1.0, 4.0) | {"unit": "tokens"}) == "+2.50 tokens (+1.00 to +4.00, n = 98)"
+    assert verdicts.in_words(share(0.85, 0.95)) == "90 % (85 to 95 %, n = 98)"
+    assert verdicts.in_words(difference(None, None)) == verdicts.in_words(None) == ""
+
+
+def outcomes(**numbers: dict[str, Any]) -> dict[str, Any]:
+    settings = {"base_model": "embedded", "data": "embedded", "n_general": 320, "safety_amounts": [0, 200], "seeds": [0, 1]}
+    return {"01_safety_amount": {"settings": settings, "numbers": numbers}}
+
+
+def test_the_page_shows_each_run_with_its_interval_scale_and_verdict() -> None:
+    ours = outcomes(claim_few_hundred_make_safer=difference(0.35, 0.55))
+    theirs = outcomes(claim_few_hundred_make_safer=difference(-0.1, 0.1))
+    page = verdicts.parts(ours, published={"pocket": ours, "other": theirs}, pages={"01_safety_amount"})["verdicts"]
+    assert page.count("<table") == 2  # a published run that found the same is not shown twice
+    first, second = page.split("Published run: other")
+    assert "+45 points (+35 to +55, n = 98)" in first
+    assert "320 general rows and 0 to 200 of safety; 2 seeds" in first
+    assert first.count("<strong>same direction") == 1
+    assert first.count("<strong>not attempted") == len(verdicts.claims()) - 1
+    assert second.count("<strong>not seen at this scale") == 1
+    assert 'href="../notebooks/01_safety_amount.html"' in page
+    assert "06_capability_and_helpfulness.html" not in page  # no such page in this book
+
+
+def test_a_finding_about_an_unknown_claim_or_by_two_chapters_is_a_fault() -> None:
+    with pytest.raises(SafetuneError, match="claim_no_such"):
+        verdicts.parts(outcomes(claim_no_such=difference(0, 1)), published={}, pages=set())
+    twice = outcomes(claim_few_hundred_make_safer=difference(0, 1))
+    with pytest.raises(SafetuneError, match="two chapters"):
+        verdicts.parts(twice | {"02_exaggerated_safety": twice["01_safety_amount"]}, published={}, pages=set())
