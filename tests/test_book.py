@@ -41,50 +41,36 @@ def stages(folder: Path) -> dict[str, dict[str, dict]]:
     return found
 
 
-def test_two_notebooks_share_their_adapters(book: Path) -> None:
+def test_notebooks_share_adapters_and_answers(book: Path) -> None:
     made = stages(book)
-    assert len(made["adapters"]) == 2  # two amounts, one seed, and not one more for the second notebook
-    assert len(made["responses"]) == 2 * 5  # malicious is asked by both notebooks and answered once
-    assert len(made["scores"]) == 2 * 5
+    # What an adapter is made from stands for it: none is trained twice, and no prompt set is answered or scored twice.
+    for stage in ("adapters", "responses", "scores"):
+        inputs = [json.dumps(record["inputs"], sort_keys=True) for record in made[stage].values()]
+        assert len(set(inputs)) == len(inputs)
+    # Two amounts, two other forms, one without some topics, and five other choices of rows.
+    assert len(made["adapters"]) == 10
     for record in made["adapters"].values():
         assert record["facts"]["tokens"] > 0
         assert record["inputs"]["base_model"]["gguf_sha256"]
         assert record["peak_memory_bytes"] < 4e9
 
 
+FIGURES = {
+    "01_safety_amount": 2, "02_exaggerated_safety": 3, "03_prompt_format": 1, "04_opinion_vs_instruction": 1, "05_topics": 3,
+    "06_capability_and_helpfulness": 2, "07_preference_study": 1, "08_instruments": 4, "09_building_safety_data": 1,
+    "10_choosing_safety_data": 1, "11_harmfulness_model": 1,
+}  # fmt: skip
+
+
 def test_every_page_has_its_figures_and_no_fault(book: Path) -> None:
     output = book / "build" / "html"
-    assert (
-        site.page_faults(
-            output,
-            [
-                "notebooks/01_safety_amount.html",
-                "notebooks/02_exaggerated_safety.html",
-                "notebooks/07_preference_study.html",
-                "notebooks/08_instruments.html",
-                "book/data_cards.html",
-                "book/data_cards_outside.html",
-            ],
-        )
-        == []
-    )
-    counts = {
-        page: (output / page).read_text().count('class="safetune-figure"')
-        for page in (
-            "book/welcome.html",
-            "notebooks/01_safety_amount.html",
-            "notebooks/02_exaggerated_safety.html",
-            "notebooks/07_preference_study.html",
-            "notebooks/08_instruments.html",
-            "book/instruments.html",
-            "book/data_cards.html",
-        )
-    }
-    assert counts == {
-        "book/welcome.html": 1, "notebooks/01_safety_amount.html": 2, "notebooks/02_exaggerated_safety.html": 3, "notebooks/07_preference_study.html": 1,
-        "notebooks/08_instruments.html": 1,
-        "book/instruments.html": 1, "book/data_cards.html": len(data.CORPUS),
-    }  # fmt: skip
+    pages = {f"notebooks/{name}.html": n for name, n in FIGURES.items()}
+    pages |= {"book/welcome.html": 1, "book/instruments.html": 1, "book/data_cards.html": len(data.CORPUS)}
+    assert site.page_faults(output, [*pages, "book/data_cards_outside.html"]) == []
+    counts = {page: (output / page).read_text().count('class="safetune-figure"') for page in pages}
+    # With the outside data at hand, chapter 11 trains a model and draws its losses too.
+    counts["notebooks/11_harmfulness_model.html"] = min(counts["notebooks/11_harmfulness_model.html"], 1)
+    assert counts == pages
 
 
 def test_chapter_9_replays_without_key_or_network_and_folds_what_is_untrusted(book: Path) -> None:
@@ -133,6 +119,19 @@ def test_executed_copies_are_taken_as_they_are_and_a_stale_one_fails_the_build(b
     assert answer.returncode == 2
     assert "the site has 1 fault(s), first: notebooks/02_exaggerated_safety.html is stale" in answer.stderr
     assert "study.py" in (tmp_path / "build" / "html" / "notebooks" / "02_exaggerated_safety.html").read_text().split("safetune-stale")[1][:400]
+
+
+def test_the_chapter_on_formats_says_which_rows_it_trained_on_and_finds_its_claims(book: Path) -> None:
+    (path,) = (book / "runs" / "notebooks").glob("03_*/03_prompt_format.ipynb")
+    cells = json.loads(path.read_text())["cells"]
+    outputs = [output for cell in cells for output in cell.get("outputs", []) if "scrapbook" in output.get("metadata", {})]
+    glued = {output["metadata"]["scrapbook"]["name"]: "".join(next(iter(output["data"].values()))) for output in outputs}
+    assert {name for name in glued if name.startswith("claim_")} == {
+        f"claim_{claim}" for claim in ("instructions_protect", "questions_transfer_poorly", "mixed_like_instructions")
+    }
+    assert glued["origins"] == f"{glued['amount']} as their authors wrote them"
+    assert glued["shared"] == glued["amount"]
+    assert glued["none_instructions"].endswith("n = 6)")
 
 
 def test_the_numbers_in_the_prose_are_those_of_the_answers(book: Path) -> None:
@@ -189,7 +188,21 @@ def test_a_second_call_makes_nothing_and_one_more_amount_trains_one_more_adapter
     again = safetune_book(book)
     assert "executed 0 notebook(s)" in again.stdout
     assert stages(book) == before
-    more = safetune_book(book, "-p", "safety_amounts", "[0, 8, 16]")
+    command = [
+        sys.executable,
+        "-m",
+        "safetune_utils",
+        "run",
+        "01",
+        "--preset",
+        "smoke",
+        "-p",
+        "safety_amounts",
+        "[0, 8, 16]",
+        "--output",
+        str(book / "o.ipynb"),
+    ]
+    more = subprocess.run(command, capture_output=True, text=True, env=os.environ | {"SAFETUNE_STORE": str(book / "runs")}, timeout=900)
     assert more.returncode == 0, more.stderr[-3000:]
     after = stages(book)
     new = set(after["adapters"]) - set(before["adapters"])

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import math
-import os
-import subprocess
-import sys
 
 import numpy as np
 import pandas as pd
 import pytest
 from statsmodels.stats.contingency_tables import mcnemar
 
-from safetune_utils import data, figures, instruments, notebooks, pages, records, stats
+from safetune_utils import data, figures, instruments, pages, records, stats
 from safetune_utils.scoring import Score
 from safetune_utils.study import Study
 
@@ -168,42 +164,3 @@ def test_rewritten_question_forms_are_told(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr("safetune_utils.data.paper._red_team_questions", dict)
     study = Study.safety_amount(prompt_sets=[], preset="smoke", data="paper-sample", safety_amounts=[8], safety_format="question")
     assert pages.question_forms(study) == "8 rewritten from the instruction by rule"
-
-
-@pytest.fixture(scope="module")
-def chapters(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict]:
-    folder = tmp_path_factory.mktemp("chapters")
-    environment = os.environ | {"SAFETUNE_STORE": str(folder / "runs")}
-    found = {}
-    for name in ("03", "04"):
-        output = folder / f"{name}.ipynb"
-        command = [sys.executable, "-m", "safetune_utils", "run", name, "--preset", "smoke", "--output", str(output)]
-        answer = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=900)
-        assert answer.returncode == 0, answer.stderr[-3000:]
-        found[name] = json.loads(output.read_text())
-    found["adapters"] = sorted(path.name for path in (folder / "runs" / "adapters").iterdir() if path.is_dir())
-    return found
-
-
-def glued(notebook: dict) -> dict[str, str]:
-    outputs = [output for cell in notebook["cells"] for output in cell.get("outputs", [])]
-    named = [output for output in outputs if "scrapbook" in output.get("metadata", {})]
-    return {output["metadata"]["scrapbook"]["name"]: "".join(next(iter(output["data"].values()))) for output in named}
-
-
-@pytest.mark.slow
-def test_both_chapters_run_share_the_first_one_s_adapters_and_tell_their_findings(chapters: dict) -> None:
-    assert len(chapters["adapters"]) == 4
-    assert [name.split("-seed0-")[1].split("-")[0] for name in chapters["adapters"]] == ["instruction", "instruction", "mixed", "question"]
-    formats, opinions = glued(chapters["03"]), glued(chapters["04"])
-    claims = {name for name in formats | opinions if name.startswith("claim_")}
-    assert claims == {f"claim_{c}" for c in ("instructions_protect", "questions_transfer_poorly", "mixed_like_instructions", "opinion_not_behaviour")}
-    assert formats["origins"] == f"{formats['amount']} as their authors wrote them"
-    assert formats["shared"] == formats["amount"]
-    assert "paired" in formats["pairing"]
-    assert formats["none_instructions"].endswith("n = 6)")
-    assert opinions["first"] == "0"
-    for name, notebook in (("03", chapters["03"]), ("04", chapters["04"])):
-        shown = json.dumps([cell.get("outputs", []) for cell in notebook["cells"]])
-        assert shown.count('figure class=\\"safetune-figure') == 1, name
-        assert notebooks.find(name).is_file()
