@@ -71,4 +71,5 @@ def test_the_chapter_goes_on_without_the_harness_and_without_the_reward_model_an
     assert "not among this run's instruments" in found["about_wins"]
     assert "on 6 prompts" in found["declined_change"]
     assert "nats on 6 answers" in found["loss_change"]
-    assert {"claim_costs_little_capability", "claim_costs_little_helpfulness"} <= set(found)
+    # Where nothing was asked, nothing is said of the cost; the other claim needs no harness.
+    assert {name for name in found if name.startswith("claim_")} == {"claim_costs_little_helpfulness"}
