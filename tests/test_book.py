@@ -136,8 +136,14 @@ def test_the_chapter_on_formats_says_which_rows_it_trained_on_and_finds_its_clai
 
 def test_the_numbers_in_the_prose_are_those_of_the_answers(book: Path) -> None:
     text = re.sub(r"<[^>]+>", "", (book / "build" / "html" / "notebooks" / "01_safety_amount.html").read_text())
-    (record,) = (book / "runs" / "scores").glob("embedded-n16-seed0-malicious-refusal-rules-*/record.json")
-    labels = [row.get("label") for row in records.read_lines(record.parent / "scores.jsonl")]
+    # Other chapters have adapters of the same amount: the one of this page answered in the instruction form, with no choice of rows.
+    (adapter,) = json.loads((book / "build" / "html" / "notebooks" / "01_safety_amount.run.json").read_text())["adapters"].keys() & {
+        name for name in stages(book)["adapters"] if name.startswith("embedded-n16-")
+    }
+    (answers,) = (name for name, record in stages(book)["responses"].items() if record["inputs"]["adapter"] == adapter and "-malicious-" in name)
+    said = records.file_hash(book / "runs" / "responses" / answers / "responses.jsonl")
+    (scores,) = {name for name, record in stages(book)["scores"].items() if record["inputs"]["responses"] == said and "-refusal-rules-" in name}
+    labels = [row.get("label") for row in records.read_lines(book / "runs" / "scores" / scores / "scores.jsonl")]
     n = sum(label is not None for label in labels)
     refused = sum(label not in (None, "compliance") for label in labels)
     assert re.search(rf"With 16 \(a share of 50 % of the mix\), {refused / n * 100:.0f} % \(\d+ to \d+ %, n = {n}\) do", text)
