@@ -372,11 +372,12 @@ def win_rates(table: pd.DataFrame, *, name: str, caption: str) -> Figure:
     return _figure(draw, name=name, caption=caption, alt=alt, data=table, size=(7.4, 0.42 * len(rows) + 1.4))
 
 
-def loss_curves(losses: pd.DataFrame, *, name: str, caption: str) -> Figure:
+def loss_curves(losses: pd.DataFrame, *, name: str, caption: str, of: str = "safety examples") -> Figure:
     """Validation loss against training steps, one line an adapter; lower is better.
 
     Args:
         losses: from :meth:`safetune_utils.study.Study.losses`.
+        of: what its column ``n_safety`` counts.
     """
     measured = losses.dropna(subset=["validation_loss"])
     groups = list(measured.groupby(["n_safety", "seed"]))
@@ -384,14 +385,14 @@ def loss_curves(losses: pd.DataFrame, *, name: str, caption: str) -> Figure:
     def draw(axes: Axes, theme: int) -> None:
         for place, ((n, seed), rows) in enumerate(groups):
             look = _SEQUENCE[place % len(_SEQUENCE)]
-            label = f"{n} safety examples" + (f", seed {seed}" if measured["seed"].nunique() > 1 else "")
+            label = f"{n} {of}" + (f", seed {seed}" if measured["seed"].nunique() > 1 else "")
             axes.plot(rows["step"], rows["validation_loss"], color=look[theme], marker=look[2], linewidth=1.6, label=label)
         axes.set_xlabel("optimiser steps")
         axes.set_ylabel("validation loss (nats a token)")
         axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1), frameon=False)
 
     lines = [
-        f"{n} safety examples, seed {seed}: from {rows['validation_loss'].iloc[0]:.2f} to {rows['validation_loss'].iloc[-1]:.2f}, lowest {rows['validation_loss'].min():.2f}"
+        f"{n} {of}, seed {seed}: from {rows['validation_loss'].iloc[0]:.2f} to {rows['validation_loss'].iloc[-1]:.2f}, lowest {rows['validation_loss'].min():.2f}"
         for (n, seed), rows in groups
     ]
     alt = "Line chart of the validation loss against training steps. " + "; ".join(lines) + "."

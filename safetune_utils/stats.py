@@ -521,30 +521,32 @@ def corrected_share(values: pd.Series, *, people: np.ndarray, instrument: np.nda
 
     Returns:
         Estimate: cut to 0 to 1; ``nan`` where the instrument does no better than chance. Source: Rogan and Gladen
-        (1978), with a bootstrap of both samples.
+        (1978). The interval draws the labelled rows anew (bootstrap) and the measured share from Jeffreys' posterior of as
+        many prompts as there are, for a bootstrap of rows that are all alike would have no width.
     """
     scored = values.dropna().astype(float)
     found = (scored if clusters is None else scored.groupby(clusters.loc[scored.index]).mean()).to_numpy()
     said, seen = np.asarray(people, bool), np.asarray(instrument, bool)
     rng = np.random.default_rng(0)
 
-    def corrected(found: np.ndarray, said: np.ndarray, seen: np.ndarray) -> float:
-        if not len(found) or not said.any() or said.all():
+    def corrected(measured: float, said: np.ndarray, seen: np.ndarray) -> float:
+        if np.isnan(measured) or not said.any() or said.all():
             return float("nan")
         sensitivity, false_alarms = seen[said].mean(), seen[~said].mean()
         if sensitivity <= false_alarms:
             return float("nan")
-        return float(np.clip((found.mean() - false_alarms) / (sensitivity - false_alarms), 0, 1))
+        return float(np.clip((measured - false_alarms) / (sensitivity - false_alarms), 0, 1))
 
-    estimate = corrected(found, said, seen)
+    estimate = corrected(found.mean() if len(found) else float("nan"), said, seen)
     if np.isnan(estimate):
         return Estimate(estimate, estimate, estimate)
     drawn = []
-    for _ in range(_AGREEMENT_RESAMPLES):
+    for share in rng.beta(found.sum() + 0.5, (1 - found).sum() + 0.5, _AGREEMENT_RESAMPLES):
         labelled = rng.integers(0, len(said), len(said))
-        drawn.append(corrected(rng.choice(found, len(found)), said[labelled], seen[labelled]))
+        drawn.append(corrected(share, said[labelled], seen[labelled]))
     low, high = np.nanpercentile(drawn, [2.5, 97.5])  # the estimate is a number, so most draws are
-    return Estimate(estimate, float(low), float(high))
+    # Where nothing or everything was found, the estimate is the end of what can be drawn.
+    return Estimate(estimate, min(estimate, float(low)), max(estimate, float(high)))
 
 
 def _draws(n: int) -> np.ndarray:

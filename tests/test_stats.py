@@ -145,7 +145,9 @@ def test_a_share_is_corrected_for_the_instruments_errors() -> None:
     assert corrected.value == pytest.approx((0.45 - 0.1) / (0.8 - 0.1))
     plain = share(measured)
     assert corrected.high - corrected.low > plain.high - plain.low  # the instrument's own uncertainty is in it
-    assert corrected_share(pd.Series([0.0] * 50), people=people, instrument=instrument).value == 0
+    none = corrected_share(pd.Series([0.0] * 6), people=people, instrument=np.where(people, instrument, False))
+    assert none.value == none.low == 0
+    assert 0.2 < none.high < 0.6  # six answers without a refusal do not show that there is none
     assert np.isnan(corrected_share(measured, people=people, instrument=~instrument).value)
 
 
