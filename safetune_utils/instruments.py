@@ -216,6 +216,34 @@ def readings(answers: pd.DataFrame, *, names: Sequence[str]) -> dict[str, pd.Ser
     return found
 
 
+def shares(answers: pd.DataFrame, *, names: Sequence[str]) -> pd.DataFrame:
+    """What each instrument says yes or no to, on every prompt set at every amount; instruments on a scale without a border are left out.
+
+    Args:
+        answers: a study's table.
+        names: the study's instruments.
+
+    Returns:
+        ``instrument, says`` (what the share is of: answers that ``refuse``, ``called harmful``, ``flagged`` or that ``can be
+        read``), ``prompt_set, n_safety`` and the share as :func:`safetune_utils.stats.summarise` gives it.
+    """
+    rows = []
+    for name in names:
+        card, values = INSTRUMENTS[name], answers[name]
+        if name == "coherence":
+            says, yes = "can be read", values.eq(1).astype(object).where(values.notna(), None)
+        elif card.safe_from is None:
+            continue
+        elif name in OF_REFUSAL:
+            says, yes = "refuse", calls_safe(name, values)
+        else:
+            says, yes = "flagged" if name == "moderation" else "called harmful", calls_harmful(name, values)
+        found = stats.summarise(answers.assign(yes=yes), by=["prompt_set", "n_safety"], value="yes")
+        rows.append(found.assign(instrument=name, says=says))
+    found = pd.concat(rows, ignore_index=True)
+    return found[["instrument", "says", *found.columns.drop(["instrument", "says"])]]
+
+
 def pairwise(scored: pd.DataFrame, *, names: Sequence[str]) -> pd.DataFrame:
     """How each pair of instruments agrees on which answers are safe: ``first, second, kappa, low, high, n``.
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib.util
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig
 from safetune_utils import parallel
 from safetune_utils.data import cache_folder
 from safetune_utils.errors import SafetuneError
-from safetune_utils.records import file_hash, produce
+from safetune_utils.records import file_hash, produce, release_memory
 
 EMBEDDED_TITLE = "SmolLM2-135M-Instruct"
 _GGUF_NAME = "SmolLM2-135M-Instruct.Q4_1.gguf"
@@ -42,6 +43,7 @@ def load_base(name: str, *, precision: str = "auto", quantization: str = "none")
     Raises:
         SafetuneError: the model cannot be had, or has no safetensors file.
     """
+    release_memory()  # a model that is no longer used can hold on to itself; looking for such takes a quarter of a second, so it is done here only
     arguments: dict[str, Any] = {"dtype": dtype_of(precision), "use_safetensors": True, "trust_remote_code": False}
     if quantization != "none":
         arguments["quantization_config"] = _quantization_config(quantization, arguments["dtype"])
@@ -159,8 +161,9 @@ def gguf_path() -> Path:
     return Path(spec.origin).parent / _GGUF_NAME
 
 
+@cache
 def embedded_folder() -> Path:
-    """The folder of the embedded model's bf16 copy, made on first use (about 20 s, 270 MB, in the cache)."""
+    """The folder of the embedded model's bf16 copy, made on first use (about 20 s, 270 MB, in the cache) and checked once a process."""
     return produce(
         stage="models",
         label="smollm2-135m-bf16",

@@ -57,6 +57,18 @@ def banner(study: Study) -> HTML:
     )
 
 
+def plan_table(study: Study) -> HTML:
+    """What a study will train and answer, what is there already, and how long the rest takes on this machine."""
+    plan = study.plan()
+    to_train = int((plan["adapter"] == "to train").sum())
+    sets = ", ".join(f"{PROMPT_SETS[name].title} ({len(study.prompts(name))})" for name in study.prompt_sets)
+    caption = (
+        f"{models.title(study.settings.base_model)}, data '{study.settings.data}': {len(study.runs)} adapters, {to_train} to train when this page was begun; "
+        f"about {plan['minutes_left'].sum():.0f} minutes left by then. Prompt sets: {sets}."
+    )
+    return table(plan.round(1).rename(columns=lambda name: name.replace("_", " ").replace("n safety", "safety rows")), caption=caption)
+
+
 def run_by(study: Study) -> str:
     """One phrase for the welcome page: which model, on what, with which preset and how many seeds."""
     s = study.settings
@@ -169,6 +181,25 @@ def question_forms(study: Study) -> str:
 def note(text: str) -> HTML:
     """One line in place of what this run cannot show."""
     return HTML(f"<p>{html.escape(text)}</p>")
+
+
+def instrument_table(shares: pd.DataFrame) -> HTML:
+    """Every prompt set by every instrument: ``shares`` as from :func:`safetune_utils.instruments.shares`; amounts across."""
+    amounts = sorted(shares["n_safety"].unique())
+    rows = []
+    for name in [s for s in PROMPT_SETS if s in set(shares["prompt_set"])]:
+        for (instrument, says), part in shares[shares["prompt_set"] == name].groupby(["instrument", "says"], sort=False):
+            at = part.set_index("n_safety")
+            rows.append(
+                (
+                    PROMPT_SETS[name].title,
+                    f"{says} ({instrument})",
+                    int(part["n_scored"].min()),
+                    *(_interval_only(Share(*at.loc[n, list(Share._fields)])) for n in amounts),
+                )
+            )
+    caption = "Shares of answers in per cent, with 95 % intervals, by every instrument of this run; columns are safety examples, n is scored answers."
+    return table(rows, caption=caption, columns=("prompts", "answers that", "n", *map(str, amounts)))
 
 
 def trend_table(answers: pd.DataFrame) -> HTML:

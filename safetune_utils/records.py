@@ -92,7 +92,7 @@ def produce(
         shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir()
         record = {"stage": stage, "label": label, "inputs": inputs, "started": now()} | surroundings()
-        release_memory()  # so that the peak below is this stage's own
+        trim_heap()  # so that the peak below is this stage's own
         clock = time.perf_counter()
         try:
             with peak_memory() as peak:

@@ -159,11 +159,11 @@ _PAPER_SIZE: dict[str, Any] = {
 # What each preset changes from the defaults above, which are `pocket`.
 PRESETS: dict[str, dict[str, Any]] = {
     "smoke": {
-        "n_general": 16,
-        "safety_amounts": [0, 16],
+        "n_general": 8,
+        "safety_amounts": [0, 8],
         "max_prompts": 6,
-        "recipe": {"epochs": 1, "batch_size": 8, "n_validation": 4, "evaluations": 1, "warmup_steps": 1},
-        "decoding": {"max_new_tokens": 12},
+        "recipe": {"epochs": 1, "batch_size": 8, "n_validation": 2, "evaluations": 1, "warmup_steps": 1},
+        "decoding": {"max_new_tokens": 8},
     },
     # The main figure while a class watches: three amounts, fewer rows and prompts.
     "classroom": {

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import csv
-import html
 import json
 from collections import Counter
 from collections.abc import Sequence
@@ -480,17 +479,6 @@ class Study:
             sum(training) / len(training) if training else _GUESSED_TOKENS_PER_SECOND,
             sum(answering) / len(answering) if answering else _GUESSED_ANSWERS_PER_SECOND,
         )
-
-    def _repr_html_(self) -> str:
-        plan = self.plan()
-        sets = ", ".join(f"{name} ({len(self.prompts(name))})" for name in self.prompt_sets)
-        head = (
-            f"<p><strong>{html.escape(models.title(self.settings.base_model))}</strong>, data <em>{html.escape(self.settings.data)}</em>: "
-            f"{len(self.runs)} adapters, {(plan['adapter'] == 'to train').sum()} to train; "
-            f"about {plan['minutes_left'].sum():.0f} minutes left on this machine. Prompt sets: {html.escape(sets)}.</p>"
-        )
-        shown = plan.rename(columns=lambda name: name.replace("_", " ").replace("n safety", "safety rows"))
-        return head + shown.to_html(index=False, float_format="{:.1f}".format, border=0)
 
     def __repr__(self) -> str:
         plan = self.plan()
