@@ -18,7 +18,7 @@ import torch
 import torch.nn.functional as F
 from peft import LoraConfig, PeftModel, TaskType, get_peft_model, get_peft_model_state_dict, prepare_model_for_kbit_training, set_peft_model_state_dict
 from tqdm import tqdm
-from transformers import PreTrainedModel, PreTrainedTokenizerBase, get_linear_schedule_with_warmup
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from safetune_utils import packing, parallel
 from safetune_utils.data import Example
@@ -79,8 +79,8 @@ def finetune(
 
     Args:
         model: the frozen base model; it is wrapped, so load it anew for the next adapter.
-        mix: its last ``n_later`` rows are trained on after the others, all epochs of these first, in the same run with
-            one schedule; the validation loss is measured from then on only.
+        mix: its last ``n_later`` rows are trained on after the others, all epochs of these first, with a warm-up and
+            decay of their own, as a second fine-tuning has; the validation loss is measured from then on only.
         output: folder for ``adapter_model.safetensors``, ``adapter_config.json`` and ``losses.csv``.
         seed: decides the adapter's start, the dropout and the order of the batches.
         progress: a label for the progress bar; ``None`` shows none.
@@ -110,7 +110,8 @@ def finetune(
     optimiser = torch.optim.AdamW(weights, lr=recipe.learning_rate, weight_decay=0.0)
     steps = [recipe.epochs * math.ceil(len(rows) / recipe.batch_size) for rows in parts]
     n_steps = sum(steps)
-    schedule = get_linear_schedule_with_warmup(optimiser, min(recipe.warmup_steps, n_steps // 2), n_steps)
+    rates = learning_rates(steps, recipe.warmup_steps)
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: rates[step])
     # Only in the last part, so that the adapter that is kept has learned from it.
     evaluate_at = {n_steps - steps[-1] + at for k in range(1, recipe.evaluations + 1) if (at := round(steps[-1] * k / recipe.evaluations))}
 
@@ -169,6 +170,19 @@ def finetune(
         "best_step": run["best_step"], "best_validation_loss": run["best_loss"], "last_train_loss": run["losses"][-1]["train_loss"],
         "trainable_parameters": sum(p.numel() for p in weights), "processes": parallel.world(),
     }  # fmt: skip
+
+
+def learning_rates(steps: list[int], warmup_steps: int) -> list[float]:
+    """The learning rate at each step as a share of its peak, 0 after the last: in each part up, linearly, then down to 0.
+
+    Args:
+        steps: of each part; the warm-up takes at most half of them.
+    """
+    rates = []
+    for n in steps:
+        up = min(warmup_steps, n // 2)
+        rates += [k / up if k < up else (n - k) / (n - up) for k in range(n)]
+    return [*rates, 0.0]
 
 
 def _is_done(run: dict[str, Any], recipe: Recipe) -> bool:
