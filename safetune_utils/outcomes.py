@@ -19,6 +19,9 @@ from safetune_utils import notebooks
 from safetune_utils.data import data_folder
 from safetune_utils.errors import SafetuneError
 
+# Settings that may name a place on the machine.
+_PLACES = ("base_model", "data", "general_data", "safety_data")
+
 # One run of the book: for each notebook, by its name, what :func:`outcome` gives.
 Outcomes = dict[str, dict[str, Any]]
 
@@ -32,19 +35,25 @@ def outcome(executed: Path) -> dict[str, Any]:
     """What one executed notebook found.
 
     Returns:
-        ``settings`` and ``made`` (commit, versions, machine, start, seconds, memory), ``None`` and empty where a notebook
+        ``settings`` (a folder or file by its name alone) and ``made`` (commit, versions, machine, start, seconds, memory), ``None`` and empty where a notebook
         was not run by `safetune`; ``adapters``, by name the seconds and memory that each took; ``numbers``, by their glued
         names, as :func:`safetune_utils.pages.measured` gives them.
     """
     record = notebooks.provenance(executed) or {}
+    settings = record.get("settings")
     outputs = [output for cell in nbformat.read(executed, as_version=4).cells if cell.cell_type == "code" for output in cell.outputs]
     marked = [output.metadata for output in outputs if "number" in output.get("metadata", {}).get("safetune", {})]
     return {
-        "settings": record.get("settings"),
+        "settings": {name: _place(value) if name in _PLACES else value for name, value in settings.items()} if settings else settings,
         "made": {name: record[name] for name in ("started", "code", "versions", "machine", "seconds", "peak_memory_bytes") if name in record},
         "adapters": {name: {key: adapter[key] for key in ("seconds", "peak_memory_bytes")} for name, adapter in record.get("adapters", {}).items()},
         "numbers": {metadata.scrapbook.name: dict(metadata.safetune.number) for metadata in marked},
     }
+
+
+def _place(value: str | None) -> str | None:
+    """A folder or file by its own name: where it lies on a machine concerns nobody else."""
+    return Path(value).name if value and Path(value).is_absolute() else value
 
 
 def read(source: str | Path) -> Outcomes:

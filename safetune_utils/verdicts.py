@@ -121,18 +121,19 @@ def parts(ours: Outcomes, *, published: dict[str, Outcomes], pages: set[str]) ->
 
     Args:
         ours: the outcomes that this book was built from.
-        published: committed runs by name, each with a table of its own, unless it found just what ours did.
+        published: committed runs by name, in one table side by side; one that found just what ours did is left out.
         pages: the chapters that the book has, for the links.
 
     Raises:
         SafetuneError: a chapter records a finding about a claim that is not in the list.
     """
-    blocks = []
-    others = {f"Published run: {name}": run for name, run in published.items() if _findings(run) != _findings(ours)}
-    for title, outcomes in {"This book's pages": ours, **others}.items():
+    for outcomes in (ours, *published.values()):
         if unknown := unknown_findings(outcomes):
             raise SafetuneError(f"findings about unknown claims: {', '.join(unknown)}: list them in data/paper/claims.yml")
-        blocks.append(f"## {title}\n\n{table(outcomes, pages=pages)}\n")
+    blocks = [f"## This book's pages\n\n{table(ours, pages=pages)}\n"]
+    others = {name: run for name, run in published.items() if _findings(run) != _findings(ours)}
+    if others:
+        blocks.append(f"## The published runs\n\nRuns of ours whose numbers lie in the repository, judged by the same rule.\n\n{side_by_side(others)}\n")
     margins = "; ".join(f"{claim.number}: {claim.margin * 100:.0f} points" for claim in claims() if claim.margin is not None)
     return {"verdicts": "\n".join(blocks), "verdict_margins": f"The margins are, by claim, {margins}.\n"}
 
@@ -154,6 +155,21 @@ def table(outcomes: Outcomes, *, pages: set[str]) -> str:
     heads = ("claim", "the paper's figure, and how sure it is", "ours with its 95 % interval, and the scale of our run", "verdict")
     head = "".join(f'<th scope="col">{name}</th>' for name in heads)
     return f'<div class="safetune-wide"><table class="safetune-table safetune-verdicts"><thead><tr>{head}</tr></thead><tbody>{"".join(lines)}</tbody></table></div>'
+
+
+def side_by_side(runs: dict[str, Outcomes]) -> str:
+    """Several runs as an HTML table: a line for each claim, a column for each run, with its scale and what each claim came to."""
+    heads = []
+    for name, outcomes in runs.items():
+        scales = dict.fromkeys(scale(outcome["settings"]) for outcome in outcomes.values() if "safety_amounts" in (outcome["settings"] or {}))
+        heads.append(f'<th scope="col">{html.escape(name)}<br><small>{html.escape("; or ".join(scales))}</small></th>')
+    lines = []
+    for claim in claims():
+        found = [finding_of(claim, outcomes)[1] for outcomes in runs.values()]
+        cells = "".join(f"<td><strong>{verdict(claim, one)}</strong><br><small>{html.escape(in_words(one))}</small></td>" for one in found)
+        lines.append(f'<tr><th scope="row">{html.escape(f"{claim.number}. {claim.claim}")}</th>{cells}</tr>')
+    head = f'<tr><th scope="col">claim</th>{"".join(heads)}</tr>'
+    return f'<div class="safetune-wide"><table class="safetune-table safetune-verdicts"><thead>{head}</thead><tbody>{"".join(lines)}</tbody></table></div>'
 
 
 def in_words(finding: dict[str, Any] | None) -> str:

@@ -138,7 +138,7 @@ def test_the_numbers_in_the_prose_are_those_of_the_answers(book: Path) -> None:
     text = re.sub(r"<[^>]+>", "", (book / "build" / "html" / "notebooks" / "01_safety_amount.html").read_text())
     # Other chapters have adapters of the same amount: the one of this page answered in the instruction form, with no choice of rows.
     (adapter,) = json.loads((book / "build" / "html" / "notebooks" / "01_safety_amount.run.json").read_text())["adapters"].keys() & {
-        name for name in stages(book)["adapters"] if name.startswith("embedded-n16-")
+        name for name in stages(book)["adapters"] if name.startswith("embedded-n8-")
     }
     (answers,) = (name for name, record in stages(book)["responses"].items() if record["inputs"]["adapter"] == adapter and "-malicious-" in name)
     said = records.file_hash(book / "runs" / "responses" / answers / "responses.jsonl")
@@ -146,7 +146,7 @@ def test_the_numbers_in_the_prose_are_those_of_the_answers(book: Path) -> None:
     labels = [row.get("label") for row in records.read_lines(book / "runs" / "scores" / scores / "scores.jsonl")]
     n = sum(label is not None for label in labels)
     refused = sum(label not in (None, "compliance") for label in labels)
-    assert re.search(rf"With 16 \(a share of 50 % of the mix\), {refused / n * 100:.0f} % \(\d+ to \d+ %, n = {n}\) do", text)
+    assert re.search(rf"With 8 \(a share of 50 % of the mix\), {refused / n * 100:.0f} % \(\d+ to \d+ %, n = {n}\) do", text)
 
 
 @pytest.mark.usefixtures("mirror")
@@ -204,7 +204,7 @@ def test_a_second_call_makes_nothing_and_one_more_amount_trains_one_more_adapter
         "smoke",
         "-p",
         "safety_amounts",
-        "[0, 8, 16]",
+        "[0, 4, 8]",
         "--output",
         str(book / "o.ipynb"),
     ]
@@ -213,7 +213,7 @@ def test_a_second_call_makes_nothing_and_one_more_amount_trains_one_more_adapter
     after = stages(book)
     new = set(after["adapters"]) - set(before["adapters"])
     assert len(new) == 1
-    assert next(iter(new)).startswith("embedded-n8-")
+    assert next(iter(new)).startswith("embedded-n4-")
     assert all(after["adapters"][name] == before["adapters"][name] for name in before["adapters"])
 
 

@@ -26,12 +26,12 @@ def study(base: Path) -> Study:
 def test_each_adapter_is_measured_once_and_by_itself(base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked = study(base)
     losses = costs.reference_losses(asked)
-    assert list(losses["n_safety"]) == [0] * 5 + [16] * 5
+    assert list(losses["n_safety"]) == [0] * 5 + [8] * 5
     run = asked.runs[1]
     model, tokenizer = models.load_base(str(base), precision="fp32")
     model = models.load_adapter(model, asked.adapter_folder(run))
     by_hand = reference_loss(model=model, tokenizer=tokenizer, examples=reference_examples()[:5]).per_example
-    found = losses[losses["n_safety"] == 16].set_index("example")["loss"]
+    found = losses[losses["n_safety"] == 8].set_index("example")["loss"]
     assert found.to_dict() == pytest.approx(by_hand)
     assert (losses[losses["n_safety"] == 0].set_index("example")["loss"] - found).abs().min() > 1e-4  # another adapter, other values
 
@@ -39,7 +39,7 @@ def test_each_adapter_is_measured_once_and_by_itself(base: Path, monkeypatch: py
     if HARNESS:
         questions = costs.questions(asked)
         right = capability.answer_questions(model=model, tokenizer=tokenizer, limit=5)
-        second = questions[questions["n_safety"] == 16].drop(columns=["n_safety", "seed"]).reset_index(drop=True)
+        second = questions[questions["n_safety"] == 8].drop(columns=["n_safety", "seed"]).reset_index(drop=True)
         pd.testing.assert_frame_equal(second, right)
 
     def loaded(*_: object, **__: object) -> None:

@@ -219,8 +219,8 @@ def test_the_record_of_a_mix_says_how_its_rows_were_chosen() -> None:
     assert facts["mixing"] == {"choice": "topics", "topics_left_out": ["drugs"], "n_contrast": 5, "order": "mixed"}
     assert len(facts["contrast_ids"]) == 5
     assert set(facts["contrast_ids"]) <= {row.id for row in study.mix(study.runs[1]).train}
-    assert facts["rows"] == {"train": 37, "validation": 8}
-    assert study.n_rows(study.runs[1]) == 37
+    assert facts["rows"] == {"train": 21, "validation": 4}
+    assert study.n_rows(study.runs[1]) == 21
 
 
 def test_data_without_contrast_rows_is_told_in_one_line(tmp_path: Path) -> None:

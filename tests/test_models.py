@@ -8,9 +8,20 @@ import pytest
 import torch
 from conftest import tiny_llama
 from peft import LoraConfig, get_peft_model
+from transformers import (
+    Gemma3ForCausalLM,
+    Gemma3TextConfig,
+    GPT2Config,
+    GPT2LMHeadModel,
+    GPTNeoXConfig,
+    GPTNeoXForCausalLM,
+    MambaConfig,
+    MambaForCausalLM,
+)
 
 from safetune_utils import models
 from safetune_utils.errors import SafetuneError
+from safetune_utils.study import Study
 
 TEXTS = ["The capital of France is", "### Instruction:\nName three fruits.\n\n### Response:\n", "Water boils at"]
 
@@ -71,3 +82,36 @@ def test_an_all_zero_adapter_is_an_error(tmp_path: Path) -> None:
     adapted.save_pretrained(tmp_path)
     with pytest.raises(SafetuneError, match="all zero"):
         models.load_adapter(tiny_llama(), tmp_path)
+
+
+# Attention of another kind, none at all, and layers that are no `Linear`: nothing but parameters is told of them.
+STRANGERS = {
+    "gpt_neox": (GPTNeoXConfig(hidden_size=32, num_hidden_layers=2, num_attention_heads=4, intermediate_size=64), GPTNeoXForCausalLM, ["query_key_value"]),
+    "gpt2": (GPT2Config(n_embd=32, n_layer=2, n_head=4), GPT2LMHeadModel, ["c_attn"]),
+    "mamba": (MambaConfig(hidden_size=32, num_hidden_layers=2, state_size=4), MambaForCausalLM, ["in_proj"]),
+    "gemma3": (
+        Gemma3TextConfig(
+            hidden_size=32, num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=2, head_dim=8, intermediate_size=64, sliding_window=16
+        ),
+        Gemma3ForCausalLM,
+        ["q_proj", "v_proj"],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", STRANGERS)
+def test_an_architecture_that_the_package_was_not_made_on_goes_the_whole_road_by_parameters(name: str, tokenizer, tmp_path: Path) -> None:
+    config, kind, target_modules = STRANGERS[name]
+    config.vocab_size, config.bos_token_id, config.eos_token_id, config.pad_token_id = len(tokenizer), 1, tokenizer.eos_token_id, 0
+    torch.manual_seed(0)
+    model = kind(config)
+    model.save_pretrained(tmp_path / name)
+    tokenizer.save_pretrained(tmp_path / name)
+    study = Study.safety_amount(
+        prompt_sets=["malicious"], preset="smoke", base_model=str(tmp_path / name), precision="fp32", max_prompts=3,
+        recipe={"target_modules": target_modules, "learning_rate": 0.05}, instruments=["refusal-rules"],
+    )  # fmt: skip
+    answers = study.run()
+    assert answers.groupby("n_safety")["n_tokens"].agg(["count", "max"]).to_numpy().tolist() == [[3, 8], [3, 8]]
+    assert set(answers["base_model"]) == {name}
+    assert list(study.records()["steps"]) == [1, 2]  # an adapter that stayed zero would have been an error

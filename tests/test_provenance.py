@@ -125,6 +125,15 @@ def test_what_is_published_holds_the_numbers_and_no_output_text(copy: Path, tmp_
         outcomes.publish([copy], name="../up", folder=tmp_path)
 
 
+def test_what_is_published_names_no_place_on_this_machine(copy: Path, tmp_path: Path) -> None:
+    notebook = nbformat.read(copy, as_version=4)
+    notebook.metadata.safetune.settings |= {"base_model": str(tmp_path / "my-model"), "data": "embedded", "safety_data": None}
+    nbformat.write(notebook, copy)
+    settings = outcomes.outcome(copy)["settings"]
+    assert (settings["base_model"], settings["data"], settings["safety_data"]) == ("my-model", "embedded", None)
+    assert str(tmp_path) not in outcomes.publish([copy], name="mine", folder=tmp_path / "published").read_text("utf-8")
+
+
 def test_publishing_makes_no_page_stale(source: Path) -> None:
     assert not [name for name in notebooks.inputs(source, {})["files"] if name.startswith("data/results/published") or name == "data/paper/claims.yml"]
 

@@ -102,13 +102,20 @@ def test_the_page_shows_each_run_with_its_interval_scale_and_verdict() -> None:
     ours = outcomes(claim_few_hundred_make_safer=difference(0.35, 0.55))
     theirs = outcomes(claim_few_hundred_make_safer=difference(-0.1, 0.1))
     page = verdicts.parts(ours, published={"pocket": ours, "other": theirs}, pages={"01_safety_amount"})["verdicts"]
-    assert page.count("<table") == 2  # a published run that found the same is not shown twice
-    first, second = page.split("Published run: other")
+    first, second = page.split("## The published runs")
     assert "+45 points (+35 to +55, n = 98)" in first
     assert "320 general rows and 0 to 200 of safety; 2 seeds" in first
     assert first.count("<strong>same direction") == 1
     assert first.count("<strong>not attempted") == len(verdicts.claims()) - 1
+    # A published run that found the same is not shown twice; the other has a column with its scale.
+    assert ">pocket<" not in second
+    assert second.count(">other<") == 1
+    assert "320 general rows and 0 to 200 of safety; 2 seeds" in second
     assert second.count("<strong>not seen at this scale") == 1
+    assert "0 points (-10 to +10, n = 98)" in second
+    assert second.count("<strong>not attempted") == len(verdicts.claims()) - 1
+    alone = verdicts.parts(ours, published={"pocket": ours}, pages=set())["verdicts"]
+    assert "published runs" not in alone
     assert 'href="../notebooks/01_safety_amount.html"' in page
     assert "06_capability_and_helpfulness.html" not in page  # no such page in this book
 
