@@ -89,7 +89,7 @@ def dose_response(
     Args:
         curve: from :func:`safetune_utils.stats.summarise` by ``prompt_set`` and ``x``.
         name: the figure's name, also that of its CSV file.
-        by_seed: the same by ``seed`` too; with several seeds, a thin line for each, so that their spread is seen.
+        by_seed: the same by ``seed`` too; with several seeds, a band from the lowest to the highest, so that their spread is seen.
         n_general: general examples in every mix; given, a second axis says the share of safety data.
     """
     sets = [s for s in PROMPT_SETS if s in set(curve["prompt_set"])]
@@ -108,8 +108,8 @@ def dose_response(
                 capsize=2, linewidth=1.8, markersize=5.5, elinewidth=1, label=PROMPT_SETS[prompt_set].title,
             )  # fmt: skip
             if by_seed is not None:
-                for _, seed in by_seed[by_seed["prompt_set"] == prompt_set].sort_values(x).groupby("seed"):
-                    axes.plot(seed[x], seed["share"] * 100, color=look[theme], linewidth=0.7, alpha=0.6)
+                spread = by_seed[by_seed["prompt_set"] == prompt_set].groupby(x)["share"].agg(["min", "max"]) * 100
+                axes.fill_between(spread.index, spread["min"], spread["max"], color=look[theme], alpha=0.16, linewidth=0)
         axes.set_xlabel("safety examples added to the general ones")
         axes.set_ylabel("answers that refuse (%)")
         axes.set_ylim(-3, 103)
@@ -129,7 +129,7 @@ def dose_response(
     alt = "Line chart of the share of answers that refuse against the number of safety examples. " + "; ".join(lines) + "."
     shown = curve
     if by_seed is not None:
-        caption += f" Thin lines: each of {by_seed['seed'].nunique()} seeds."
+        caption += f" Bands: from the lowest to the highest of {by_seed['seed'].nunique()} seeds."
         alt += " Lowest and highest seed: " + "; ".join(f"{PROMPT_SETS[s].title}: {_seed_ranges(by_seed[by_seed['prompt_set'] == s], x)}" for s in sets) + "."
         shown = pd.concat([curve.assign(seed="all"), by_seed], ignore_index=True)
     return _figure(draw, name=name, caption=caption, alt=alt, data=shown, size=(8.2, 4.2))

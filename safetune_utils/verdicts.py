@@ -7,15 +7,17 @@ from __future__ import annotations
 
 import html
 import math
+from pathlib import Path
 from typing import Any, Literal
 
+import pandas as pd
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
-from safetune_utils import models
+from safetune_utils import figures, models
 from safetune_utils.data import data_folder
 from safetune_utils.errors import SafetuneError
-from safetune_utils.outcomes import Outcomes
+from safetune_utils.outcomes import Outcomes, published_folder
 
 
 class Claim(BaseModel):
@@ -134,6 +136,7 @@ def parts(ours: Outcomes, *, published: dict[str, Outcomes], pages: set[str]) ->
     others = {name: run for name, run in published.items() if _findings(run) != _findings(ours)}
     if others:
         blocks.append(f"## The published runs\n\nRuns of ours whose numbers lie in the repository, judged by the same rule.\n\n{side_by_side(others)}\n")
+        blocks += [curve(name, run["01_safety_amount"]["settings"]) for name, run in others.items() if _curve_file(name).is_file()]
     margins = "; ".join(f"{claim.number}: {claim.margin * 100:.0f} points" for claim in claims() if claim.margin is not None)
     return {"verdicts": "\n".join(blocks), "verdict_margins": f"The margins are, by claim, {margins}.\n"}
 
@@ -170,6 +173,24 @@ def side_by_side(runs: dict[str, Outcomes]) -> str:
         lines.append(f'<tr><th scope="row">{html.escape(f"{claim.number}. {claim.claim}")}</th>{cells}</tr>')
     head = f'<tr><th scope="col">claim</th>{"".join(heads)}</tr>'
     return f'<div class="safetune-wide"><table class="safetune-table safetune-verdicts"><thead>{head}</thead><tbody>{"".join(lines)}</tbody></table></div>'
+
+
+def _curve_file(name: str) -> Path:
+    return published_folder() / name / "01_safety_amount-safety_amount.csv"
+
+
+def curve(name: str, settings: dict[str, Any]) -> str:
+    """The main figure of a published run, drawn from its committed numbers."""
+    drawn = pd.read_csv(_curve_file(name))
+    by_seed = drawn[drawn["seed"] != "all"] if "seed" in drawn else None
+    figure = figures.dose_response(
+        drawn if by_seed is None else drawn[drawn["seed"] == "all"],
+        name=f"published_{name.replace('-', '_')}",
+        caption=f"Published run '{name}': answers that refuse, with 95 % intervals. {scale(settings)}.",
+        by_seed=by_seed,
+        n_general=settings["n_general"],
+    )
+    return f'<div class="safetune-block">\n\n{figure._repr_html_()}\n\n</div>\n'
 
 
 def in_words(finding: dict[str, Any] | None) -> str:

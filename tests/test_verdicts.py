@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ import yaml
 from safetune_utils import notebooks, verdicts
 from safetune_utils.data import data_folder
 from safetune_utils.errors import SafetuneError
+from safetune_utils.outcomes import published
 
 
 def claim(**changes: Any) -> verdicts.Claim:
@@ -118,6 +120,18 @@ def test_the_page_shows_each_run_with_its_interval_scale_and_verdict() -> None:
     assert "published runs" not in alone
     assert 'href="../notebooks/01_safety_amount.html"' in page
     assert "06_capability_and_helpfulness.html" not in page  # no such page in this book
+
+
+def test_every_published_run_of_chapter_1_has_its_curve_with_the_committed_numbers() -> None:
+    names = [name for name, run in published().items() if "01_safety_amount" in run]
+    assert {"pocket", "pocket-seeds", "paper-sample"} <= set(names)
+    for name in names:
+        run = published()[name]["01_safety_amount"]
+        amount = run["settings"]["safety_amounts"][-1]
+        drawn = verdicts.curve(name, run["settings"])
+        malicious = re.search(r"malicious requests: ([^;]*);", drawn).group(1)
+        assert malicious.endswith(f"{run['numbers']['malicious_last']['value'] * 100:.0f} % at {amount}")
+        assert ("Bands: from the lowest to the highest of 3 seeds" in drawn) == (len(run["settings"]["seeds"]) == 3)
 
 
 def test_a_finding_about_an_unknown_claim_or_by_two_chapters_is_a_fault() -> None:
