@@ -25,6 +25,15 @@ def safetune_book(folder: Path, *arguments: str) -> subprocess.CompletedProcess[
     return subprocess.run(command, capture_output=True, text=True, env=environment, timeout=1500)
 
 
+def safetune_run_01(*parameters: str, output: Path, store: Path | None = None) -> subprocess.CompletedProcess[str]:
+    """Run chapter 1 in the smoke preset, with parameters as names and values in turn."""
+    given = [word for name, value in zip(parameters[::2], parameters[1::2], strict=True) for word in ("-p", name, value)]
+    command = [sys.executable, "-m", "safetune_utils", "run", "01", "--preset", "smoke", *given, "--output", str(output)]
+    answer = subprocess.run(command, capture_output=True, text=True, env=os.environ | ({"SAFETUNE_STORE": str(store)} if store else {}), timeout=900)
+    assert answer.returncode == 0, answer.stderr[-3000:]
+    return answer
+
+
 @pytest.fixture(scope="module")
 def book(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("book")
@@ -152,25 +161,7 @@ def test_the_numbers_in_the_prose_are_those_of_the_answers(book: Path) -> None:
 @pytest.mark.usefixtures("mirror")
 def test_the_paper_s_own_data_by_one_parameter_and_none_of_its_text_on_the_page(tmp_path: Path) -> None:
     output = tmp_path / "out.ipynb"
-    command = [
-        sys.executable,
-        "-m",
-        "safetune_utils",
-        "run",
-        "01",
-        "--preset",
-        "smoke",
-        "-p",
-        "data",
-        "paper-sample",
-        "-p",
-        "max_prompts",
-        "2",
-        "--output",
-        str(output),
-    ]
-    answer = subprocess.run(command, capture_output=True, text=True, timeout=900)
-    assert answer.returncode == 0, answer.stderr[-3000:]
+    answer = safetune_run_01("data", "paper-sample", "max_prompts", "2", output=output)
     shown = json.dumps([cell.get("outputs", []) for cell in json.loads(output.read_text())["cells"]])
     assert "I-MaliciousInstructions" in shown
     for name in ("malicious", "malicious_questions", "ordinary", "lookalikes_safe"):
@@ -194,22 +185,7 @@ def test_a_second_call_makes_nothing_and_one_more_amount_trains_one_more_adapter
     again = safetune_book(book)
     assert "executed 0 notebook(s)" in again.stdout
     assert stages(book) == before
-    command = [
-        sys.executable,
-        "-m",
-        "safetune_utils",
-        "run",
-        "01",
-        "--preset",
-        "smoke",
-        "-p",
-        "safety_amounts",
-        "[0, 4, 8]",
-        "--output",
-        str(book / "o.ipynb"),
-    ]
-    more = subprocess.run(command, capture_output=True, text=True, env=os.environ | {"SAFETUNE_STORE": str(book / "runs")}, timeout=900)
-    assert more.returncode == 0, more.stderr[-3000:]
+    safetune_run_01("safety_amounts", "[0, 4, 8]", output=book / "o.ipynb", store=book / "runs")
     after = stages(book)
     new = set(after["adapters"]) - set(before["adapters"])
     assert len(new) == 1
