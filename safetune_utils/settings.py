@@ -71,6 +71,9 @@ class Mixing(_Schema):
         description="which safety rows come first: random; those whose answer refuses in words; each topic in turn; those whose answer the base model finds least likely",
     )
     topics_left_out: list[str] = Field([], description="topics of safety rows that are never drawn")
+    with_questions: bool = Field(
+        False, description="only safety rows that have a question form, also where another is trained: so that forms are compared on the same rows"
+    )
     n_contrast: int = Field(0, ge=0, le=1_000_000, description="harmless rows with alarming words, answered, added to the mix; the embedded corpus has some")
     order: Literal["mixed", "after"] = Field("mixed", description="safety and contrast rows shuffled among the general ones, or trained on after them")
 

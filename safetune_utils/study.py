@@ -85,7 +85,8 @@ class Study:
 
     @cached_property
     def _safety(self) -> list[data.Example]:
-        return data.safety_examples(self._safety_source, questions=self.settings.safety_format != "instruction")
+        s = self.settings
+        return data.safety_examples(self._safety_source, questions=s.safety_format != "instruction" or s.mixing.with_questions)
 
     @cached_property
     def _contrast(self) -> list[data.Example]:
@@ -102,7 +103,7 @@ class Study:
     def _ready_made(self) -> dict[int, set[str] | None]:
         """Ids of the safety rows in the paper's ready-made mixes, by amount, where this study asks for the paper's mixes."""
         s = self.settings
-        others = s.safety_format != "instruction" or s.mixing.choice != "random" or s.mixing.topics_left_out
+        others = s.safety_format != "instruction" or s.mixing.choice != "random" or s.mixing.topics_left_out or s.mixing.with_questions
         if self._safety_source != "paper" or s.recipe.validation != "from_mix" or others:
             return {}
         return {n: data.paper_safety_ids(n) for n in s.safety_amounts}

@@ -36,6 +36,16 @@ def test_the_paper_s_opinions_are_paired_with_its_instructions_and_its_questions
     assert shared == [0, len(data.prompts("paper-sample", "opinions"))]
 
 
+@pytest.mark.usefixtures("mirror")
+def test_forms_can_be_compared_on_the_same_rows_where_some_rows_have_no_question() -> None:
+    def rows(form: str, **mixing: bool) -> set[str]:
+        study = Study.safety_amount(prompt_sets=[], data="paper-sample", safety_amounts=[50], safety_format=form, mixing=mixing)
+        return {row.id for row in study.safety_rows(study.runs[0])}
+
+    assert rows("instruction", with_questions=True) == rows("question", with_questions=True) == rows("mixed", with_questions=True)
+    assert rows("instruction") != rows("question")  # else there would be nothing to mend
+
+
 def test_a_pair_names_the_other_s_id_or_is_a_name_of_both_and_seeds_are_averaged() -> None:
     one = pd.DataFrame({"prompt_id": ["a", "b", "c"], "pair": ["", "x", ""], "refused": [True, False, True]})
     two = pd.DataFrame({"prompt_id": ["q", "q", "r", "s"], "pair": ["a", "a", "x", ""], "refused": pd.Series([True, False, True, None], dtype=object)})
