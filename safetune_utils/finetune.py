@@ -80,7 +80,7 @@ def finetune(
     Args:
         model: the frozen base model; it is wrapped, so load it anew for the next adapter.
         mix: its last ``n_later`` rows are trained on after the others, all epochs of these first, with a warm-up and
-            decay of their own, as a second fine-tuning has; the validation loss is measured from then on only.
+            decay of their own, as a second fine-tuning has, and the last adapter is kept.
         output: folder for ``adapter_model.safetensors``, ``adapter_config.json`` and ``losses.csv``.
         seed: decides the adapter's start, the dropout and the order of the batches.
         progress: a label for the progress bar; ``None`` shows none.
@@ -112,8 +112,10 @@ def finetune(
     n_steps = sum(steps)
     rates = learning_rates(steps, recipe.warmup_steps)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: rates[step])
-    # Only in the last part, so that the adapter that is kept has learned from it.
-    evaluate_at = {n_steps - steps[-1] + at for k in range(1, recipe.evaluations + 1) if (at := round(steps[-1] * k / recipe.evaluations))}
+    # Few validation rows are of the kind that comes later, so their loss rises while it is learned: there it is measured
+    # once, at the end, and chooses nothing.
+    measured = range(1, recipe.evaluations + 1) if len(parts) == 1 else [recipe.evaluations]
+    evaluate_at = {at for k in measured if (at := round(n_steps * k / recipe.evaluations))}
 
     order = random.Random(seed)
     plan = [batch for rows in parts for _ in range(recipe.epochs) for batch in batches(rows, recipe.batch_size, order)]

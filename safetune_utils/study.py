@@ -517,7 +517,7 @@ def run_together(studies: Sequence[Study]) -> pd.DataFrame:
 
 def _later(drawn: mixtures.Mix) -> dict[str, int]:
     """What the order of training adds to a stage's inputs; nothing where all rows are mixed."""
-    return {"n_later": drawn.n_later, "version_later": 2} if drawn.n_later else {}
+    return {"n_later": drawn.n_later, "version_later": 3} if drawn.n_later else {}
 
 
 def _slug(source: str) -> str:
