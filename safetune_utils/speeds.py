@@ -37,7 +37,13 @@ _GENERATE = {
 
 def parts() -> dict[str, str]:
     """What the speed page includes, by name, as Markdown."""
-    return {"speed_finetune": finetune_table(), "speed_generate": generate_table(), "speed_growth": growth(), "speed_book": book_table()}
+    return {
+        "speed_finetune": finetune_table(),
+        "speed_generate": generate_table(),
+        "speed_growth": growth(),
+        "speed_book": book_table(),
+        "speed_chapters": chapters_table(),
+    }
 
 
 def finetune_table() -> str:
@@ -99,6 +105,15 @@ def book_table() -> str:
         ]
         blocks.append("\n".join(lines))
     return "\n\n".join(blocks) + "\n"
+
+
+def chapters_table() -> str:
+    """Time and memory of each chapter of a whole book."""
+    found = data.results("whole_book")
+    lines = [f"| all eleven chapters and the site: {_minutes(found['seconds'])} | time | peak memory |", "|---|---|---|"]
+    lines += [f"| {row['notebook']} | {_minutes(row['seconds'])} | {row['peak_memory_bytes'] / 1e9:.1f} GB |" for row in found["chapters"]]
+    about = f"{found['machine']['processor']}, {found['machine']['threads']} threads, commit {found['code']}; with installation {_minutes(found['seconds_with_installation'])}."
+    return "\n".join(lines) + f"\n\n{about}\n"
 
 
 def _how(found: dict[str, Any]) -> str:
