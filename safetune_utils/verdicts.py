@@ -164,8 +164,9 @@ def side_by_side(runs: dict[str, Outcomes]) -> str:
     """Several runs as an HTML table: a line for each claim, a column for each run, with its scale and what each claim came to."""
     heads = []
     for name, outcomes in runs.items():
-        scales = dict.fromkeys(scale(outcome["settings"]) for outcome in outcomes.values() if "safety_amounts" in (outcome["settings"] or {}))
-        heads.append(f'<th scope="col">{html.escape(name)}<br><small>{html.escape("; or ".join(scales))}</small></th>')
+        scales = [scale(outcome["settings"]).rsplit("; ", 1) for outcome in outcomes.values() if "safety_amounts" in (outcome["settings"] or {})]
+        ran, seeds = ("; or ".join(dict.fromkeys(what)) for what in zip(*scales, strict=True))
+        heads.append(f'<th scope="col">{html.escape(name)}<br><small>{html.escape(f"{ran}; {seeds}")}</small></th>')
     lines = []
     for claim in claims():
         found = [finding_of(claim, outcomes)[1] for outcomes in runs.values()]
