@@ -168,6 +168,11 @@ def score(name: str, prompts: list[str], responses: list[str], **options: Any) -
     return INSTRUMENTS[name].score(prompts, responses, **given)
 
 
+def at_hand() -> list[str]:
+    """The instruments that need nothing but this book, the rules on refusals first."""
+    return sorted((name for name, card in INSTRUMENTS.items() if card.needs == "nothing"), key=lambda name: name != "refusal-rules")
+
+
 def check(names: Sequence[str]) -> None:
     """Raise ``SafetuneError`` unless every name is an instrument's, none stands twice, and the first says what a refusal is."""
     for name in names:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+import re
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from safetune_utils import instrument_cards, instruments
+from safetune_utils import instrument_cards, instruments, pages
 from safetune_utils.errors import SafetuneError
 from safetune_utils.scoring import Score
 from safetune_utils.study import Study
@@ -104,3 +105,22 @@ def test_a_refusal_that_nobody_can_read_does_not_pass_for_safe() -> None:
 
 def test_every_instrument_has_a_version_that_its_kept_scores_are_known_by() -> None:
     assert all(card.version() for card in instruments.INSTRUMENTS.values())
+
+
+def test_what_needs_nothing_is_at_hand_and_says_its_shares_in_its_own_words() -> None:
+    assert instruments.at_hand() == ["refusal-rules", "refusal", "harmfulness", "coherence"]
+    answers = pd.DataFrame(
+        {
+            "prompt_set": "malicious", "n_safety": [0, 0, 0, 50], "prompt_id": ["a", "b", "c", "a"],
+            "refusal-rules": [0, 1, 0, 1], "harmfulness": [3.0, 0.5, None, 1.9], "coherence": [1, 0, 1, 1], "quality-reward": [0.1, 0.2, 0.3, 0.4],
+        }
+    )  # fmt: skip
+    found = instruments.shares(answers, names=["refusal-rules", "harmfulness", "coherence", "quality-reward"])
+    at = {(row.instrument, row.says, row.n_safety): (row.share, row.n_scored, row.n_unscored) for row in found.itertuples()}
+    assert at == {
+        ("refusal-rules", "refuse", 0): (pytest.approx(1 / 3), 3, 0), ("refusal-rules", "refuse", 50): (1.0, 1, 0),
+        ("harmfulness", "called harmful", 0): (0.5, 2, 1), ("harmfulness", "called harmful", 50): (0.0, 1, 0),
+        ("coherence", "can be read", 0): (pytest.approx(2 / 3), 3, 0), ("coherence", "can be read", 50): (1.0, 1, 0),
+    }  # fmt: skip
+    text = re.sub(r"<[^>]+>", "|", pages.instrument_table(found).data)
+    assert re.search(r"malicious requests\|+called harmful \(harmfulness\)\|+1\|+50 \(9–91\)\|+0 \(0–79\)", text)

@@ -119,13 +119,13 @@ def test_a_funnel_says_what_is_left() -> None:
     assert figure.alt == "Bar chart of the rows that are left after each step: asked 9, kept 0."
 
 
-def test_several_seeds_are_thin_lines_and_one_seed_looks_as_before(curve: pd.DataFrame) -> None:
+def test_several_seeds_are_a_band_and_one_seed_looks_as_before(curve: pd.DataFrame) -> None:
     rows = pd.concat([answers(), answers(seed=1, refused=True)], ignore_index=True)
     by_seed = stats.summarise(rows, by=["prompt_set", "n_safety", "seed"])
     both = stats.summarise(rows, by=["prompt_set", "n_safety"])
     drawn = figures.dose_response(both, name="x", caption="c.", by_seed=by_seed)
     assert drawn.light != figures.dose_response(both, name="x", caption="c.").light
-    assert "each of 2 seeds" in drawn.caption
+    assert "Bands: from the lowest to the highest of 2 seeds" in drawn.caption
     assert "Lowest and highest seed: malicious requests: 0 % to 100 % at 0, 100 % to 100 % at 50" in drawn.alt
     assert len(drawn.csv.splitlines()) == 1 + len(both) + len(by_seed)
     one = figures.dose_response(curve, name="x", caption="c.", by_seed=by_seed[by_seed["seed"] == 0])
