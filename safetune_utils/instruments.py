@@ -217,8 +217,13 @@ def readings(answers: pd.DataFrame, *, names: Sequence[str]) -> dict[str, pd.Ser
     if harm := harm_scale(names):
         found["called harmful"] = calls_harmful(harm, answers[harm])
     if "coherence" in names:
-        found["can be read"] = answers["coherence"].eq(1).astype(object).where(answers["coherence"].notna(), None)
+        found["can be read"] = _is_one(answers["coherence"])
     return found
+
+
+def _is_one(values: pd.Series) -> pd.Series:
+    """Whether each value is 1; missing where the answer is unscored."""
+    return values.eq(1).astype(object).where(values.notna(), None)
 
 
 def shares(answers: pd.DataFrame, *, names: Sequence[str]) -> pd.DataFrame:
@@ -236,7 +241,7 @@ def shares(answers: pd.DataFrame, *, names: Sequence[str]) -> pd.DataFrame:
     for name in names:
         card, values = INSTRUMENTS[name], answers[name]
         if name == "coherence":
-            says, yes = "can be read", values.eq(1).astype(object).where(values.notna(), None)
+            says, yes = "can be read", _is_one(values)
         elif card.safe_from is None:
             continue
         elif name in OF_REFUSAL:

@@ -165,8 +165,8 @@ def side_by_side(runs: dict[str, Outcomes]) -> str:
     heads = []
     for name, outcomes in runs.items():
         scales = [scale(outcome["settings"]).rsplit("; ", 1) for outcome in outcomes.values() if "safety_amounts" in (outcome["settings"] or {})]
-        ran, seeds = ("; or ".join(dict.fromkeys(what)) for what in zip(*scales, strict=True))
-        heads.append(f'<th scope="col">{html.escape(name)}<br><small>{html.escape(f"{ran}; {seeds}")}</small></th>')
+        ran = "; ".join("; or ".join(dict.fromkeys(what)) for what in zip(*scales, strict=True))  # the seeds apart, where only they differ
+        heads.append(f'<th scope="col">{html.escape(name)}<br><small>{html.escape(ran)}</small></th>')
     lines = []
     for claim in claims():
         found = [finding_of(claim, outcomes)[1] for outcomes in runs.values()]

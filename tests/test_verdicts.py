@@ -122,6 +122,12 @@ def test_the_page_shows_each_run_with_its_interval_scale_and_verdict() -> None:
     assert "06_capability_and_helpfulness.html" not in page  # no such page in this book
 
 
+def test_a_run_without_a_study_has_a_column_without_a_scale() -> None:
+    column = verdicts.side_by_side({"drafts": {"09_building_safety_data": {"settings": None, "numbers": {}}}})
+    assert '<th scope="col">drafts<br><small></small></th>' in column
+    assert column.count("<strong>not attempted") == len(verdicts.claims())
+
+
 def test_every_published_run_of_chapter_1_has_its_curve_with_the_committed_numbers() -> None:
     names = [name for name, run in published().items() if "01_safety_amount" in run]
     assert {"pocket", "pocket-seeds", "paper-sample"} <= set(names)
