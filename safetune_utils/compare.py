@@ -8,6 +8,7 @@ from typing import Any
 from safetune_utils import stats, verdicts
 from safetune_utils.errors import SafetuneError
 from safetune_utils.outcomes import Outcomes
+from safetune_utils.settings import Settings
 
 RULE = (
     "Rule: the difference's 95 % interval is made from both intervals, as for samples of their own (Newcombe 1998, method 10); if it holds 0, the two are inside "
@@ -48,13 +49,25 @@ def _row(theirs: dict[str, Any] | None, ours: dict[str, Any] | None) -> dict[str
 
 
 def settings_apart(theirs: Outcomes, ours: Outcomes) -> list[str]:
-    """Settings in which the notebooks of both runs differ, in words; a run that has none recorded is left out."""
+    """Settings in which the notebooks of both runs differ, in words; a notebook that has none recorded is left out.
+
+    A setting that a run does not know, because it is older than the setting, has its default.
+    """
+    defaults = _by_entry(Settings().model_dump())
     found = []
     for notebook in [name for name in ours if name in theirs]:
-        first, second = theirs[notebook]["settings"], ours[notebook]["settings"]
-        if first and second:
-            found += [f"{name}: theirs {first.get(name)}, ours {second.get(name)}" for name in second if first.get(name) != second[name]]
+        if theirs[notebook]["settings"] and ours[notebook]["settings"]:
+            first, second = (defaults | _by_entry(run[notebook]["settings"]) for run in (theirs, ours))
+            found += [f"{name}: theirs {first.get(name)}, ours {second.get(name)}" for name in first | second if first.get(name) != second.get(name)]
     return list(dict.fromkeys(found))
+
+
+def _by_entry(settings: dict[str, Any]) -> dict[str, Any]:
+    """Settings with each entry of a group by itself: ``recipe.epochs``."""
+    found = {}
+    for name, value in settings.items():
+        found |= {f"{name}.{entry}": inner for entry, inner in value.items()} if isinstance(value, dict) else {name: value}
+    return found
 
 
 def shown(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -70,10 +70,11 @@ def ordered_weights(model: torch.nn.Module) -> Iterator[None]:
     """Inside the block, hold bf16 weights on a CPU also in the order that oneDNN's matrix products want.
 
     Without it a product of few rows spends a third of its time on putting the weights in order. Takes the memory of the
-    weights once more; elsewhere, and in fp32, it does nothing.
+    weights once more; elsewhere, in fp32, and inside another such block, it does nothing.
     """
     operations = torch.ops.mkldnn if torch.backends.mkldnn.is_available() else None
     layers = [m for m in model.modules() if type(m) is torch.nn.Linear and m.weight.dtype == torch.bfloat16 and m.weight.device.type == "cpu"]
+    layers = [m for m in layers if "forward" not in vars(m)]
     if not hasattr(operations, "_linear_pointwise") or not hasattr(operations, "_reorder_linear_weight"):
         layers = []  # private to PyTorch, which may take them away
     for layer in layers:

@@ -50,8 +50,7 @@ def generate(
     encoded = [encode_prompt(tokenizer, render(instruction=text, input=given, guard=decoding.guard)) for text, given in pairs]
     order = sorted(range(len(encoded)), key=lambda i: len(encoded[i]), reverse=True)
     answers: dict[int, Answer] = {}
-    ordered = contextlib.nullcontext() if isinstance(model, VllmModel) else ordered_weights(model)
-    with ordered, tqdm(total=len(order), desc=progress, unit="answer", disable=progress is None, mininterval=10) as bar:
+    with held_ready(model), tqdm(total=len(order), desc=progress, unit="answer", disable=progress is None, mininterval=10) as bar:
         for start in range(0, len(order), decoding.batch_size):
             rows = order[start : start + decoding.batch_size]
             said = _said(model, tokenizer, [encoded[i] for i in rows], decoding, seeds=[decoding.sampling_seed + i for i in rows])
@@ -60,6 +59,11 @@ def generate(
             bar.update(len(rows))
             trim_heap()
     return [answers[i] for i in range(len(instructions))]
+
+
+def held_ready(model: PreTrainedModel | VllmModel) -> contextlib.AbstractContextManager[None]:
+    """A block in which a model is held ready to answer. :func:`generate` sees to it; several calls inside one block share it."""
+    return contextlib.nullcontext() if isinstance(model, VllmModel) else ordered_weights(model)
 
 
 def encode_prompt(tokenizer: PreTrainedTokenizerBase, prompt: str) -> list[int]:

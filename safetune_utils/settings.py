@@ -70,6 +70,9 @@ class Mixing(_Schema):
         "random",
         description="which safety rows come first: random; those whose answer refuses in words; each topic in turn; those whose answer the base model finds least likely",
     )
+    n_candidates: int | None = Field(
+        None, ge=1, description="the hardest are looked for among so many safety rows, drawn at random; all others come after them; None is all"
+    )
     topics_left_out: list[str] = Field([], description="topics of safety rows that are never drawn")
     with_questions: bool = Field(
         False, description="only safety rows that have a question form, also where another is trained: so that forms are compared on the same rows"
@@ -162,11 +165,12 @@ _PAPER_SIZE: dict[str, Any] = {
 # What each preset changes from the defaults above, which are `pocket`.
 PRESETS: dict[str, dict[str, Any]] = {
     "smoke": {
-        "n_general": 8,
-        "safety_amounts": [0, 8],
-        "max_prompts": 6,
-        "recipe": {"epochs": 1, "batch_size": 8, "n_validation": 2, "evaluations": 1, "warmup_steps": 1},
-        "decoding": {"max_new_tokens": 8},
+        "n_general": 4,
+        "safety_amounts": [0, 3],
+        "max_prompts": 4,
+        "recipe": {"epochs": 1, "batch_size": 12, "n_validation": 1, "evaluations": 1, "warmup_steps": 1},
+        "mixing": {"n_candidates": 8},
+        "decoding": {"max_new_tokens": 4},
     },
     # The main figure while a class watches: three amounts, fewer rows and prompts.
     "classroom": {

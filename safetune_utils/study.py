@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import csv
 import json
+import random
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -93,6 +94,12 @@ class Study:
         return data.contrast_examples() if self.settings.data == "embedded" else []
 
     @cached_property
+    def _candidates(self) -> list[data.Example]:
+        """The safety rows among which the choice ``hardest`` looks; the same for every seed."""
+        n = self.settings.mixing.n_candidates
+        return self._safety if n is None else random.Random("candidates").sample(self._safety, min(n, len(self._safety)))
+
+    @cached_property
     def _base_losses(self) -> dict[str, float] | None:
         """What the choice ``hardest`` goes by; it loads the base model where that was not worked out before."""
         if self.settings.mixing.choice != "hardest":
@@ -150,11 +157,11 @@ class Study:
     # ------------------------------------------------------------------------------------------------------- stages
 
     def base_losses_folder(self) -> Path:
-        """The stage that holds the base model's mean loss per token on each safety row's answer, in nats, under the row's instruction."""
+        """The stage that holds the base model's mean loss per token on each candidate's answer, in nats, under the row's instruction."""
         s = self.settings
         inputs = {
             "version": _STAGE_VERSIONS["base_losses"],
-            "rows": data.content_hash(self._safety),
+            "rows": data.content_hash(self._candidates),
             "template": prompts.TEMPLATE + prompts.TEMPLATE_WITH_INPUT,
             "base_model": self._base_identity,
             "precision": str(models.dtype_of(s.precision)),
@@ -164,7 +171,7 @@ class Study:
 
         def measure(folder: Path) -> dict[str, Any]:
             model, tokenizer = self._load_base()
-            found = reference_loss.reference_loss(model=model, tokenizer=tokenizer, examples=self._safety, max_length=s.recipe.max_length)
+            found = reference_loss.reference_loss(model=model, tokenizer=tokenizer, examples=self._candidates, max_length=s.recipe.max_length)
             records.write_lines(folder / "losses.jsonl", [{"id": row_id, "loss": loss} for row_id, loss in found.per_example.items()])
             return {"rows": found.n_examples, "unscored": found.n_unscored, "mean_loss": found.loss}
 
@@ -342,8 +349,9 @@ class Study:
         missing = self.unanswered(run)
         if missing:
             model, tokenizer = self._load_to_answer(self.adapter_folder(run))
-            for name in missing:
-                self.responses_folder(run, name, model=model, tokenizer=tokenizer)
+            with generate.held_ready(model):
+                for name in missing:
+                    self.responses_folder(run, name, model=model, tokenizer=tokenizer)
 
     def unanswered(self, run: Run) -> list[str]:
         """The prompt sets that an adapter has not answered yet."""

@@ -141,14 +141,14 @@ def test_the_chapter_on_formats_says_which_rows_it_trained_on_and_finds_its_clai
     }
     assert glued["origins"] == f"{glued['amount']} as their authors wrote them"
     assert glued["shared"] == glued["amount"]
-    assert glued["none_instructions"].endswith("n = 6)")
+    assert glued["none_instructions"].endswith("n = 4)")
 
 
 def test_the_numbers_in_the_prose_are_those_of_the_answers(book: Path) -> None:
     text = re.sub(r"<[^>]+>", "", (book / "build" / "html" / "notebooks" / "01_safety_amount.html").read_text())
     # Other chapters have adapters of the same amount: the one of this page answered in the instruction form, with no choice of rows.
     (adapter,) = json.loads((book / "build" / "html" / "notebooks" / "01_safety_amount.run.json").read_text())["adapters"].keys() & {
-        name for name in stages(book)["adapters"] if name.startswith("embedded-n8-")
+        name for name in stages(book)["adapters"] if name.startswith("embedded-n3-")
     }
     (answers,) = (name for name, record in stages(book)["responses"].items() if record["inputs"]["adapter"] == adapter and "-malicious-" in name)
     said = records.file_hash(book / "runs" / "responses" / answers / "responses.jsonl")
@@ -156,7 +156,7 @@ def test_the_numbers_in_the_prose_are_those_of_the_answers(book: Path) -> None:
     labels = [row.get("label") for row in records.read_lines(book / "runs" / "scores" / scores / "scores.jsonl")]
     n = sum(label is not None for label in labels)
     refused = sum(label not in (None, "compliance") for label in labels)
-    assert re.search(rf"With 8 \(a share of 50 % of the mix\), {refused / n * 100:.0f} % \(\d+ to \d+ %, n = {n}\) do", text)
+    assert re.search(rf"With 3 \(a share of 43 % of the mix\), {refused / n * 100:.0f} % \(\d+ to \d+ %, n = {n}\) do", text)
 
 
 @pytest.mark.usefixtures("mirror")
@@ -186,7 +186,7 @@ def test_a_second_call_makes_nothing_and_one_more_amount_trains_one_more_adapter
     again = safetune_book(book)
     assert "executed 0 notebook(s)" in again.stdout
     assert stages(book) == before
-    safetune_run_01("safety_amounts", "[0, 4, 8]", output=book / "o.ipynb", store=book / "runs")
+    safetune_run_01("safety_amounts", "[0, 3, 4]", output=book / "o.ipynb", store=book / "runs")
     after = stages(book)
     new = set(after["adapters"]) - set(before["adapters"])
     assert len(new) == 1

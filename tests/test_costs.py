@@ -26,12 +26,12 @@ def study(base: Path) -> Study:
 def test_each_adapter_is_measured_once_and_by_itself(base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked = study(base)
     losses = costs.reference_losses(asked)
-    assert list(losses["n_safety"]) == [0] * 5 + [8] * 5
+    assert list(losses["n_safety"]) == [0] * 5 + [3] * 5
     run = asked.runs[1]
     model, tokenizer = models.load_base(str(base), precision="fp32")
     model = models.load_adapter(model, asked.adapter_folder(run))
     by_hand = reference_loss(model=model, tokenizer=tokenizer, examples=reference_examples()[:5]).per_example
-    found = losses[losses["n_safety"] == 8].set_index("example")["loss"]
+    found = losses[losses["n_safety"] == 3].set_index("example")["loss"]
     assert found.to_dict() == pytest.approx(by_hand)
     assert (losses[losses["n_safety"] == 0].set_index("example")["loss"] - found).abs().min() > 1e-4  # another adapter, other values
 
@@ -39,7 +39,7 @@ def test_each_adapter_is_measured_once_and_by_itself(base: Path, monkeypatch: py
     if HARNESS:
         questions = costs.questions(asked)
         right = capability.answer_questions(model=model, tokenizer=tokenizer, limit=5)
-        second = questions[questions["n_safety"] == 8].drop(columns=["n_safety", "seed"]).reset_index(drop=True)
+        second = questions[questions["n_safety"] == 3].drop(columns=["n_safety", "seed"]).reset_index(drop=True)
         pd.testing.assert_frame_equal(second, right)
 
     def loaded(*_: object, **__: object) -> None:
@@ -69,7 +69,7 @@ def test_the_chapter_goes_on_without_the_harness_and_without_the_reward_model_an
     assert found["readable_change"] == "was not measured"
     assert "not installed" in found["about_questions"]
     assert "not among this run's instruments" in found["about_wins"]
-    assert "on 6 prompts" in found["declined_change"]
-    assert "nats on 6 answers" in found["loss_change"]
+    assert "on 4 prompts" in found["declined_change"]
+    assert "nats on 4 answers" in found["loss_change"]
     # Where nothing was asked, nothing is said of the cost; the other claim needs no harness.
     assert {name for name in found if name.startswith("claim_")} == {"claim_costs_little_helpfulness"}

@@ -91,6 +91,10 @@ def test_ordered_weights_give_the_same_products_and_leave_the_model_as_it_was() 
     plain = layers(states)
     with decoding.ordered_weights(layers):
         torch.testing.assert_close(layers(states), plain, rtol=0.02, atol=0.02)
+        held = [vars(layer)["forward"] for layer in layers]
+        with decoding.ordered_weights(layers):
+            pass
+        assert [vars(layer)["forward"] for layer in layers] == held  # a block inside orders nothing anew and takes nothing away
     assert all("forward" not in vars(layer) for layer in layers)
     assert torch.equal(layers(states), plain)
 

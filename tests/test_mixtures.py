@@ -216,11 +216,11 @@ def test_the_order_makes_another_adapter_and_a_guard_other_answers_only() -> Non
 def test_the_record_of_a_mix_says_how_its_rows_were_chosen() -> None:
     study = smoke(mixing={"choice": "topics", "topics_left_out": ["drugs"], "n_contrast": 5})
     facts = records.read_record(study.mix_folder(study.runs[1]))["facts"]
-    assert facts["mixing"] == {"choice": "topics", "topics_left_out": ["drugs"], "with_questions": False, "n_contrast": 5, "order": "mixed"}
+    assert facts["mixing"] == {"choice": "topics", "n_candidates": 8, "topics_left_out": ["drugs"], "with_questions": False, "n_contrast": 5, "order": "mixed"}
     assert len(facts["contrast_ids"]) == 5
     assert set(facts["contrast_ids"]) <= {row.id for row in study.mix(study.runs[1]).train}
-    assert facts["rows"] == {"train": 21, "validation": 4}
-    assert study.n_rows(study.runs[1]) == 21
+    assert facts["rows"] == {"train": 12, "validation": 2}
+    assert study.n_rows(study.runs[1]) == 12
 
 
 def test_data_without_contrast_rows_is_told_in_one_line(tmp_path: Path) -> None:
@@ -241,7 +241,7 @@ def test_the_base_model_s_losses_are_worked_out_once_and_the_hardest_rows_drawn(
         return tiny_llama(), tokenizer
 
     monkeypatch.setattr(studies.models, "load_base", load)
-    made = [smoke(safety_data=str(tmp_path / "safety.jsonl"), mixing={"choice": "hardest"}) for _ in range(2)]
+    made = [smoke(safety_data=str(tmp_path / "safety.jsonl"), safety_amounts=[0, 8], mixing={"choice": "hardest", "n_candidates": 60}) for _ in range(2)]
     assert len(loaded) == 1
     losses = {row["id"]: row["loss"] for row in records.read_lines(made[0].base_losses_folder() / "losses.jsonl")}
     assert len(losses) == 60
@@ -250,3 +250,20 @@ def test_the_base_model_s_losses_are_worked_out_once_and_the_hardest_rows_drawn(
     pool = set(losses) - {row.id for row in made[0].mix(made[0].runs[1]).validation}
     assert len(taken) == 8
     assert taken <= set(sorted(pool, key=losses.__getitem__)[-8:])
+
+
+def test_the_hardest_are_looked_for_among_the_candidates_and_the_others_come_after_them(tokenizer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = [{"instruction": f"Request {number}.", "output": "No, " * (1 + number % 7) + "never."} for number in range(60)]
+    records.write_lines(tmp_path / "safety.jsonl", rows)
+    monkeypatch.setattr(studies.models, "load_base", lambda *_, **__: (tiny_llama(), tokenizer))
+    few, more = (
+        smoke(safety_data=str(tmp_path / "safety.jsonl"), safety_amounts=[n], seeds=[0, 1], mixing={"choice": "hardest", "n_candidates": 12}) for n in (8, 20)
+    )
+    losses = records.read_lines(few.base_losses_folder() / "losses.jsonl")
+    assert few.base_losses_folder() == more.base_losses_folder()  # one measurement for every amount and seed
+    candidates = {row["id"] for row in losses}
+    assert len(candidates) == 12
+    for seed in (0, 1):
+        held_out = {row.id for row in few.mix(few.runs[seed]).validation}
+        assert {row.id for row in few.safety_rows(few.runs[seed])} <= candidates
+        assert candidates - held_out < {row.id for row in more.safety_rows(more.runs[seed])}

@@ -112,6 +112,6 @@ def test_an_architecture_that_the_package_was_not_made_on_goes_the_whole_road_by
         recipe={"target_modules": target_modules, "learning_rate": 0.05}, instruments=["refusal-rules"],
     )  # fmt: skip
     answers = study.run()
-    assert answers.groupby("n_safety")["n_tokens"].agg(["count", "max"]).to_numpy().tolist() == [[3, 8], [3, 8]]
+    assert answers.groupby("n_safety")["n_tokens"].agg(["count", "max"]).to_numpy().tolist() == [[3, 4], [3, 4]]
     assert set(answers["base_model"]) == {name}
-    assert list(study.records()["steps"]) == [1, 2]  # an adapter that stayed zero would have been an error
+    assert list(study.records()["steps"]) == [1, 1]  # an adapter that stayed zero would have been an error

@@ -170,6 +170,20 @@ def test_the_comparison_in_the_terminal_as_json_and_as_a_page(copy: Path, source
     assert told["settings_apart"] == []
 
 
+def test_settings_that_differ_are_named_by_their_entry_and_a_run_older_than_a_setting_has_its_default(copy: Path) -> None:
+    ours = outcomes.read(copy)
+    older = json.loads(json.dumps(ours))
+    settings = older["01_safety_amount"]["settings"]
+    del settings["mixing"]["with_questions"]
+    assert compare.settings_apart(older, ours) == []
+    settings["recipe"]["epochs"] += 1
+    settings["seeds"] = [7]
+    epochs = settings["recipe"]["epochs"]
+    assert compare.settings_apart(older, ours) == ["seeds: theirs [7], ours [0]", f"recipe.epochs: theirs {epochs}, ours {epochs - 1}"]
+    older["01_safety_amount"]["settings"] = None
+    assert compare.settings_apart(older, ours) == []
+
+
 def test_nothing_to_compare_is_said_in_one_line(copy: Path, tmp_path: Path) -> None:
     with pytest.raises(SafetuneError, match="holds no executed notebook"):
         outcomes.read(tmp_path)
