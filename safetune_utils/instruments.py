@@ -156,8 +156,7 @@ def score(name: str, prompts: list[str], responses: list[str], **options: Any) -
     Raises:
         SafetuneError: no such instrument, an option that it does not take, or what it needs is missing.
     """
-    if name not in INSTRUMENTS:
-        raise SafetuneError(f"unknown scorer '{name}': choose one of {', '.join(INSTRUMENTS)}")
+    _known(name)
     given = {key: value for key, value in options.items() if value is not None}
     if given and not INSTRUMENTS[name].service:
         raise SafetuneError(f"'{name}' asks no server: leave {', '.join(given)} away")
@@ -176,12 +175,16 @@ def at_hand() -> list[str]:
 def check(names: Sequence[str]) -> None:
     """Raise ``SafetuneError`` unless every name is an instrument's, none stands twice, and the first says what a refusal is."""
     for name in names:
-        if name not in INSTRUMENTS:
-            raise SafetuneError(f"unknown instrument '{name}': choose from {', '.join(INSTRUMENTS)}")
+        _known(name)
     if len(set(names)) != len(names):
         raise SafetuneError("each instrument may stand only once")
     if names[0] not in OF_REFUSAL:
         raise SafetuneError(f"'{names[0]}' does not say what a refusal is: put one of {', '.join(OF_REFUSAL)} first among the instruments")
+
+
+def _known(name: str) -> None:
+    if name not in INSTRUMENTS:
+        raise SafetuneError(f"unknown instrument '{name}': choose from {', '.join(INSTRUMENTS)}")
 
 
 def calls_safe(name: str, values: pd.Series) -> pd.Series:

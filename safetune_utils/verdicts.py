@@ -156,13 +156,12 @@ def table(outcomes: Outcomes, *, pages: set[str]) -> str:
         head = f'<th scope="row">{html.escape(f"{claim.number}. {claim.claim}")}<br>{measured}</th>'
         lines.append(f"<tr>{head}{shown}<td><strong>{said}</strong></td></tr>")
     heads = ("claim", "the paper's figure, and how sure it is", "ours with its 95 % interval, and the scale of our run", "verdict")
-    head = "".join(f'<th scope="col">{name}</th>' for name in heads)
-    return f'<div class="safetune-wide"><table class="safetune-table safetune-verdicts"><thead><tr>{head}</tr></thead><tbody>{"".join(lines)}</tbody></table></div>'
+    return _wide_table([f'<th scope="col">{name}</th>' for name in heads], lines)
 
 
 def side_by_side(runs: dict[str, Outcomes]) -> str:
     """Several runs as an HTML table: a line for each claim, a column for each run, with its scale and what each claim came to."""
-    heads = []
+    heads = ['<th scope="col">claim</th>']
     for name, outcomes in runs.items():
         scales = [scale(outcome["settings"]).rsplit("; ", 1) for outcome in outcomes.values() if "safety_amounts" in (outcome["settings"] or {})]
         ran = "; ".join("; or ".join(dict.fromkeys(what)) for what in zip(*scales, strict=True))  # the seeds apart, where only they differ
@@ -172,8 +171,12 @@ def side_by_side(runs: dict[str, Outcomes]) -> str:
         found = [finding_of(claim, outcomes)[1] for outcomes in runs.values()]
         cells = "".join(f"<td><strong>{verdict(claim, one)}</strong><br><small>{html.escape(in_words(one))}</small></td>" for one in found)
         lines.append(f'<tr><th scope="row">{html.escape(f"{claim.number}. {claim.claim}")}</th>{cells}</tr>')
-    head = f'<tr><th scope="col">claim</th>{"".join(heads)}</tr>'
-    return f'<div class="safetune-wide"><table class="safetune-table safetune-verdicts"><thead>{head}</thead><tbody>{"".join(lines)}</tbody></table></div>'
+    return _wide_table(heads, lines)
+
+
+def _wide_table(heads: list[str], lines: list[str]) -> str:
+    head = f"<thead><tr>{''.join(heads)}</tr></thead>"
+    return f'<div class="safetune-wide"><table class="safetune-table safetune-verdicts">{head}<tbody>{"".join(lines)}</tbody></table></div>'
 
 
 def _curve_file(name: str) -> Path:

@@ -34,7 +34,7 @@ def test_a_line_is_a_value_or_the_reason_why_there_is_none() -> None:
 @pytest.mark.parametrize(
     ("name", "options", "message"),
     [
-        ("refusals", {}, "choose one of refusal"),
+        ("refusals", {}, "choose from refusal"),
         ("refusal", {"base_url": "http://127.0.0.1:1/v1"}, "asks no server: leave base_url away"),
         ("judge-harm", {"model": "m"}, "both base_url and model"),
     ],
