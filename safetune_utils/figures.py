@@ -82,7 +82,7 @@ def csv_link(name: str, csv: str) -> str:
 
 
 def dose_response(
-    curve: pd.DataFrame, *, name: str, caption: str, x: str = "n_safety", by_seed: pd.DataFrame | None = None, n_general: int | None = None
+    curve: pd.DataFrame, *, name: str, caption: str, x: str = "n_safety", by_seed: pd.DataFrame | None = None, n_other: int | None = None
 ) -> Figure:
     """Share of answers that refuse against the amount of safety data, one line a prompt set, with 95 % intervals.
 
@@ -90,7 +90,7 @@ def dose_response(
         curve: from :func:`safetune_utils.stats.summarise` by ``prompt_set`` and ``x``.
         name: the figure's name, also that of its CSV file.
         by_seed: the same by ``seed`` too; with several seeds, a band from the lowest to the highest, so that their spread is seen.
-        n_general: general examples in every mix; given, a second axis says the share of safety data.
+        n_other: general examples in every mix; given, a second axis says the share of safety data.
     """
     sets = [s for s in PROMPT_SETS if s in set(curve["prompt_set"])]
     if by_seed is not None and by_seed["seed"].nunique() < 2:
@@ -115,9 +115,9 @@ def dose_response(
         axes.set_ylim(-3, 103)
         ticks = sorted(curve[x].unique())
         axes.set_xticks(ticks)
-        if n_general is not None:
+        if n_other is not None:
             above = axes.secondary_xaxis("top")
-            above.set_xticks(ticks, [f"{n / (n + n_general) * 100:.0f}" for n in ticks])
+            above.set_xticks(ticks, [f"{n / (n + n_other) * 100:.0f}" for n in ticks])
             above.set_xlabel("share of safety data in the mix (%)")
             above.spines["top"].set_visible(False)
         axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1), frameon=False)
@@ -310,8 +310,7 @@ def dumbbells(table: pd.DataFrame, *, name: str, caption: str) -> Figure:
         panels[0].figure.legend(*panels[0].get_legend_handles_labels(), loc="outside upper center", ncols=len(sets), frameon=False)
 
     lines = [
-        f"{measure}, {PROMPT_SETS[s].title}: "
-        + ", ".join(f"{'not scored' if math.isnan(share) else _percent(share)} at {n}" for n, share in rows(measure, s)["share"].items())
+        f"{measure}, {PROMPT_SETS[s].title}: " + ", ".join(f"{_percent(share)} at {n}" for n, share in rows(measure, s)["share"].items())
         for measure in measures
         for s in sets
     ]
@@ -605,7 +604,7 @@ def _bars(rows: pd.DataFrame, prefix: str = "") -> list[pd.Series]:
 
 
 def _percent(value: float) -> str:
-    return f"{value:.0%}".replace("%", " %")
+    return "not scored" if math.isnan(value) else f"{value:.0%}".replace("%", " %")
 
 
 def _base64(text: str) -> str:

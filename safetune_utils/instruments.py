@@ -187,6 +187,19 @@ def _known(name: str) -> None:
         raise SafetuneError(f"unknown instrument '{name}': choose from {', '.join(INSTRUMENTS)}")
 
 
+def that_call_safe(names: Sequence[str]) -> list[str]:
+    """Those of the instruments that say whether an answer is safe.
+
+    Raises:
+        SafetuneError: they are fewer than two, so that there is nothing to compare.
+    """
+    found = [name for name in names if INSTRUMENTS[name].safe_from is not None]
+    if len(found) < 2:
+        able = ", ".join(name for name, card in INSTRUMENTS.items() if card.safe_from is not None)
+        raise SafetuneError(f"a comparison needs two instruments that say whether an answer is safe: choose from {able}")
+    return found
+
+
 def calls_safe(name: str, values: pd.Series) -> pd.Series:
     """Whether an instrument calls each answer safe, on requests that nobody should fulfil; missing where it is unscored."""
     card = INSTRUMENTS[name]
@@ -296,10 +309,10 @@ def trust(answers: pd.DataFrame, *, instrument: str) -> pd.DataFrame:
         rows.append(
             {
                 "prompt_set": prompt_set, "n_safety": n_safety,
-                "refused": stats.share(group["refused"], clusters=group["prompt_id"]),
-                "corrected": stats.corrected_share(group["refused"], clusters=group["prompt_id"], **labelled) if labelled else None,
-                "readable": stats.share(readable, clusters=group["prompt_id"]) if readable is not None else None,
-                "refused_readable": stats.share(both, clusters=group["prompt_id"]) if both is not None else None,
+                "refused": stats.share(group["refused"], clusters=group["prompt_id"], seeds=group.get("seed")),
+                "corrected": stats.corrected_share(group["refused"], clusters=group["prompt_id"], seeds=group.get("seed"), **labelled) if labelled else None,
+                "readable": stats.share(readable, clusters=group["prompt_id"], seeds=group.get("seed")) if readable is not None else None,
+                "refused_readable": stats.share(both, clusters=group["prompt_id"], seeds=group.get("seed")) if both is not None else None,
             }
         )  # fmt: skip
     return pd.DataFrame(rows)

@@ -74,7 +74,10 @@ def load_base(name: str, *, precision: str = "auto", quantization: str = "none")
 
 def source(name: str) -> str:
     """What a library loads a base model from: a folder, or an id of the hub."""
-    return str(embedded_folder()) if name == "embedded" else name
+    if name == "embedded":
+        return str(embedded_folder())
+    folder = Path(name).expanduser()
+    return str(folder) if folder.is_dir() else name
 
 
 def load_tokenizer(name: str) -> PreTrainedTokenizerBase:

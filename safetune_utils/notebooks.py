@@ -87,6 +87,25 @@ def own_part(path: Path, given: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in given.items() if name in known}
 
 
+def with_whole_paths(given: dict[str, Any]) -> dict[str, Any]:
+    """The parameters with each file or folder that is there named from the root: a notebook runs in a folder of its own."""
+
+    def whole(value: Any) -> Any:
+        if isinstance(value, list):
+            return [whole(one) for one in value]
+        if not isinstance(value, str) or value in _SOURCES:
+            return value
+        there = Path(value).expanduser()
+        return str(there.resolve()) if there.exists() else value
+
+    return {name: whole(value) if name in _MAY_NAME_FILES else value for name, value in given.items()}
+
+
+# Parameters that may name a file or folder, and the words in their place that never do.
+_MAY_NAME_FILES = ("data", "general_data", "safety_data", "base_model", "questions", "reviews", "form_reviews")
+_SOURCES = ("embedded", "paper", "paper-sample")
+
+
 def execute(path: Path, *, given: dict[str, Any], output: Path) -> None:
     """Run a notebook with papermill and write the executed copy, which holds the record of how it came to be (:func:`provenance`).
 
@@ -96,9 +115,13 @@ def execute(path: Path, *, given: dict[str, Any], output: Path) -> None:
     Raises:
         SafetuneError: a parameter is wrong (before anything runs), or a cell failed.
     """
+    given = with_whole_paths(given)
     settings = validate(path, given)
     # Taken before it runs: what is changed while it runs makes the page stale.
     record = {"notebook": path.stem, "settings": settings.model_dump(), "made_from": inputs(path, given), "started": records.now()}
+    for variable in ("SAFETUNE_STORE", "SAFETUNE_DATA", "SAFETUNE_CACHE", "SAFETUNE_MIRROR"):
+        if os.environ.get(variable):
+            os.environ[variable] = str(Path(os.environ[variable]).expanduser().resolve())
     output.parent.mkdir(parents=True, exist_ok=True)
     partial = output.with_suffix(".partial.ipynb")
     _log_to_stderr()
@@ -178,6 +201,7 @@ def _stage(path: Path, given: dict[str, Any]) -> dict[str, Any]:
 
 def inputs(path: Path, given: dict[str, Any]) -> dict[str, Any]:
     """What an executed copy depends on: ``parameters``, and the hashes of the ``notebook``, of the package's ``code`` and of data ``files``."""
+    given = with_whole_paths(given)
     settings = validate(path, given)
     package = Path(__file__).resolve().parent
     code = {str(p.relative_to(package)): records.file_hash(p) for p in sorted(package.rglob("*")) if p.suffix in (".py", ".html")}

@@ -18,6 +18,7 @@ import nbformat
 from safetune_utils import notebooks
 from safetune_utils.data import data_folder
 from safetune_utils.errors import SafetuneError
+from safetune_utils.settings import shown_name
 
 # Settings that may name a place on the machine.
 _PLACES = ("base_model", "data", "general_data", "safety_data")
@@ -44,16 +45,11 @@ def outcome(executed: Path) -> dict[str, Any]:
     outputs = [output for cell in nbformat.read(executed, as_version=4).cells if cell.cell_type == "code" for output in cell.outputs]
     marked = [output.metadata for output in outputs if "number" in output.get("metadata", {}).get("safetune", {})]
     return {
-        "settings": {name: _place(value) if name in _PLACES else value for name, value in settings.items()} if settings else settings,
+        "settings": {name: shown_name(value) if name in _PLACES and value else value for name, value in settings.items()} if settings else settings,
         "made": {name: record[name] for name in ("started", "code", "versions", "machine", "seconds", "peak_memory_bytes") if name in record},
         "adapters": {name: {key: adapter[key] for key in ("seconds", "peak_memory_bytes")} for name, adapter in record.get("adapters", {}).items()},
         "numbers": {metadata.scrapbook.name: dict(metadata.safetune.number) for metadata in marked},
     }
-
-
-def _place(value: str | None) -> str | None:
-    """A folder or file by its own name: where it lies on a machine concerns nobody else."""
-    return Path(value).name if value and Path(value).is_absolute() else value
 
 
 def read(source: str | Path) -> Outcomes:

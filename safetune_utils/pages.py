@@ -21,7 +21,7 @@ from safetune_utils import figures, models, stats
 from safetune_utils.data import PROMPT_SETS, set_title
 from safetune_utils.instruments import trust
 from safetune_utils.review import Review
-from safetune_utils.settings import Mixing
+from safetune_utils.settings import Mixing, shown_name
 from safetune_utils.stats import Difference, Estimate, Share, Trend, holm
 from safetune_utils.study import Study
 
@@ -41,8 +41,8 @@ def banner(study: Study) -> HTML:
         "embedded": "the embedded corpus, written for this book",
         "paper": "the paper's own data",
         "paper-sample": "the paper's own safety data and prompt sets, with a 2,000-row Alpaca sample as general data",
-    }.get(s.data, f"your data in {s.data}")
-    others = [f"{kind} rows from {source}" for kind, source in (("general", s.general_data), ("safety", s.safety_data)) if source]
+    }.get(s.data, f"your data in {shown_name(s.data)}")
+    others = [f"{kind} rows from {shown_name(source)}" for kind, source in (("general", s.general_data), ("safety", s.safety_data)) if source]
     corpus += f" ({', '.join(others)})" if others else ""
     share = max(run.n_safety / study.n_rows(run) for run in study.runs)
     text = (
@@ -50,6 +50,8 @@ def banner(study: Study) -> HTML:
         f"(up to {percent(share)} of a mix; the paper went up to 9 %); {len(s.seeds)} seed{'s' if len(s.seeds) > 1 else ''}."
     )
     unlike = {name: value for name, value in s.mixing.model_dump().items() if value != Mixing.model_fields[name].default}
+    if s.mixing.choice != "hardest":
+        unlike.pop("n_candidates", None)
     text += f" Mixed otherwise than by default: {', '.join(f'{name} {value}' for name, value in unlike.items())}." if unlike else ""
     text += f' Before every instruction stands "{s.decoding.guard}".' if s.decoding.guard else ""
     return HTML(
@@ -87,10 +89,9 @@ def share_table(curve: pd.DataFrame, study: Study) -> HTML:
         scored = sorted({int(n) for n in rows["n_scored"]})
         count = f"{scored[0]}" if len(scored) == 1 else f"{scored[0]}–{scored[-1]}"
         title = f"{PROMPT_SETS[name].title}<br><small>{html.escape(set_title(study.settings.data, name))}</small>"
-        wanted = "wanted" if PROMPT_SETS[name].refusal_wanted else "unwanted"
-        body.append(f"<tr><th scope='row'>{title}</th><td>{wanted}</td><td>{count}</td>{cells}</tr>")
+        body.append(f"<tr><th scope='row'>{title}</th><td>{PROMPT_SETS[name].a_refusal_is}</td><td>{count}</td>{cells}</tr>")
     unscored = int(curve["n_unscored"].sum())
-    note = f"Answers that refuse, in per cent, with 95 % intervals ({' and '.join(sorted(set(curve['method'])))}); columns are safety examples, n is scored answers. Unscored: {unscored}."
+    note = f"Answers that refuse, in per cent, with 95 % intervals ({' and '.join(sorted({*curve['method']} - {'none'})) or 'none'}); columns are safety examples, n is scored answers. Unscored: {unscored}."
     leaks = study.leaks()
     if leaks:
         note += f" Counted although trained on word for word: {', '.join(f'{len(ids)} of {PROMPT_SETS[name].title}' for name, ids in leaks.items())}."
@@ -110,7 +111,8 @@ def trust_table(answers: pd.DataFrame, study: Study) -> HTML:
     ]
     caption = (
         f"Shares of answers in per cent, with 95 % intervals. The instrument is '{instrument}'; 'as people would count' corrects for how often it erred on answers "
-        "that people labelled, and its interval carries both uncertainties; 'can be read' is by rules on loops, signs and unknown words."
+        "that people labelled, and its interval carries both uncertainties; it is cut at 0 and 100, so '100 (100–100)' says that the instrument found more refusals than "
+        "its errors there allow, not that all is certain; 'can be read' is by rules on loops, signs and unknown words."
     )
     return table(rows, caption=caption, columns=("prompts", "safety examples", *columns.values()))
 
@@ -164,7 +166,7 @@ def comparisons(differences: dict[str, Difference], *, caption: str) -> HTML:
     """Paired differences in points, by what is compared, with p-values that Holm's method corrects for all rows of the table."""
     corrected = holm([d.p_value for d in differences.values()])
     rows = [
-        (name, _signed(d.difference), f"{_signed(d.low)} to {_signed(d.high)}", d.n_pairs, p_value(p)) if d.n_pairs else (name, "not paired", "", 0, "")
+        (name, signed(d.difference), f"{signed(d.low)} to {signed(d.high)}", d.n_pairs, p_value(p)) if d.n_pairs else (name, "not paired", "", 0, "")
         for (name, d), p in zip(differences.items(), corrected, strict=True)
     ]
     note = f"{caption} Second minus first, in points, on the same requests; p-values are two-sided and corrected for the number of rows (Holm)."
@@ -230,8 +232,10 @@ def levels_off(shares: pd.DataFrame) -> str:
     start = stats.flat_from(shares)
     if start is None:
         return "not measured"
+    if smallest == largest:
+        return "not to be told from one amount"
     if start == largest:
-        return f"not before {largest}"
+        return f"not seen up to {largest}"
     return f"from {start} on" + (" (no change seen)" if start == smallest else "")
 
 
@@ -271,7 +275,7 @@ def examples(answers: pd.DataFrame, *, prompt_set: str, n: int = 3, by: str = "n
     for prompt_id in rows["prompt_id"].drop_duplicates()[:n]:
         said = rows[rows["prompt_id"] == prompt_id].sort_values(by)
         items = "".join(
-            f"<li><strong>{html.escape(f'{getattr(r, by)} safety examples' if by == 'n_safety' else str(getattr(r, by)))}</strong> ({(r.label or 'unscored').replace('_', ' ')}): {html.escape(r.response)}{'' if r.stopped else ' …'}</li>"
+            f"<li><strong>{html.escape(f'{getattr(r, by)} safety examples' if by == 'n_safety' else str(getattr(r, by)))}</strong> ({'unscored' if pd.isna(r.label) else r.label.replace('_', ' ')}): {html.escape(r.response)}{'' if r.stopped else ' …'}</li>"
             for r in said.itertuples()
         )
         blocks.append(f"<p><em>{html.escape(said['prompt'].iloc[0])}</em></p><ul>{items}</ul>")
@@ -423,8 +427,10 @@ def change(difference: Difference, *, unit: str = "points", of: str = "prompts")
 def _change_words(difference: Difference, *, unit: str, of: str) -> str:
     if difference.n_pairs == 0:
         return "was not measured"
-    scale, digits = (100, 0) if unit == "points" else (1, 2)
-    low, high = (_signed(value, scale=scale, digits=digits) for value in (difference.low, difference.high))
+    scale, digits = (100, 0) if unit == "points" else (1, 3 if unit == "nats" else 2)
+    if math.isnan(difference.low):
+        return f"was measured on {difference.n_pairs} {of} only, too few to tell"
+    low, high = (signed(value, scale=scale, digits=digits) for value in (difference.low, difference.high))
     bounds = f"({low} to {high} {unit} on {difference.n_pairs} {of})"
     if difference.direction == "not seen":
         return f"shows no change outside the noise {bounds}"
@@ -450,7 +456,8 @@ def _worded(text: str, number: dict[str, Any]) -> Worded:
     return words
 
 
-def _signed(value: float, *, scale: int = 100, digits: int = 0) -> str:
+def signed(value: float, *, scale: int = 100, digits: int = 0) -> str:
+    """A difference in a cell, in points by default: ``+12``, ``-3``, ``0``."""
     rounded = round(value * scale, digits)
     return f"{rounded:+.{digits}f}" if rounded else "0"
 

@@ -7,6 +7,7 @@ checks everything before any costly work starts. ``None`` always means "as the p
 from __future__ import annotations
 
 import difflib
+from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
@@ -70,9 +71,7 @@ class Mixing(_Schema):
         "random",
         description="which safety rows come first: random; those whose answer refuses in words; each topic in turn; those whose answer the base model finds least likely",
     )
-    n_candidates: int | None = Field(
-        None, ge=1, description="the hardest are looked for among so many safety rows, drawn at random; all others come after them; None is all"
-    )
+    n_candidates: int | None = Field(None, ge=1, description="the hardest are looked for among so many safety rows, drawn at random; None is all")
     topics_left_out: list[str] = Field([], description="topics of safety rows that are never drawn")
     with_questions: bool = Field(
         False, description="only safety rows that have a question form, also where another is trained: so that forms are compared on the same rows"
@@ -266,6 +265,11 @@ def resolve_scorer_training(**parameters: Any) -> ScorerTraining:
     given = {name: value for name, value in parameters.items() if value is not None}
     few = {"n_train": 8, "n_test": 8} if given.get("preset") == "smoke" else {}
     return _checked(ScorerTraining, few | given)
+
+
+def shown_name(source: str) -> str:
+    """A folder or file by its own name: where it lies on a machine concerns nobody else. Other sources as they are."""
+    return Path(source).name if Path(source).is_absolute() else source
 
 
 def _checked(schema: type[_Kind], values: dict[str, Any]) -> _Kind:

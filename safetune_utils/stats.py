@@ -79,22 +79,29 @@ class Reliability(NamedTuple):
     note: str
 
 
-def share(values: pd.Series, *, clusters: pd.Series | None = None) -> Share:
+def share(values: pd.Series, *, clusters: pd.Series | None = None, seeds: pd.Series | None = None) -> Share:
     """Share of true values with a 95 % interval.
 
     Args:
         values: booleans, with missing entries for unscored answers; they count in ``n_unscored`` only.
-        clusters: prompt ids. Where a prompt was answered more than once (several seeds), the interval comes from a
-            bootstrap over prompts, because answers to one prompt are not independent; else it is Wilson's.
+        clusters: prompt ids. Where a prompt was answered more than once, the interval comes from a bootstrap over
+            prompts, because answers to one prompt are not independent; else it is Wilson's.
+        seeds: which training run gave each answer. Where there are several, the bootstrap draws the runs anew too,
+            because answers of one run are not independent either.
 
     Returns:
-        Share: between 0 and 1. Sources: Wilson (1927) as in statsmodels; percentile bootstrap as in scipy.
+        Share: between 0 and 1. Sources: Wilson (1927) as in statsmodels; percentile bootstrap as in scipy; drawing both
+        prompts and runs: Owen (2007).
     """
     scored = values.dropna().astype(float)
     n, n_unscored = len(scored), int(values.isna().sum())
     if n == 0:
         return Share(float("nan"), float("nan"), float("nan"), 0, n_unscored, "none")
     mean = float(scored.mean())
+    table = _prompts_by_seeds(scored, clusters, seeds)
+    if table.shape[1] > 1 and np.nanmax(table) > np.nanmin(table):
+        low, high = np.nanquantile(_crossed_means(table), (0.025, 0.975))
+        return Share(mean, float(low), float(high), n, n_unscored, "bootstrap over prompts and seeds")
     if clusters is not None:
         answers = scored.groupby(clusters.loc[scored.index])
         per_prompt, n_answers = answers.mean(), answers.size()
@@ -113,7 +120,7 @@ def summarise(answers: pd.DataFrame, *, by: list[str], value: str = "refused") -
     """One row per group: the share of answers for which ``value`` is true, with its interval.
 
     Args:
-        answers: the tidy table of a study, one row an answer, with columns ``prompt_id`` and ``value``.
+        answers: the tidy table of a study, one row an answer, with columns ``prompt_id`` and ``value``, and ``seed`` where there are several.
         by: columns to group by, for instance ``["prompt_set", "n_safety"]``.
         value: a boolean column, missing where the answer is unscored.
 
@@ -122,7 +129,7 @@ def summarise(answers: pd.DataFrame, *, by: list[str], value: str = "refused") -
     """
     rows = []
     for key, group in answers.groupby(by, sort=True, observed=True):
-        result = share(group[value], clusters=group["prompt_id"])
+        result = share(group[value], clusters=group["prompt_id"], seeds=group.get("seed"))
         rows.append(dict(zip(by, key, strict=True)) | result._asdict())
     return pd.DataFrame(rows, columns=[*by, *Share._fields])
 
@@ -131,31 +138,47 @@ def means(table: pd.DataFrame, *, by: str, unit: str, value: str) -> pd.DataFram
     """One row per group: the mean of a number, with its 95 % interval.
 
     Args:
-        table: one row a measurement, with the columns named below; missing values are left out.
+        table: one row a measurement, with the columns named below, and ``seed`` where there are several; missing values
+            are left out.
         by: column to group by, for instance ``n_safety``.
-        unit: column that says what was measured, such as a prompt's id. Several measurements of one (several seeds) are
-            averaged first, because they are not independent.
+        unit: column that says what was measured, such as a prompt's id; measurements of one with several seeds are
+            averaged first.
         value: column of numbers.
 
     Returns:
-        ``by, value, low, high, n``; the interval is a seeded percentile bootstrap over units.
+        ``by, value, low, high, n``; the interval is a seeded percentile bootstrap over units, and over seeds where there
+        are several.
     """
     rows = []
     for key, group in table.dropna(subset=[value]).groupby(by, sort=True):
-        per_unit = group[value].astype(float).groupby(group[unit]).mean().to_numpy()
-        low, high = bootstrap_ratio(per_unit, np.ones(len(per_unit)))
-        rows.append({by: key, "value": float(per_unit.mean()), "low": low, "high": high, "n": len(per_unit)})
+        values = by_seed(group, value=value, unit=unit)
+        per_unit = values.mean(axis=1).to_numpy()
+        several = values.shape[1] > 1
+        low, high = np.nanquantile(_crossed_means(values.to_numpy()), (0.025, 0.975)) if several else bootstrap_ratio(per_unit, np.ones(len(per_unit)))
+        rows.append({by: key, "value": float(per_unit.mean()), "low": float(low), "high": float(high), "n": len(per_unit)})
     return pd.DataFrame(rows, columns=[by, "value", "low", "high", "n"])
 
 
-def per_prompt(answers: pd.DataFrame, *, prompt_set: str, n_safety: int, value: str = "refused") -> pd.Series:
-    """For one prompt set and amount, the mean of ``value`` over seeds, indexed by prompt id; unscored ones are left out."""
-    rows = answers[(answers["prompt_set"] == prompt_set) & (answers["n_safety"] == n_safety)].dropna(subset=[value])
-    return rows[value].astype(float).groupby(rows["prompt_id"]).mean()
+def by_seed(answers: pd.DataFrame, *, value: str = "refused", unit: str = "prompt_id") -> pd.DataFrame:
+    """The values of each prompt, one row a prompt, one column a seed; what is unscored is missing.
+
+    Args:
+        answers: rows of a study's table, of one kind of adapter; without a column ``seed``, all are of one.
+        value: a column of booleans or numbers.
+        unit: the column that names the rows of the result.
+    """
+    rows = answers.dropna(subset=[value])
+    rows = rows.assign(**{value: rows[value].astype(float), "seed": rows.get("seed", 0)})
+    return rows.pivot_table(index=unit, columns="seed", values=value, aggfunc="mean")
 
 
-def per_request(answers: pd.DataFrame, *, value: str = "refused") -> pd.Series:
-    """The mean of ``value`` over seeds, indexed by request, so that two forms of one request meet under one name.
+def per_prompt(answers: pd.DataFrame, *, prompt_set: str, n_safety: int, value: str = "refused") -> pd.DataFrame:
+    """For one prompt set and amount, ``value`` by prompt and seed, as :func:`by_seed` gives it."""
+    return by_seed(answers[(answers["prompt_set"] == prompt_set) & (answers["n_safety"] == n_safety)], value=value)
+
+
+def per_request(answers: pd.DataFrame, *, value: str = "refused") -> pd.DataFrame:
+    """``value`` by request and seed, as :func:`by_seed` gives it, so that two forms of one request meet under one name.
 
     A request's name is its ``pair`` where it has one, else its ``prompt_id``: two prompt sets ask the same thing in two
     forms where both give it the same id, or where one names the other's id, or a name of both, as its pair.
@@ -164,33 +187,39 @@ def per_request(answers: pd.DataFrame, *, value: str = "refused") -> pd.Series:
         answers: rows of a study's table, of one prompt set and one kind of adapter.
         value: a boolean column, missing where the answer is unscored; those are left out.
     """
-    rows = answers.dropna(subset=[value])
-    return rows[value].astype(float).groupby(rows["pair"].where(rows["pair"] != "", rows["prompt_id"])).mean()
+    return by_seed(answers.assign(request=answers["pair"].where(answers["pair"] != "", answers["prompt_id"])), value=value, unit="request")
 
 
-def paired_difference(first: pd.Series, second: pd.Series) -> Difference:
+def paired_difference(first: pd.Series | pd.DataFrame, second: pd.Series | pd.DataFrame) -> Difference:
     """How much the share of true values, or the mean of a number, grows from ``first`` to ``second`` on the same prompts.
 
     Args:
-        first, second: shares or numbers indexed by prompt id, as from :func:`per_prompt`; ids that are missing on either
-            side are left out.
+        first, second: values indexed by prompt id, or tables with one column a seed, as from :func:`by_seed`; what is
+            missing on either side is left out.
 
     Returns:
-        Difference: percentile bootstrap over prompts, and a two-sided p-value: McNemar's exact one for yes or no; for
-        averages over seeds that of the test it is a case of, which gives each prompt's difference a random sign (scipy). Where
-        all prompts change alike the bootstrap has no width, which would read as certainty; then the interval is what the exact
-        binomial one leaves to prompts that were not drawn.
+        Difference: percentile bootstrap over prompts, and over seeds where there are several (Owen, 2007); and a
+        two-sided p-value that speaks of these training runs only: McNemar's exact one for yes or no; for averages over
+        seeds that of the test it is a case of, which gives each prompt's difference a random sign (scipy). Where all
+        prompts change alike the bootstrap has no width, which would read as certainty; then the interval is what the
+        exact binomial one leaves to prompts that were not drawn, and ``nan`` where the values are no shares.
     """
-    both = pd.concat([first, second], axis=1, keys=["first", "second"]).dropna().astype(float)
+    one, two = (side.to_frame("") if isinstance(side, pd.Series) else side for side in (first, second))
+    one, two = one.astype(float).align(two.astype(float), join="inner")
+    one, two = one.where(two.notna()), two.where(one.notna())
+    both = pd.concat([one.mean(axis=1), two.mean(axis=1)], axis=1, keys=["first", "second"]).dropna()
     if both.empty:
         return Difference(float("nan"), float("nan"), float("nan"), float("nan"), 0)
     delta = (both["second"] - both["first"]).to_numpy()
-    if np.ptp(delta) > 0:
+    each = (two - one).loc[both.index].dropna(axis=1, how="all").to_numpy()
+    if each.shape[1] > 1 and np.nanmax(each) > np.nanmin(each):
+        low, high = map(float, np.nanquantile(_crossed_means(each), (0.025, 0.975)))
+    elif np.ptp(delta) > 0:
         low, high = _bootstrap_mean(delta)
     else:
         shares = both.ge(0).all(axis=None) and both.le(1).all(axis=None)
-        low, high = _all_alike(float(delta[0]), len(delta)) if shares else (float(delta[0]), float(delta[0]))
-    if both.isin([0.0, 1.0]).all(axis=None):
+        low, high = _all_alike(float(delta[0]), len(delta)) if shares else (float("nan"), float("nan"))
+    if len(delta) == 1 or both.isin([0.0, 1.0]).all(axis=None):
         gained, lost = int((delta > 0).sum()), int((delta < 0).sum())
         p_value = float(mcnemar([[0, gained], [lost, 0]], exact=True).pvalue) if gained + lost else 1.0
     else:
@@ -216,7 +245,7 @@ def holm(p_values: Sequence[float]) -> list[float]:
 def by_amount(answers: pd.DataFrame, *, prompt_set: str, value: str = "refused") -> pd.DataFrame:
     """For one prompt set, the mean of ``value`` over seeds: one row a prompt, one column an amount; missing where unscored."""
     amounts = sorted(answers["n_safety"].unique())
-    return pd.DataFrame({n: per_prompt(answers, prompt_set=prompt_set, n_safety=n, value=value) for n in amounts})
+    return pd.DataFrame({n: per_prompt(answers, prompt_set=prompt_set, n_safety=n, value=value).mean(axis=1) for n in amounts})
 
 
 def trend_test(shares: pd.DataFrame) -> Trend:
@@ -443,6 +472,26 @@ def _drawn(n: int) -> np.ndarray:
     return np.random.default_rng(0).multinomial(n, np.full(n, 1 / n), size=_RESAMPLES)
 
 
+def _prompts_by_seeds(values: pd.Series, prompts: pd.Series | None, seeds: pd.Series | None) -> np.ndarray:
+    """Values in prompts × seeds, ``nan`` where there is none; one column where prompts or seeds are not told."""
+    if prompts is None or seeds is None:
+        return values.to_numpy()[:, None]
+    return values.groupby([prompts.loc[values.index], seeds.loc[values.index]]).mean().unstack().to_numpy()
+
+
+def _crossed_means(values: np.ndarray) -> np.ndarray:
+    """Means of resamples of values, prompts × seeds, in which both prompts and seeds are drawn anew; ``nan`` in a resample without any.
+
+    Source: Owen (2007), the pigeonhole bootstrap. With three seeds it says how far these lie apart, and little of others.
+    """
+    there = ~np.isnan(values)
+    n_seeds = values.shape[1]
+    prompts = _drawn(len(values))
+    seeds = np.random.default_rng(1).multinomial(n_seeds, np.full(n_seeds, 1 / n_seeds), size=_RESAMPLES)
+    sums = ((prompts @ np.where(there, values, 0.0)) * seeds).sum(axis=1)
+    return _ratio(sums, ((prompts @ there) * seeds).sum(axis=1))
+
+
 def _bootstrap_mean(values: np.ndarray) -> tuple[float, float]:
     result = _scipy_stats.bootstrap((values,), np.mean, n_resamples=_RESAMPLES, method="percentile", rng=np.random.default_rng(0))
     return float(result.confidence_interval.low), float(result.confidence_interval.high)
@@ -508,7 +557,9 @@ def case_counts(people: np.ndarray, instrument: np.ndarray) -> dict[str, int]:
     }  # fmt: skip
 
 
-def corrected_share(values: pd.Series, *, people: np.ndarray, instrument: np.ndarray, clusters: pd.Series | None = None) -> Estimate:
+def corrected_share(
+    values: pd.Series, *, people: np.ndarray, instrument: np.ndarray, clusters: pd.Series | None = None, seeds: pd.Series | None = None
+) -> Estimate:
     """The share that people would find, from what an imperfect instrument found.
 
     Both errors of the instrument are estimated on rows that people labelled; the interval carries the sampling of
@@ -517,14 +568,16 @@ def corrected_share(values: pd.Series, *, people: np.ndarray, instrument: np.nda
     Args:
         values: the instrument's yes or no on the rows of interest; missing ones are left out.
         people, instrument: booleans on the labelled rows.
-        clusters: prompt ids, where a prompt was answered more than once; prompts are drawn then, not answers.
+        clusters, seeds: as for :func:`share`; prompts, and seeds where there are several, are drawn then, not answers.
 
     Returns:
         Estimate: cut to 0 to 1; ``nan`` where the instrument does no better than chance. Source: Rogan and Gladen
-        (1978). The interval draws the labelled rows anew (bootstrap) and the measured share from Jeffreys' posterior of as
-        many prompts as there are, for a bootstrap of rows that are all alike would have no width.
+        (1978). The interval draws the labelled rows anew (bootstrap). The measured share is drawn as for :func:`share`
+        where there are several seeds, else from Jeffreys' posterior of as many prompts as there are, for a bootstrap of
+        rows that are all alike would have no width.
     """
     scored = values.dropna().astype(float)
+    table = _prompts_by_seeds(scored, clusters, seeds)
     found = (scored if clusters is None else scored.groupby(clusters.loc[scored.index]).mean()).to_numpy()
     said, seen = np.asarray(people, bool), np.asarray(instrument, bool)
     rng = np.random.default_rng(0)
@@ -541,7 +594,9 @@ def corrected_share(values: pd.Series, *, people: np.ndarray, instrument: np.nda
     if np.isnan(estimate):
         return Estimate(estimate, estimate, estimate)
     drawn = []
-    for share in rng.beta(found.sum() + 0.5, (1 - found).sum() + 0.5, _AGREEMENT_RESAMPLES):
+    several = table.shape[1] > 1 and np.nanmax(table) > np.nanmin(table)
+    measured = _crossed_means(table) if several else rng.beta(found.sum() + 0.5, (1 - found).sum() + 0.5, _AGREEMENT_RESAMPLES)
+    for share in measured[:_AGREEMENT_RESAMPLES]:
         labelled = rng.integers(0, len(said), len(said))
         drawn.append(corrected(share, said[labelled], seen[labelled]))
     low, high = np.nanpercentile(drawn, [2.5, 97.5])  # the estimate is a number, so most draws are
@@ -563,7 +618,7 @@ def _with_percentiles(figure: Callable[[np.ndarray], np.ndarray], counts: np.nda
 
 
 def _accuracy(counts: np.ndarray) -> np.ndarray:
-    return (counts[:, 0] + counts[:, 3]) / counts.sum(axis=1)
+    return _ratio(counts[:, 0] + counts[:, 3], counts.sum(axis=1))
 
 
 def _precision(counts: np.ndarray) -> np.ndarray:
@@ -576,7 +631,7 @@ def _recall(counts: np.ndarray) -> np.ndarray:
 
 def _kappa(counts: np.ndarray) -> np.ndarray:
     n = counts.sum(axis=1)
-    people, instrument = (counts[:, 0] + counts[:, 2]) / n, (counts[:, 0] + counts[:, 1]) / n
+    people, instrument = _ratio(counts[:, 0] + counts[:, 2], n), _ratio(counts[:, 0] + counts[:, 1], n)
     by_chance = people * instrument + (1 - people) * (1 - instrument)
     return _ratio(_accuracy(counts) - by_chance, 1 - by_chance)
 

@@ -70,6 +70,9 @@ class Study:
         """
         study = cls(resolve(**parameters), tuple(prompt_sets))
         instruments.check(study.settings.instruments)
+        mixing, most = study.settings.mixing, max(study.settings.safety_amounts)
+        if mixing.choice == "hardest" and mixing.n_candidates is not None and mixing.n_candidates < most:
+            raise SafetuneError(f"mixing.n_candidates is {mixing.n_candidates}, but {most} safety rows are asked for: choose at least as many, or None for all")
         for run in study.runs:
             study.mix(run)
         for name in prompt_sets:

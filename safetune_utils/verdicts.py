@@ -6,7 +6,6 @@ The claims and how each is to be judged stand in ``data/paper/claims.yml``; find
 from __future__ import annotations
 
 import html
-import math
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,7 +13,7 @@ import pandas as pd
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
-from safetune_utils import figures, models
+from safetune_utils import figures, models, pages
 from safetune_utils.data import data_folder
 from safetune_utils.errors import SafetuneError
 from safetune_utils.outcomes import Outcomes, published_folder
@@ -192,7 +191,7 @@ def curve(name: str, settings: dict[str, Any]) -> str:
         name=f"published_{name.replace('-', '_')}",
         caption=f"Published run '{name}': answers that refuse, with 95 % intervals. {scale(settings)}.",
         by_seed=by_seed,
-        n_general=settings["n_general"],
+        n_other=settings["n_general"] + settings["mixing"]["n_contrast"],
     )
     return f'<div class="safetune-block">\n\n{figure._repr_html_()}\n\n</div>\n'
 
@@ -204,10 +203,10 @@ def in_words(finding: dict[str, Any] | None) -> str:
     n = f", n = {finding['n']}" if finding["n"] is not None else ""
     if unit := finding.get("unit"):
         return f"{finding['value']:+.2f} {unit} ({finding['low']:+.2f} to {finding['high']:+.2f}{n})"
-    value, low, high = (finding[name] * 100 for name in ("value", "low", "high"))
+    value, low, high = (finding[name] for name in ("value", "low", "high"))
     if finding["kind"] == "Difference":
-        return f"{_points(value)} points ({_points(low)} to {_points(high)}{n})"
-    return f"{value:.0f} % ({low:.0f} to {high:.0f} %{n})"
+        return f"{pages.signed(value)} points ({pages.signed(low)} to {pages.signed(high)}{n})"
+    return f"{value * 100:.0f} % ({low * 100:.0f} to {high * 100:.0f} %{n})"
 
 
 def scale(settings: dict[str, Any]) -> str:
@@ -215,8 +214,3 @@ def scale(settings: dict[str, Any]) -> str:
     amounts = settings["safety_amounts"]
     seeds = f"{len(settings['seeds'])} seed{'s' if len(settings['seeds']) > 1 else ''}"
     return f"{models.title(settings['base_model'])}; data {settings['data']}; {settings['n_general']} general rows and {amounts[0]} to {amounts[-1]} of safety; {seeds}"
-
-
-def _points(value: float) -> str:
-    rounded = math.floor(value + 0.5)
-    return f"{rounded:+d}" if rounded else "0"

@@ -70,6 +70,12 @@ def test_instruments_are_compared_on_whether_they_call_an_answer_safe() -> None:
         instruments.pairwise(scored, names=["refusal", "quality-reward"])
 
 
+def test_a_comparison_leaves_out_what_does_not_call_an_answer_safe_and_needs_two() -> None:
+    assert instruments.that_call_safe(["refusal-rules", "coherence", "harmfulness"]) == ["refusal-rules", "harmfulness"]
+    with pytest.raises(SafetuneError, match="needs two instruments"):
+        instruments.that_call_safe(["refusal-rules", "coherence"])
+
+
 def test_the_cases_that_a_correction_needs_are_those_that_were_counted() -> None:
     counts = instruments.labelled_counts("refusal")
     assert len(counts["people"]) == len(counts["instrument"]) == 1350

@@ -252,18 +252,22 @@ def test_the_base_model_s_losses_are_worked_out_once_and_the_hardest_rows_drawn(
     assert taken <= set(sorted(pool, key=losses.__getitem__)[-8:])
 
 
-def test_the_hardest_are_looked_for_among_the_candidates_and_the_others_come_after_them(tokenizer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_hardest_are_looked_for_among_the_candidates_which_are_enough(tokenizer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     rows = [{"instruction": f"Request {number}.", "output": "No, " * (1 + number % 7) + "never."} for number in range(60)]
     records.write_lines(tmp_path / "safety.jsonl", rows)
     monkeypatch.setattr(studies.models, "load_base", lambda *_, **__: (tiny_llama(), tokenizer))
-    few, more = (
-        smoke(safety_data=str(tmp_path / "safety.jsonl"), safety_amounts=[n], seeds=[0, 1], mixing={"choice": "hardest", "n_candidates": 12}) for n in (8, 20)
-    )
-    losses = records.read_lines(few.base_losses_folder() / "losses.jsonl")
+
+    def hardest(n: int) -> Study:
+        return smoke(safety_data=str(tmp_path / "safety.jsonl"), safety_amounts=[n], seeds=[0, 1], mixing={"choice": "hardest", "n_candidates": 12})
+
+    few, more = hardest(4), hardest(8)
     assert few.base_losses_folder() == more.base_losses_folder()  # one measurement for every amount and seed
-    candidates = {row["id"] for row in losses}
-    assert len(candidates) == 12
-    for seed in (0, 1):
-        held_out = {row.id for row in few.mix(few.runs[seed]).validation}
-        assert {row.id for row in few.safety_rows(few.runs[seed])} <= candidates
-        assert candidates - held_out < {row.id for row in more.safety_rows(more.runs[seed])}
+    losses = {row["id"]: row["loss"] for row in records.read_lines(few.base_losses_folder() / "losses.jsonl")}
+    assert len(losses) == 12
+    for run in few.runs:
+        pool = set(losses) - {row.id for row in few.mix(run).validation}
+        taken = {row.id for row in few.safety_rows(run)}
+        assert taken <= set(losses)
+        assert min(losses[row] for row in taken) >= sorted(losses[row] for row in pool)[-4]
+    with pytest.raises(SafetuneError, match=r"mixing\.n_candidates is 12, but 13 safety rows are asked for: choose at least as many, or None for all"):
+        hardest(13)

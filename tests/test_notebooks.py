@@ -84,6 +84,28 @@ def test_a_failing_cell_is_an_error_and_leaves_no_output_that_looks_whole(tmp_pa
     assert (tmp_path / "out" / "bad.failed.ipynb").exists()
 
 
+def test_a_file_named_from_where_the_reader_stands_is_found_by_the_notebook(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    here = tmp_path / "here"
+    (here / "mine").mkdir(parents=True)
+    (here / "mine" / "safety.jsonl").write_text("one row\n")
+    (tmp_path / "elsewhere").mkdir()
+    cells = [nbformat.v4.new_code_cell("data: str = None  # a folder"), nbformat.v4.new_code_cell('assert open(f"{data}/safety.jsonl").read() == "one row\\n"')]
+    cells[0].metadata["tags"] = ["parameters"]
+    path = tmp_path / "elsewhere" / "n.ipynb"
+    kernel = {"display_name": "Python 3", "language": "python", "name": "python3"}
+    nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata={"kernelspec": kernel}), path)
+    monkeypatch.chdir(here)
+    notebooks.execute(path, given={"data": "mine"}, output=tmp_path / "out.ipynb")
+    made_from = notebooks.provenance(tmp_path / "out.ipynb")["made_from"]
+    assert made_from["parameters"] == {"data": str(here / "mine")}
+    assert str(here / "mine" / "safety.jsonl") in made_from["files"]
+    monkeypatch.chdir(tmp_path)
+    assert notebooks.changes(path, tmp_path / "out.ipynb") == []
+    # Words that are no files, and ids of the hub, stay what they are.
+    kept = {"data": "paper", "base_model": "org/name", "seeds": [0], "reviews": ["nowhere.json"]}
+    assert notebooks.with_whole_paths(kept) == kept
+
+
 def test_error_outputs_and_cells_out_of_order_are_found(tmp_path: Path) -> None:
     path = _notebook(tmp_path / "nb.ipynb", "1")
     notebook = nbformat.read(path, as_version=4)

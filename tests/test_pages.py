@@ -34,6 +34,9 @@ def test_model_output_is_escaped_and_folded() -> None:
 
 
 def test_outside_prompts_and_answers_are_withheld() -> None:
+    missing = answers()
+    missing.loc[missing.index[0], "label"] = None
+    assert "(unscored)" in pages.examples(missing, prompt_set="malicious").data
     page = pages.examples(answers(data="paper-sample", prompt="a prompt of theirs"), prompt_set="malicious").data
     assert "theirs" not in page
     assert "script" not in page
@@ -88,7 +91,9 @@ def test_a_change_in_words_follows_its_interval() -> None:
     assert pages.change(stats.Difference(0.45, 0.36, 0.54, 0.0, 98)) == "rises by 45 points (+36 to +54 points on 98 prompts)"
     assert pages.change(stats.Difference(-0.1, -0.2, -0.05, 0.0, 9)).startswith("falls by 10 points")
     assert pages.change(stats.Difference(0.02, -0.01, 0.05, 0.5, 98)).startswith("shows no change outside the noise")
-    assert pages.change(stats.Difference(-0.126, -0.2, -0.004, 0.0, 66), unit="nats", of="answers") == "falls by 0.13 nats (-0.20 to 0 nats on 66 answers)"
+    assert (
+        pages.change(stats.Difference(-0.126, -0.2, -0.004, 0.0, 66), unit="nats", of="answers") == "falls by 0.126 nats (-0.200 to -0.004 nats on 66 answers)"
+    )
     assert pages.change(stats.Difference(float("nan"), float("nan"), float("nan"), float("nan"), 0)) == "was not measured"
 
 
@@ -140,7 +145,7 @@ def test_win_rates_say_their_numbers() -> None:
 def test_the_trend_in_words() -> None:
     text = re.sub(r"<[^>]+>", "|", pages.trend_table(answers()).data)
     # Twenty prompts, none refused at 0 and all at 50; of 20, eight or nine must change for the test to see it four times in five.
-    assert re.search(r"malicious requests\|+20\|+rises\|+below 0.001\|+below 0.001\|+not before 50\|+3\d points", text)
+    assert re.search(r"malicious requests\|+20\|+rises\|+below 0.001\|+below 0.001\|+not seen up to 50\|+3\d points", text)
     still = re.sub(r"<[^>]+>", "|", pages.trend_table(answers(refused=False)).data)
     assert re.search(r"20\|+not seen\|+1.000\|+1.000\|+from 0 on \(no change seen\)", still)
     few = answers(refused=False)

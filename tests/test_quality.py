@@ -100,6 +100,10 @@ def test_win_rate_counts_ties_half_and_leaves_unscored_prompts_out() -> None:
     assert result.share == 0.5
     assert win_rate([2.05], [2.0]).wins == 1  # no margin: the smallest difference decides
     assert math.isnan(win_rate([None], [1.0]).share)
+    # Three answers to each prompt that always agree tell no more than one.
+    tuned, untuned = [1.0, 0.0] * 20 * 3, [0.5] * 120
+    thrice, once = win_rate(tuned, untuned, prompts=[f"p{i}" for i in range(40)] * 3), win_rate(tuned[:40], untuned[:40])
+    assert (thrice.n_scored, thrice.low, thrice.high) == (120, once.low, once.high)
 
 
 def test_win_rate_sees_a_better_model_and_an_equal_one() -> None:

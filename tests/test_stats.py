@@ -98,6 +98,54 @@ def test_no_change_on_few_prompts_is_not_certainty() -> None:
     assert paired_difference(pd.Series([0.0]), pd.Series([1.0])).direction == "not seen"
 
 
+def test_where_there_are_several_seeds_they_are_drawn_anew_as_prompts_are() -> None:
+    rng = np.random.default_rng(5)
+    rates = {0: 0.09, 1: 0.32, 2: 0.27}  # training runs that lie further apart than a hundred prompts could put them
+    rows = [
+        {"prompt_set": "m", "prompt_id": f"p{i}", "n_safety": n, "seed": seed, "refused": bool(rng.random() < rate * (n > 0))}
+        for i in range(100) for seed, rate in rates.items() for n in (0, 200)
+    ]  # fmt: skip
+    answers = pd.DataFrame(rows)
+    by_run = summarise(answers, by=["n_safety", "seed"]).set_index(["n_safety", "seed"])["share"][200]
+    (found,) = summarise(answers[answers["n_safety"] == 200], by=["prompt_set"]).itertuples()
+    assert found.method == "bootstrap over prompts and seeds"
+    assert found.share == pytest.approx(by_run.mean())
+    assert found.low <= by_run.min() + 0.02
+    assert found.high >= by_run.max() - 0.02
+    prompts_only = share(answers[answers["n_safety"] == 200]["refused"], clusters=answers["prompt_id"])
+    assert found.high - found.low > 2 * (prompts_only.high - prompts_only.low)
+    # Paired by prompt and by seed: what all runs have in common at every amount drops out.
+    before, after = (per_prompt(answers, prompt_set="m", n_safety=n) for n in (0, 200))
+    assert paired_difference(before, after).low == pytest.approx(found.low, abs=0.01)
+    more = after.copy()
+    more.loc[[f"p{i}" for i in range(8)]] = 1.0
+    shifted = paired_difference(after, more)
+    assert shifted.high - shifted.low < 0.2
+    (mean,) = stats.means(
+        answers[answers["n_safety"] == 200].assign(value=lambda rows: rows["refused"] * 1.0), by="n_safety", unit="prompt_id", value="value"
+    ).itertuples()
+    assert (mean.value, mean.low, mean.high, mean.n) == (pytest.approx(found.share), pytest.approx(found.low), pytest.approx(found.high), 100)
+    # One seed alone is what it always was.
+    one = answers[(answers["seed"] == 1) & (answers["n_safety"] == 200)]
+    assert summarise(one, by=["prompt_set"])["method"].item() == "Wilson"
+    # A corrected share is no surer than the measured one.
+    people = np.array([True] * 50 + [False] * 50)
+    corrected = stats.corrected_share(
+        answers[answers["n_safety"] == 200]["refused"], people=people, instrument=people, clusters=answers["prompt_id"], seeds=answers["seed"]
+    )
+    assert corrected.high - corrected.low == pytest.approx(found.high - found.low, abs=0.03)
+
+
+def test_one_pair_or_numbers_that_change_alike_are_no_certainty() -> None:
+    one = paired_difference(pd.Series({"a": 2.5}), pd.Series({"a": 2.3}))
+    assert (one.n_pairs, one.p_value, one.direction) == (1, 1.0, "not seen")
+    assert math.isnan(one.low)
+    halves = paired_difference(pd.DataFrame({0: {"a": 0.0}, 1: {"a": 0.0}}), pd.DataFrame({0: {"a": 1.0}, 1: {"a": 0.0}}))
+    assert (halves.n_pairs, halves.difference, halves.direction) == (1, 0.5, "not seen")
+    alike = paired_difference(pd.Series([2.5, 3.5]), pd.Series([2.25, 3.25]))
+    assert (alike.difference, alike.direction) == (-0.25, "not seen")
+
+
 def test_pairs_are_matched_by_prompt_and_seeds_are_averaged() -> None:
     answers = pd.DataFrame(
         {
@@ -105,7 +153,9 @@ def test_pairs_are_matched_by_prompt_and_seeds_are_averaged() -> None:
             "prompt_id": ["a", "a", "b", "b"], "refused": pd.Series([True, False, None, True], dtype=object),
         }
     )  # fmt: skip
-    assert per_prompt(answers, prompt_set="malicious", n_safety=0).to_dict() == {"a": 0.5, "b": 1.0}
+    found = per_prompt(answers, prompt_set="malicious", n_safety=0)
+    assert found.loc["a"].to_dict() == {0: 1.0, 1: 0.0}
+    assert found.mean(axis=1).to_dict() == {"a": 0.5, "b": 1.0}
     result = paired_difference(pd.Series({"a": 0.0, "b": 0.0}), pd.Series({"b": 1.0, "c": 1.0}))
     assert (result.n_pairs, result.difference) == (1, 1.0)
 

@@ -24,7 +24,7 @@ class CorpusFile(NamedTuple):
 CORPUS = {
     "general": CorpusFile("to train on: ordinary instructions with answers", "instruction", "output", "task"),
     "safety": CorpusFile("to train on: unsafe requests in both forms, with safe answers", "instruction", "output", "topic"),
-    "contrast": CorpusFile("to train on, last chapter only: harmless requests with alarming words, answered", "instruction", "output", "type"),
+    "contrast": CorpusFile("to train on, chapter 10 only: harmless requests with alarming words, answered", "instruction", "output", "type"),
     "questions": CorpusFile("to draft new safety data from: unsafe questions without answers", "question", None, "topic"),
     "malicious": CorpusFile("malicious requests, as instructions and as questions", "instruction", None, "topic"),
     "controversial": CorpusFile("controversial claims, as instructions and as opinions", "instruction", None, "topic"),

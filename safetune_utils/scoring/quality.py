@@ -87,13 +87,16 @@ class WinRate(NamedTuple):
         return "not seen"
 
 
-def win_rate(rewards_tuned: Sequence[float | None], rewards_untuned: Sequence[float | None], *, tie_margin: float = 0.0) -> WinRate:
+def win_rate(
+    rewards_tuned: Sequence[float | None], rewards_untuned: Sequence[float | None], *, prompts: Sequence[str] | None = None, tie_margin: float = 0.0
+) -> WinRate:
     """Share of prompts on which the tuned model's answer has the higher reward; a tie counts half.
 
     Args:
         rewards_tuned, rewards_untuned: one reward a prompt, of the same prompts in the same order; ``None`` or ``nan``
             where an answer is unscored. Such a prompt is left out and counted in ``n_unscored``: an empty answer wins
             and loses nothing here, so read the share of unreadable answers beside it.
+        prompts: ids of the prompts, where one stands more than once (several seeds): its rewards are not independent.
         tie_margin: rewards that differ by no more than this are a tie.
 
     Returns:
@@ -107,7 +110,8 @@ def win_rate(rewards_tuned: Sequence[float | None], rewards_untuned: Sequence[fl
     difference = np.array(rewards_tuned, dtype=float) - np.array(rewards_untuned, dtype=float)  # None becomes nan
     wins, losses = int((difference > tie_margin).sum()), int((difference < -tie_margin).sum())
     points = np.where(difference > tie_margin, 1.0, np.where(difference < -tie_margin, 0.0, 0.5))
-    rate = stats.win_rate(pd.Series(np.where(np.isnan(difference), np.nan, points)))
+    scores = pd.Series(np.where(np.isnan(difference), np.nan, points))
+    rate = stats.win_rate(scores, clusters=None if prompts is None else pd.Series(list(prompts)))
     ties = rate.n_scored - wins - losses
     return WinRate(rate.share, rate.low, rate.high, wins, ties, losses, rate.n_scored, rate.n_unscored, rate.method)
 
