@@ -6,6 +6,7 @@ The claims and how each is to be judged stand in ``data/paper/claims.yml``; find
 from __future__ import annotations
 
 import html
+from collections import Counter
 from pathlib import Path
 from typing import Any, Literal
 
@@ -162,8 +163,12 @@ def side_by_side(runs: dict[str, Outcomes]) -> str:
     """Several runs as an HTML table: a line for each claim, a column for each run, with its scale and what each claim came to."""
     heads = ['<th scope="col">claim</th>']
     for name, outcomes in runs.items():
-        scales = [scale(outcome["settings"]).rsplit("; ", 1) for outcome in outcomes.values() if "safety_amounts" in (outcome["settings"] or {})]
-        ran = "; ".join("; or ".join(dict.fromkeys(what)) for what in zip(*scales, strict=True))  # the seeds apart, where only they differ
+        settings = {chapter: outcome["settings"] for chapter, outcome in outcomes.items() if "safety_amounts" in (outcome["settings"] or {})}
+        scales = {chapter: scale(found).rsplit("; ", 1) for chapter, found in settings.items()}
+        ran = "; or ".join(dict.fromkeys(what for what, _ in scales.values()))
+        for seeds, n in Counter(seeds for _, seeds in scales.values()).most_common():
+            where = ", ".join(chapter.split("_")[0] for chapter, (_, found) in scales.items() if found == seeds)
+            ran += f"; {seeds}" + (f" in chapter{'s' if n > 1 else ''} {where}" if n < len(scales) else "")
         heads.append(f'<th scope="col">{html.escape(name)}<br><small>{html.escape(ran)}</small></th>')
     lines = []
     for claim in claims():

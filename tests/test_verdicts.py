@@ -128,6 +128,15 @@ def test_a_run_without_a_study_has_a_column_without_a_scale() -> None:
     assert column.count("<strong>not attempted") == len(verdicts.claims())
 
 
+def test_a_column_says_which_chapters_had_how_many_seeds() -> None:
+    def outcome(*seeds: int) -> dict[str, Any]:
+        return {"settings": {"base_model": "embedded", "data": "mine", "n_general": 9, "safety_amounts": [0, 5], "seeds": list(seeds)}, "numbers": {}}
+
+    alike, unlike = {"01_a": outcome(0, 1), "02_b": outcome(0, 1)}, {"01_a": outcome(0, 1), "02_b": outcome(0, 1), "08_c": outcome(0)}
+    assert "0 to 5 of safety; 2 seeds</small>" in verdicts.side_by_side({"x": alike})
+    assert "0 to 5 of safety; 2 seeds in chapters 01, 02; 1 seed in chapter 08</small>" in verdicts.side_by_side({"x": unlike})
+
+
 def test_every_published_run_of_chapter_1_has_its_curve_with_the_committed_numbers() -> None:
     names = [name for name, run in published().items() if "01_safety_amount" in run]
     assert {"pocket", "pocket-seeds", "paper-sample"} <= set(names)
