@@ -269,6 +269,8 @@ def examples(answers: pd.DataFrame, *, prompt_set: str, n: int = 3, by: str = "n
     column than the amount tells the adapters apart, ``by`` names it.
     """
     rows = answers[(answers["prompt_set"] == prompt_set) & (answers["seed"] == answers["seed"].min())]
+    if rows.empty:
+        return note(f"This data has no {PROMPT_SETS[prompt_set].title}.")
     if set(rows["data"]) != {"embedded"}:
         return HTML("<p>Prompts and answers from outside sets are not shown on pages; they are in the run store.</p>")
     blocks = []

@@ -37,6 +37,7 @@ def test_outside_prompts_and_answers_are_withheld() -> None:
     missing = answers()
     missing.loc[missing.index[0], "label"] = None
     assert "(unscored)" in pages.examples(missing, prompt_set="malicious").data
+    assert "has no ordinary instructions" in pages.examples(answers(), prompt_set="ordinary").data
     page = pages.examples(answers(data="paper-sample", prompt="a prompt of theirs"), prompt_set="malicious").data
     assert "theirs" not in page
     assert "script" not in page
