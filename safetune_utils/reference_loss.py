@@ -19,7 +19,6 @@ from peft import PeftModel
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from safetune_utils.data import Example, corpus_rows
-from safetune_utils.decoding import ordered_weights
 from safetune_utils.errors import SafetuneError
 from safetune_utils.finetune import Row, encode_row, summed_loss
 from safetune_utils.stats import bootstrap_ratio
@@ -78,8 +77,7 @@ def reference_loss(
     scored = {id: row for id, row in rows.items() if _n_tokens(row)}
     if not scored:
         raise SafetuneError(f"none of {len(examples)} reference examples has an answer within {max_length} tokens: raise max_length or give examples")
-    with ordered_weights(model):
-        sums = np.array([summed_loss(model, [row]).item() for row in scored.values()])
+    sums = np.array([summed_loss(model, [row]).item() for row in scored.values()])
     n_tokens = np.array([_n_tokens(row) for row in scored.values()])
     low, high = bootstrap_ratio(sums, n_tokens)
     return ReferenceLoss(
