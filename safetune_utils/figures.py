@@ -90,7 +90,7 @@ def dose_response(
         curve: from :func:`safetune_utils.stats.summarise` by ``prompt_set`` and ``x``.
         name: the figure's name, also that of its CSV file.
         by_seed: the same by ``seed`` too; with several seeds, a band from the lowest to the highest, so that their spread is seen.
-        n_other: general examples in every mix; given, a second axis says the share of safety data.
+        n_other: rows of every mix that are no safety examples; given, a second axis says the share of safety data.
     """
     sets = [s for s in PROMPT_SETS if s in set(curve["prompt_set"])]
     if by_seed is not None and by_seed["seed"].nunique() < 2:

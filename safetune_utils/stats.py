@@ -99,9 +99,8 @@ def share(values: pd.Series, *, clusters: pd.Series | None = None, seeds: pd.Ser
         return Share(float("nan"), float("nan"), float("nan"), 0, n_unscored, "none")
     mean = float(scored.mean())
     table = _prompts_by_seeds(scored, clusters, seeds)
-    if table.shape[1] > 1 and np.nanmax(table) > np.nanmin(table):
-        low, high = np.nanquantile(_crossed_means(table), (0.025, 0.975))
-        return Share(mean, float(low), float(high), n, n_unscored, "bootstrap over prompts and seeds")
+    if _seeds_to_draw(table):
+        return Share(mean, *_bootstrap_crossed(table), n, n_unscored, "bootstrap over prompts and seeds")
     if clusters is not None:
         answers = scored.groupby(clusters.loc[scored.index])
         per_prompt, n_answers = answers.mean(), answers.size()
@@ -153,9 +152,8 @@ def means(table: pd.DataFrame, *, by: str, unit: str, value: str) -> pd.DataFram
     for key, group in table.dropna(subset=[value]).groupby(by, sort=True):
         values = by_seed(group, value=value, unit=unit)
         per_unit = values.mean(axis=1).to_numpy()
-        several = values.shape[1] > 1
-        low, high = np.nanquantile(_crossed_means(values.to_numpy()), (0.025, 0.975)) if several else bootstrap_ratio(per_unit, np.ones(len(per_unit)))
-        rows.append({by: key, "value": float(per_unit.mean()), "low": float(low), "high": float(high), "n": len(per_unit)})
+        low, high = _bootstrap_crossed(values.to_numpy()) if values.shape[1] > 1 else bootstrap_ratio(per_unit, np.ones(len(per_unit)))
+        rows.append({by: key, "value": float(per_unit.mean()), "low": low, "high": high, "n": len(per_unit)})
     return pd.DataFrame(rows, columns=[by, "value", "low", "high", "n"])
 
 
@@ -212,8 +210,8 @@ def paired_difference(first: pd.Series | pd.DataFrame, second: pd.Series | pd.Da
         return Difference(float("nan"), float("nan"), float("nan"), float("nan"), 0)
     delta = (both["second"] - both["first"]).to_numpy()
     each = (two - one).loc[both.index].dropna(axis=1, how="all").to_numpy()
-    if each.shape[1] > 1 and np.nanmax(each) > np.nanmin(each):
-        low, high = map(float, np.nanquantile(_crossed_means(each), (0.025, 0.975)))
+    if _seeds_to_draw(each):
+        low, high = _bootstrap_crossed(each)
     elif np.ptp(delta) > 0:
         low, high = _bootstrap_mean(delta)
     else:
@@ -492,6 +490,16 @@ def _crossed_means(values: np.ndarray) -> np.ndarray:
     return _ratio(sums, ((prompts @ there) * seeds).sum(axis=1))
 
 
+def _bootstrap_crossed(values: np.ndarray) -> tuple[float, float]:
+    low, high = np.nanquantile(_crossed_means(values), (0.025, 0.975))
+    return float(low), float(high)
+
+
+def _seeds_to_draw(values: np.ndarray) -> bool:
+    """Whether values, prompts × seeds, have several seeds and are not all alike, which would give an interval of no width."""
+    return values.shape[1] > 1 and bool(np.nanmax(values) > np.nanmin(values))
+
+
 def _bootstrap_mean(values: np.ndarray) -> tuple[float, float]:
     result = _scipy_stats.bootstrap((values,), np.mean, n_resamples=_RESAMPLES, method="percentile", rng=np.random.default_rng(0))
     return float(result.confidence_interval.low), float(result.confidence_interval.high)
@@ -594,8 +602,7 @@ def corrected_share(
     if np.isnan(estimate):
         return Estimate(estimate, estimate, estimate)
     drawn = []
-    several = table.shape[1] > 1 and np.nanmax(table) > np.nanmin(table)
-    measured = _crossed_means(table) if several else rng.beta(found.sum() + 0.5, (1 - found).sum() + 0.5, _AGREEMENT_RESAMPLES)
+    measured = _crossed_means(table) if _seeds_to_draw(table) else rng.beta(found.sum() + 0.5, (1 - found).sum() + 0.5, _AGREEMENT_RESAMPLES)
     for share in measured[:_AGREEMENT_RESAMPLES]:
         labelled = rng.integers(0, len(said), len(said))
         drawn.append(corrected(share, said[labelled], seen[labelled]))
