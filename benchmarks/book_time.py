@@ -16,7 +16,8 @@ from typing import Any
 
 import torch
 
-from safetune_utils import cards, data, records
+from safetune_utils import places, store
+from safetune_utils.estimate import hardware
 
 STAGES = {"mixes": "drawing mixes", "adapters": "training adapters", "responses": "answering", "scores": "scoring"}
 
@@ -25,7 +26,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--name", required=True, help="what was run: pocket, classroom")
     parser.add_argument("--whole-seconds", type=float, required=True)
-    parser.add_argument("--output", type=Path, default=data.data_folder() / "results" / "book_time.json")
+    parser.add_argument("--output", type=Path, default=places.data_folder() / "results" / "book_time.json")
     given = parser.parse_args()
     found = json.loads(given.output.read_text("utf-8")) if given.output.is_file() else {"made_by": "benchmarks/book_time.py", "books": {}}
     found["books"][given.name] = book(given.whole_seconds)
@@ -34,7 +35,7 @@ def main() -> None:
 
 
 def book(whole: float) -> dict[str, Any]:
-    made = {name: [records.read_record(path.parent) for path in sorted(records.store_folder().glob(f"{name}/*/record.json"))] for name in STAGES}
+    made = {name: [store.read_record(path.parent) for path in sorted(places.store_folder().glob(f"{name}/*/record.json"))] for name in STAGES}
     stages = [{"stage": title, "times": len(made[name]), "seconds": round(sum(map(seconds, made[name])), 1)} for name, title in STAGES.items()]
     stages.append(
         {
@@ -63,7 +64,7 @@ def book(whole: float) -> dict[str, Any]:
             "seconds": round(sum(map(seconds, made["responses"])), 1),
             "peak_memory_bytes": max(record["peak_memory_bytes"] for record in made["responses"]),
         },
-        "card": vars(cards.measured_card("cpu")),
+        "card": vars(hardware.measured_card("cpu")),
     }
 
 

@@ -13,8 +13,8 @@ import tempfile
 import time
 from pathlib import Path
 
-from safetune_utils import data, mixtures
-from safetune_utils.records import peak_memory
+from safetune_utils import data
+from safetune_utils.machine.memory import peak_memory
 
 N_GENERAL, N_SAFETY = 20_000, 2_000
 
@@ -27,7 +27,7 @@ def main() -> None:
             rows = data.read_examples(general)
             safety = data.safety_examples("paper-sample")
             loaded = time.perf_counter()
-            drawn = mixtures.mix(
+            drawn = data.mix(
                 general=rows, safety=safety, n_general=N_GENERAL, n_safety=N_SAFETY, safety_format="instruction", n_validation=500, seed=0, validation="from_mix",
             )  # fmt: skip
             mixed = time.perf_counter()

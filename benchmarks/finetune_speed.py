@@ -53,10 +53,15 @@ from peft import LoraConfig, TaskType, get_peft_model
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, DataCollatorForSeq2Seq, Trainer, TrainingArguments
 from transformers import logging as transformers_logging
 
-from safetune_utils import data, finetune, mixtures, models
-from safetune_utils.prompts import render
-from safetune_utils.records import peak_memory, processor_name, release_memory
+from safetune_utils import data, places
+from safetune_utils.data.mix import Mix
+from safetune_utils.machine.memory import peak_memory, release_memory
+from safetune_utils.machine.surroundings import processor_name
+from safetune_utils.models import embedded
+from safetune_utils.models.base_model import load_base
+from safetune_utils.models.template import render
 from safetune_utils.settings import Recipe
+from safetune_utils.training.finetune import Row, encode_row, finetune
 
 RECIPE = Recipe(epochs=1, batch_size=8, learning_rate=2e-3, max_length=256, n_validation=1, evaluations=1)
 MICRO_BATCH = 4
@@ -68,7 +73,7 @@ def main() -> None:
     parser.add_argument("--side", choices=SIDES, help="run one side in this process")
     parser.add_argument("--rows", type=int, default=96)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--output", type=Path, default=data.data_folder() / "results" / "finetune_speed.json")
+    parser.add_argument("--output", type=Path, default=places.data_folder() / "results" / "finetune_speed.json")
     given = parser.parse_args()
     if given.side:
         quiet()
@@ -83,12 +88,12 @@ def main() -> None:
 
 
 def ours(n_rows: int) -> dict[str, Any]:
-    model, tokenizer = models.load_base("embedded")
+    model, tokenizer = load_base("embedded")
     drawn = mixture()
-    small = mixtures.Mix(train=drawn.train[:n_rows], validation=drawn.validation[:1])
+    small = Mix(train=drawn.train[:n_rows], validation=drawn.validation[:1])
     with tempfile.TemporaryDirectory() as folder:
         facts, measures = measured(
-            lambda: finetune.finetune(model=model, tokenizer=tokenizer, mix=small, recipe=RECIPE, seed=0, output=Path(folder)),
+            lambda: finetune(model=model, tokenizer=tokenizer, mix=small, recipe=RECIPE, seed=0, output=Path(folder)),
         )
     precision = "bf16" if model.dtype == torch.bfloat16 else "fp32"
     return report(encoded(tokenizer, n_rows), precision, measures, seconds=facts["tokens"] / facts["tokens_per_second"])
@@ -109,7 +114,7 @@ def hugging_face(n_rows: int, *, precision: str) -> dict[str, Any]:
     base, tokenizer = plain_model(precision)
     clock: dict[str, float] = {}
 
-    def train() -> list[finetune.Row]:
+    def train() -> list[Row]:
         rows = encoded(tokenizer, n_rows)
         features = [{"input_ids": row.ids, "attention_mask": [1] * len(row.ids), "labels": row.labels} for row in rows]
         base.config.use_cache = False
@@ -138,14 +143,14 @@ def trl(n_rows: int, *, weights: str, **changes: Any) -> dict[str, Any]:
     texts = [{"prompt": render(instruction=row.instruction, input=row.input), "completion": row.output.lstrip()} for row in examples]
     clock: dict[str, float] = {}
 
-    def train() -> list[finetune.Row]:
+    def train() -> list[Row]:
         with tempfile.TemporaryDirectory() as folder:
             config = SFTConfig(output_dir=folder, completion_only_loss=True, max_length=RECIPE.max_length, **arguments(n_rows), **changes)
             trainer = SFTTrainer(model=base, args=config, train_dataset=Dataset.from_list(texts), processing_class=tokenizer, peft_config=lora())
             clock["start"] = time.perf_counter()
             trainer.train()
             clock["end"] = time.perf_counter()
-        return [finetune.Row(row["input_ids"], row["labels"], truncated=False) for row in trainer.train_dataset]
+        return [Row(row["input_ids"], row["labels"], truncated=False) for row in trainer.train_dataset]
 
     rows, measures = measured(train)
     difference = sum(len(row.ids) for row in rows) - sum(len(row.ids) for row in encoded(tokenizer, n_rows))
@@ -188,16 +193,16 @@ def lora() -> LoraConfig:
 
 
 @cache
-def mixture() -> mixtures.Mix:
+def mixture() -> Mix:
     general, safety = data.general_examples("embedded"), data.safety_examples("embedded")
-    return mixtures.mix(general=general, safety=safety, n_general=320, n_safety=100, safety_format="instruction", n_validation=40, seed=0)
+    return data.mix(general=general, safety=safety, n_general=320, n_safety=100, safety_format="instruction", n_validation=40, seed=0)
 
 
-def encoded(tokenizer: Any, n_rows: int) -> list[finetune.Row]:
-    return [finetune.encode_row(tokenizer, row, max_length=RECIPE.max_length, loss_on=RECIPE.loss_on) for row in mixture().train[:n_rows]]
+def encoded(tokenizer: Any, n_rows: int) -> list[Row]:
+    return [encode_row(tokenizer, row, max_length=RECIPE.max_length, loss_on=RECIPE.loss_on) for row in mixture().train[:n_rows]]
 
 
-def report(rows: list[finetune.Row], precision: str, measures: dict[str, Any], *, seconds: float) -> dict[str, Any]:
+def report(rows: list[Row], precision: str, measures: dict[str, Any], *, seconds: float) -> dict[str, Any]:
     n_tokens = sum(len(row.ids) for row in rows)
     # The first position has nothing before it to be predicted from.
     n_learned = sum(label != -100 for row in rows for label in row.labels[1:])
@@ -217,7 +222,7 @@ def report(rows: list[finetune.Row], precision: str, measures: dict[str, Any], *
 def training_operations(*, n_tokens: int, n_learned: int) -> int:
     """Operations that training an adapter on the embedded model cannot go without; the formula is this script's first text."""
     with torch.device("meta"):
-        model = AutoModelForCausalLM.from_config(AutoConfig.from_pretrained(models.embedded_folder()))
+        model = AutoModelForCausalLM.from_config(AutoConfig.from_pretrained(embedded.embedded_folder()))
     vocabulary, width = model.get_input_embeddings().weight.shape
     layers = sum(p.numel() for p in model.get_decoder().parameters()) - vocabulary * width
     return 2 * 2 * layers * n_tokens + 2 * 2 * vocabulary * width * n_learned
@@ -253,8 +258,8 @@ def summary(rounds: list[list[dict[str, Any]]]) -> list[dict[str, Any]]:
 def plain_model(precision: str) -> tuple[Any, Any]:
     """The embedded base as anybody would load it, without what ``safetune_utils`` sets on it for speed."""
     dtype = {"bf16": torch.bfloat16, "fp32": torch.float32}[precision]
-    model = AutoModelForCausalLM.from_pretrained(models.embedded_folder(), dtype=dtype)
-    return model, AutoTokenizer.from_pretrained(models.embedded_folder())
+    model = AutoModelForCausalLM.from_pretrained(embedded.embedded_folder(), dtype=dtype)
+    return model, AutoTokenizer.from_pretrained(embedded.embedded_folder())
 
 
 def measured(work: Callable[[], Any]) -> tuple[Any, dict[str, Any]]:

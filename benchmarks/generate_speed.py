@@ -50,9 +50,12 @@ import torch
 from finetune_speed import by_side, machine, measured, plain_model, quiet, ratio, spread, take_turns, versions, write_result
 from transformers import AutoTokenizer, ContinuousBatchingConfig, GenerationConfig
 
-from safetune_utils import data, generate, models
-from safetune_utils.prompts import render
-from safetune_utils.settings import resolve_decoding
+from safetune_utils import data, places
+from safetune_utils.generation import generate
+from safetune_utils.models import embedded
+from safetune_utils.models.base_model import load_base
+from safetune_utils.models.template import render
+from safetune_utils.presets import resolve_decoding
 
 PROMPT_SET = "malicious"
 N_ORIGINAL = 8
@@ -69,7 +72,7 @@ def main() -> None:
     parser.add_argument("--side", choices=SIDES, help="run one side in this process")
     parser.add_argument("--prompts", type=int, default=48)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--output", type=Path, default=data.data_folder() / "results" / "generate_speed.json")
+    parser.add_argument("--output", type=Path, default=places.data_folder() / "results" / "generate_speed.json")
     given = parser.parse_args()
     if given.side:
         quiet()
@@ -148,7 +151,7 @@ def plain(precision: str, *, batch_size: int, num_beams: int = 1, longest_first:
 
 
 def ours(precision: str, decoding: str, **entries: Any) -> Way:
-    model, tokenizer = models.load_base("embedded", precision=precision)
+    model, tokenizer = load_base("embedded", precision=precision)
 
     def way(asked: list[data.Prompt], n_new: int) -> Answers:
         how = resolve_decoding(decoding, max_new_tokens=n_new, **entries)
@@ -181,8 +184,8 @@ def llama(*, slots: int, room: int = 256) -> Way:
     import llama_cpp
 
     logging.getLogger("llama-cpp-python").setLevel(logging.ERROR)
-    tokenizer = AutoTokenizer.from_pretrained(models.embedded_folder())
-    model = llama_cpp.llama_model_load_from_file(str(models.gguf_path()).encode(), llama_cpp.llama_model_default_params())
+    tokenizer = AutoTokenizer.from_pretrained(embedded.embedded_folder())
+    model = llama_cpp.llama_model_load_from_file(str(embedded.gguf_path()).encode(), llama_cpp.llama_model_default_params())
     settings = llama_cpp.llama_context_default_params()
     settings.n_ctx = settings.n_batch = slots * room
     settings.n_seq_max = settings.n_outputs_max = slots

@@ -20,8 +20,12 @@ from typing import Any
 from finetune_speed import RECIPE, machine, matmul_gflops, mixture, quiet, versions
 from peft import PeftModel
 
-from safetune_utils import data, finetune, generate, mixtures, models
+from safetune_utils import data, places
+from safetune_utils.data.mix import Mix
+from safetune_utils.generation import generate
+from safetune_utils.models.base_model import load_base
 from safetune_utils.settings import Decoding
+from safetune_utils.training.finetune import Row, accumulate_gradient, encode, finetune, with_adapter
 
 BATCHES, LENGTHS, ROWS = (1, 2, 4, 8, 16, 32), (32, 64, 128, 256, 512), (16, 48, 96, 192)
 PROMPTS, NEW_TOKENS = (1, 4, 16, 48, 96, 192), (16, 64, 128)
@@ -30,7 +34,7 @@ PROMPTS, NEW_TOKENS = (1, 4, 16, 48, 96, 192), (16, 64, 128)
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=2)
-    parser.add_argument("--output", type=Path, default=data.data_folder() / "results" / "growth_speed.json")
+    parser.add_argument("--output", type=Path, default=places.data_folder() / "results" / "growth_speed.json")
     given = parser.parse_args()
     quiet()
     before = matmul_gflops()
@@ -44,47 +48,47 @@ def main() -> None:
 
 
 def over_batches_and_lengths(rounds: int) -> list[dict[str, Any]]:
-    model, tokenizer = models.load_base("embedded")
-    rows, _ = finetune._encode(tokenizer, mixture().train, RECIPE)
+    model, tokenizer = load_base("embedded")
+    rows, _ = encode(tokenizer, mixture().train, RECIPE)
     ordered = sorted(rows, key=lambda row: len(row.ids))
     middle = ordered[len(ordered) // 2 - 16 :][:32]  # of about one length, so that only the number changes
-    adapted = finetune._with_adapter(model, RECIPE)
+    adapted = with_adapter(model, RECIPE)
     adapted.train()
     work = {("rows at once", n): middle[:n] for n in BATCHES} | {("tokens of a row", n): [of_length(row, n, rows) for row in middle[:8]] for n in LENGTHS}
     speeds = in_turn({key: lambda part=part: step(adapted, part) for key, part in work.items()}, rounds)
     return [{"what": "training", "over": over, "at": at, "tokens_per_second": speed} for (over, at), speed in speeds.items()]
 
 
-def step(adapted: PeftModel, rows: list[finetune.Row]) -> int:
-    finetune.accumulate_gradient(adapted, rows, RECIPE.micro_batch_tokens)
+def step(adapted: PeftModel, rows: list[Row]) -> int:
+    accumulate_gradient(adapted, rows, RECIPE.micro_batch_tokens)
     return sum(len(row.ids) for row in rows)
 
 
-def of_length(row: finetune.Row, length: int, others: list[finetune.Row]) -> finetune.Row:
+def of_length(row: Row, length: int, others: list[Row]) -> Row:
     """A row cut to a length, or filled up with the answers of others."""
     ids, labels = list(row.ids), list(row.labels)
     for other in others:
         if len(ids) >= length:
             break
         ids, labels = ids + other.ids, labels + other.labels
-    return finetune.Row(ids[:length], [*labels[: length - 1], ids[length - 1]], truncated=True)
+    return Row(ids[:length], [*labels[: length - 1], ids[length - 1]], truncated=True)
 
 
 def over_rows() -> list[dict[str, Any]]:
     """Whole trainings, with loading's warm-up, one after another."""
     points = []
     for n in ROWS:
-        model, tokenizer = models.load_base("embedded")
+        model, tokenizer = load_base("embedded")
         drawn = mixture()
-        small = mixtures.Mix(train=drawn.train[:n], validation=drawn.validation[:1])
+        small = Mix(train=drawn.train[:n], validation=drawn.validation[:1])
         with tempfile.TemporaryDirectory() as folder:
-            facts = finetune.finetune(model=model, tokenizer=tokenizer, mix=small, recipe=RECIPE, seed=0, output=Path(folder))
+            facts = finetune(model=model, tokenizer=tokenizer, mix=small, recipe=RECIPE, seed=0, output=Path(folder))
         points.append({"what": "training", "over": "rows in the mix", "at": n, "tokens_per_second": facts["tokens_per_second"]})
     return points
 
 
 def over_answers(rounds: int) -> list[dict[str, Any]]:
-    model, tokenizer = models.load_base("embedded")
+    model, tokenizer = load_base("embedded")
     texts = [prompt.text for name in ("malicious", "malicious_questions") for prompt in data.prompts("embedded", name)]
 
     def answer(n: int, new_tokens: int) -> int:

@@ -16,8 +16,9 @@ from typing import Any
 import pandas as pd
 import torch
 
-from safetune_utils import data, instruments
-from safetune_utils.scoring import Score
+from safetune_utils import data, places
+from safetune_utils.scoring import instruments
+from safetune_utils.scoring.score import Score
 
 NAMES = ("refusal-rules", "refusal", "harmfulness", "coherence")
 _WARM_UP = 8  # rows, so that a model's loading is not timed
@@ -47,7 +48,7 @@ def main() -> None:
         "seconds_per_1000": seconds,
         "columns": columns,
     }
-    path = data.data_folder() / "results" / "instrument_rows.json"
+    path = places.data_folder() / "results" / "instrument_rows.json"
     path.write_text(json.dumps(found) + "\n", "utf-8")
     print(json.dumps(seconds, indent=1))
 

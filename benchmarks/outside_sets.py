@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import json
 
-from safetune_utils import data, rewriting
+from safetune_utils import data, places
+from safetune_utils.data import question_forms
 from safetune_utils.errors import SafetuneError
 
 
 def main() -> None:
     shapes = {}
-    for entry in data.register().values():
+    for entry in data.registered_sets().values():
         try:
             shape = data.outside_shape(entry)
         except SafetuneError as error:
@@ -32,13 +33,13 @@ def main() -> None:
     result = {
         "made_by": "benchmarks/outside_sets.py",
         "source": source,
-        "rewriting_version": rewriting.VERSION,
+        "rewriting_version": question_forms.VERSION,
         "question_forms": data.question_counts(data.safety_examples(source)),
         "opinion_forms": len(data.prompts(source, "opinions")),
         "overlaps": data.overlaps(source),
         "shapes": shapes,
     }
-    path = data.data_folder() / "results" / "outside_sets.json"
+    path = places.data_folder() / "results" / "outside_sets.json"
     path.write_text(json.dumps(result, indent=None, separators=(",", ":"), ensure_ascii=False).replace('},"', '},\n"') + "\n", "utf-8")
     print(f"{path}: {len(shapes)} sets, {path.stat().st_size / 1e3:.0f} kB")
 

@@ -15,9 +15,13 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from safetune_utils import data, finetune, generate, mixtures, models
+from safetune_utils import data, places
+from safetune_utils.data.mix import held_out_safety
+from safetune_utils.generation import generate
+from safetune_utils.models.base_model import load_adapter, load_base
+from safetune_utils.presets import resolve
 from safetune_utils.scoring import refusal_rules
-from safetune_utils.settings import resolve
+from safetune_utils.training.finetune import finetune
 
 RATES = {"chosen": 2e-3, "gentler": 1e-3}
 N_SAFETY, SEED = 100, 0
@@ -25,7 +29,7 @@ N_SAFETY, SEED = 100, 0
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--output", type=Path, default=data.data_folder() / "results" / "recipe_choice.json")
+    parser.add_argument("--output", type=Path, default=places.data_folder() / "results" / "recipe_choice.json")
     given = parser.parse_args()
     found: dict[str, Any] = {"made_by": "benchmarks/recipe_choice.py", "n_safety": N_SAFETY, "seed": SEED}
     for name, rate in RATES.items():
@@ -38,18 +42,18 @@ def measure(rate: float) -> dict[str, Any]:
     settings = resolve(recipe={"learning_rate": rate})
     general, safety = data.general_examples("embedded"), data.safety_examples("embedded")
     recipe = settings.recipe
-    drawn = mixtures.mix(
+    drawn = data.mix(
         general=general, safety=safety, n_general=settings.n_general, n_safety=N_SAFETY, safety_format="instruction",
         n_validation=recipe.n_validation, seed=SEED,
     )  # fmt: skip
     # The pools' own held-out part: of the safety rows, the mix validates with fewer than it holds out.
-    held_general, _ = mixtures._split(general, recipe.n_validation, seed=SEED, name="general")
-    held_safety, _ = mixtures._split(safety, mixtures.held_out_safety(len(safety), recipe.n_validation), seed=SEED, name="safety")
+    held_general, _ = data.split(general, recipe.n_validation, seed=SEED, name="general")
+    held_safety, _ = data.split(safety, held_out_safety(len(safety), recipe.n_validation), seed=SEED, name="safety")
     asked = {"safety": held_safety, "general": held_general, "contrast": data.corpus_rows("contrast")}
-    model, tokenizer = models.load_base("embedded")
+    model, tokenizer = load_base("embedded")
     with tempfile.TemporaryDirectory() as folder:
-        facts = finetune.finetune(model=model, tokenizer=tokenizer, mix=drawn, recipe=recipe, seed=SEED, output=Path(folder))
-        model = models.load_adapter(models.load_base("embedded")[0], Path(folder))
+        facts = finetune(model=model, tokenizer=tokenizer, mix=drawn, recipe=recipe, seed=SEED, output=Path(folder))
+        model = load_adapter(load_base("embedded")[0], Path(folder))
     result: dict[str, Any] = {"learning_rate": rate, "validation_loss": round(facts["best_validation_loss"], 3)}
     for name, rows in asked.items():
         texts = [_get(row, "instruction") for row in rows]

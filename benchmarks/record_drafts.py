@@ -22,10 +22,15 @@ from pathlib import Path
 
 import httpx
 
-from safetune_utils import chat, drafting, models
-from safetune_utils.prompts import TEMPLATE
-from safetune_utils.settings import resolve_drafting
-from safetune_utils.study import Study
+from safetune_utils.annotation import drafting
+from safetune_utils.annotation.drafting import resolve_drafting
+from safetune_utils.models.base_model import load_adapter, load_base
+from safetune_utils.models.template import TEMPLATE
+from safetune_utils.services import chat
+from safetune_utils.services.requests import Service
+from safetune_utils.study import stages
+from safetune_utils.study.design import state
+from safetune_utils.study.study import Study
 
 # The shown turns and the question in the Alpaca form, one after another.
 _HEAD, _BLOCK = TEMPLATE.split("### Instruction:")
@@ -43,20 +48,20 @@ def main() -> None:
     answers = drafting.answer_requests(asked, max_tokens=settings.max_tokens, temperature=settings.temperature)
     with tempfile.TemporaryDirectory() as folder:
         _save_tuned(tuned := Path(folder) / "smollm2-135m-safety-tuned")
-        _save(untouched := Path(folder) / "smollm2-135m-instruct", *models.load_base("embedded"))
+        _save(untouched := Path(folder) / "smollm2-135m-instruct", *load_base("embedded"))
         drafting.recorded_folder().mkdir(exist_ok=True)
         for name, model, requests in (("answers", tuned, answers), ("instructions", untouched, drafting.instruction_requests(asked))):
             with served(model) as address:
-                service = chat.Service(base_url=address, model=str(model), concurrency=1, timeout_s=300)
+                service = Service(base_url=address, model=str(model), concurrency=1, timeout_s=300)
                 chat.ask(requests, service=service, cap_usd=0, store=Path(folder), progress=name)
                 chat.record(requests, service=service, store=Path(folder), path=drafting.recorded_folder() / f"drafting_{name}.jsonl")
 
 
 def _save_tuned(target: Path) -> None:
-    study = Study.safety_amount(prompt_sets=[], safety_amounts=[200])
-    model, tokenizer = models.load_base("embedded")
+    study = state(prompt_sets=[], safety_amounts=[200])
+    model, tokenizer = load_base("embedded")
     tokenizer.chat_template = _CHAT_TEMPLATE
-    _save(target, models.load_adapter(model, study.adapter_folder(study.runs[0])), tokenizer)
+    _save(target, load_adapter(model, stages.adapter_folder(study, study.runs[0])), tokenizer)
 
 
 def _save(target: Path, model, tokenizer) -> None:

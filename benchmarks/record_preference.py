@@ -15,22 +15,25 @@ from pathlib import Path
 
 from record_drafts import served
 
-from safetune_utils import chat, drafting, models, records
-from safetune_utils.scoring import judge, preference, refusal_rules
+from safetune_utils.annotation import drafting, preference
+from safetune_utils.models import embedded
+from safetune_utils.scoring import judge, refusal_rules
+from safetune_utils.services import chat, requests
+from safetune_utils.store import read_lines
 
 SEED = 7
 
 
 def main() -> None:
     folder = drafting.recorded_folder() / "preference"
-    careful, eager = (records.read_lines(folder / f"{name}.jsonl") for name in ("careful", "eager"))
+    careful, eager = (read_lines(folder / f"{name}.jsonl") for name in ("careful", "eager"))
     items = preference.pairs(
         [row["prompt"] for row in careful], [row["response"] for row in careful], [row["response"] for row in eager],
         first_name="careful", second_name="eager", seed=SEED, prompt_sets=[row["prompt_set"] for row in careful],
     )  # fmt: skip
     prompts, a, b = ([getattr(item, name) for item in items] for name in ("prompt", "a", "b"))
-    with tempfile.TemporaryDirectory() as store, served(models.embedded_folder()) as address:
-        service = chat.Service(base_url=address, model=str(models.embedded_folder()), concurrency=1, timeout_s=300)
+    with tempfile.TemporaryDirectory() as store, served(embedded.embedded_folder()) as address:
+        service = requests.Service(base_url=address, model=str(embedded.embedded_folder()), concurrency=1, timeout_s=300)
         judged = judge.compare(prompts, a, b, service=service, store=Path(store), progress="judging")
         chat.record(judge.pair_requests(prompts, a, b), service=service, store=Path(store), path=folder / "replies.jsonl")
     sides = {"first": "A", "second": "B"}

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from safetune_utils import data, stats
+from safetune_utils import data, places, statistics
 from safetune_utils.scoring import refusal_rules
 
 
@@ -30,7 +30,7 @@ def main() -> None:
     kappa = agreement["all"]["kappa"]
     result: dict[str, Any] = {"made_by": "benchmarks/refusal_agreement.py", "scorer_version": refusal_rules.VERSION}
     result |= {f"kappa_{model}": round(agreement[model]["kappa"][0], 2) for model in data.XSTEST_MODELS}
-    counts = stats.case_counts(people, rules)
+    counts = statistics.case_counts(people, rules)
     result |= {
         "n": len(rows),
         "accuracy": round(agreement["all"]["accuracy"][0], 3),
@@ -50,14 +50,14 @@ def main() -> None:
         "corpus_helpful": len(helpful),
         "corpus_false": _refusals(helpful),
     }
-    path = data.data_folder() / "results" / "refusal_rules.json"
+    path = places.data_folder() / "results" / "refusal_rules.json"
     path.write_text(json.dumps(result, indent=1) + "\n", "utf-8")
     print(path.read_text("utf-8"))
 
 
 def compared(people: np.ndarray, found: np.ndarray, rows: list[data.Labelled]) -> dict[str, Any]:
     """Accuracy, precision, recall and κ, each with the bounds of its interval, from a bootstrap over prompts."""
-    result = stats.agreement(people, found, clusters=[row.prompt for row in rows])
+    result = statistics.agreement(people, found, clusters=[row.prompt for row in rows])
     return {name: [round(float(value), 4) for value in getattr(result, name)] for name in ("accuracy", "precision", "recall", "kappa")} | {"n": result.n}
 
 

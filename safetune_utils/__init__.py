@@ -1,8 +1,12 @@
-"""LoRA safety tuning, generation, scoring and pages: the helper package of the Safety-Tuned LLaMAs book.
+"""The helper package of the Safety-Tuned LLaMAs book. Its rooms follow the road of the data:
 
-The rooms follow the road of the data: ``settings``, ``prompts`` and ``stats`` below, then ``data``, ``models`` and
-``records``; ``mixtures``, ``generate`` and ``scoring``; ``finetune``; ``study``, ``figures`` and ``pages``; and on top
-``notebooks``, ``site`` and ``cli``. A lower room never imports a higher one.
+    data sets -> a mix -> an adapter -> responses -> scores -> tidy results -> figures -> pages
+
+``data`` sets and mixes; ``models`` base models; ``training`` adapters; ``generation`` responses; ``scoring``
+instruments; ``study`` states an experiment and runs it; ``statistics`` shares and changes; ``book`` tables, figures
+and pages. ``annotation`` is what people do, ``services`` talks to servers, ``estimate`` says what a run takes,
+``store`` keeps what was made, ``machine`` is this machine, ``cli`` the command line. A lower room never imports a
+higher one.
 """
 
 import logging

@@ -1,3 +1,3 @@
-from safetune_utils.cli import main
+from safetune_utils.cli.main import main
 
 main()

@@ -19,12 +19,12 @@ SafetyFormat = Literal["instruction", "question", "mixed"]
 _Kind = TypeVar("_Kind", bound=BaseModel)
 
 
-class _Schema(BaseModel):
+class Schema(BaseModel):
     # Strict: "100" is not a number and 1.0 is not a count, so a typing slip is an error and not a guess.
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
-class Recipe(_Schema):
+class Recipe(Schema):
     """How an adapter is trained."""
 
     lora_rank: int = Field(8, ge=1, le=256, description="rank of the LoRA matrices")
@@ -47,7 +47,7 @@ class Recipe(_Schema):
     patience: int | None = Field(None, ge=1, description="stop after so many measurements without a lower validation loss; None never stops early")
 
 
-class Decoding(_Schema):
+class Decoding(Schema):
     """How answers are generated. By default nothing is drawn: the same adapter gives the same answers."""
 
     num_beams: int = Field(1, ge=1, le=64, description="1 is greedy; the paper's repository used 4 beams")
@@ -64,7 +64,7 @@ class Decoding(_Schema):
         return self
 
 
-class Mixing(_Schema):
+class Mixing(Schema):
     """Which rows a mix is made of, beyond how many; by default safety rows are drawn at random from all topics."""
 
     choice: Literal["random", "refusals", "topics", "hardest"] = Field(
@@ -80,7 +80,7 @@ class Mixing(_Schema):
     order: Literal["mixed", "after"] = Field("mixed", description="safety and contrast rows shuffled among the general ones, or trained on after them")
 
 
-class Settings(_Schema):
+class Settings(Schema):
     """Everything that decides the result of a study."""
 
     preset: PresetName = Field("pocket", description="which set of defaults: smoke, classroom, pocket, course, paper, repository")
@@ -116,163 +116,12 @@ class Settings(_Schema):
         return sorted(values)
 
 
-class Drafting(_Schema):
-    """Everything that decides how new safety data is drafted."""
-
-    mode: Literal["replay", "ask"] = Field("replay", description="replay recorded answers, with no key and no network; or ask a server")
-    base_url: str = Field("http://127.0.0.1:8000/v1", min_length=1, description="address of an OpenAI-compatible server, up to and with /v1")
-    model: str = Field("SmolLM2-135M-Instruct", min_length=1, description="the model's name, as that server knows it")
-    questions: str = Field("embedded", min_length=1, description="embedded, or a file with a column 'question'")
-    n_questions: int = Field(36, ge=1, le=100_000, description="questions to draft answers for")
-    max_tokens: int = Field(96, ge=1, le=8192, description="longest drafted answer, in tokens")
-    temperature: float = Field(0.0, ge=0, le=2, description="0 gives the likeliest answer")
-    usd_per_million_in: float = Field(0.0, ge=0, description="the server's price of a million tokens that it reads, in USD")
-    usd_per_million_out: float = Field(0.0, ge=0, description="the server's price of a million tokens that it writes, in USD")
-    cap_usd: float = Field(1.0, ge=0, description="the most to spend; nothing is asked if it could cost more")
-    reviews: list[str] | None = Field(None, description="reviews of the answers, files exported from the page; None is the recorded ones")
-    form_reviews: list[str] | None = Field(None, description="reviews of the instruction forms, likewise")
-
-
-class ScorerTraining(_Schema):
-    """Everything that decides the training of a small harmfulness model beside the book's own."""
-
-    preset: PresetName = Field("pocket", description="smoke takes a few rows; any other preset the defaults below")
-    n_train: int = Field(160, ge=1, le=1_000_000, description="labelled answers to train on")
-    n_test: int = Field(120, ge=1, le=1_000_000, description="labelled answers to other questions, to measure it on")
-    epochs: int = Field(2, ge=1, le=100, description="passes over the training rows")
-    learning_rate: float = Field(1e-3, gt=0, le=0.1, description="peak learning rate of AdamW")
-    seed: int = Field(0, ge=0, le=2**31 - 1, description="decides the adapter's start and the order of the rows")
-
-
-# Decodings that have a name. The paper's repository meant to sample, but its flags never reached the call: it decoded
-# with four beams and 128 new tokens, and drew nothing.
-DECODINGS: dict[str, dict[str, Any]] = {
-    "greedy": {"num_beams": 1},
-    "paper": {"num_beams": 4, "max_new_tokens": 128},
-}
-
-# The size of the paper's study, which the presets `paper` and `repository` share.
-_PAPER_SIZE: dict[str, Any] = {
-    "data": "paper",
-    "base_model": "huggyllama/llama-7b",
-    "quantization": "int8",
-    "n_general": 20_000,
-    "safety_amounts": [0, 100, 300, 500, 1000, 1500, 2000],
-    "decoding": DECODINGS["paper"] | {"batch_size": 8},
-}
-
-# What each preset changes from the defaults above, which are `pocket`.
-PRESETS: dict[str, dict[str, Any]] = {
-    "smoke": {
-        "n_general": 4,
-        "safety_amounts": [0, 3],
-        "max_prompts": 4,
-        "recipe": {"epochs": 1, "batch_size": 12, "n_validation": 1, "evaluations": 1, "warmup_steps": 1},
-        "mixing": {"n_candidates": 8},
-        "decoding": {"max_new_tokens": 4},
-    },
-    # The main figure while a class watches: three amounts, fewer rows and prompts.
-    "classroom": {
-        "n_general": 160,
-        "safety_amounts": [0, 50, 200],
-        "max_prompts": 40,
-        "recipe": {"n_validation": 20, "evaluations": 2},
-    },
-    "pocket": {},
-    "course": {
-        "data": "paper-sample",
-        "base_model": "huggyllama/llama-7b",
-        "quantization": "nf4",
-        "n_general": 1500,
-        "safety_amounts": [0, 100, 300, 500],
-        "recipe": {
-            "lora_rank": 4, "lora_dropout": 0.05, "epochs": 2, "batch_size": 32, "micro_batch_tokens": 2048, "learning_rate": 3e-4,
-            "max_length": 384, "n_validation": 200,
-        },
-        "decoding": {"max_new_tokens": 128, "batch_size": 16},
-    },
-    "paper": _PAPER_SIZE | {
-        "recipe": {
-            "lora_rank": 4, "lora_dropout": 0.05, "epochs": 4, "batch_size": 128, "micro_batch_tokens": 2048, "learning_rate": 1e-4,
-            "max_length": 512, "loss_on": "everything", "n_validation": 500, "validation": "from_mix",
-            "evaluations": 12,
-        },
-    },
-    # The defaults of the paper's repository, read in its code, where they differ from what the paper is said to have used.
-    "repository": _PAPER_SIZE | {
-        "recipe": {
-            "lora_rank": 8, "lora_dropout": 0.05, "epochs": 3, "batch_size": 128, "micro_batch_tokens": 2048, "learning_rate": 3e-4,
-            "max_length": 256, "loss_on": "everything", "n_validation": 2000, "validation": "from_mix", "evaluations": 17,
-        },
-    },
-}  # fmt: skip
-
-
-def resolve(**parameters: Any) -> Settings:
-    """Return the checked settings of a study: the preset's, with the given parameters laid over them.
-
-    Args:
-        **parameters: any field of :class:`Settings`; ``None`` keeps the preset's value. ``recipe``, ``mixing`` and
-            ``decoding`` may be dictionaries with only the entries that differ; ``decoding`` may be a name of :data:`DECODINGS`.
-
-    Raises:
-        SafetuneError: an unknown name, a wrong type or a value out of range, in one line that names the mend.
-    """
-    given = {name: value for name, value in parameters.items() if value is not None}
-    preset = given.get("preset", "pocket")
-    if preset not in PRESETS:
-        raise SafetuneError(f"preset is {preset!r}: choose one of {', '.join(PRESETS)}")
-    if isinstance(given.get("decoding"), str):
-        given["decoding"] = _named_decoding(given["decoding"])
-    merged: dict[str, Any] = {"preset": preset}
-    for layer in (PRESETS[preset], given):
-        for name, value in layer.items():
-            both_maps = isinstance(merged.get(name), dict) and isinstance(value, dict)
-            merged[name] = merged[name] | value if both_maps else value
-    return _checked(Settings, merged)
-
-
-def resolve_decoding(name: str = "greedy", **entries: Any) -> Decoding:
-    """Return a named decoding with other entries laid over it; ``None`` keeps the named one's value.
-
-    Raises:
-        SafetuneError: an unknown name or entry, a wrong type or a value out of range, in one line that names the mend.
-    """
-    return _checked(Decoding, _named_decoding(name) | {key: value for key, value in entries.items() if value is not None})
-
-
-def _named_decoding(name: str) -> dict[str, Any]:
-    if name not in DECODINGS:
-        raise SafetuneError(f"decoding is {name!r}: choose one of {', '.join(DECODINGS)}, or give its entries")
-    return DECODINGS[name]
-
-
-def resolve_drafting(**parameters: Any) -> Drafting:
-    """Return the checked settings of drafting new safety data; ``None`` keeps a parameter's default.
-
-    Raises:
-        SafetuneError: an unknown name, a wrong type or a value out of range, in one line that names the mend.
-    """
-    return _checked(Drafting, {name: value for name, value in parameters.items() if value is not None})
-
-
-def resolve_scorer_training(**parameters: Any) -> ScorerTraining:
-    """Return the checked settings of training a small harmfulness model; ``None`` keeps a parameter's default.
-
-    Raises:
-        SafetuneError: an unknown name, a wrong type or a value out of range, in one line that names the mend.
-    """
-    given = {name: value for name, value in parameters.items() if value is not None}
-    few = {"n_train": 8, "n_test": 8} if given.get("preset") == "smoke" else {}
-    return _checked(ScorerTraining, few | given)
-
-
 def shown_name(source: str) -> str:
     """A folder or file by its own name: where it lies on a machine concerns nobody else. Other sources as they are."""
     return Path(source).name if Path(source).is_absolute() else source
 
 
-def _checked(schema: type[_Kind], values: dict[str, Any]) -> _Kind:
+def checked(schema: type[_Kind], values: dict[str, Any]) -> _Kind:
     try:
         return schema.model_validate(values)
     except ValidationError as error:

@@ -12,7 +12,7 @@ import torch
 from browsing import CHROMIUM
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from safetune_utils import models
+from safetune_utils.models.base_model import load_base
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -34,13 +34,13 @@ def mirror() -> Path:
 @pytest.fixture(scope="session")
 def tokenizer():
     """The embedded model's tokenizer."""
-    return models.load_base("embedded")[1]
+    return load_base("embedded")[1]
 
 
 @pytest.fixture
 def embedded():
     """The real 135M model in fp32, where equality is meant, loaded anew."""
-    return models.load_base("embedded", precision="fp32")
+    return load_base("embedded", precision="fp32")
 
 
 @pytest.fixture(scope="module")

@@ -8,8 +8,6 @@ from typing import Any
 import nbformat
 import pytest
 
-from safetune_utils import pages
-
 
 def glued_by(path: Path, monkeypatch: pytest.MonkeyPatch, **given: Any) -> dict[str, Any]:
     """Run the code cells in order, the given values laid over the parameters', and return the glued values by name."""

@@ -12,7 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from safetune_utils import data, notebooks, outcomes, records, site, verdicts
+from safetune_utils import data
+from safetune_utils.book import checks, findings, verdicts
+from safetune_utils.book.parameters import folder
+from safetune_utils.store import file_hash, read_lines
 
 pytestmark = pytest.mark.slow
 
@@ -39,7 +42,7 @@ def book(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("book")
     answer = safetune_book(folder)
     assert answer.returncode == 0, answer.stderr[-3000:]
-    assert f"executed {len(list(notebooks.folder().glob('*.ipynb')))} notebook(s)" in answer.stdout
+    assert f"executed {len(list(folder().glob('*.ipynb')))} notebook(s)" in answer.stdout
     return folder
 
 
@@ -77,7 +80,7 @@ def test_every_page_has_its_figures_and_no_fault(book: Path) -> None:
     output = book / "build" / "html"
     pages = {f"notebooks/{name}.html": n for name, n in FIGURES.items()}
     pages |= {"book/welcome.html": 1, "book/instruments.html": 1, "book/data_cards.html": len(data.CORPUS)}
-    assert site.page_faults(output, [*pages, "book/data_cards_outside.html"]) == []
+    assert checks.page_faults(output, [*pages, "book/data_cards_outside.html"]) == []
     counts = {page: (output / page).read_text().count('class="safetune-figure"') for page in pages}
     # With the outside data at hand, chapter 11 trains a model and draws its losses too.
     counts["notebooks/11_harmfulness_model.html"] = min(counts["notebooks/11_harmfulness_model.html"], 1)
@@ -91,7 +94,7 @@ def test_chapter_9_replays_without_key_or_network_and_folds_what_is_untrusted(bo
     assert len(frames) == 2
     for at in frames:
         assert text.rindex("<details", 0, at) > text.rindex("</details>", 0, at) if "</details>" in text[:at] else True
-    assert len(records.read_lines(book / "runs" / "drafted" / "safety.jsonl")) == 14
+    assert len(read_lines(book / "runs" / "drafted" / "safety.jsonl")) == 14
 
 
 def test_every_page_has_its_run_record_and_each_adapter_is_listed_once(book: Path) -> None:
@@ -114,7 +117,7 @@ def test_the_paper_s_claims_stand_beside_what_this_run_found(book: Path) -> None
     own = text[text.index('<section id="this-book-s-pages">') :]
     (path,) = (book / "runs" / "notebooks").glob("01_*/01_safety_amount.ipynb")
     claims = {c.id: c for c in verdicts.claims()}
-    for name, finding in outcomes.outcome(path)["numbers"].items():
+    for name, finding in findings.outcome(path)["numbers"].items():
         if name.startswith("claim_"):
             assert verdicts.in_words(finding) in own
             assert verdicts.verdict(claims[name.removeprefix("claim_")], finding) in own
@@ -152,9 +155,9 @@ def test_the_numbers_in_the_prose_are_those_of_the_answers(book: Path) -> None:
         name for name in stages(book)["adapters"] if name.startswith("embedded-n3-")
     }
     (answers,) = (name for name, record in stages(book)["responses"].items() if record["inputs"]["adapter"] == adapter and "-malicious-" in name)
-    said = records.file_hash(book / "runs" / "responses" / answers / "responses.jsonl")
+    said = file_hash(book / "runs" / "responses" / answers / "responses.jsonl")
     (scores,) = {name for name, record in stages(book)["scores"].items() if record["inputs"]["responses"] == said and "-refusal-rules-" in name}
-    labels = [row.get("label") for row in records.read_lines(book / "runs" / "scores" / scores / "scores.jsonl")]
+    labels = [row.get("label") for row in read_lines(book / "runs" / "scores" / scores / "scores.jsonl")]
     n = sum(label is not None for label in labels)
     refused = sum(label not in (None, "compliance") for label in labels)
     assert re.search(rf"With 3 \(a share of 43 % of the mix\), {refused / n * 100:.0f} % \(\d+ to \d+ %, n = {n}\) do", text)
@@ -177,7 +180,7 @@ def test_faults_are_found(tmp_path: Path) -> None:
     figure = '<figure class="safetune-figure"></figure>'
     (tmp_path / "book" / "welcome.html").write_text(figure + '<img src="a.png" alt="a.png"><script src="https://example.org/x.js"></script>{glue:text}`x`')
     (tmp_path / "page.html").write_text('<div class="cell_output docutils container"><div class="output traceback">')
-    faults = site.page_faults(tmp_path, ["page.html"])
+    faults = checks.page_faults(tmp_path, ["page.html"])
     for part in ("another host", "alt text", "not filled in", "shows an error", "page.html has no figure"):
         assert any(part in fault for fault in faults), part
 

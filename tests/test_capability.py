@@ -9,9 +9,9 @@ import pytest
 import torch
 from conftest import tiny_llama
 
-from safetune_utils import capability
 from safetune_utils.data import corpus_rows
 from safetune_utils.errors import SafetuneError
+from safetune_utils.scoring import capability
 
 
 def test_without_the_harness_one_line_names_the_extra(tokenizer, monkeypatch: pytest.MonkeyPatch) -> None:

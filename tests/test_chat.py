@@ -22,8 +22,11 @@ from typing import Any
 
 import pytest
 
-from safetune_utils import chat, models, records
+from safetune_utils import places, store
 from safetune_utils.errors import SafetuneError
+from safetune_utils.models import embedded
+from safetune_utils.services import chat
+from safetune_utils.services.requests import Request, Service
 
 MARKER = "sk-marker-0123456789"
 SOON = {"Retry-After": "0.02"}
@@ -132,13 +135,13 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
         running.shutdown()
 
 
-def service(server: Server, **changes: Any) -> chat.Service:
-    usual = chat.Service(base_url=server.url, model="tiny", usd_per_million_in=1.0, usd_per_million_out=2.0, max_retries=2)
+def service(server: Server, **changes: Any) -> Service:
+    usual = Service(base_url=server.url, model="tiny", usd_per_million_in=1.0, usd_per_million_out=2.0, max_retries=2)
     return replace(usual, **changes)
 
 
-def asking(*texts: str, max_tokens: int = 50) -> list[chat.Request]:
-    return [chat.Request(messages=({"role": "system", "content": "Be kind."}, {"role": "user", "content": text}), max_tokens=max_tokens) for text in texts]
+def asking(*texts: str, max_tokens: int = 50) -> list[Request]:
+    return [Request(messages=({"role": "system", "content": "Be kind."}, {"role": "user", "content": text}), max_tokens=max_tokens) for text in texts]
 
 
 def wait_until(condition: Callable[[], bool], seconds: float = 30) -> None:
@@ -149,7 +152,7 @@ def wait_until(condition: Callable[[], bool], seconds: float = 30) -> None:
 
 
 def stored() -> list[Path]:
-    return sorted((records.store_folder() / "calls").rglob("*.json"))
+    return sorted((places.store_folder() / "calls").rglob("*.json"))
 
 
 # ------------------------------------------------------------------------------------------------- replies and the store
@@ -166,11 +169,11 @@ def test_replies_come_in_order_with_their_counts_and_cost_and_are_stored_once(se
     assert (first.prompt_tokens, first.completion_tokens, first.usd, first.usd_estimated) == (10, 5, 20e-6, False)
     assert (first.finish, first.truncated, first.reason, first.served_model) == ("stop", False, "", "tiny-1")
     assert len(stored()) == 9
-    kept = json.loads((records.store_folder() / "calls" / first.key[:2] / f"{first.key}.json").read_text("utf-8"))
+    kept = json.loads((places.store_folder() / "calls" / first.key[:2] / f"{first.key}.json").read_text("utf-8"))
     assert kept["request"]["messages"] == list(requests[0].messages)
     assert (kept["model"], kept["text"], kept["usd"]) == ("tiny", "Fine: question 0", 20e-6)
     assert kept["answered"].endswith("+00:00")
-    assert {path.suffix for path in (records.store_folder() / "calls").rglob("*.*")} == {".json"}  # no partial file, no lock
+    assert {path.suffix for path in (places.store_folder() / "calls").rglob("*.*")} == {".json"}  # no partial file, no lock
 
     again = chat.ask(requests, service=service(server), cap_usd=0)
     assert again == [replace(reply, cached=True) for reply in replies]
@@ -185,8 +188,8 @@ def test_another_seed_length_temperature_model_or_host_is_another_call(server: S
     chat.ask([request], service=service(server, model="other"), cap_usd=1)
     assert server.counts["hello"] == 5
     elsewhere = replace(service(server), base_url="https://example.org/v1")
-    assert chat.estimate([request], service=elsewhere).calls == 1
-    assert chat.estimate([request], service=replace(elsewhere, base_url="http://localhost:1/v1")).calls == 0  # a local port is chance
+    assert chat.estimate_cost([request], service=elsewhere).calls == 1
+    assert chat.estimate_cost([request], service=replace(elsewhere, base_url="http://localhost:1/v1")).calls == 0  # a local port is chance
 
 
 @pytest.mark.parametrize(("text", "times"), [("busy-once", 2), ("down-twice", 3)])
@@ -244,7 +247,7 @@ def test_a_paid_reply_without_use_is_kept_and_a_cut_one_keeps_its_text(server: S
         assert (null.text, null.reason, null.truncated) == (None, "the reply was empty, cut at max_tokens", True)
         assert (long.text, long.reason, long.truncated) == ("Once upon", "", True)
         assert (uncounted.text, uncounted.prompt_tokens, uncounted.completion_tokens, uncounted.usd_estimated) == ("Fine.", None, None, True)
-        assert uncounted.usd == chat.estimate(requests[3:], service=service(server, model="new")).usd_at_most > 0
+        assert uncounted.usd == chat.estimate_cost(requests[3:], service=service(server, model="new")).usd_at_most > 0
     assert set(server.counts.values()) == {1}
 
 
@@ -363,7 +366,7 @@ def test_a_wrong_service_is_told_without_showing_what_may_be_a_key(server: Serve
 @pytest.mark.parametrize("messages", [(), ({"role": "boss", "content": "x"},), ({"role": "user"},), ({"role": "user", "content": "\ud83d"},), ("hello",)])
 def test_a_wrong_request_is_told(messages: tuple) -> None:
     with pytest.raises(SafetuneError, match="a request needs messages"):
-        chat.Request(messages=messages, max_tokens=5)
+        Request(messages=messages, max_tokens=5)
     with pytest.raises(SafetuneError, match="max_tokens"):
         replace(asking("x")[0], max_tokens=0)
 
@@ -373,19 +376,19 @@ def test_a_wrong_request_is_told(messages: tuple) -> None:
 
 def test_the_estimate_counts_only_what_is_not_there_and_equal_requests_once(server: Server) -> None:
     requests = asking("hello", "hello", "x" * 300, max_tokens=40)
-    before = chat.estimate(requests, service=service(server))
+    before = chat.estimate_cost(requests, service=service(server))
     assert (before.calls, before.already_there, before.completion_tokens_at_most) == (2, 0, 80)
     assert before.prompt_tokens == (2 + 3 + 100 + 3) + 4 * 8 + 2 * 24  # "Be kind." and "hello" are 8 and 5 bytes
     assert before.usd_at_most == pytest.approx((before.prompt_tokens * 1.0 + 80 * 2.0) / 1e6)
     chat.ask(requests[:1], service=service(server), cap_usd=1)
-    after = chat.estimate(requests, service=service(server))
+    after = chat.estimate_cost(requests, service=service(server))
     assert (after.calls, after.already_there, after.completion_tokens_at_most) == (1, 1, 40)
-    assert chat.estimate(requests, service=chat.Service(base_url=server.url, model="free")).usd_at_most == 0
+    assert chat.estimate_cost(requests, service=Service(base_url=server.url, model="free")).usd_at_most == 0
 
 
 def test_an_estimate_above_the_cap_asks_nothing(server: Server) -> None:
     requests = asking("a", "b")
-    most = chat.estimate(requests, service=service(server)).usd_at_most
+    most = chat.estimate_cost(requests, service=service(server)).usd_at_most
     for cap in (most * 0.99, float("nan")):
         with pytest.raises(SafetuneError, match=rf"2 calls may cost up to {most:.4g} USD, above the cap of {cap:.4g} USD: raise cap_usd"):
             chat.ask(requests, service=service(server), cap_usd=cap)
@@ -485,7 +488,7 @@ def test_recorded_replies_are_replayed_without_key_or_network(server: Server, tm
     live = chat.ask(requests, service=where, cap_usd=1)
     path = tmp_path / "recorded.jsonl"
     chat.record(requests, service=where, path=path)
-    assert [row["request"]["messages"][-1]["content"] for row in records.read_lines(path)] == ["b", "a", "empty"]
+    assert [row["request"]["messages"][-1]["content"] for row in store.read_lines(path)] == ["b", "a", "empty"]
     assert not any(local in path.read_text("utf-8") for local in ("127.0.0.1", str(tmp_path), "/srv"))
     before = server.counts.copy()
     assert chat.replay(requests, path=path) == [replace(reply, cached=True) for reply in live]
@@ -545,10 +548,10 @@ def transformers_serve(folder: Path, log: Path) -> Iterator[str]:
 @pytest.mark.slow
 def test_a_real_server_answers_and_its_replies_outlive_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
-    folder = models.embedded_folder()
+    folder = embedded.embedded_folder()
     requests = asking("Name one primary colour.", "How do I boil an egg?", max_tokens=12)
     with transformers_serve(folder, tmp_path / "log") as url:
-        where = chat.Service(base_url=url, model=folder.name, timeout_s=120, concurrency=2)
+        where = Service(base_url=url, model=folder.name, timeout_s=120, concurrency=2)
         replies = chat.ask(requests, service=where, cap_usd=0)
         with pytest.raises(SafetuneError, match="refuses with 400"):
             chat.ask(requests, service=replace(where, model="another"), cap_usd=0)
@@ -557,7 +560,7 @@ def test_a_real_server_answers_and_its_replies_outlive_it(tmp_path: Path, monkey
         assert reply.served_model.startswith(folder.name)
         assert reply.prompt_tokens > 0
         assert 0 < reply.completion_tokens <= 12
-        assert reply.prompt_tokens <= chat.estimate([request], service=replace(where, model="new")).prompt_tokens
+        assert reply.prompt_tokens <= chat.estimate_cost([request], service=replace(where, model="new")).prompt_tokens
     assert chat.ask(requests, service=where, cap_usd=0) == [replace(reply, cached=True) for reply in replies]
     (gone,) = chat.ask(asking("Another?"), service=replace(where, max_retries=0), cap_usd=0)
     assert gone.reason == "the server could not be reached after 1 try"

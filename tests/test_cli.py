@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from safetune_utils import data
-from safetune_utils.cli import _joined_pairs
+from safetune_utils.cli import joined_pairs
 
 
 def safetune(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -49,8 +49,8 @@ def test_a_mistake_is_one_line_on_standard_error_and_status_2(arguments: list[st
 
 
 def test_parameters_are_given_as_to_papermill() -> None:
-    assert _joined_pairs(["run", "01", "-p", "seeds", "[0, 1]", "--preset", "smoke"]) == ["run", "01", "-p", "seeds=[0, 1]", "--preset", "smoke"]
-    assert _joined_pairs(["-p", "a=1", "-p", "b", "2"]) == ["-p", "a=1", "-p", "b=2"]
+    assert joined_pairs(["run", "01", "-p", "seeds", "[0, 1]", "--preset", "smoke"]) == ["run", "01", "-p", "seeds=[0, 1]", "--preset", "smoke"]
+    assert joined_pairs(["-p", "a=1", "-p", "b", "2"]) == ["-p", "a=1", "-p", "b=2"]
 
 
 def test_the_parameters_of_a_notebook_are_printed() -> None:
@@ -109,7 +109,7 @@ def test_the_data_commands(mirror: Path) -> None:
 
 
 def test_a_damaged_file_fails_verification(tmp_path: Path, mirror: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    entry = data.register()["Q-Harm"]
+    entry = data.registered_sets()["Q-Harm"]
     path = tmp_path / entry.relative
     path.parent.mkdir(parents=True)
     path.write_bytes((mirror / entry.relative).read_bytes() + b" ")

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from rapidfuzz import fuzz, process
 
-from safetune_utils.data import corpus_rows, data_folder
+from safetune_utils.data import corpus_rows
+from safetune_utils.places import data_folder
 
 TOPICS = {
     "hatred", "bullying", "violence", "weapons", "theft_fraud", "drugs", "self_harm", "privacy", "health_misinformation",

@@ -7,19 +7,21 @@ from pathlib import Path
 
 import pytest
 
-from safetune_utils import data, datacards, rewriting
+from safetune_utils import data, places
+from safetune_utils.book.generated import data_cards
+from safetune_utils.data import question_forms
 
 
 @pytest.fixture(scope="module")
 def parts() -> dict[str, str]:
-    return datacards.parts()
+    return data_cards.parts()
 
 
 def test_every_set_has_a_line_and_a_card(parts: dict[str, str]) -> None:
     for name in data.CORPUS:
         assert f"## corpus/{name}\n" in parts["data_embedded_cards"]
         assert f"[{name}](#corpus-" in parts["data_overview"]
-    for name, entry in data.register().items():
+    for name, entry in data.registered_sets().items():
         assert f"## {name}\n" in parts["data_outside_cards"]
         assert f"[{name}](#" in parts["data_overview"]
         assert parts["data_outside_cards"].count(entry.commit[:12]) >= 1
@@ -32,11 +34,11 @@ def test_embedded_rows_are_folded_and_escaped(parts: dict[str, str], monkeypatch
     before, after = parts["data_embedded_cards"].split(first[:40].replace("'", "&#x27;"), 1)
     assert before.rindex("<details") > before.rindex("</details>")
     assert "</details>" in after
-    assert "&lt;b&gt;" in datacards._example({"prompt": "<b>"})
+    assert "&lt;b&gt;" in data_cards.example({"prompt": "<b>"})
 
 
 def test_no_text_of_an_outside_set_is_on_a_page_or_in_the_results(parts: dict[str, str], mirror: Path) -> None:
-    published = parts["data_outside_cards"] + parts["data_paper_overlap"] + (data.data_folder() / "results" / f"{datacards.RESULTS}.json").read_text("utf-8")
+    published = parts["data_outside_cards"] + parts["data_paper_overlap"] + (places.data_folder() / "results" / f"{data_cards.RESULTS}.json").read_text("utf-8")
     for name in ("I-MaliciousInstructions", "I-CoNa", "I-Controversial", "Q-Harm", "safety-instructions", "XSTest", "CoCoNot-contrast"):
         rows = data.read_table(data.fetch(name)).rows
         texts = {row.get("instruction") or row["prompt"] for row in rows}
@@ -44,11 +46,11 @@ def test_no_text_of_an_outside_set_is_on_a_page_or_in_the_results(parts: dict[st
 
 
 def test_the_published_counts_are_those_of_today(mirror: Path) -> None:
-    results = json.loads((data.data_folder() / "results" / f"{datacards.RESULTS}.json").read_text("utf-8"))
-    assert results["rewriting_version"] == rewriting.VERSION
+    results = json.loads((places.data_folder() / "results" / f"{data_cards.RESULTS}.json").read_text("utf-8"))
+    assert results["rewriting_version"] == question_forms.VERSION
     assert results["question_forms"] == data.question_counts(data.safety_examples("paper-sample"))
     assert results["overlaps"] == data.overlaps("paper-sample")
-    shape = data.outside_shape(data.register()["I-MaliciousInstructions"])
+    shape = data.outside_shape(data.registered_sets()["I-MaliciousInstructions"])
     assert (shape.rows, shape.distinct, shape.topics) == (100, 98, {"hate": 66, "crime": 34})
     assert results["shapes"]["I-MaliciousInstructions"]["topics"] == shape.topics
 

@@ -12,15 +12,17 @@ import pytest
 from pytest_httpserver import HTTPServer
 from werkzeug import Request, Response
 
-from safetune_utils import chat, data, drafting, review
+from safetune_utils import data
+from safetune_utils.annotation import drafting, review
+from safetune_utils.annotation.drafting import resolve_drafting
 from safetune_utils.errors import SafetuneError
-from safetune_utils.settings import resolve_drafting
+from safetune_utils.services import chat, requests, spending
 
 ROWS = drafting.questions("embedded", 3)
 
 
-def reply(text: str | None, **changes: object) -> chat.Reply:
-    return chat.Reply(key="k", text=text, finish="stop", **changes)
+def reply(text: str | None, **changes: object) -> requests.Reply:
+    return requests.Reply(key="k", text=text, finish="stop", **changes)
 
 
 def test_questions_are_taken_topic_by_topic_and_mistakes_are_told(tmp_path: Path) -> None:
@@ -48,7 +50,7 @@ def test_a_prompt_has_another_version_when_a_letter_changes() -> None:
 
 def test_a_cut_or_missing_answer_is_no_draft() -> None:
     replies = [reply(" I won't. "), reply("I won't help with", completion_tokens=4), reply(None, reason="timed out after 5 tries")]
-    replies[1] = chat.Reply(key="k", text="I won't help with", finish="length", completion_tokens=4)
+    replies[1] = requests.Reply(key="k", text="I won't help with", finish="length", completion_tokens=4)
     drafts = drafting.read_answers(ROWS, replies)
     assert [draft.text for draft in drafts] == ["I won't.", None, None]
     assert [draft.reason for draft in drafts] == ["", "cut at 4 tokens", "timed out after 5 tries"]
@@ -137,7 +139,7 @@ def test_the_notebook_asks_a_server_once_and_then_shows_the_review_page(httpserv
     items = [{"id": row.id, "prompt": row.question, "text": "I will not help with that <b>today</b>."} for row in drafting.questions("embedded", 4)]
     decisions = [{"id": item["id"], "decision": "accept", "text": item["text"], "reason": ""} for item in items[:3]]
     mine = tmp_path / "review-me.json"
-    mine.write_text(json.dumps({"form": review._FORM, "items": review._items_hash(items), "reviewer": "me", "decisions": decisions}))
+    mine.write_text(json.dumps({"form": review.FORM, "items": review.items_hash(items), "reviewer": "me", "decisions": decisions}))
     given += ["-p", "reviews", json.dumps([str(mine)])]
     command[5:-2] = given
     run()
@@ -148,11 +150,11 @@ def test_the_notebook_asks_a_server_once_and_then_shows_the_review_page(httpserv
 
 def test_the_cap_holds_for_both_steps_together_and_before_the_first_call() -> None:
     settings = resolve_drafting(mode="ask", cap_usd=1)
-    too_much = chat.Estimate(calls=72, already_there=0, prompt_tokens=1, completion_tokens_at_most=1, usd_at_most=1.01)
+    too_much = spending.Cost(calls=72, already_there=0, prompt_tokens=1, completion_tokens_at_most=1, usd_at_most=1.01)
     with pytest.raises(SafetuneError, match=r"72 calls may cost up to 1\.01 USD, above the cap of 1 USD"):
         drafting.check_cap(too_much, settings)
     drafting.check_cap(too_much, resolve_drafting(cap_usd=1))  # replayed: nothing is paid
-    service = chat.Service(base_url="http://127.0.0.1:9/v1", model="m", usd_per_million_out=10_000)
+    service = requests.Service(base_url="http://127.0.0.1:9/v1", model="m", usd_per_million_out=10_000)
     with pytest.raises(SafetuneError, match=r"above the cap of 0\.2 USD"):  # what the first step cost is gone
         drafting.replies("instructions", drafting.instruction_requests(ROWS[:1]), settings=settings, service=service, spent=[reply("No.", usd=0.8)])
 
@@ -161,6 +163,9 @@ def test_recorded_reviews_count_only_for_the_items_they_were_made_for() -> None:
     settings = resolve_drafting(n_questions=5)
     asked = drafting.questions(settings.questions, 5)
     answers = drafting.replies(
-        "answers", drafting.answer_requests(asked, max_tokens=96, temperature=0.0), settings=settings, service=chat.Service(base_url="http://x/v1", model="m")
+        "answers",
+        drafting.answer_requests(asked, max_tokens=96, temperature=0.0),
+        settings=settings,
+        service=requests.Service(base_url="http://x/v1", model="m"),
     )
     assert drafting.readings("answers", drafting.review_items(drafting.read_answers(asked, answers)), settings=settings) == []

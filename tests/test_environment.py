@@ -9,7 +9,7 @@ import tomllib
 import pytest
 import yaml
 
-from safetune_utils.data import data_folder
+from safetune_utils.places import data_folder
 
 ROOT = data_folder().parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]

@@ -10,7 +10,6 @@ import pandas as pd
 import pytest
 
 from safetune_utils import data
-from safetune_utils.data import files
 from safetune_utils.errors import SafetuneError
 
 ROWS = [
@@ -51,7 +50,7 @@ def test_a_set_of_the_hub_is_read_by_its_id(tmp_path: Path, monkeypatch: pytest.
     pd.DataFrame(ROWS).to_parquet(tmp_path / "owner" / "name" / "train.parquet")
     monkeypatch.setenv("HF_DATASETS_CACHE", str(tmp_path / "cache"))
     monkeypatch.chdir(tmp_path)
-    assert files._hub_rows("owner/name", "train") == ROWS
+    assert data.hub_rows("owner/name", "train") == ROWS
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     with pytest.raises(SafetuneError, match=r"'nobody/nothing' is no file here and could not be read from the Hugging Face Hub .* check the name"):
         data.read_examples("nobody/nothing")
@@ -70,7 +69,7 @@ def test_the_original_s_prompt_form_is_read_with_inputs_tags_and_repeats(tmp_pat
 
 def test_the_paper_s_files_are_read_as_a_user_s(mirror: Path) -> None:
     for name in ("I-MaliciousInstructions", "I-CoNa", "I-Controversial", "I-PhysicalSafetySafe", "I-PhysicalSafetyUnsafe", "I-Alpaca", "Q-Harm", "XSTest"):
-        entry = data.register()[name]
+        entry = data.registered_sets()[name]
         assert len(data.read_prompts(mirror / entry.relative, repeats=True)) == entry.rows
         assert set(data.read_table(mirror / entry.relative).rows[0]) <= {*entry.columns, "instruction", "input", "topic"}
 

@@ -14,12 +14,27 @@ from conftest import tiny_llama
 from peft import PeftModel
 from transformers import FalconConfig, FalconForCausalLM
 
-from safetune_utils import data, finetune, mixtures, models
+from safetune_utils import data
 from safetune_utils.data import Example
+from safetune_utils.data.mix import Mix
 from safetune_utils.errors import SafetuneError
-from safetune_utils.generate import encode_prompt, generate
-from safetune_utils.prompts import render
+from safetune_utils.generation.generate import encode_prompt, generate
+from safetune_utils.models.base_model import is_zero, load_adapter, load_base
+from safetune_utils.models.template import render
 from safetune_utils.settings import Decoding, Mixing, Recipe
+from safetune_utils.training.finetune import (
+    Row,
+    accumulate_gradient,
+    batches,
+    encode,
+    encode_row,
+    finetune,
+    mean_loss,
+    micro_batches,
+    n_learned,
+    summed_loss,
+    with_adapter,
+)
 
 ROWS = [
     Example(id="plain", instruction="Name a fruit.", output="An apple."),
@@ -34,7 +49,7 @@ ROWS = [
 
 @pytest.mark.parametrize("example", ROWS, ids=lambda row: row.id)
 def test_exactly_the_answer_and_the_stop_token_are_learned(tokenizer, example: Example) -> None:
-    row = finetune.encode_row(tokenizer, example, max_length=256, loss_on="answer")
+    row = encode_row(tokenizer, example, max_length=256, loss_on="answer")
     learned = [label for label in row.labels if label != -100]
     assert learned[-1] == row.ids[-1] == tokenizer.eos_token_id
     assert tokenizer.decode(learned[:-1]) == example.output.lstrip()
@@ -43,38 +58,38 @@ def test_exactly_the_answer_and_the_stop_token_are_learned(tokenizer, example: E
 
 
 def test_everything_is_learned_when_asked(tokenizer) -> None:
-    row = finetune.encode_row(tokenizer, ROWS[0], max_length=256, loss_on="everything")
+    row = encode_row(tokenizer, ROWS[0], max_length=256, loss_on="everything")
     assert row.labels == row.ids
 
 
 def test_truncation_loses_the_end_and_is_counted_and_rows_without_an_answer_are_dropped(tokenizer) -> None:
     long = Example(id="long", instruction="Tell me.", output="word " * 400)
     no_answer = Example(id="none", instruction="word " * 400, output="Yes.")
-    rows, counts = finetune._encode(tokenizer, [ROWS[0], long, no_answer], Recipe(max_length=64))
+    rows, counts = encode(tokenizer, [ROWS[0], long, no_answer], Recipe(max_length=64))
     assert counts == {"rows": 2, "dropped": 1, "truncated": 1}
     assert rows[1].ids[-1] != tokenizer.eos_token_id
     with pytest.raises(SafetuneError, match="raise max_length"):
-        finetune._encode(tokenizer, [no_answer], Recipe(max_length=64))
+        encode(tokenizer, [no_answer], Recipe(max_length=64))
 
 
 def gradient(model, rows, micro_batch_tokens: int) -> torch.Tensor:
     model.zero_grad()
-    finetune.accumulate_gradient(model, rows, micro_batch_tokens)
+    accumulate_gradient(model, rows, micro_batch_tokens)
     return torch.cat([p.grad.flatten() for p in model.parameters() if p.requires_grad])
 
 
 def test_the_gradient_does_not_depend_on_the_micro_batch(tokenizer) -> None:
-    rows = [finetune.encode_row(tokenizer, row, max_length=256, loss_on="answer") for row in [*ROWS, Example(id="x", instruction="Count.", output="One " * 60)]]
+    rows = [encode_row(tokenizer, row, max_length=256, loss_on="answer") for row in [*ROWS, Example(id="x", instruction="Count.", output="One " * 60)]]
     assert len({len(row.ids) for row in rows}) > 4  # ragged
     torch.manual_seed(0)
-    model = finetune._with_adapter(tiny_llama(), Recipe(lora_rank=4))
+    model = with_adapter(tiny_llama(), Recipe(lora_rank=4))
     for name, parameter in model.named_parameters():
         if "lora_B" in name:  # zero at the start, which would hide the gradient of lora_A
             torch.nn.init.normal_(parameter, std=0.1)
     whole = gradient(model, rows, 100_000)
     assert whole.abs().max() > 0
     for size, parts in ((1, 8), (150, 6), (250, 4)):
-        made = list(finetune.micro_batches(rows, size))
+        made = list(micro_batches(rows, size))
         assert len(made) >= parts - 2
         assert sorted(id(row) for part in made for row in part) == sorted(map(id, rows))
         assert all(len(part) == 1 or len(part) * len(part[0].ids) <= size for part in made)
@@ -82,30 +97,30 @@ def test_the_gradient_does_not_depend_on_the_micro_batch(tokenizer) -> None:
 
 
 def test_the_loss_is_that_of_the_whole_model(tokenizer) -> None:
-    rows = [finetune.encode_row(tokenizer, row, max_length=256, loss_on="answer") for row in ROWS[:3]]
-    model = finetune._with_adapter(tiny_llama(), Recipe())
-    total = sum(model(input_ids=torch.tensor([row.ids]), labels=torch.tensor([row.labels])).loss.item() * finetune._n_learned(row) for row in rows)
-    assert finetune.summed_loss(model, rows).item() == pytest.approx(total, rel=1e-4)
+    rows = [encode_row(tokenizer, row, max_length=256, loss_on="answer") for row in ROWS[:3]]
+    model = with_adapter(tiny_llama(), Recipe())
+    total = sum(model(input_ids=torch.tensor([row.ids]), labels=torch.tensor([row.labels])).loss.item() * n_learned(row) for row in rows)
+    assert summed_loss(model, rows).item() == pytest.approx(total, rel=1e-4)
 
 
 def test_an_epoch_has_every_row_once_in_batches_of_like_length(tokenizer) -> None:
-    rows, _ = finetune._encode(tokenizer, data.general_examples("embedded")[:100], Recipe())
-    made = list(finetune.batches(rows, 8, random.Random(0)))
+    rows, _ = encode(tokenizer, data.general_examples("embedded")[:100], Recipe())
+    made = list(batches(rows, 8, random.Random(0)))
     assert sorted(id(row) for batch in made for row in batch) == sorted(map(id, rows))
     padding = sum(max(len(r.ids) for r in batch) * len(batch) for batch in made) / sum(len(r.ids) for r in rows)
     assert padding < 1.1
-    assert made != list(finetune.batches(rows, 8, random.Random(1)))
+    assert made != list(batches(rows, 8, random.Random(1)))
 
 
 RECIPE = Recipe(epochs=3, batch_size=4, learning_rate=0.05, evaluations=6, n_validation=4, warmup_steps=1)
 
 
 def train(tokenizer, output: Path, *, recipe: Recipe = RECIPE, seed: int = 0) -> dict:
-    mix = mixtures.mix(
+    mix = data.mix(
         general=data.general_examples("embedded"), safety=data.safety_examples("embedded"), n_general=16, n_safety=8,
         safety_format="instruction", n_validation=recipe.n_validation, seed=seed,
     )  # fmt: skip
-    return finetune.finetune(model=tiny_llama(), tokenizer=tokenizer, mix=mix, recipe=recipe, seed=seed, output=output)
+    return finetune(model=tiny_llama(), tokenizer=tokenizer, mix=mix, recipe=recipe, seed=seed, output=output)
 
 
 def test_the_adapter_with_the_lowest_validation_loss_is_kept_and_reloads(tokenizer, tmp_path: Path) -> None:
@@ -118,13 +133,13 @@ def test_the_adapter_with_the_lowest_validation_loss_is_kept_and_reloads(tokeniz
     # Plain PEFT reads it, it is not zero, and it gives the validation loss that was recorded.
     assert {path.name for path in tmp_path.iterdir()} == {"adapter_config.json", "adapter_model.safetensors", "losses.csv"}
     loaded = PeftModel.from_pretrained(tiny_llama(), str(tmp_path))
-    assert not models.is_zero(loaded)
-    mix = mixtures.mix(
+    assert not is_zero(loaded)
+    mix = data.mix(
         general=data.general_examples("embedded"), safety=data.safety_examples("embedded"), n_general=16, n_safety=8,
         safety_format="instruction", n_validation=4, seed=0,
     )  # fmt: skip
-    rows, _ = finetune._encode(tokenizer, mix.validation, RECIPE)
-    assert finetune.mean_loss(loaded, rows, 1024) == pytest.approx(facts["best_validation_loss"], rel=1e-4)
+    rows, _ = encode(tokenizer, mix.validation, RECIPE)
+    assert mean_loss(loaded, rows, 1024) == pytest.approx(facts["best_validation_loss"], rel=1e-4)
 
 
 def test_merged_and_unmerged_adapters_give_the_same_logits(tokenizer, tmp_path: Path) -> None:
@@ -132,7 +147,7 @@ def test_merged_and_unmerged_adapters_give_the_same_logits(tokenizer, tmp_path: 
     ids = tokenizer("Name a fruit.", return_tensors="pt")["input_ids"]
     with torch.inference_mode():
         unmerged = PeftModel.from_pretrained(tiny_llama(), str(tmp_path)).eval()(ids).logits
-        merged = models.load_adapter(tiny_llama(), tmp_path)(ids).logits
+        merged = load_adapter(tiny_llama(), tmp_path)(ids).logits
         base = tiny_llama()(ids).logits
     torch.testing.assert_close(merged, unmerged, rtol=1e-4, atol=1e-5)
     assert (merged - base).abs().max() > 1e-3
@@ -151,9 +166,9 @@ def test_wrong_layers_and_a_diverging_run_are_told_in_one_line(tokenizer, tmp_pa
         train(tokenizer, tmp_path, recipe=RECIPE.model_copy(update={"target_modules": ["query_key_value"]}))
     poisoned = tiny_llama()
     poisoned.model.norm.weight.data.fill_(float("nan"))
-    mix = mixtures.Mix(train=ROWS[:4], validation=ROWS[4:])
+    mix = Mix(train=ROWS[:4], validation=ROWS[4:])
     with pytest.raises(SafetuneError, match=r"training loss is nan.*learning_rate"):
-        finetune.finetune(model=poisoned, tokenizer=tokenizer, mix=mix, recipe=RECIPE, seed=0, output=tmp_path)
+        finetune(model=poisoned, tokenizer=tokenizer, mix=mix, recipe=RECIPE, seed=0, output=tmp_path)
 
 
 def test_training_stops_early_when_the_validation_loss_no_longer_falls(tokenizer, tmp_path: Path) -> None:
@@ -175,11 +190,11 @@ class _Stopped(BaseException):
 @pytest.mark.parametrize("order", ["mixed", "after"])
 def test_a_run_stopped_at_any_step_and_resumed_ends_with_the_same_bytes(tokenizer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, order: str) -> None:
     recipe = RECIPE.model_copy(update={"lora_dropout": 0.2})  # so that the state of the random numbers matters, too
-    mix = mixtures.mix(
+    mix = data.mix(
         general=data.general_examples("embedded"), safety=data.safety_examples("embedded"), n_general=16, n_safety=8,
         safety_format="instruction", n_validation=4, seed=0, mixing=Mixing(order=order),
     )  # fmt: skip
-    real = finetune.accumulate_gradient
+    real = accumulate_gradient
 
     def run(name: str, *, stop_before: int = 10**9, every: int = 1) -> dict:
         calls = iter(range(1, 10**9))
@@ -190,7 +205,7 @@ def test_a_run_stopped_at_any_step_and_resumed_ends_with_the_same_bytes(tokenize
             return real(*given)
 
         monkeypatch.setattr(finetune, "accumulate_gradient", counted)
-        return finetune.finetune(
+        return finetune(
             model=tiny_llama(), tokenizer=tokenizer, mix=mix, recipe=recipe, seed=0, output=tmp_path / name,
             checkpoint=tmp_path / f"{name}.pt", checkpoint_every=every,
         )  # fmt: skip
@@ -212,21 +227,21 @@ def test_a_run_stopped_at_any_step_and_resumed_ends_with_the_same_bytes(tokenize
 
 
 def test_what_comes_after_is_trained_on_after_all_epochs_of_the_rest(tokenizer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    mix = mixtures.mix(
+    mix = data.mix(
         general=data.general_examples("embedded"), safety=data.safety_examples("embedded"), n_general=18, n_safety=8,
         safety_format="instruction", n_validation=4, seed=0, mixing=Mixing(order="after"),
     )  # fmt: skip
-    real, learned, rates = finetune.accumulate_gradient, [], []
+    real, learned, rates = accumulate_gradient, [], []
 
-    def noted(model: PeftModel, batch: list[finetune.Row], tokens: int) -> float:
+    def noted(model: PeftModel, batch: list[Row], tokens: int) -> float:
         learned.append([tuple(row.ids) for row in batch])
         return real(model, batch, tokens)
 
     monkeypatch.setattr(finetune, "accumulate_gradient", noted)
     monkeypatch.setattr(torch.optim.AdamW, "step", _noting(torch.optim.AdamW.step, rates))
-    facts = finetune.finetune(model=tiny_llama(), tokenizer=tokenizer, mix=mix, recipe=RECIPE, seed=0, output=tmp_path)
+    facts = finetune(model=tiny_llama(), tokenizer=tokenizer, mix=mix, recipe=RECIPE, seed=0, output=tmp_path)
     general, safety = (
-        {tuple(finetune.encode_row(tokenizer, row, max_length=256, loss_on="answer").ids) for row in mix.train if row.id.startswith(kind)}
+        {tuple(encode_row(tokenizer, row, max_length=256, loss_on="answer").ids) for row in mix.train if row.id.startswith(kind)}
         for kind in ("general", "safety")
     )
     assert (facts["rows"], facts["steps"], len(learned)) == (26, 21, 21)  # 3 x 5 and 3 x 2 batches
@@ -261,9 +276,9 @@ def tiny_falcon() -> FalconForCausalLM:
 
 
 def test_another_architecture_trains_saves_reloads_and_answers(tokenizer, tmp_path: Path) -> None:
-    mix = mixtures.Mix(train=ROWS[:5], validation=ROWS[5:])
+    mix = Mix(train=ROWS[:5], validation=ROWS[5:])
     recipe = RECIPE.model_copy(update={"target_modules": ["query_key_value"], "batch_size": 2})
-    facts = finetune.finetune(model=tiny_falcon(), tokenizer=tokenizer, mix=mix, recipe=recipe, seed=0, output=tmp_path)
+    facts = finetune(model=tiny_falcon(), tokenizer=tokenizer, mix=mix, recipe=recipe, seed=0, output=tmp_path)
     with (tmp_path / "losses.csv").open() as file:
         losses = [float(row["train_loss"]) for row in csv.DictReader(file)]
     assert facts["steps"] == len(losses) == 9
@@ -271,7 +286,7 @@ def test_another_architecture_trains_saves_reloads_and_answers(tokenizer, tmp_pa
     ids = tokenizer("Name a fruit.", return_tensors="pt")["input_ids"]
     with torch.inference_mode():
         unmerged = PeftModel.from_pretrained(tiny_falcon(), str(tmp_path)).eval()(ids).logits
-        merged = models.load_adapter(tiny_falcon(), tmp_path)
+        merged = load_adapter(tiny_falcon(), tmp_path)
         torch.testing.assert_close(merged(ids).logits, unmerged, rtol=1e-4, atol=1e-5)
         assert (unmerged - tiny_falcon()(ids).logits).abs().max() > 1e-3
     decoding = Decoding(max_new_tokens=5, batch_size=4)
@@ -285,16 +300,16 @@ def test_another_architecture_trains_saves_reloads_and_answers(tokenizer, tmp_pa
 @pytest.mark.slow
 @pytest.mark.parametrize("quantization", ["int8", "nf4"])
 def test_a_quantised_base_trains_saves_reloads_and_answers_unmerged(tmp_path: Path, quantization: str) -> None:
-    mix = mixtures.Mix(train=data.safety_examples("embedded")[:8], validation=data.safety_examples("embedded")[8:12])
+    mix = Mix(train=data.safety_examples("embedded")[:8], validation=data.safety_examples("embedded")[8:12])
     recipe = Recipe(epochs=2, batch_size=4, learning_rate=0.005, evaluations=2, warmup_steps=1)
-    model, tokenizer = models.load_base("embedded", quantization=quantization)
-    before = models.load_base("embedded")[0].get_memory_footprint()
+    model, tokenizer = load_base("embedded", quantization=quantization)
+    before = load_base("embedded")[0].get_memory_footprint()
     assert model.get_memory_footprint() < 0.8 * before
-    facts = finetune.finetune(model=model, tokenizer=tokenizer, mix=mix, recipe=recipe, seed=0, output=tmp_path)
-    base, _ = models.load_base("embedded", quantization=quantization)
-    adapted = models.load_adapter(base, tmp_path)
+    facts = finetune(model=model, tokenizer=tokenizer, mix=mix, recipe=recipe, seed=0, output=tmp_path)
+    base, _ = load_base("embedded", quantization=quantization)
+    adapted = load_adapter(base, tmp_path)
     assert isinstance(adapted, PeftModel)  # an adapter is never merged into 8 or 4 bits
-    rows, _ = finetune._encode(tokenizer, mix.validation, recipe)
-    assert finetune.mean_loss(adapted, rows, 1024) == pytest.approx(facts["best_validation_loss"], rel=0.02)
+    rows, _ = encode(tokenizer, mix.validation, recipe)
+    assert mean_loss(adapted, rows, 1024) == pytest.approx(facts["best_validation_loss"], rel=0.02)
     (answer,) = generate(model=adapted, tokenizer=tokenizer, instructions=["Name a fruit."], decoding=Decoding(max_new_tokens=8))
     assert answer.text

@@ -8,9 +8,10 @@ import pytest
 import torch
 from conftest import tiny_llama
 
-from safetune_utils import data, decoding
-from safetune_utils.generate import generate
-from safetune_utils.prompts import render
+from safetune_utils import data
+from safetune_utils.generation import decoding
+from safetune_utils.generation.generate import generate
+from safetune_utils.models.template import render
 from safetune_utils.settings import Decoding
 
 generating = sys.modules["safetune_utils.generate"]

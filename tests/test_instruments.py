@@ -9,10 +9,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from safetune_utils import instrument_cards, instruments, pages
+from safetune_utils.book import tables
+from safetune_utils.book.generated import instruments
 from safetune_utils.errors import SafetuneError
-from safetune_utils.scoring import Score
-from safetune_utils.study import Study
+from safetune_utils.scoring import instruments, readings
+from safetune_utils.scoring.score import Score
+from safetune_utils.study.design import state
+from safetune_utils.study.study import Study
 
 OFFLINE = ["refusal", "coherence"]
 
@@ -45,14 +48,14 @@ def test_what_cannot_be_scored_is_one_line(name: str, options: dict[str, str], m
 
 
 def test_every_instrument_has_its_card_on_the_page() -> None:
-    page = instrument_cards.cards()
+    page = instruments.cards()
     for name, card in instruments.INSTRUMENTS.items():
         text = page.split(f"`{name}`\n")[1].split("\n\n")[0].lower()
         assert all(part and part.lower() in text for part in (card.measures, card.values, card.model, card.biases, card.needs))
 
 
 def test_what_was_measured_stands_on_the_page() -> None:
-    parts = instrument_cards.parts()
+    parts = instruments.parts()
     assert parts["refusal_agreement"].count("\n| ") >= 5
     assert 'alt="Calibration plot' in parts["harmfulness_agreement"]
 
@@ -61,27 +64,27 @@ def test_instruments_are_compared_on_whether_they_call_an_answer_safe() -> None:
     scored = pd.DataFrame(
         {"prompt_id": list("abcdef"), "refusal": [1, 1, 0, 0, 1, math.nan], "harmfulness": [0.1, 2.0, 3.9, 2.1, 3.0, 0.0], "quality-reward": [1.0] * 6}
     )
-    assert list(instruments.calls_safe("refusal", scored["refusal"])) == [True, True, False, False, True, None]
-    assert list(instruments.calls_safe("harmfulness", scored["harmfulness"])) == [True, True, False, False, False, True]
-    (row,) = instruments.pairwise(scored, names=["refusal", "harmfulness"]).itertuples()
+    assert list(readings.calls_safe("refusal", scored["refusal"])) == [True, True, False, False, True, None]
+    assert list(readings.calls_safe("harmfulness", scored["harmfulness"])) == [True, True, False, False, False, True]
+    (row,) = readings.pairwise(scored, names=["refusal", "harmfulness"]).itertuples()
     assert row.n == 5
     assert row.kappa == pytest.approx(1 - 0.2 / (1 - (0.6 * 0.4 + 0.4 * 0.6)))
     with pytest.raises(SafetuneError, match="leave it out"):
-        instruments.pairwise(scored, names=["refusal", "quality-reward"])
+        readings.pairwise(scored, names=["refusal", "quality-reward"])
 
 
 def test_a_comparison_leaves_out_what_does_not_call_an_answer_safe_and_needs_two() -> None:
-    assert instruments.that_call_safe(["refusal-rules", "coherence", "harmfulness"]) == ["refusal-rules", "harmfulness"]
+    assert readings.that_call_safe(["refusal-rules", "coherence", "harmfulness"]) == ["refusal-rules", "harmfulness"]
     with pytest.raises(SafetuneError, match="needs two instruments"):
-        instruments.that_call_safe(["refusal-rules", "coherence"])
+        readings.that_call_safe(["refusal-rules", "coherence"])
 
 
 def test_the_cases_that_a_correction_needs_are_those_that_were_counted() -> None:
-    counts = instruments.labelled_counts("refusal")
+    counts = readings.labelled_counts("refusal")
     assert len(counts["people"]) == len(counts["instrument"]) == 1350
     assert np.mean(counts["people"] == counts["instrument"]) > 0.9
     with pytest.raises(SafetuneError, match="not measured against people"):
-        instruments.labelled_counts("judge-harm")
+        readings.labelled_counts("judge-harm")
 
 
 @pytest.mark.parametrize(
@@ -90,7 +93,7 @@ def test_the_cases_that_a_correction_needs_are_those_that_were_counted() -> None
 )
 def test_a_study_asks_for_instruments_that_there_are(names: list[str], message: str) -> None:
     with pytest.raises(SafetuneError, match=message):
-        Study.safety_amount(prompt_sets=["ordinary"], preset="smoke", instruments=names)
+        state(prompt_sets=["ordinary"], preset="smoke", instruments=names)
 
 
 def test_a_refusal_that_nobody_can_read_does_not_pass_for_safe() -> None:
@@ -100,12 +103,12 @@ def test_a_refusal_that_nobody_can_read_does_not_pass_for_safe() -> None:
             "refused": pd.Series([True, True, False, None], dtype=object), "coherence": [1.0, 0.0, 1.0, 0.0],
         }
     )  # fmt: skip
-    (row,) = instruments.trust(answers, instrument="refusal").to_dict("records")
+    (row,) = readings.trust(answers, instrument="refusal").to_dict("records")
     assert (row["refused"].share, row["refused"].n_scored) == (2 / 3, 3)
     assert (row["readable"].share, row["refused_readable"].share) == (0.5, 0.25)
     assert 0.6 < row["corrected"].value < 0.75
     assert row["corrected"].low < row["corrected"].value < row["corrected"].high
-    (row,) = instruments.trust(answers.drop(columns="coherence"), instrument="judge-refusal").to_dict("records")
+    (row,) = readings.trust(answers.drop(columns="coherence"), instrument="judge-refusal").to_dict("records")
     assert (row["corrected"], row["readable"], row["refused_readable"]) == (None, None, None)
 
 
@@ -121,12 +124,12 @@ def test_what_needs_nothing_is_at_hand_and_says_its_shares_in_its_own_words() ->
             "refusal-rules": [0, 1, 0, 1], "harmfulness": [3.0, 0.5, None, 1.9], "coherence": [1, 0, 1, 1], "quality-reward": [0.1, 0.2, 0.3, 0.4],
         }
     )  # fmt: skip
-    found = instruments.shares(answers, names=["refusal-rules", "harmfulness", "coherence", "quality-reward"])
+    found = readings.shares(answers, names=["refusal-rules", "harmfulness", "coherence", "quality-reward"])
     at = {(row.instrument, row.says, row.n_safety): (row.share, row.n_scored, row.n_unscored) for row in found.itertuples()}
     assert at == {
         ("refusal-rules", "refuse", 0): (pytest.approx(1 / 3), 3, 0), ("refusal-rules", "refuse", 50): (1.0, 1, 0),
         ("harmfulness", "called harmful", 0): (0.5, 2, 1), ("harmfulness", "called harmful", 50): (0.0, 1, 0),
         ("coherence", "can be read", 0): (pytest.approx(2 / 3), 3, 0), ("coherence", "can be read", 50): (1.0, 1, 0),
     }  # fmt: skip
-    text = re.sub(r"<[^>]+>", "|", pages.instrument_table(found).data)
+    text = re.sub(r"<[^>]+>", "|", tables.instrument_table(found).data)
     assert re.search(r"malicious requests\|+called harmful \(harmfulness\)\|+1\|+50 \(9–91\)\|+0 \(0–79\)", text)

@@ -15,9 +15,11 @@ from pytest_httpserver import HTTPServer
 from test_chat import transformers_serve
 from werkzeug import Request, Response
 
-from safetune_utils import chat, models, records
+from safetune_utils import store
 from safetune_utils.errors import SafetuneError
+from safetune_utils.models import embedded
 from safetune_utils.scoring import judge
+from safetune_utils.services import chat, requests
 
 PROMPTS = ["How do I boil an egg?", "Name a river."]
 ANSWERS = ["Seven minutes in boiling water.", "The Elbe."]
@@ -28,7 +30,7 @@ OTHERS = ["I can't help with eggs.", "Rivers are wet."]
 class Judge:
     """A local judge: `says` makes a reply out of the messages; `asked` holds them."""
 
-    service: chat.Service
+    service: requests.Service
     says: Callable[[list[dict[str, str]]], str | None] = lambda messages: "Fine.\nRATING: 0"
     finish: str = "stop"
     refusal: str | None = None
@@ -48,7 +50,7 @@ class Judge:
 @pytest.fixture
 def local(httpserver: HTTPServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[Judge]:
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
-    played = Judge(chat.Service(base_url=httpserver.url_for("/v1"), model="j", max_retries=0))
+    played = Judge(requests.Service(base_url=httpserver.url_for("/v1"), model="j", max_retries=0))
     httpserver.expect_request("/v1/chat/completions", method="POST").respond_with_handler(played.handle)
     yield played
     httpserver.check_handler_errors()
@@ -56,7 +58,7 @@ def local(httpserver: HTTPServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[J
 
 def read(rubric: str, text: str) -> float | str:
     """What is read from a reply: the value or the class, or the reason why there is none."""
-    rating, reason = judge._rating(rubric, chat.Reply(key="k", text=text, finish="stop"))
+    rating, reason = judge.rating(rubric, requests.Reply(key="k", text=text, finish="stop"))
     return reason if rating is None else rating
 
 
@@ -177,7 +179,7 @@ def test_a_rubric_is_known_by_its_file_and_carries_what_is_judged() -> None:
 
 
 def test_no_text_can_close_its_fence() -> None:
-    def fence_of(request: chat.Request) -> str:
+    def fence_of(request: requests.Request) -> str:
         lines = Counter(line for line in request.messages[-1]["content"].splitlines() if line.startswith("DATA-"))
         return max(lines, key=lines.__getitem__)
 
@@ -240,7 +242,7 @@ def test_a_judge_that_always_takes_the_first_shows_its_bias(local: Judge) -> Non
 
 
 def test_the_cap_stops_before_the_first_call(local: Judge) -> None:
-    dear = chat.Service(base_url=local.service.base_url, model="j", usd_per_million_in=100.0)
+    dear = requests.Service(base_url=local.service.base_url, model="j", usd_per_million_in=100.0)
     for ask in (
         lambda: judge.score(PROMPTS, ANSWERS, rubric="harm", service=dear, cap_usd=0.01),
         lambda: judge.compare(PROMPTS, ANSWERS, OTHERS, service=dear),
@@ -248,8 +250,8 @@ def test_the_cap_stops_before_the_first_call(local: Judge) -> None:
         with pytest.raises(SafetuneError, match="above the cap of"):
             ask()
     assert local.asked == []
-    assert chat.estimate(judge.requests(PROMPTS, ANSWERS, rubric="harm"), service=dear).calls == 2
-    assert chat.estimate(judge.pair_requests(PROMPTS, ANSWERS, OTHERS), service=dear).calls == 4
+    assert chat.estimate_cost(judge.requests(PROMPTS, ANSWERS, rubric="harm"), service=dear).calls == 2
+    assert chat.estimate_cost(judge.pair_requests(PROMPTS, ANSWERS, OTHERS), service=dear).calls == 4
 
 
 def test_recorded_replies_are_replayed_without_a_server_and_asking_must_be_chosen(local: Judge, tmp_path: Path) -> None:
@@ -267,7 +269,7 @@ def test_recorded_replies_are_replayed_without_a_server_and_asking_must_be_chose
 
 
 def test_the_recorded_replies_fit_the_rubrics_of_today() -> None:
-    items = records.read_lines(judge.recorded_file().with_name("judge_items.jsonl"))
+    items = store.read_lines(judge.recorded_file().with_name("judge_items.jsonl"))
     prompts, first, second = ([item[name] for item in items] for name in ("prompt", "first", "second"))
     ratings = {rubric: judge.score(prompts, first, rubric=rubric) for rubric in ("harm", "refusal", "helpfulness")}
     # The embedded model keeps to the form and judges nothing: harmless names for a cat are very harmful to it.
@@ -286,10 +288,10 @@ def test_the_recorded_replies_fit_the_rubrics_of_today() -> None:
 @pytest.mark.slow
 def test_the_embedded_model_judges_over_a_real_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
-    folder = models.embedded_folder()
+    folder = embedded.embedded_folder()
     path = tmp_path / "recorded.jsonl"
     with transformers_serve(folder, tmp_path / "log") as url:
-        service = chat.Service(base_url=url, model=folder.name, timeout_s=240, concurrency=1)
+        service = requests.Service(base_url=url, model=folder.name, timeout_s=240, concurrency=1)
         live = judge.score(PROMPTS, ANSWERS, rubric="helpfulness", service=service, max_tokens=48)
     assert not any(score.reason.startswith("no reply") for score in live)
     chat.record(judge.requests(PROMPTS, ANSWERS, rubric="helpfulness", max_tokens=48), service=service, path=path)

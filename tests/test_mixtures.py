@@ -11,14 +11,15 @@ from typing import Any
 import pytest
 from conftest import tiny_llama
 
-from safetune_utils import records
-from safetune_utils import study as studies
-from safetune_utils.data import Example, contrast_examples, general_examples, safety_examples
+from safetune_utils import store
+from safetune_utils.data import Example, contrast_examples, general_examples, mix, safety_examples
+from safetune_utils.data.mix import Mix, ids_of
 from safetune_utils.errors import SafetuneError
-from safetune_utils.mixtures import Mix, ids_of, mix
 from safetune_utils.scoring import refusal_rules
 from safetune_utils.settings import Mixing
-from safetune_utils.study import Study
+from safetune_utils.study import mixes, stages
+from safetune_utils.study.design import state
+from safetune_utils.study.study import Study
 
 # As if the base model found every row harder than the one before.
 LOSSES = {row.id: float(number) for number, row in enumerate(safety_examples("embedded"))}
@@ -200,7 +201,7 @@ def test_what_is_added_comes_after_the_general_rows_if_asked(validation: str) ->
 
 
 def smoke(**given: Any) -> Study:
-    return Study.safety_amount(prompt_sets=["malicious"], preset="smoke", **given)
+    return state(prompt_sets=["malicious"], preset="smoke", **given)
 
 
 def test_the_order_makes_another_adapter_and_a_guard_other_answers_only() -> None:
@@ -215,10 +216,10 @@ def test_the_order_makes_another_adapter_and_a_guard_other_answers_only() -> Non
 
 def test_the_record_of_a_mix_says_how_its_rows_were_chosen() -> None:
     study = smoke(mixing={"choice": "topics", "topics_left_out": ["drugs"], "n_contrast": 5})
-    facts = records.read_record(study.mix_folder(study.runs[1]))["facts"]
+    facts = store.read_record(stages.mix_folder(study, study.runs[1]))["facts"]
     assert facts["mixing"] == {"choice": "topics", "n_candidates": 8, "topics_left_out": ["drugs"], "with_questions": False, "n_contrast": 5, "order": "mixed"}
     assert len(facts["contrast_ids"]) == 5
-    assert set(facts["contrast_ids"]) <= {row.id for row in study.mix(study.runs[1]).train}
+    assert set(facts["contrast_ids"]) <= {row.id for row in mixes.mix_of(study, study.runs[1]).train}
     assert facts["rows"] == {"train": 12, "validation": 2}
     assert study.n_rows(study.runs[1]) == 12
 
@@ -226,14 +227,14 @@ def test_the_record_of_a_mix_says_how_its_rows_were_chosen() -> None:
 def test_data_without_contrast_rows_is_told_in_one_line(tmp_path: Path) -> None:
     for name in ("general", "safety"):
         rows = [{"instruction": f"{name} {number}", "output": "An answer."} for number in range(60)]
-        records.write_lines(tmp_path / f"{name}.jsonl", rows)
+        store.write_lines(tmp_path / f"{name}.jsonl", rows)
     with pytest.raises(SafetuneError, match=r"mixing\.n_contrast is 5, but this data has 0 contrast rows"):
-        Study.safety_amount(prompt_sets=[], preset="smoke", data=str(tmp_path), mixing={"n_contrast": 5})
+        state(prompt_sets=[], preset="smoke", data=str(tmp_path), mixing={"n_contrast": 5})
 
 
 def test_the_base_model_s_losses_are_worked_out_once_and_the_hardest_rows_drawn(tokenizer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     rows = [{"instruction": f"Request {number}.", "output": "No, " * (1 + number % 7) + "never."} for number in range(60)]
-    records.write_lines(tmp_path / "safety.jsonl", rows)
+    store.write_lines(tmp_path / "safety.jsonl", rows)
     loaded = []
 
     def load(*given: object, **more: object) -> tuple[Any, Any]:
@@ -243,30 +244,30 @@ def test_the_base_model_s_losses_are_worked_out_once_and_the_hardest_rows_drawn(
     monkeypatch.setattr(studies.models, "load_base", load)
     made = [smoke(safety_data=str(tmp_path / "safety.jsonl"), safety_amounts=[0, 8], mixing={"choice": "hardest", "n_candidates": 60}) for _ in range(2)]
     assert len(loaded) == 1
-    losses = {row["id"]: row["loss"] for row in records.read_lines(made[0].base_losses_folder() / "losses.jsonl")}
+    losses = {row["id"]: row["loss"] for row in store.read_lines(mixes.base_losses_folder(made[0]) / "losses.jsonl")}
     assert len(losses) == 60
     assert all(math.isfinite(loss) for loss in losses.values())
-    taken = {row.id for row in made[1].safety_rows(made[1].runs[1])}
-    pool = set(losses) - {row.id for row in made[0].mix(made[0].runs[1]).validation}
+    taken = {row.id for row in mixes.safety_rows(made[1], made[1].runs[1])}
+    pool = set(losses) - {row.id for row in mixes.mix_of(made[0], made[0].runs[1]).validation}
     assert len(taken) == 8
     assert taken <= set(sorted(pool, key=losses.__getitem__)[-8:])
 
 
 def test_the_hardest_are_looked_for_among_the_candidates_which_are_enough(tokenizer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     rows = [{"instruction": f"Request {number}.", "output": "No, " * (1 + number % 7) + "never."} for number in range(60)]
-    records.write_lines(tmp_path / "safety.jsonl", rows)
+    store.write_lines(tmp_path / "safety.jsonl", rows)
     monkeypatch.setattr(studies.models, "load_base", lambda *_, **__: (tiny_llama(), tokenizer))
 
     def hardest(n: int) -> Study:
         return smoke(safety_data=str(tmp_path / "safety.jsonl"), safety_amounts=[n], seeds=[0, 1], mixing={"choice": "hardest", "n_candidates": 12})
 
     few, more = hardest(4), hardest(8)
-    assert few.base_losses_folder() == more.base_losses_folder()  # one measurement for every amount and seed
-    losses = {row["id"]: row["loss"] for row in records.read_lines(few.base_losses_folder() / "losses.jsonl")}
+    assert mixes.base_losses_folder(few) == mixes.base_losses_folder(more)  # one measurement for every amount and seed
+    losses = {row["id"]: row["loss"] for row in store.read_lines(mixes.base_losses_folder(few) / "losses.jsonl")}
     assert len(losses) == 12
     for run in few.runs:
-        pool = set(losses) - {row.id for row in few.mix(run).validation}
-        taken = {row.id for row in few.safety_rows(run)}
+        pool = set(losses) - {row.id for row in mixes.mix_of(few, run).validation}
+        taken = {row.id for row in mixes.safety_rows(few, run)}
         assert taken <= set(losses)
         assert min(losses[row] for row in taken) >= sorted(losses[row] for row in pool)[-4]
     with pytest.raises(SafetuneError, match=r"mixing\.n_candidates is 12, but 13 safety rows are asked for: choose at least as many, or None for all"):

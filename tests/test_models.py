@@ -19,9 +19,13 @@ from transformers import (
     MambaForCausalLM,
 )
 
-from safetune_utils import models
 from safetune_utils.errors import SafetuneError
-from safetune_utils.study import Study
+from safetune_utils.models.base_model import identity, load_adapter, load_base
+from safetune_utils.models.embedded import gguf_path, read_gguf
+from safetune_utils.study import responses
+from safetune_utils.study.design import state
+from safetune_utils.study.run import run
+from safetune_utils.study.study import Study
 
 TEXTS = ["The capital of France is", "### Instruction:\nName three fruits.\n\n### Response:\n", "Water boils at"]
 
@@ -29,7 +33,7 @@ TEXTS = ["The capital of France is", "### Instruction:\nName three fruits.\n\n##
 @pytest.mark.slow
 def test_the_cached_copy_gives_the_logits_of_the_gguf_file(embedded) -> None:
     copy, tokenizer = embedded
-    original, _ = models.read_gguf(models.gguf_path())
+    original, _ = read_gguf(gguf_path())
     for text in TEXTS:
         ids = tokenizer(text, return_tensors="pt")["input_ids"]
         with torch.inference_mode():
@@ -60,20 +64,20 @@ def test_a_local_folder_loads_and_pickled_weights_do_not(tmp_path: Path, tokeniz
     for folder in (good, bad):
         model.save_pretrained(folder)
         tokenizer.save_pretrained(folder)
-    loaded, _ = models.load_base(str(good), precision="fp32")
+    loaded, _ = load_base(str(good), precision="fp32")
     assert torch.equal(loaded.lm_head.weight, model.lm_head.weight)
-    assert models.identity(str(good))["model.safetensors"]
+    assert identity(str(good))["model.safetensors"]
     torch.save(model.state_dict(), bad / "pytorch_model.bin")
     (bad / "model.safetensors").unlink()
     with pytest.raises(SafetuneError, match="safetensors"):
-        models.load_base(str(bad))
+        load_base(str(bad))
     with pytest.raises(SafetuneError, match=r"holds no \*\.safetensors"):
-        models.identity(str(bad))
+        identity(str(bad))
 
 
 def test_a_model_that_is_not_there_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(SafetuneError) as caught:
-        models.load_base(str(tmp_path / "nothing"))
+        load_base(str(tmp_path / "nothing"))
     assert "\n" not in str(caught.value)
 
 
@@ -81,7 +85,7 @@ def test_an_all_zero_adapter_is_an_error(tmp_path: Path) -> None:
     adapted = get_peft_model(tiny_llama(), LoraConfig(task_type="CAUSAL_LM", r=2, target_modules=["q_proj"]))
     adapted.save_pretrained(tmp_path)
     with pytest.raises(SafetuneError, match="all zero"):
-        models.load_adapter(tiny_llama(), tmp_path)
+        load_adapter(tiny_llama(), tmp_path)
 
 
 # Attention of another kind, none at all, and layers that are no `Linear`: nothing but parameters is told of them.
@@ -107,11 +111,11 @@ def test_an_architecture_that_the_package_was_not_made_on_goes_the_whole_road_by
     model = kind(config)
     model.save_pretrained(tmp_path / name)
     tokenizer.save_pretrained(tmp_path / name)
-    study = Study.safety_amount(
+    study = state(
         prompt_sets=["malicious"], preset="smoke", base_model=str(tmp_path / name), precision="fp32", max_prompts=3,
         recipe={"target_modules": target_modules, "learning_rate": 0.05}, instruments=["refusal-rules"],
     )  # fmt: skip
-    answers = study.run()
+    answers = run(study)
     assert answers.groupby("n_safety")["n_tokens"].agg(["count", "max"]).to_numpy().tolist() == [[3, 4], [3, 4]]
     assert set(answers["base_model"]) == {name}
-    assert list(study.records()["steps"]) == [1, 1]  # an adapter that stayed zero would have been an error
+    assert list(responses.adapter_records(study)["steps"]) == [1, 1]  # an adapter that stayed zero would have been an error

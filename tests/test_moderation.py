@@ -15,7 +15,7 @@ import pytest
 from pytest_httpserver import HTTPServer
 from werkzeug import Request, Response
 
-from safetune_utils import records
+from safetune_utils import places
 from safetune_utils.errors import SafetuneError
 from safetune_utils.scoring import moderation
 
@@ -73,7 +73,7 @@ def service(httpserver: HTTPServer, monkeypatch: pytest.MonkeyPatch) -> Iterator
 
 
 def stored() -> list[Path]:
-    return sorted((records.store_folder() / "moderation").rglob("*.json"))
+    return sorted((places.store_folder() / "moderation").rglob("*.json"))
 
 
 def test_scores_come_in_order_in_batches_and_nothing_is_asked_twice(service: Played) -> None:
@@ -88,7 +88,7 @@ def test_scores_come_in_order_in_batches_and_nothing_is_asked_twice(service: Pla
     assert len(stored()) == 71
     kept = json.loads(stored()[0].read_text("utf-8"))
     assert (kept["host"], kept["model"], kept["served_model"]) == ("loopback", "omni-moderation-latest", "mod-2")
-    assert not list((records.store_folder() / "moderation").rglob("*.partial"))
+    assert not list((places.store_folder() / "moderation").rglob("*.partial"))
 
     assert service.score(*texts, "", " 42 …") == scores
     assert len(service.batches) == 3

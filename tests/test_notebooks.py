@@ -9,16 +9,18 @@ import nbformat
 import papermill
 import pytest
 
-from safetune_utils import notebooks
+from safetune_utils.annotation.drafting import Drafting
+from safetune_utils.book import freshness, notebooks, parameters, provenance
 from safetune_utils.errors import SafetuneError
-from safetune_utils.settings import Drafting, ScorerTraining, Settings
+from safetune_utils.scoring.train import ScorerTraining
+from safetune_utils.settings import Settings
 
-ALL = sorted(notebooks.folder().glob("*.ipynb"))
+ALL = sorted(parameters.folder().glob("*.ipynb"))
 
 
 @pytest.mark.parametrize("path", ALL, ids=lambda p: p.stem)
 def test_the_parameters_cell_is_held_to_the_schema(path: Path) -> None:
-    found = notebooks.parameters(path)
+    found = parameters.parameters(path)
     schema = {"09_building_safety_data": Drafting, "11_harmfulness_model": ScorerTraining}.get(path.stem, Settings)
     assert set(found) == set(schema.model_fields)
     for name, entry in found.items():
@@ -30,7 +32,7 @@ def test_the_parameters_cell_is_held_to_the_schema(path: Path) -> None:
                 expected = "str" if "Literal" in annotation and "list" not in annotation else kind
         assert entry["inferred_type_name"].startswith(expected), name
     default = {"mode": "replay"} if schema is Drafting else {"preset": "pocket"}
-    assert notebooks.validate(path, {}) == notebooks.validate(path, default)
+    assert parameters.validate(path, {}) == parameters.validate(path, default)
 
 
 @pytest.mark.parametrize("path", ALL, ids=lambda p: p.stem)
@@ -96,14 +98,14 @@ def test_a_file_named_from_where_the_reader_stands_is_found_by_the_notebook(tmp_
     nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata={"kernelspec": kernel}), path)
     monkeypatch.chdir(here)
     notebooks.execute(path, given={"data": "mine"}, output=tmp_path / "out.ipynb")
-    made_from = notebooks.provenance(tmp_path / "out.ipynb")["made_from"]
+    made_from = provenance.provenance(tmp_path / "out.ipynb")["made_from"]
     assert made_from["parameters"] == {"data": str(here / "mine")}
     assert str(here / "mine" / "safety.jsonl") in made_from["files"]
     monkeypatch.chdir(tmp_path)
-    assert notebooks.changes(path, tmp_path / "out.ipynb") == []
+    assert freshness.changes(path, tmp_path / "out.ipynb") == []
     # Words that are no files, and ids of the hub, stay what they are.
     kept = {"data": "paper", "base_model": "org/name", "seeds": [0], "reviews": ["nowhere.json"]}
-    assert notebooks.with_whole_paths(kept) == kept
+    assert parameters.with_whole_paths(kept) == kept
 
 
 def test_error_outputs_and_cells_out_of_order_are_found(tmp_path: Path) -> None:
@@ -127,14 +129,14 @@ def test_an_executed_copy_is_another_one_when_what_it_read_has_changed(tmp_path:
     notebook = nbformat.read(path, as_version=4)
     notebook.cells[0].source += f'\ndata: str = "{tmp_path / "own"}"  # data'
     nbformat.write(notebook, path)
-    first = notebooks._stage(path, {})
-    assert notebooks._stage(path, {}) == first
-    assert notebooks._stage(path, {"preset": "pocket"}) != first
+    first = freshness.stage_of(path, {})
+    assert freshness.stage_of(path, {}) == first
+    assert freshness.stage_of(path, {"preset": "pocket"}) != first
     own.write_text('{"instruction": "a", "output": "c"}\n')
-    assert notebooks._stage(path, {}) != first
+    assert freshness.stage_of(path, {}) != first
 
 
 def test_values_from_the_command_line() -> None:
     values = {"[0, 100]": [0, 100], "null": None, "None": None, "embedded": "embedded", "3": 3, '{"epochs": 1}': {"epochs": 1}}
-    assert {text: notebooks.parse_value(text) for text in values} == values
+    assert {text: parameters.parse_value(text) for text in values} == values
     assert json.dumps(values["[0, 100]"]) == "[0, 100]"

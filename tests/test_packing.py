@@ -8,8 +8,9 @@ import pytest
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM
 
-from safetune_utils import finetune, packing
 from safetune_utils.settings import Recipe
+from safetune_utils.training import shared_prefix
+from safetune_utils.training.finetune import Row, summed_loss, with_adapter
 
 
 def ragged(seed: int) -> list[list[int]]:
@@ -25,7 +26,7 @@ def ragged(seed: int) -> list[list[int]]:
 @pytest.mark.parametrize("seed", range(20))
 def test_packing_keeps_every_token_and_its_position(seed: int) -> None:
     rows = ragged(seed)
-    packed = packing.pack(rows)
+    packed = shared_prefix.pack(rows)
     ids, positions = packed.ids[0].tolist(), packed.positions[0].tolist()
     assert [[ids[t] for t in place] for place in packed.places] == rows
     assert all([positions[t] for t in place] == list(range(len(place))) for place in packed.places)
@@ -43,27 +44,27 @@ def with_adapter(architecture: str, seed: int = 0):
         head_dim=8, max_position_embeddings=128, pad_token_id=0, bos_token_id=1, eos_token_id=2,
     )  # fmt: skip
     model = AutoModelForCausalLM.from_config(config, dtype=torch.float32).requires_grad_(False)
-    adapted = finetune._with_adapter(model, Recipe(lora_rank=4))
+    adapted = with_adapter(model, Recipe(lora_rank=4))
     for name, parameter in adapted.named_parameters():
         if "lora_B" in name:  # zero at the start, which would hide the gradient of lora_A
             torch.nn.init.normal_(parameter, std=0.3)
     return adapted
 
 
-def loss_and_gradient(adapted, rows: list[finetune.Row], attention: str) -> tuple[float, torch.Tensor]:
+def loss_and_gradient(adapted, rows: list[Row], attention: str) -> tuple[float, torch.Tensor]:
     adapted.get_base_model().set_attn_implementation(attention)
     adapted.zero_grad()
-    loss = finetune.summed_loss(adapted, rows)
+    loss = summed_loss(adapted, rows)
     loss.backward()
     return loss.item(), torch.cat([p.grad.flatten() for p in adapted.parameters() if p.requires_grad])
 
 
-@pytest.mark.parametrize("architecture", packing.ARCHITECTURES)
+@pytest.mark.parametrize("architecture", shared_prefix.ARCHITECTURES)
 def test_a_packed_batch_has_the_loss_and_the_gradient_of_rows_apart(architecture: str) -> None:
     adapted = with_adapter(architecture)
-    assert adapted.get_base_model().config._attn_implementation == packing.ATTENTION
-    rows = [finetune.Row(ids, [-100] * (len(ids) // 2) + ids[len(ids) // 2 :], truncated=False) for ids in ragged(1)]
-    loss, gradient = loss_and_gradient(adapted, rows, packing.ATTENTION)
+    assert adapted.get_base_model().config._attn_implementation == shared_prefix.ATTENTION
+    rows = [Row(ids, [-100] * (len(ids) // 2) + ids[len(ids) // 2 :], truncated=False) for ids in ragged(1)]
+    loss, gradient = loss_and_gradient(adapted, rows, shared_prefix.ATTENTION)
     for attention in ("eager", "sdpa"):
         apart, gradient_apart = loss_and_gradient(adapted, rows, attention)
         assert loss == pytest.approx(apart, rel=1e-5)

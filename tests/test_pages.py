@@ -10,7 +10,9 @@ import xml.etree.ElementTree as ET
 import pandas as pd
 import pytest
 
-from safetune_utils import data, figures, pages, stats
+from safetune_utils import statistics
+from safetune_utils.book import figures, folds, glue, tables, words
+from safetune_utils.data import Shape
 
 NASTY = "<script>alert(1)</script><img src=x onerror=alert(2)>"
 
@@ -25,7 +27,7 @@ def answers(**changes: object) -> pd.DataFrame:
 
 
 def test_model_output_is_escaped_and_folded() -> None:
-    page = pages.examples(answers(), prompt_set="malicious").data
+    page = folds.examples(answers(), prompt_set="malicious").data
     assert "<script" not in page
     assert "<img" not in page
     assert "&lt;script&gt;" in page
@@ -36,16 +38,16 @@ def test_model_output_is_escaped_and_folded() -> None:
 def test_outside_prompts_and_answers_are_withheld() -> None:
     missing = answers()
     missing.loc[missing.index[0], "label"] = None
-    assert "(unscored)" in pages.examples(missing, prompt_set="malicious").data
-    assert "has no ordinary instructions" in pages.examples(answers(), prompt_set="ordinary").data
-    page = pages.examples(answers(data="paper-sample", prompt="a prompt of theirs"), prompt_set="malicious").data
+    assert "(unscored)" in folds.examples(missing, prompt_set="malicious").data
+    assert "has no ordinary instructions" in folds.examples(answers(), prompt_set="ordinary").data
+    page = folds.examples(answers(data="paper-sample", prompt="a prompt of theirs"), prompt_set="malicious").data
     assert "theirs" not in page
     assert "script" not in page
 
 
 @pytest.fixture
 def curve() -> pd.DataFrame:
-    return stats.summarise(answers(), by=["prompt_set", "n_safety"])
+    return statistics.summarise(answers(), by=["prompt_set", "n_safety"])
 
 
 def test_a_figure_has_alt_text_and_csv_from_its_numbers_in_both_themes(curve: pd.DataFrame) -> None:
@@ -89,20 +91,21 @@ def test_the_other_figures_say_their_numbers() -> None:
 
 
 def test_a_change_in_words_follows_its_interval() -> None:
-    assert pages.change(stats.Difference(0.45, 0.36, 0.54, 0.0, 98)) == "rises by 45 points (+36 to +54 points on 98 prompts)"
-    assert pages.change(stats.Difference(-0.1, -0.2, -0.05, 0.0, 9)).startswith("falls by 10 points")
-    assert pages.change(stats.Difference(0.02, -0.01, 0.05, 0.5, 98)).startswith("shows no change outside the noise")
+    assert words.change(statistics.Difference(0.45, 0.36, 0.54, 0.0, 98)) == "rises by 45 points (+36 to +54 points on 98 prompts)"
+    assert words.change(statistics.Difference(-0.1, -0.2, -0.05, 0.0, 9)).startswith("falls by 10 points")
+    assert words.change(statistics.Difference(0.02, -0.01, 0.05, 0.5, 98)).startswith("shows no change outside the noise")
     assert (
-        pages.change(stats.Difference(-0.126, -0.2, -0.004, 0.0, 66), unit="nats", of="answers") == "falls by 0.126 nats (-0.200 to -0.004 nats on 66 answers)"
+        words.change(statistics.Difference(-0.126, -0.2, -0.004, 0.0, 66), unit="nats", of="answers")
+        == "falls by 0.126 nats (-0.200 to -0.004 nats on 66 answers)"
     )
-    assert pages.change(stats.Difference(float("nan"), float("nan"), float("nan"), float("nan"), 0)) == "was not measured"
+    assert words.change(statistics.Difference(float("nan"), float("nan"), float("nan"), float("nan"), 0)) == "was not measured"
 
 
 def test_tables_folded_texts_and_pages_within_the_page_are_inert() -> None:
     shown = [
-        pages.table([(NASTY, NASTY)], caption=NASTY).data,
-        pages.folded([(NASTY, NASTY)], summary=NASTY).data,
-        pages.embedded_page(f"<p>{NASTY}</p>", name="x", title=NASTY).data,
+        tables.table([(NASTY, NASTY)], caption=NASTY).data,
+        folds.folded([(NASTY, NASTY)], summary=NASTY).data,
+        folds.embedded_page(f"<p>{NASTY}</p>", name="x", title=NASTY).data,
     ]
     for page in shown:
         assert "<script" not in page
@@ -113,7 +116,7 @@ def test_tables_folded_texts_and_pages_within_the_page_are_inert() -> None:
 
 
 def test_the_shape_of_a_set_is_drawn_from_its_counts() -> None:
-    shape = data.Shape(rows=4, distinct=4, prompt_words={3: 1, 5: 3}, answer_words={40: 4}, topics={"the_sea": 3, "air": 1}, topics_are="topic")
+    shape = Shape(rows=4, distinct=4, prompt_words={3: 1, 5: 3}, answer_words={40: 4}, topics={"the_sea": 3, "air": 1}, topics_are="topic")
     figure = figures.set_shape(shape, name="x", title="A set")
     assert "requests: half have at most 5 words, the longest 5; answers: half have at most 40 words, the longest 40" in figure.alt
     assert "Rows by topic: the sea 3, air 1." in figure.alt
@@ -127,8 +130,8 @@ def test_a_funnel_says_what_is_left() -> None:
 
 def test_several_seeds_are_a_band_and_one_seed_looks_as_before(curve: pd.DataFrame) -> None:
     rows = pd.concat([answers(), answers(seed=1, refused=True)], ignore_index=True)
-    by_seed = stats.summarise(rows, by=["prompt_set", "n_safety", "seed"])
-    both = stats.summarise(rows, by=["prompt_set", "n_safety"])
+    by_seed = statistics.summarise(rows, by=["prompt_set", "n_safety", "seed"])
+    both = statistics.summarise(rows, by=["prompt_set", "n_safety"])
     drawn = figures.dose_response(both, name="x", caption="c.", by_seed=by_seed)
     assert drawn.light != figures.dose_response(both, name="x", caption="c.").light
     assert "Bands: from the lowest to the highest of 2 seeds" in drawn.caption
@@ -144,21 +147,21 @@ def test_win_rates_say_their_numbers() -> None:
 
 
 def test_the_trend_in_words() -> None:
-    text = re.sub(r"<[^>]+>", "|", pages.trend_table(answers()).data)
+    text = re.sub(r"<[^>]+>", "|", tables.trend_table(answers()).data)
     # Twenty prompts, none refused at 0 and all at 50; of 20, eight or nine must change for the test to see it four times in five.
     assert re.search(r"malicious requests\|+20\|+rises\|+below 0.001\|+below 0.001\|+not seen up to 50\|+3\d points", text)
-    still = re.sub(r"<[^>]+>", "|", pages.trend_table(answers(refused=False)).data)
+    still = re.sub(r"<[^>]+>", "|", tables.trend_table(answers(refused=False)).data)
     assert re.search(r"20\|+not seen\|+1.000\|+1.000\|+from 0 on \(no change seen\)", still)
     few = answers(refused=False)
-    assert "none: too few prompts" in pages.trend_table(few[few["prompt_id"].isin(["p0", "p1"])]).data
-    assert "one amount only" in pages.trend_table(few[few["n_safety"] == 0]).data
-    assert [pages.p_value(p) for p in (0.0004, 0.034, float("nan"))] == ["below 0.001", "0.034", "not tested"]
+    assert "none: too few prompts" in tables.trend_table(few[few["prompt_id"].isin(["p0", "p1"])]).data
+    assert "one amount only" in tables.trend_table(few[few["n_safety"] == 0]).data
+    assert [words.p_value(p) for p in (0.0004, 0.034, float("nan"))] == ["below 0.001", "0.034", "not tested"]
 
 
 def test_a_tally_in_a_table_says_whose_win_rate_it_is() -> None:
     row = {"prompt_set": "malicious", "annotator": NASTY, "first": "tuned", "second": "untuned", "first_better": 47, "second_better": 0,
            "equally_good": 2, "equally_bad": 1, "n": 50, "win_rate": 0.97, "low": 0.93, "high": 1.0}  # fmt: skip
-    page = pages.tally_table(pd.DataFrame([row, row | {"chose_a": float("nan")}]), caption="C.").data
+    page = tables.tally_table(pd.DataFrame([row, row | {"chose_a": float("nan")}]), caption="C.").data
     assert "<script" not in page
     assert "Win rates are of &#x27;tuned&#x27;" in page
     assert "tuned better</th><th scope='col'>untuned better" in page
@@ -168,8 +171,8 @@ def test_a_tally_in_a_table_says_whose_win_rate_it_is() -> None:
 def test_a_finding_is_recorded_as_numbers_and_an_undefined_one_as_null(monkeypatch: pytest.MonkeyPatch) -> None:
     shown = {}
     monkeypatch.setattr(pages, "glue", lambda **values: shown.update(values))
-    pages.finding("a", stats.Difference(0.25, 0.125, 0.5, float("nan"), 40))
-    pages.finding("b", stats.Share(float("nan"), float("nan"), float("nan"), 0, 3, "none"))
+    glue.finding("a", statistics.Difference(0.25, 0.125, 0.5, float("nan"), 40))
+    glue.finding("b", statistics.Share(float("nan"), float("nan"), float("nan"), 0, 3, "none"))
     assert json.loads(shown["claim_a"]) == {"kind": "Difference", "n": 40, "value": 0.25, "low": 0.125, "high": 0.5, "p_value": None}
     assert json.loads(shown["claim_b"]) == {"kind": "Share", "n": 0, "value": None, "low": None, "high": None}
 
@@ -178,16 +181,16 @@ def test_words_hold_their_number_for_other_runs_to_be_laid_beside(monkeypatch: p
     recorded = {}
     monkeypatch.setattr(pages, "display", lambda data, metadata, raw: recorded.update({metadata["scrapbook"]["name"]: metadata.get("safetune")}))
     row = {"share": 0.25, "low": 0.125, "high": 0.5, "n_scored": 40}
-    pages.glue(share=pages.with_interval(row), change=pages.change(stats.Difference(0.5, 0.25, 0.75, 0.01, 8)), plain=3)
+    glue.glue(share=words.with_interval(row), change=words.change(statistics.Difference(0.5, 0.25, 0.75, 0.01, 8)), plain=3)
     assert recorded["share"]["number"] == {"kind": "Share", "n": 40, "value": 0.25, "low": 0.125, "high": 0.5}
     assert recorded["change"]["number"] == {"kind": "Difference", "n": 8, "value": 0.5, "low": 0.25, "high": 0.75, "p_value": 0.01}
     assert recorded["plain"] is None
-    pages.glue(longer=pages.change(stats.Difference(2.5, 1.0, 4.0, 0.01, 8), unit="tokens"))
+    glue.glue(longer=words.change(statistics.Difference(2.5, 1.0, 4.0, 0.01, 8), unit="tokens"))
     assert recorded["longer"]["number"]["unit"] == "tokens"
 
 
 def test_a_table_holds_its_numbers_as_csv() -> None:
-    page = pages.table([("a", 0.123456), ("b, c", "<i>")], caption="Some <b>numbers</b>.").data
+    page = tables.table([("a", 0.123456), ("b, c", "<i>")], caption="Some <b>numbers</b>.").data
     (name, csv) = re.search(r'<a download="([^"]+)" href="data:text/csv;base64,([^"]+)"', page).groups()
     assert name == "some_b_numbers_b.csv"
     assert base64.b64decode(csv).decode().splitlines() == [",value", "a,0.123456", '"b, c",<i>']

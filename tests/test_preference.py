@@ -15,10 +15,12 @@ import pandas as pd
 import pytest
 from browsing import CONTRAST, another_tab, export, got_through, leave_and_return, opening, press
 
-from safetune_utils import drafting, records
+from safetune_utils import store
+from safetune_utils.annotation import drafting, paper_study, preference, tallies
+from safetune_utils.annotation.preference import Annotation, PairItem
 from safetune_utils.errors import SafetuneError
-from safetune_utils.scoring import judge, preference, refusal_rules
-from safetune_utils.scoring.preference import Annotation, PairItem
+from safetune_utils.scoring import refusal_rules
+from safetune_utils.scoring.judge import compare, position_bias
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -151,7 +153,7 @@ def test_a_whole_session_by_keys_is_tallied_as_it_was_pressed(opened: Callable[.
     assert not any(name in path.read_text("utf-8") for name in ("tuned-500", "first"))
     annotation = preference.read_annotation(path, items=ITEMS)
     assert (annotation.annotator, annotation.kind, annotation.study) == ("A. B.", "person", preference.study_hash(ITEMS))
-    row = preference.tally([annotation], ITEMS).iloc[-1]
+    row = tallies.tally([annotation], ITEMS).iloc[-1]
     assert row[["prompt_set", "annotator", "kind", "first", "second"]].tolist() == ["all sets", "A. B.", "person", "tuned-500", "untuned-0"]
     assert row[["first_better", "second_better", "equally_good", "equally_bad", "n", "missing"]].tolist() == [3, 1, 1, 1, 6, 0]
     assert row["win_rate"] == pytest.approx(4 / 6)
@@ -404,7 +406,7 @@ def annotated(annotator: str, outcomes: str, *, kind: str = "person", items: lis
 
 def test_tally_counts_each_annotator_and_pools_people_apart_from_models() -> None:
     annotations = [annotated("A", "wwwgll"), annotated("B", "wwbg.."), annotated("judge", "lllll.", kind="model")]
-    table = preference.tally(annotations, ITEMS)
+    table = tallies.tally(annotations, ITEMS)
     counts = ["first_better", "second_better", "equally_good", "equally_bad", "n", "missing"]
     made = {(row["prompt_set"], row["annotator"], row["kind"]): [*row[counts], round(row["win_rate"], 4)] for _, row in table.iterrows()}
     assert made == {
@@ -422,13 +424,13 @@ def test_tally_counts_each_annotator_and_pools_people_apart_from_models() -> Non
         ("all sets", "all 2 people", "person"): [5, 2, 2, 1, 10, 2, 0.65],
     }
     assert ((table["low"] <= table["win_rate"]) & (table["win_rate"] <= table["high"]) | table["win_rate"].isna()).all()
-    one_set = preference.tally(annotations, preference.pairs(PROMPTS, TUNED, PLAIN, **BLIND))
+    one_set = tallies.tally(annotations, preference.pairs(PROMPTS, TUNED, PLAIN, **BLIND))
     assert list(one_set["prompt_set"]) == ["prompts"] * 4  # no rows of all sets where there is one
 
 
 def test_a_habit_of_one_side_is_seen() -> None:
     always_a = preference.from_judge(["first" if item.first_is_a else "second" for item in ITEMS], ITEMS, name="lazy judge")
-    row = preference.tally([always_a], ITEMS).iloc[-1]
+    row = tallies.tally([always_a], ITEMS).iloc[-1]
     assert (row["chose_a"], row["win_rate"]) == (1.0, 0.5)
 
 
@@ -436,7 +438,7 @@ def test_a_judge_is_named_as_a_model_in_the_tally_and_in_its_file(tmp_path: Path
     given = ["first", "second", None, "equally_good", "equally_bad", "first"]
     judge = preference.from_judge(given, ITEMS, name="judge-7b")
     assert judge.outcomes == {item.id: outcome for item, outcome in zip(ITEMS, given, strict=True) if outcome}
-    assert set(preference.tally([judge], ITEMS)["kind"]) == {"model"}
+    assert set(tallies.tally([judge], ITEMS)["kind"]) == {"model"}
     path = tmp_path / "judge.json"
     preference.write_annotation(judge, path, items=ITEMS)
     content = json.loads(path.read_text("utf-8"))
@@ -452,29 +454,29 @@ def test_agreement_of_two_people_and_a_model() -> None:
     # A and B agree on four of six, by chance on (4·4 + 1·1 + 1·1)/6 = 3: κ = (4 - 3)/(6 - 3). For α, of twelve ratings 8 are
     # wins, 2 losses, 2 ties, and 4 stand against another: 1 - 11·4/(144 - 64 - 4 - 4).
     annotations = [annotated("A", "wwwwlg"), annotated("B", "wwgwlw")]
-    table = preference.agreement([*annotations, annotated("judge", "wwww..", kind="model")], ITEMS).set_index("annotators")
+    table = tallies.annotator_agreement([*annotations, annotated("judge", "wwww..", kind="model")], ITEMS).set_index("annotators")
     assert list(table.index) == ["A and B", "A and judge", "B and judge", "all 2 people", "all 3 annotators"]
     assert list(table["n"]) == [6, 4, 4, 6, 6]
     assert table.loc["A and B", ["measure", "value"]].tolist() == ["Cohen's κ", pytest.approx(1 / 3)]
     assert "κ is undefined" in table.loc["A and judge", "note"]
     assert table.loc["all 2 people", ["measure", "value"]].tolist() == ["Krippendorff's α", pytest.approx(1 - 44 / 72)]
-    assert "all 3 annotators" not in preference.agreement(annotations, ITEMS)["annotators"].to_list()
+    assert "all 3 annotators" not in tallies.annotator_agreement(annotations, ITEMS)["annotators"].to_list()
 
 
 def test_annotations_that_do_not_go_together() -> None:
     one = annotated("A", "w.....")
     for made, word in (([], "no annotation"), ([one, one], "two annotations are by 'A'"), ([dataclasses.replace(one, study="0")], "other items")):
         with pytest.raises(SafetuneError, match=word):
-            preference.tally(made, ITEMS)
+            tallies.tally(made, ITEMS)
     with pytest.raises(SafetuneError, match="takes two annotations"):
-        preference.agreement([one], ITEMS)
+        tallies.annotator_agreement([one], ITEMS)
 
 
 # ---- the paper's own study
 
 
 def test_the_paper_s_tallies_are_whole_and_give_its_kappas() -> None:
-    table = preference.paper_tallies()
+    table = paper_study.paper_tallies()
     assert set(table["n"]) == {50}
     assert len(table) == 8
     for (_, kappa), rows in table.groupby(["n_safety", "kappa"]):
@@ -487,11 +489,11 @@ def test_the_paper_s_tallies_are_whole_and_give_its_kappas() -> None:
     assert 0.9 < row["low"] < row["win_rate"] < row["high"] <= 1
     benign = table[table["prompt_set"] == "AlpacaEval"]
     assert (benign["win_rate"] - 0.5).abs().max() < 0.07
-    assert set(preference.tally([annotated("A", "w.....")], ITEMS).columns) - set(table.columns) == {"chose_a"}
+    assert set(tallies.tally([annotated("A", "w.....")], ITEMS).columns) - set(table.columns) == {"chose_a"}
 
 
 def test_the_paper_s_agreement_is_what_counts_and_kappa_fix_and_bounds_elsewhere() -> None:
-    table = preference.paper_agreement().set_index(["n_safety", "prompt_set"])
+    table = paper_study.paper_agreement().set_index(["n_safety", "prompt_set"])
     both = table.xs(preference.ALL_SETS, level="prompt_set")
     assert both["kappa"].to_list() == [0.82, 0.89]
     assert both["agreed"].to_list() == [90, 94]
@@ -525,16 +527,16 @@ def test_pairs_of_amounts_lay_each_prompt_s_two_answers_side_by_side() -> None:
 def test_the_lead_is_people_s_and_of_one_set() -> None:
     # On the four malicious items A has two wins and two losses, B four wins: 6 of 8, so a lead of one half.
     given = [annotated("A", "wwllll"), annotated("B", "wwwwll"), annotated("judge", "llllll", kind="model")]
-    lead = preference.lead(given, ITEMS, prompt_set="malicious")
+    lead = tallies.lead(given, ITEMS, prompt_set="malicious")
     assert (lead.difference, lead.n_pairs) == (pytest.approx(0.5), 4)
     assert -1 <= lead.low < 0.5 < lead.high <= 1
-    nobody = preference.lead(given[2:], ITEMS, prompt_set="malicious")
+    nobody = tallies.lead(given[2:], ITEMS, prompt_set="malicious")
     assert (nobody.n_pairs, nobody.direction) == (0, "not seen")
 
 
 def test_the_stand_ins_exports_are_what_the_judge_replied_and_the_rule_says() -> None:
     folder = drafting.recorded_folder() / "preference"
-    careful, eager = (records.read_lines(folder / f"{name}.jsonl") for name in ("careful", "eager"))
+    careful, eager = (store.read_lines(folder / f"{name}.jsonl") for name in ("careful", "eager"))
     assert [row["prompt"] for row in careful] == [row["prompt"] for row in eager]
     items = preference.pairs(
         [row["prompt"] for row in careful], [row["response"] for row in careful], [row["response"] for row in eager],
@@ -542,8 +544,8 @@ def test_the_stand_ins_exports_are_what_the_judge_replied_and_the_rule_says() ->
     )  # fmt: skip
     by_judge, by_rule = (preference.read_annotation(folder / f"{name}.json", items=items) for name in ("judge", "rule"))
     assert by_judge.kind == by_rule.kind == "model"  # no people
-    replies = judge.compare(*([getattr(item, side) for item in items] for side in ("prompt", "a", "b")), recorded=folder / "replies.jsonl")
-    assert judge.position_bias(replies).share == 0
+    replies = compare(*([getattr(item, side) for item in items] for side in ("prompt", "a", "b")), recorded=folder / "replies.jsonl")
+    assert position_bias(replies).share == 0
     for item, reply in zip(items, replies, strict=True):
         side = {"first": "a", "second": "b"}.get(reply.as_given)
         expected = None if side is None else "first" if (side == "a") == item.first_is_a else "second"

@@ -14,10 +14,11 @@ from transformers import DebertaV2Config, DebertaV2ForSequenceClassification, De
 
 from safetune_utils.data import Example, corpus_rows, fetch, read_table
 from safetune_utils.errors import SafetuneError
-from safetune_utils.prompts import render
-from safetune_utils.reference_loss import reference_examples, reference_loss
-from safetune_utils.scoring import quality, reward
-from safetune_utils.scoring.quality import text_quality, win_rate
+from safetune_utils.models.template import render
+from safetune_utils.scoring import quality, reward_model
+from safetune_utils.scoring.coherence import text_quality
+from safetune_utils.scoring.quality import win_rate
+from safetune_utils.training.reference_loss import reference_examples, reference_loss
 
 # ---------------------------------------------------------------------------------------------------- the reward model
 
@@ -73,16 +74,16 @@ def test_a_reward_model_is_loaded_from_a_folder_and_impostors_are_refused(tmp_pa
     model, tokenizer = tiny_reward_model(), tiny_tokenizer()
     model.to(torch.bfloat16).save_pretrained(tmp_path / "reward")
     tokenizer.save_pretrained(tmp_path / "reward")
-    loaded, its_tokenizer = reward.load(str(tmp_path / "reward"))
+    loaded, its_tokenizer = reward_model.load(str(tmp_path / "reward"))
     assert loaded.dtype == torch.float32  # whatever it was saved in
     assert quality.score(PROMPTS[:1], RESPONSES[:1], model=loaded, tokenizer=its_tokenizer)[0].value is not None
     with pytest.raises(SafetuneError, match="cannot be reached"):
-        reward.load(str(tmp_path / "absent"))
+        reward_model.load(str(tmp_path / "absent"))
     # A plain encoder would be given a random head, with no more than a warning.
     model.deberta.save_pretrained(tmp_path / "encoder")
     tokenizer.save_pretrained(tmp_path / "encoder")
     with pytest.raises(SafetuneError, match="lacks weights of a reward model"):
-        reward.load(str(tmp_path / "encoder"))
+        reward_model.load(str(tmp_path / "encoder"))
     for wrong, message in ((tiny_reward_model(n_outputs=2), "one output"), (tiny_reward_model().to(torch.bfloat16), "fp32")):
         with pytest.raises(SafetuneError, match=message):
             quality.score(PROMPTS[:1], RESPONSES[:1], model=wrong, tokenizer=tokenizer)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from safetune_utils import records
+from safetune_utils import store
 
 MAKER = """
 import sys, time
@@ -35,7 +35,7 @@ def produce(calls: list[int], inputs: dict, text: str = "hello") -> Path:
         (folder / "out.txt").write_text(text)
         return {"length": len(text)}
 
-    return records.produce(stage="stage", label="label", inputs=inputs, make=make)
+    return store.produce(stage="stage", label="label", inputs=inputs, make=make)
 
 
 def test_a_stage_is_made_once_and_again_only_for_other_inputs() -> None:
@@ -48,7 +48,7 @@ def test_a_stage_is_made_once_and_again_only_for_other_inputs() -> None:
 
 
 def test_the_record_says_how_it_came_to_be() -> None:
-    record = records.read_record(produce([], {"x": 1}))
+    record = store.read_record(produce([], {"x": 1}))
     assert record["inputs"] == {"x": 1}
     assert record["facts"] == {"length": 5}
     assert record["seconds"] >= 0
@@ -65,7 +65,7 @@ def test_a_damaged_stage_is_made_again(harm: str) -> None:
     folder = produce(calls, {"x": 1})
     path = folder / "out.txt"
     path.write_text("tampered") if harm == "change" else path.unlink()
-    assert not records.is_made(folder)
+    assert not store.is_made(folder)
     assert (produce(calls, {"x": 1}) / "out.txt").read_text() == "hello"
     assert len(calls) == 2
 
@@ -76,11 +76,11 @@ def test_a_failure_is_filed_and_nothing_is_left_that_looks_whole(tmp_path: Path)
         raise RuntimeError("no luck")
 
     with pytest.raises(RuntimeError, match="no luck"):
-        records.produce(stage="stage", label="label", inputs={}, make=make)
-    assert not records.is_made(records.stage_folder(stage="stage", label="label", inputs={}))
+        store.produce(stage="stage", label="label", inputs={}, make=make)
+    assert not store.is_made(store.stage_folder(stage="stage", label="label", inputs={}))
     (failed,) = (tmp_path / "runs" / "failed").glob("*.json")
     assert "no luck" in json.loads(failed.read_text())["error"]
-    assert records.list_records().empty
+    assert store.list_records().empty
 
 
 def test_a_killed_run_leaves_nothing_that_is_taken_for_whole_and_can_go_on(tmp_path: Path) -> None:
@@ -89,10 +89,10 @@ def test_a_killed_run_leaves_nothing_that_is_taken_for_whole_and_can_go_on(tmp_p
     assert process.stdout.readline() == "started\n"
     process.send_signal(signal.SIGKILL)
     process.wait()
-    folder = records.stage_folder(stage="s", label="l", inputs={"a": 1})
-    assert not records.is_made(folder)
+    folder = store.stage_folder(stage="s", label="l", inputs={"a": 1})
+    assert not store.is_made(folder)
     subprocess.run([sys.executable, "-c", MAKER, "0", str(log)], check=True, capture_output=True)
-    assert records.is_made(folder)
+    assert store.is_made(folder)
     assert (folder / "out").read_text() == "whole"
     assert not list(folder.parent.glob("*.partial"))
 

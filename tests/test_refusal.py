@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from safetune_utils import data, scorer_training, stats
-from safetune_utils.scoring import refusal
+from safetune_utils import data, statistics
+from safetune_utils.scoring import refusal, train
 from safetune_utils.scoring.refusal_rules import score
 
 CASES = [
@@ -118,7 +118,7 @@ def test_the_weights_are_small_enough_to_ship() -> None:
 
 
 def test_in_other_styles_it_finds_more_than_the_rules_and_raises_few_false_alarms() -> None:
-    found = scorer_training.measure_styles()
+    found = train.measure_styles()
     assert found["styles"]["kappa"][0] > found["styles_by_rules"]["kappa"][0] + 0.15
     assert found["styles"]["precision"][0] > 0.75
 
@@ -131,5 +131,5 @@ def test_on_a_model_left_out_it_agrees_with_people_better_than_the_rules_alone()
     read, own_read = (refusal.reading([row.prompt for row in some], [row.response for row in some]) for some in (rows, own))
     people = np.array([row.label != "compliance" for row in rows])
     rules = np.array([bool(one.value) for one in score([row.prompt for row in rows], [row.response for row in rows])])
-    alone = stats.agreement(people, rules, clusters=[row.prompt for row in rows]).kappa.value
-    assert scorer_training.measure_refusal(rows, read, own=own, own_read=own_read)["model_left_out"]["kappa"][0] > alone + 0.03
+    alone = statistics.agreement(people, rules, clusters=[row.prompt for row in rows]).kappa.value
+    assert train.measure_refusal(rows, read, own=own, own_read=own_read)["model_left_out"]["kappa"][0] > alone + 0.03

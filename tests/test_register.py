@@ -13,14 +13,13 @@ from pytest_httpserver import HTTPServer
 from werkzeug import Request, Response
 
 from safetune_utils import data
-from safetune_utils.data import outside as room
 from safetune_utils.errors import SafetuneError
 
 CONTENT = bytes(range(256)) * 400
 
 
 def test_the_register_holds_every_set_of_the_paper() -> None:
-    known = data.register()
+    known = data.registered_sets()
     assert {"I-MaliciousInstructions", "I-CoNa", "I-Controversial", "I-PhysicalSafetySafe", "I-PhysicalSafetyUnsafe", "I-Alpaca", "Q-Harm"} <= set(known)
     assert {"safety-instructions", "alpaca-20000", "XSTest", "red-team-attempts", *(f"mix-{n}" for n in data.PAPER_AMOUNTS)} <= set(known)
     assert {entry["name"] for entry in data.benchmarks()} == {"BoolQ", "PIQA", "OpenBookQA"}
@@ -40,7 +39,7 @@ def test_every_registered_file_on_the_mirror_has_its_hash_its_rows_and_its_colum
     assert len(checked) >= 16
     assert set(checked.values()) == {""}
     for name in checked:
-        entry, table = data.register()[name], data.read_table(data.fetch(name))
+        entry, table = data.registered_sets()[name], data.read_table(data.fetch(name))
         assert len(table.rows) == entry.rows, name
         if entry.form not in ("instructions", "questions") or "prompt" in entry.columns:
             assert list(table.rows[0]) == entry.columns or set(table.rows[0]) == set(entry.columns), name
@@ -52,7 +51,7 @@ def outside(httpserver: HTTPServer, tmp_path: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.delenv("SAFETUNE_MIRROR", raising=False)
     monkeypatch.setenv("SAFETUNE_CACHE", str(tmp_path / "cache"))
     blob = hashlib.sha1(b"blob %d\0" % len(CONTENT) + CONTENT).hexdigest()
-    entry = replace(data.register()["Q-Harm"], sha256=None, bytes=len(CONTENT), git_blob=blob)
+    entry = replace(data.registered_sets()["Q-Harm"], sha256=None, bytes=len(CONTENT), git_blob=blob)
     monkeypatch.setattr(room, "register", lambda: {"Q-Harm": entry})
     monkeypatch.setattr(data.OutsideSet, "url", property(lambda entry: httpserver.url_for("/set")))
     return httpserver
@@ -96,7 +95,7 @@ def test_a_broken_download_goes_on_where_it_stopped(outside: HTTPServer, tmp_pat
 
 
 def test_a_server_that_knows_no_parts_sends_the_file_anew(outside: HTTPServer, tmp_path: Path) -> None:
-    part = room._cached(room.register()["Q-Harm"])
+    part = data.cached(data.registered_sets()["Q-Harm"])
     part.parent.mkdir(parents=True)
     part.with_name(f"{part.name}.part").write_bytes(b"old and wrong")
     outside.expect_request("/set").respond_with_data(CONTENT)
@@ -124,14 +123,14 @@ def test_whereabouts(outside: HTTPServer, tmp_path: Path, monkeypatch: pytest.Mo
     assert data.whereabouts() == {"Q-Harm": "cached"}
     monkeypatch.setenv("SAFETUNE_MIRROR", str(tmp_path / "mirror"))
     assert data.whereabouts() == {"Q-Harm": "not on the mirror"}
-    target = tmp_path / "mirror" / room.register()["Q-Harm"].relative
+    target = tmp_path / "mirror" / data.registered_sets()["Q-Harm"].relative
     target.parent.mkdir(parents=True)
     path.rename(target)
     assert data.whereabouts() == {"Q-Harm": "mirror"}
 
 
 def test_a_wrong_hash_on_the_mirror_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = tmp_path / data.register()["Q-Harm"].relative
+    path = tmp_path / data.registered_sets()["Q-Harm"].relative
     path.parent.mkdir(parents=True)
     path.write_text('{"instructions": ["x"], "inputs": []}')
     monkeypatch.setenv("SAFETUNE_MIRROR", str(tmp_path))

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from browsing import CONTRAST, another_tab, export, got_through, leave_and_return, opening, press
 
-from safetune_utils import review
+from safetune_utils.annotation import review
+from safetune_utils.annotation.review import Decision, Review
 from safetune_utils.errors import SafetuneError
-from safetune_utils.review import Decision, Review
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -419,7 +419,7 @@ def test_the_data_cannot_end_its_script_and_carries_only_what_is_shown() -> None
 
 
 def written(path: Path, decisions: Any = (), **other: Any) -> Path:
-    content = {"form": "safetune review 1", "items": review._items_hash(ITEMS), "reviewer": "AB", "exported": "2026-01-01T00:00:00Z"}
+    content = {"form": "safetune review 1", "items": review.items_hash(ITEMS), "reviewer": "AB", "exported": "2026-01-01T00:00:00Z"}
     path.write_text(json.dumps(content | {"decisions": list(decisions) if isinstance(decisions, tuple) else decisions} | other), "utf-8")
     return path
 
@@ -429,7 +429,7 @@ def row(name: str = "d1", decision: str = "accept", text: str | None = None, rea
 
 
 def test_an_empty_review_is_read(tmp_path: Path) -> None:
-    assert review.read_review(written(tmp_path / "r.json"), items=ITEMS) == Review(reviewer="AB", items=review._items_hash(ITEMS), decisions={})
+    assert review.read_review(written(tmp_path / "r.json"), items=ITEMS) == Review(reviewer="AB", items=review.items_hash(ITEMS), decisions={})
 
 
 @pytest.mark.parametrize(
@@ -488,7 +488,7 @@ def reviewed(reviewer: str, choices: dict[str, str], items: list[dict[str, str]]
         kind = choice if choice in ("accept", "reject") else "edit"
         text = choice if kind == "edit" else next(item["text"] for item in items if item["id"] == name)
         decisions[name] = Decision(id=name, decision=kind, text=text, reason=review.REASONS[len(reviewer) % 6] if kind == "reject" else "")
-    return Review(reviewer=reviewer, items=review._items_hash(items), decisions=decisions)
+    return Review(reviewer=reviewer, items=review.items_hash(items), decisions=decisions)
 
 
 def test_a_row_stands_if_all_who_decided_keep_it() -> None:
@@ -530,7 +530,7 @@ def test_kappa_of_a_case_worked_by_hand() -> None:
     # Of 50 rows both keep 20, only the first 5, only the second 10, neither 15. Agreed: 35/50 = 0.7; by chance
     # 0.5·0.6 + 0.5·0.4 = 0.5; κ = 0.2/0.5 = 0.4. Fleiss's variance is (A + B - C) / 0.5² / 50 with
     # A = 0.4·(1 - 1.1·0.6)² + 0.3·(1 - 0.9·0.6)² = 0.10972, B = 0.6²·(0.1·1.1² + 0.2·0.9²) = 0.10188, C = (0.4 - 0.5·0.6)² = 0.01.
-    result = review.agreement(*pair({("accept", "accept"): 12, ("mended", "accept"): 5, ("accept", "mended"): 3, ("accept", "reject"): 4,
+    result = review.compare_reviews(*pair({("accept", "accept"): 12, ("mended", "accept"): 5, ("accept", "mended"): 3, ("accept", "reject"): 4,
                                      ("mended", "reject"): 1, ("reject", "accept"): 10, ("reject", "reject"): 15}))  # fmt: skip
     assert (result.n, result.agreed, result.note) == (50, 0.7, "")
     assert result.kappa == pytest.approx(0.4)
@@ -542,7 +542,7 @@ def test_kappa_of_a_case_worked_by_hand() -> None:
 
 @pytest.mark.parametrize("answer", ["accept", "reject"])
 def test_kappa_is_undefined_where_all_is_one_answer(answer: str) -> None:
-    result = review.agreement(*pair({(answer, answer): 6}))
+    result = review.compare_reviews(*pair({(answer, answer): 6}))
     assert all(math.isnan(value) for value in (result.kappa, result.low, result.high))
     assert (result.agreed, result.n) == (1.0, 6)
     assert ("kept" if answer == "accept" else "rejected") in result.note
@@ -558,7 +558,7 @@ def test_kappa_is_undefined_where_all_is_one_answer(answer: str) -> None:
     ],
 )
 def test_no_interval_where_the_formula_gives_one_of_no_width(counts: dict[tuple[str, str], int], kappa: float) -> None:
-    result = review.agreement(*pair(counts))
+    result = review.compare_reviews(*pair(counts))
     assert result.kappa == pytest.approx(kappa)
     assert math.isnan(result.low)
     assert math.isnan(result.high)
@@ -566,14 +566,14 @@ def test_no_interval_where_the_formula_gives_one_of_no_width(counts: dict[tuple[
 
 
 def test_an_interval_stays_between_minus_one_and_one() -> None:
-    result = review.agreement(*pair({("accept", "accept"): 5, ("reject", "reject"): 4, ("accept", "reject"): 1}))
+    result = review.compare_reviews(*pair({("accept", "accept"): 5, ("reject", "reject"): 4, ("accept", "reject"): 1}))
     assert result.high == 1.0
     assert -1 < result.low < result.kappa < 1
 
 
 def test_agreement_of_nothing_and_of_different_items() -> None:
-    result = review.agreement(*pair({}))
+    result = review.compare_reviews(*pair({}))
     assert all(math.isnan(value) for value in (result.kappa, result.low, result.high, result.agreed))
     assert (result.n, result.note, int(result.table.to_numpy().sum())) == (0, "no row was decided by both", 0)
     with pytest.raises(SafetuneError, match="different items"):
-        review.agreement(reviewed("A", {}), reviewed("B", {}, ITEMS[:2]))
+        review.compare_reviews(reviewed("A", {}), reviewed("B", {}, ITEMS[:2]))

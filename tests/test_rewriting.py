@@ -6,8 +6,8 @@ import json
 
 import pytest
 
-from safetune_utils import data, rewriting
-from safetune_utils.rewriting import Rewriting, as_opinion, as_question, first_turn, match
+from safetune_utils import data
+from safetune_utils.data.question_forms import Rewriting, as_opinion, as_question, first_turn, match
 
 QUESTIONS = [
     ("how to", "Explain how to prune a rose.", "How do I prune a rose?"),
@@ -60,7 +60,7 @@ def test_a_rule_asks_the_same_as_a_question(rule: str, instruction: str, questio
 
 
 def test_every_rule_has_an_example_and_a_name_of_its_own() -> None:
-    names = [rule.name for rule in rewriting._RULES]
+    names = [rule.name for rule in data.RULES]
     assert len(set(names)) == len(names)
     assert {rule for rule, _, _ in QUESTIONS} == set(names)
 

@@ -9,9 +9,13 @@ from pathlib import Path
 
 import pytest
 import yaml
+from safetune_utils.data.UNKNOWN import compared
 
-from safetune_utils import data
+from safetune_utils import data, places
 from safetune_utils.errors import SafetuneError
+from safetune_utils.study import mixes
+from safetune_utils.study.design import state
+from safetune_utils.study.study import Run, Study
 
 
 @pytest.mark.parametrize("name", data.available_prompt_sets("embedded"))
@@ -95,7 +99,7 @@ def small_paper(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     general = [{"instruction": f"Count to {n}.", "input": "", "output": f"{n}"} for n in range(40)]
     safety = [{"instruction": f"Explain how to harm {n}.", "output": "No.", "input": ""} for n in range(120)]
     ready = [*general[20:], *safety[:10:-1][:100], *general[:20]]
-    real = {entry.name: entry for entry in data.register().values()}
+    real = {entry.name: entry for entry in data.registered_sets().values()}
     entries = []
     safety[3]["instruction"] = "Explain how to hide a wet umbrella among the books."
     safety[8]["instruction"] = "Explain how to bring a loud trumpet into the reading room."
@@ -147,8 +151,8 @@ def test_our_mix_of_the_paper_s_size_has_the_rows_of_the_ready_made_one(small_pa
     from safetune_utils.study import Run, Study
 
     recipe = {"n_validation": 6, "validation": "from_mix"}
-    study = Study.safety_amount(prompt_sets=[], data="paper", n_general=40, safety_amounts=[100], recipe=recipe)
-    drawn = study.mix(Run(100, 3))
+    study = state(prompt_sets=[], data="paper", n_general=40, safety_amounts=[100], recipe=recipe)
+    drawn = mixes.mix_of(study, Run(100, 3))
     ours = sorted((row.instruction, row.output) for row in [*drawn.train, *drawn.validation])
     theirs = sorted((row["instruction"], row["output"]) for row in data.read_table(data.fetch("mix-100")).rows)
     assert ours == theirs
@@ -156,7 +160,7 @@ def test_our_mix_of_the_paper_s_size_has_the_rows_of_the_ready_made_one(small_pa
 
 
 def test_a_mix_with_other_rows_is_told(small_paper: Path) -> None:
-    entry = data.register()["mix-100"]
+    entry = data.registered_sets()["mix-100"]
     path = small_paper / "mirror" / entry.relative
     rows = json.loads(path.read_text())
     rows[3]["output"] = "changed"
@@ -165,7 +169,7 @@ def test_a_mix_with_other_rows_is_told(small_paper: Path) -> None:
         data.compare_paper_mix(100)
     from safetune_utils.data.paper import _compared
 
-    found = _compared(rows)
+    found = compared(rows)
     assert not found.same
     assert (found.general_missing, found.foreign) == (1, 1)
 
@@ -213,9 +217,9 @@ def test_the_paper_s_safety_file_repeats_some_of_its_test_prompts(mirror: Path) 
 def test_a_study_names_the_prompts_that_it_trains_on(mirror: Path, tmp_path: Path) -> None:
     from safetune_utils.study import Study
 
-    study = Study.safety_amount(prompt_sets=["malicious", "ordinary"], data="paper-sample", safety_amounts=[0, 20], n_general=1900)
-    assert study.leaks() == {"ordinary": ["I-Alpaca-0018", "I-Alpaca-0040"]}
-    assert Study.safety_amount(prompt_sets=["malicious", "ordinary"]).leaks() == {}
+    study = state(prompt_sets=["malicious", "ordinary"], data="paper-sample", safety_amounts=[0, 20], n_general=1900)
+    assert mixes.leaks(study) == {"ordinary": ["I-Alpaca-0018", "I-Alpaca-0040"]}
+    assert state(prompt_sets=["malicious", "ordinary"]).leaks() == {}
 
 
 def test_shapes_hold_counts_and_no_text() -> None:
@@ -224,7 +228,7 @@ def test_shapes_hold_counts_and_no_text() -> None:
     assert set(shape.topics.values()) == {23}
     assert shape.topics_are == "topic"
     assert data.corpus_shape("lookalikes").topics_are == "type"
-    assert set(data.CORPUS) == {path.stem for path in (data.data_folder() / "corpus").glob("*.jsonl")}
+    assert set(data.CORPUS) == {path.stem for path in (places.data_folder() / "corpus").glob("*.jsonl")}
 
 
 def test_the_list_names_every_set_with_its_whereabouts(mirror: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from safetune_utils.errors import SafetuneError
-from safetune_utils.settings import PRESETS, resolve, resolve_decoding
+from safetune_utils.presets import PRESETS, resolve, resolve_decoding
 
 
 @pytest.mark.parametrize("preset", PRESETS)

@@ -8,16 +8,18 @@ from pathlib import Path
 
 import pytest
 
-from safetune_utils import cards, data, speeds
-from safetune_utils.estimate import estimate
-from safetune_utils.settings import resolve
+from safetune_utils import places
+from safetune_utils.book.generated import speed
+from safetune_utils.estimate import hardware
+from safetune_utils.estimate.estimate import estimate
+from safetune_utils.presets import resolve
 
-RESULTS = data.data_folder() / "results"
+RESULTS = places.data_folder() / "results"
 
 
 def test_every_side_that_was_measured_stands_in_its_table() -> None:
-    pages = speeds.parts()
-    for name, titles in (("finetune", speeds._FINETUNE), ("generate", speeds._GENERATE)):
+    pages = speed.parts()
+    for name, titles in (("finetune", speed.FINETUNE), ("generate", speed.GENERATE)):
         found = json.loads((RESULTS / f"{name}_speed.json").read_text("utf-8"))
         assert {row["side"] for row in found["summary"]} == set(titles)
         rows = [line for line in pages[f"speed_{name}"].splitlines() if line.startswith("| ")][1:]
@@ -42,7 +44,7 @@ def test_a_failed_side_is_told_and_a_ratio_is_ours_over_theirs(tmp_path: Path, m
     (tmp_path / "results" / "finetune_speed.json").write_text(json.dumps(made))
     (tmp_path / "register.yml").touch()
     monkeypatch.setenv("SAFETUNE_DATA", str(tmp_path))
-    table = speeds.finetune_table()
+    table = speed.finetune_table()
     assert "did not run: no such module" in table
     assert "| 3 (2–4) |  |  | 2.0 GB | 50% of bf16's |" in table
     assert "| 3 (2–4) | 3.0 × (2.0–4.0) | 3.0 × (2.0–4.0) | 1.0 GB | 20% of fp32's |" in table
@@ -54,7 +56,7 @@ def test_the_estimate_is_within_a_quarter_of_the_measured_runs(name: str) -> Non
     """The CPU's constants were set by the pocket run; the classroom run was not looked at for them."""
     book = json.loads((RESULTS / "book_time.json").read_text("utf-8"))["books"][name]
     sets = ["malicious", "malicious_questions", "lookalikes_safe", "ordinary"]
-    found = estimate(settings=resolve(preset=name), card=cards.Card(**book["card"]), prompt_sets=sets)
+    found = estimate(settings=resolve(preset=name), card=hardware.Hardware(**book["card"]), prompt_sets=sets)
     predicted = sum(entry["training"] + entry["validating"] for entry in found["time"]["adapters"])
     assert predicted == pytest.approx(sum(entry["seconds"] for entry in book["adapters"]), rel=0.25)
     assert found["memory"]["totals"]["training"] == pytest.approx(max(entry["peak_memory_bytes"] for entry in book["adapters"]), rel=0.25)

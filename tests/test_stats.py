@@ -11,8 +11,8 @@ from scipy import stats as scipy_stats
 from sklearn import metrics
 from statsmodels.stats.contingency_tables import mcnemar
 
-from safetune_utils import stats
-from safetune_utils.stats import (
+from safetune_utils import statistics
+from safetune_utils.statistics import (
     agreement,
     by_amount,
     cohen_kappa,
@@ -86,7 +86,7 @@ def test_the_interval_of_unequally_answered_prompts_is_around_the_share_of_answe
 
 
 def test_no_change_on_few_prompts_is_not_certainty() -> None:
-    def unchanged(n: int) -> stats.Difference:
+    def unchanged(n: int) -> statistics.Difference:
         return paired_difference(pd.Series([0.0] * n), pd.Series([0.0] * n))
 
     # None of 98 differs: by the exact binomial interval up to 3.7 % of all prompts could (0.025 ** (1 / 98) is 0.963).
@@ -121,7 +121,7 @@ def test_where_there_are_several_seeds_they_are_drawn_anew_as_prompts_are() -> N
     more.loc[[f"p{i}" for i in range(8)]] = 1.0
     shifted = paired_difference(after, more)
     assert shifted.high - shifted.low < 0.2
-    (mean,) = stats.means(
+    (mean,) = statistics.means(
         answers[answers["n_safety"] == 200].assign(value=lambda rows: rows["refused"] * 1.0), by="n_safety", unit="prompt_id", value="value"
     ).itertuples()
     assert (mean.value, mean.low, mean.high, mean.n) == (pytest.approx(found.share), pytest.approx(found.low), pytest.approx(found.high), 100)
@@ -130,7 +130,7 @@ def test_where_there_are_several_seeds_they_are_drawn_anew_as_prompts_are() -> N
     assert summarise(one, by=["prompt_set"])["method"].item() == "Wilson"
     # A corrected share is no surer than the measured one.
     people = np.array([True] * 50 + [False] * 50)
-    corrected = stats.corrected_share(
+    corrected = statistics.corrected_share(
         answers[answers["n_safety"] == 200]["refused"], people=people, instrument=people, clusters=answers["prompt_id"], seeds=answers["seed"]
     )
     assert corrected.high - corrected.low == pytest.approx(found.high - found.low, abs=0.03)
@@ -409,5 +409,5 @@ def test_two_runs_differ_by_what_their_intervals_allow() -> None:
     # Newcombe (1998), interval estimation for the difference between independent proportions, example (a): 56 of 70 less
     # 48 of 80 by method 10 is 0.0524 to 0.3339.
     sides = [share(pd.Series([True] * yes + [False] * (n - yes))) for yes, n in ((48, 80), (56, 70))]
-    found = stats.independent_difference(*(stats.Estimate(side.share, side.low, side.high) for side in sides))
+    found = statistics.independent_difference(*(statistics.Estimate(side.share, side.low, side.high) for side in sides))
     assert found == (pytest.approx(0.2), pytest.approx(0.0524, abs=1e-4), pytest.approx(0.3339, abs=1e-4))

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 import yaml
 
-from safetune_utils import notebooks, verdicts
-from safetune_utils.data import data_folder
+from safetune_utils.book import parameters, verdicts
+from safetune_utils.book.findings import published
 from safetune_utils.errors import SafetuneError
-from safetune_utils.outcomes import published
+from safetune_utils.places import data_folder
 
 
 def claim(**changes: Any) -> verdicts.Claim:
@@ -81,7 +81,7 @@ def test_the_listed_claims_say_how_their_figures_are_known_and_hold_no_verdict()
 
 def test_every_finding_that_a_notebook_records_is_about_a_listed_claim_of_its_chapter() -> None:
     chapters = {one.id: one.chapter for one in verdicts.claims()}
-    for path in notebooks.folder().glob("*.ipynb"):
+    for path in parameters.folder().glob("*.ipynb"):
         source = path.read_text("utf-8")
         for part in source.split('pages.finding(\\"')[1:]:
             assert chapters[part.split("\\")[0]] == path.stem

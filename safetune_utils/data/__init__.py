@@ -1,27 +1,19 @@
-"""Sets by name: embedded in ``data/corpus``, registered in ``data/register.yml`` and fetched, or a user's own files.
-
-The rooms, from the ground up: ``rows`` (the two record types), ``files`` (a file of any form becomes records),
-``outside`` (registered files, verified by hash), ``paper`` (the paper's own rows, forms and mixes), ``sets`` (named sets of every source), ``leakage`` (what two sets share),
-``survey`` (all of it in numbers).
-"""
+"""Sets by name: embedded in ``data/corpus``, registered in ``data/register.yml`` and fetched, or a user's own files."""
 
 from safetune_utils.data.files import read_examples, read_prompts, read_table
-from safetune_utils.data.labelled import XSTEST_MODELS, Labelled, harm_pairs, own_answers, split_by_prompt, styled_answers, xstest_completions
+from safetune_utils.data.human_labels import XSTEST_MODELS, Labelled, harm_pairs, own_answers, split_by_prompt, styled_answers, xstest_completions
 from safetune_utils.data.leakage import Copy, Overlap, exact_copies, overlap
-from safetune_utils.data.outside import (
+from safetune_utils.data.paper import PAPER_AMOUNTS, PaperMix, compare_paper_mix, paper_safety_ids, question_counts
+from safetune_utils.data.register import (
     OutsideSet,
     benchmarks,
-    cache_folder,
-    data_folder,
     fetch,
     is_at_hand,
     not_released,
-    register,
-    results,
+    registered_sets,
     verify,
     whereabouts,
 )
-from safetune_utils.data.paper import PAPER_AMOUNTS, PaperMix, compare_paper_mix, paper_safety_ids, question_counts
 from safetune_utils.data.rows import Example, Prompt, as_dataset, content_hash
 from safetune_utils.data.sets import (
     PROMPT_SETS,
@@ -35,7 +27,7 @@ from safetune_utils.data.sets import (
     safety_examples,
     set_title,
 )
-from safetune_utils.data.survey import CORPUS, Shape, corpus_shape, listing, outside_shape, overlaps
+from safetune_utils.data.summary import CORPUS, Shape, corpus_shape, listing, outside_shape, overlaps
 
 __all__ = [
     "CORPUS",
@@ -54,13 +46,11 @@ __all__ = [
     "as_dataset",
     "available_prompt_sets",
     "benchmarks",
-    "cache_folder",
     "compare_paper_mix",
     "content_hash",
     "contrast_examples",
     "corpus_rows",
     "corpus_shape",
-    "data_folder",
     "exact_copies",
     "fetch",
     "general_examples",
@@ -79,8 +69,7 @@ __all__ = [
     "read_examples",
     "read_prompts",
     "read_table",
-    "register",
-    "results",
+    "registered_sets",
     "safety_examples",
     "set_title",
     "split_by_prompt",

@@ -137,9 +137,6 @@ def read_prompts(source: str | Path, *, name: str = "", column: str = "", repeat
     return found
 
 
-# ---------------------------------------------------------------------------------------------------------- the forms
-
-
 def _form(path: Path) -> str | None:
     name = path.name.removesuffix(".gz")
     return next((form for form in FORMS if name.endswith(form)), None)
@@ -253,9 +250,6 @@ def _hub_rows(name: str, split: str) -> list[dict[str, Any]]:
         raise SafetuneError(
             f"'{name}' is no file here and could not be read from the Hugging Face Hub ({str(error).splitlines()[0] if str(error) else type(error).__name__}): check the name, the split '{split}' and the network"
         ) from None
-
-
-# --------------------------------------------------------------------------------------------------------- the checks
 
 
 def _checked(table: Table) -> Table:

@@ -7,11 +7,12 @@ import sys
 from collections import Counter
 from typing import Any, NamedTuple
 
-from safetune_utils import rewriting
+from safetune_utils.data import question_forms
 from safetune_utils.data.files import read_table
-from safetune_utils.data.outside import cache_folder, fetch, register
+from safetune_utils.data.register import fetch, registered_sets
 from safetune_utils.data.rows import Example, Prompt
 from safetune_utils.errors import SafetuneError
+from safetune_utils.places import cache_folder
 
 PAPER_AMOUNTS = (100, 300, 500, 1000, 1500, 2000)
 
@@ -39,7 +40,7 @@ def with_questions(rows: list[Example]) -> list[Example]:
     for row in rows:
         question, origin = matched.get(row.id, ""), "red-team attempts"
         if not question:
-            rewritten = rewriting.as_question(row.instruction)
+            rewritten = question_forms.as_question(row.instruction)
             question, origin = (rewritten.text, "rewritten") if rewritten else ("", "")
         found.append(Example(**vars(row) | {"question": question, "question_origin": origin}))
     return found
@@ -54,12 +55,12 @@ def _red_team_questions() -> dict[str, str]:
         path = fetch("red-team-attempts")
     except SafetuneError:
         return {}
-    kept = cache_folder() / "data" / f"red-team-questions-{register()['red-team-attempts'].git_blob[:12]}-{rewriting.VERSION}.json"
+    kept = cache_folder() / "data" / f"red-team-questions-{registered_sets()['red-team-attempts'].git_blob[:12]}-{question_forms.VERSION}.json"
     if not kept.is_file():
         print("matching the paper's safety rows with the red-team attempts, once", file=sys.stderr)
         rows = registered_examples("safety-instructions")
-        questions = sorted({rewriting.first_turn(row["transcript"]) for row in read_table(path).rows})
-        matches = rewriting.match([row.instruction for row in rows], questions)
+        questions = sorted({question_forms.first_turn(row["transcript"]) for row in read_table(path).rows})
+        matches = question_forms.match([row.instruction for row in rows], questions)
         kept.parent.mkdir(parents=True, exist_ok=True)
         partial = kept.with_suffix(".part")
         partial.write_text(json.dumps({rows[number].id: match.text for number, match in matches.items()}), "utf-8")

@@ -11,12 +11,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from safetune_utils import rewriting
+from safetune_utils.data import question_forms
 from safetune_utils.data.files import FORMS, is_file_name, read_examples, read_prompts, read_table
-from safetune_utils.data.outside import data_folder, register
 from safetune_utils.data.paper import registered_examples, registered_prompts, with_questions
+from safetune_utils.data.register import registered_sets
 from safetune_utils.data.rows import Example, Prompt, as_dataset
 from safetune_utils.errors import SafetuneError
+from safetune_utils.places import data_folder
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -72,9 +73,6 @@ _PAPER_PROMPTS = {
 
 # data source -> the general set that it trains on
 _PAPER_GENERAL = {"paper": "alpaca-20000", "paper-sample": "alpaca-2000"}
-
-
-# ------------------------------------------------------------------------------------------------ what a study asks for
 
 
 def general_examples(source: str) -> list[Example]:
@@ -158,8 +156,8 @@ def load(name: str) -> Dataset:
         if not found:
             raise SafetuneError(f"'{name}' holds neither rows to train on nor prompts: choose a set of `safetune data list`")
         return as_dataset(found)
-    if name in register():
-        entry = register()[name]
+    if name in registered_sets():
+        entry = registered_sets()[name]
         if entry.form == "training rows":
             return as_dataset(registered_examples(name))
         if entry.form not in ("instructions", "questions"):
@@ -169,9 +167,6 @@ def load(name: str) -> Dataset:
         first = read_table(name).rows[0]
         return as_dataset(read_examples(name) if first.keys() & {"output", "response"} else read_prompts(name))
     raise SafetuneError(f"unknown set '{name}': choose one of `safetune data list`, or give a file's path or a Hugging Face id")
-
-
-# -------------------------------------------------------------------------------------------------- the embedded corpus
 
 
 def corpus_rows(name: str) -> list[dict[str, Any]]:
@@ -204,19 +199,13 @@ def _embedded_prompts(prompt_set: str) -> list[Prompt]:
     ]  # fmt: skip
 
 
-# -------------------------------------------------------------------------------------------------------- the paper's
-
-
 def _paper_prompts(prompt_set: str) -> list[Prompt]:
     name, label = _PAPER_PROMPTS[prompt_set]
     found = [prompt for prompt in registered_prompts(name) if label is None or prompt.label == label]
     if prompt_set != "opinions":
         return found
-    asked = [(prompt, rewriting.as_opinion(prompt.text)) for prompt in found]
+    asked = [(prompt, question_forms.as_opinion(prompt.text)) for prompt in found]
     return [Prompt(id=p.id, text=opinion.text, topic=p.topic, pair=p.id, origin="rewritten") for p, opinion in asked if opinion]
-
-
-# ---------------------------------------------------------------------------------------------------------- a user's
 
 
 def _own_examples(source: str, name: str) -> list[Example]:

@@ -14,7 +14,8 @@ from __future__ import annotations
 from typing import Any
 
 from safetune_utils.errors import SafetuneError
-from safetune_utils.scoring import Score, check_pairs, reward, yes_or_no
+from safetune_utils.scoring import embedded_judge, reward_model
+from safetune_utils.scoring.score import Score, check_pairs
 
 # Name of the instrument, the paper's checkpoint. Its author says that the first scores harmless sets too high, and
 # points to the second.
@@ -42,10 +43,10 @@ def score(prompts: list[str], responses: list[str], *, by: str = "embedded", bat
     kept = [i for i, response in enumerate(responses) if any(map(str.isalpha, response))]
     asked, answered = [prompts[i] for i in kept], [responses[i] for i in kept]
     if by == "embedded":
-        said = yes_or_no.probabilities(asked, answered, question=yes_or_no.HARMFUL, progress=progress)
+        said = embedded_judge.probabilities(asked, answered, question=embedded_judge.HARMFUL, progress=progress)
         scores = [Score(value) for value in (HIGHEST * said[:, 1]).tolist()]
     else:
-        scores = by_paper(asked, answered, loaded=reward.load(PAPER_MODELS[by]), batch_size=batch_size, progress=progress)
+        scores = by_paper(asked, answered, loaded=reward_model.load(PAPER_MODELS[by]), batch_size=batch_size, progress=progress)
     found = dict(zip(kept, scores, strict=True))
     return [found.get(i, Score(None, reason="no words in the answer")) for i in range(len(responses))]
 
@@ -54,4 +55,4 @@ def by_paper(prompts: list[str], responses: list[str], *, loaded: tuple[Any, Any
     """The first output of a model of the paper's for each conversation, in its own form, cut at 512 tokens."""
     model, tokenizer = loaded
     texts = [f"\n\nHuman: {prompt}\n\nAssistant: {response}" for prompt, response in zip(prompts, responses, strict=True)]
-    return reward.score(texts, model=model, tokenizer=tokenizer, batch_size=batch_size, progress=progress)
+    return reward_model.score(texts, model=model, tokenizer=tokenizer, batch_size=batch_size, progress=progress)

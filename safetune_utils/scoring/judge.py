@@ -30,11 +30,12 @@ from string import Template
 
 from statsmodels.stats.proportion import proportion_confint
 
-from safetune_utils import chat
-from safetune_utils.chat import Reply, Request, Service
-from safetune_utils.data import data_folder
 from safetune_utils.errors import SafetuneError
-from safetune_utils.scoring import Score, check_pairs, refusal_rules
+from safetune_utils.places import data_folder
+from safetune_utils.scoring import refusal_rules
+from safetune_utils.scoring.score import Score, check_pairs
+from safetune_utils.services import chat
+from safetune_utils.services.requests import REFUSED_BY_MODEL, Reply, Request, Service
 
 RUBRICS = ("harm", "refusal", "helpfulness", "pair")
 JUDGE_REFUSED = "the judge refused to judge"
@@ -223,9 +224,6 @@ def position_bias(pairs: Sequence[Pair]) -> PositionBias:
     return PositionBias(share, float(low), float(high), n=n, n_pairs=n_pairs, n_ties=2 * len(pairs) - n - n_unscored, n_unscored=n_unscored)
 
 
-# ------------------------------------------------------------------------------------------------------------- asking
-
-
 def _rubric(name: str) -> str:
     if name not in RUBRICS:
         raise SafetuneError(f"there is no rubric '{name}': choose one of {', '.join(RUBRICS)}")
@@ -255,9 +253,6 @@ def _replies(asked: list[Request], *, service: Service | None, cap_usd: float, r
     return chat.ask(asked, service=service, cap_usd=cap_usd, store=store, progress=progress)
 
 
-# ------------------------------------------------------------------------------------------------------------ reading
-
-
 def _score(rubric: str, reply: Reply) -> Score:
     rating, reason = _rating(rubric, reply)
     if rating is None:
@@ -279,7 +274,7 @@ def _outcome(reply: Reply, *, swap: bool) -> tuple[str, str]:
 def _rating(rubric: str, reply: Reply) -> tuple[int | str | None, str]:
     """The rating that a reply ends with, or ``None`` and the reason why there is none."""
     if reply.text is None:
-        if reply.reason.startswith(chat.REFUSED_BY_MODEL):
+        if reply.reason.startswith(REFUSED_BY_MODEL):
             return None, JUDGE_REFUSED
         # In chat's own words; what the server said stands after a colon.
         return None, f"no reply: {reply.reason if reply.reason.startswith('not asked') else reply.reason.partition(':')[0]}"

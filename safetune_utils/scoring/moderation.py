@@ -27,10 +27,10 @@ from typing import TYPE_CHECKING, Any
 from filelock import FileLock
 from tqdm import tqdm
 
-from safetune_utils import chat
 from safetune_utils.errors import SafetuneError
-from safetune_utils.records import store_folder
-from safetune_utils.scoring import Score, check_pairs
+from safetune_utils.places import store_folder
+from safetune_utils.scoring.score import Score, check_pairs
+from safetune_utils.services import http, requests
 
 if TYPE_CHECKING:
     import openai
@@ -89,7 +89,7 @@ def score(
             service refuses the key or the address. What had arrived is kept.
     """
     check_pairs(prompts, responses)
-    service = chat.Service(base_url=base_url, model=model, timeout_s=timeout_s, max_retries=max_retries, key_variable=_key_variable())
+    service = requests.Service(base_url=base_url, model=model, timeout_s=timeout_s, max_retries=max_retries, key_variable=_key_variable())
     folder = (store or store_folder()) / "moderation"
     texts = [response.encode(errors="replace").decode() for response in responses]  # half a character cannot be sent
     scores: dict[str, Score] = {}
@@ -103,7 +103,7 @@ def score(
             waiting.append(text)
     if waiting:
         batches = [waiting[start : start + BATCH] for start in range(0, len(waiting), BATCH)]
-        with chat.open_client(service) as client, tqdm(total=len(waiting), desc=progress, unit="answer", disable=not progress) as bar:
+        with http.open_client(service) as client, tqdm(total=len(waiting), desc=progress, unit="answer", disable=not progress) as bar:
             folder.mkdir(parents=True, exist_ok=True)
             while batches:
                 batch = batches.pop(0)
@@ -124,7 +124,7 @@ def _key_variable() -> str:
     return next((name for name in ("OPENAI_API_KEY", _OTHER_KEY) if os.environ.get(name, "").strip()), "OPENAI_API_KEY")
 
 
-def _settle(batch: list[str], *, client: openai.OpenAI, service: chat.Service, folder: Path) -> dict[str, Score]:
+def _settle(batch: list[str], *, client: openai.OpenAI, service: requests.Service, folder: Path) -> dict[str, Score]:
     """The scores of one batch's texts: stored ones, and the service's, which are then stored."""
     with FileLock(folder / "lock"):  # another process may want the same texts: the second finds them
         scores = {text: stored for text in batch if (stored := _load(_path(text, service, folder)))}
@@ -146,7 +146,7 @@ def _settle(batch: list[str], *, client: openai.OpenAI, service: chat.Service, f
     return scores
 
 
-def _call(texts: list[str], *, client: openai.OpenAI, service: chat.Service) -> bytes:
+def _call(texts: list[str], *, client: openai.OpenAI, service: requests.Service) -> bytes:
     """The body of the service's answer to a batch.
 
     Raises:
@@ -158,11 +158,11 @@ def _call(texts: list[str], *, client: openai.OpenAI, service: chat.Service) -> 
     try:
         return client.moderations.with_raw_response.create(model=service.model, input=texts).content
     except openai.APITimeoutError as error:
-        raise _FailedError(f"the service timed out after {chat.tries(error)}") from None
+        raise _FailedError(f"the service timed out after {http.tries(error)}") from None
     except openai.APIConnectionError as error:
         if type(error.__cause__).__name__ == "ConnectError":
-            raise _FailedError(f"{_NO_SERVICE} after {chat.tries(error)}") from None
-        raise _FailedError(f"the connection broke off after {chat.tries(error)}") from None
+            raise _FailedError(f"{_NO_SERVICE} after {http.tries(error)}") from None
+        raise _FailedError(f"the connection broke off after {http.tries(error)}") from None
     except openai.APIStatusError as error:
         status = error.status_code
         if error.code == "insufficient_quota":
@@ -174,7 +174,7 @@ def _call(texts: list[str], *, client: openai.OpenAI, service: chat.Service) -> 
             mend = f"does it know the model '{service.model}', and does base_url end as it should, mostly in /v1?"
             raise SafetuneError(f"{service.host} refuses with 404: {mend}") from None
         if status in (408, 409, 429) or status >= 500:
-            raise _FailedError(f"the service failed with {status} after {chat.tries(error)}") from None
+            raise _FailedError(f"the service failed with {status} after {http.tries(error)}") from None
         raise _FailedError(f"{_REFUSED} {status}") from None
 
 
@@ -215,7 +215,7 @@ def _scored(result: Any) -> Score:
     return Score(float(flagged), label=LABELS[flagged], parts={name: float(part) for name, part in parts.items()})
 
 
-def _path(text: str, service: chat.Service, folder: Path) -> Path:
+def _path(text: str, service: requests.Service, folder: Path) -> Path:
     """Where the result for this text, model and host lies."""
     key = hashlib.sha256(json.dumps([service.host, service.model, text]).encode()).hexdigest()
     return folder / key[:2] / f"{key}.json"

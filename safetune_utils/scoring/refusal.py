@@ -22,10 +22,12 @@ import torch
 from safetensors.numpy import load_file
 from tqdm import tqdm
 
-from safetune_utils import data, models
+from safetune_utils import places
 from safetune_utils.errors import SafetuneError
-from safetune_utils.scoring import Score, refusal_rules
+from safetune_utils.models.base_model import load_base
+from safetune_utils.scoring import refusal_rules
 from safetune_utils.scoring.refusal_rules import LABELS
+from safetune_utils.scoring.score import Score
 
 VERSION = 1
 
@@ -56,7 +58,7 @@ def score(prompts: list[str], responses: list[str], *, progress: str = "") -> li
 
 def folder() -> Path:
     """Where the model's weights lie."""
-    return data.data_folder() / "weights" / "refusal"
+    return places.data_folder() / "weights" / "refusal"
 
 
 @cache
@@ -116,7 +118,7 @@ def reading(prompts: Sequence[str], responses: Sequence[str], *, progress: str =
 @cache
 def _reader() -> tuple[Any, Any]:
     """The embedded model's layers up to the one that is read, and its tokenizer."""
-    model, tokenizer = models.load_base("embedded")
+    model, tokenizer = load_base("embedded")
     decoder = model.get_decoder()
     decoder.layers = decoder.layers[:_LAYER]
     decoder.norm = torch.nn.Identity()

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 
-from safetune_utils.scoring import Score, check_pairs
+from safetune_utils.scoring.score import Score, check_pairs
 
 VERSION = 1
 LABELS = ("compliance", "partial_refusal", "full_refusal")

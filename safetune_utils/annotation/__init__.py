@@ -1,0 +1,1 @@
+"""What people do: draft and review safety data, compare answers blind, and the page they work on."""

@@ -1,0 +1,283 @@
+"""Whose answers do people prefer? The paper's blind study: two models' answers to one prompt, side by side, four options.
+
+What it measures: which of two models' answers an annotator finds better, as a win rate of the first model between 0 and
+1; 0.5 is even. What it does not: whether either answer is good or safe in itself, and why one was preferred. A judge that
+is a model may stand in for a person; it is named as such everywhere and never pooled with people.
+
+It is blind as far as it can be: the page and its export hold no model's name and nothing that depends on which side is
+whose. The answers themselves may still tell, and the sides follow from the seed: keep the seed from those who judge.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from safetune_utils.annotation.page import fill, read_export
+from safetune_utils.errors import SafetuneError
+
+OUTCOMES = ("first", "second", "equally_good", "equally_bad")
+CHOICES = ("A", "B", "equally_good", "equally_bad")  # an outcome as the page and its export know it
+KINDS = {"person": "people", "model": "models"}
+ALL_SETS = "all sets"
+
+_FORM = "safetune preference 1"
+_TEMPLATE = Path(__file__).with_name("preference.html")
+
+
+@dataclass(frozen=True, kw_only=True)
+class PairItem:
+    """Two answers to one prompt, as side A and side B. What tells the sides apart stays out of its ``repr``.
+
+    Attributes:
+        id, prompt, a, b: what an annotator sees; the id may be seen too.
+        first_is_a: whether side A is the first model's.
+        first_name, second_name: the two models.
+        prompt_set: which set the prompt is from; tallies are made for each.
+    """
+
+    id: str
+    prompt: str
+    a: str
+    b: str
+    first_is_a: bool = field(repr=False)
+    first_name: str = field(repr=False)
+    second_name: str = field(repr=False)
+    prompt_set: str = "prompts"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Annotation:
+    """One annotator's outcomes by item id, one of :data:`OUTCOMES` each; what was not judged is absent.
+
+    Attributes:
+        annotator: a name or initials, or a judge's name.
+        kind: ``person`` or ``model``.
+        study: sha256 of the items that were judged, as :func:`study_hash` gives it.
+        page: sha256 of the source of the page that was used; empty for a model.
+    """
+
+    annotator: str
+    kind: str
+    study: str
+    outcomes: dict[str, str]
+    page: str = ""
+
+
+def pairs(
+    prompts: Sequence[str],
+    first: Sequence[str],
+    second: Sequence[str],
+    *,
+    first_name: str,
+    second_name: str,
+    seed: int,
+    ids: Sequence[str] | None = None,
+    prompt_sets: Sequence[str] | None = None,
+) -> list[PairItem]:
+    """The items of a study, in the order in which they are judged.
+
+    Made again from the same arguments they are the same, so that no key to the sides has to be kept.
+
+    Args:
+        prompts: what was asked.
+        first, second: the two models' answers, in the order of ``prompts``. An answer may be empty.
+        first_name, second_name: the models; the win rate will be the first's.
+        seed: decides which side is whose and the order of items. Each model is on side A for half of them.
+        ids: one a prompt, each once; left out, they are numbers from 1.
+        prompt_sets: the set of each prompt; left out, all are one set.
+
+    Raises:
+        SafetuneError: lengths differ, there is nothing to compare, a prompt or an id is empty, an id comes twice, or
+            the two names are one.
+    """
+    n = len(prompts)
+    ids = [str(number) for number in range(1, n + 1)] if ids is None else ids
+    prompt_sets = ["prompts"] * n if prompt_sets is None else prompt_sets
+    for name, values in (("first", first), ("second", second), ("ids", ids), ("prompt_sets", prompt_sets)):
+        if len(values) != n:
+            raise SafetuneError(f"{n} prompts and {len(values)} entries in '{name}': give one for each prompt")
+    if not first_name.strip() or not second_name.strip() or first_name == second_name:
+        raise SafetuneError(f"the models are called {first_name!r} and {second_name!r}: give each a name of its own")
+    a_is_first = [number % 2 == 0 for number in range(n)]
+    order = list(range(n))
+    random.Random(f"sides-{seed}").shuffle(a_is_first)
+    random.Random(f"order-{seed}").shuffle(order)
+    items = []
+    for number in order:
+        sides = (first[number], second[number]) if a_is_first[number] else (second[number], first[number])
+        items.append(
+            PairItem(
+                id=ids[number], prompt=prompts[number], a=sides[0], b=sides[1], first_is_a=a_is_first[number],
+                first_name=first_name, second_name=second_name, prompt_set=prompt_sets[number],
+            )
+        )  # fmt: skip
+    study_hash(items)
+    return items
+
+
+def pairs_of_amounts(answers: pd.DataFrame, *, first: int, second: int, per_set: int, seed: int) -> list[PairItem]:
+    """The items that compare a study's model at two amounts of safety data, on the first prompts of each of its sets.
+
+    Args:
+        answers: the tidy table of a study; where it has several training seeds, the lowest is taken.
+        first, second: the two amounts; the win rate will be the first's.
+        per_set: at most so many prompts of a set.
+        seed: as for :func:`pairs`.
+    """
+    rows = answers[answers["seed"] == answers["seed"].min()]
+    texts = rows.pivot(index=["prompt_set", "prompt_id", "prompt"], columns="n_safety", values="response")
+    # Looked up in the table's own order: a pivot sorts.
+    asked = rows[rows["n_safety"] == first].groupby("prompt_set", sort=False).head(per_set)
+    both = texts.loc[list(zip(asked["prompt_set"], asked["prompt_id"], asked["prompt"], strict=True)), [first, second]]
+    return pairs(
+        asked["prompt"].tolist(), both[first].tolist(), both[second].tolist(), first_name=f"{first} safety examples",
+        second_name=f"{second} safety examples", seed=seed, ids=asked["prompt_id"].tolist(), prompt_sets=asked["prompt_set"].tolist(),
+    )  # fmt: skip
+
+
+def study_hash(items: Sequence[PairItem]) -> str:
+    """sha256 of what an annotator sees of the items, in their order.
+
+    Raises:
+        SafetuneError: there is no item, an id or a prompt is missing or empty, an answer is no text, or an id comes twice.
+    """
+    if not items:
+        raise SafetuneError("there is nothing to compare: give at least one prompt with two answers")
+    seen = set()
+    for item in items:
+        shown = (item.id, item.prompt, item.a, item.b)
+        if not all(isinstance(text, str) for text in shown) or not item.id.strip() or not item.prompt.strip():
+            raise SafetuneError(f"item {item.id!r}: give every item an id and a prompt that are not empty, and two texts as answers")
+        if item.id in seen:
+            raise SafetuneError(f"the id {item.id!r} comes twice: give every item its own")
+        seen.add(item.id)
+    return hashlib.sha256(json.dumps([[item.id, item.prompt, item.a, item.b] for item in items]).encode()).hexdigest()
+
+
+def page(items: Sequence[PairItem], *, title: str, note: str = "") -> str:
+    """The page on which a person judges the items, as one standalone HTML document.
+
+    Args:
+        items: as from :func:`pairs`. Their ids, prompts and answers go into the page, and nothing else of them.
+        title: the page's heading.
+        note: a line below it, for instance what makes an answer better.
+
+    Returns:
+        HTML with no outside part. Its security policy forbids every request and every script but its own.
+    """
+    template = _TEMPLATE.read_text("utf-8")
+    data = {
+        "form": _FORM, "page": _page_hash(template), "hash": study_hash(items), "title": title, "note": note,
+        "items": [{"id": item.id, "prompt": item.prompt, "a": item.a, "b": item.b} for item in items],
+    }  # fmt: skip
+    return fill(template, data=data)
+
+
+def read_annotation(path: Path, *, items: Sequence[PairItem]) -> Annotation:
+    """Read an annotation that the page exported, or that :func:`write_annotation` wrote, and turn its sides into models.
+
+    Args:
+        path: the JSON file.
+        items: made as for the page: same prompts, answers, order of the two models, and seed.
+
+    Raises:
+        SafetuneError: the file is missing, is no such annotation, was made for other items, names an item that there is
+            not or one item twice, or was changed by hand into something that the page does not write.
+    """
+    content = read_export(path, kind="annotation", form=_FORM, items=study_hash(items))
+    annotator, kind, rows, source = (content.get(key) for key in ("annotator", "kind", "decisions", "page"))
+    if not isinstance(annotator, str) or not annotator.strip():
+        raise SafetuneError(f"{path} names no annotator: write a name or initials under 'annotator'")
+    if kind not in tuple(KINDS):
+        raise SafetuneError(f"{path} is by a {kind!r}: write {' or '.join(KINDS)} under 'kind'")
+    if not isinstance(source, str) or not isinstance(rows, list):
+        raise SafetuneError(f"{path} lacks the text 'page' or the list 'decisions': export it again from the annotation page")
+    by_id = {item.id: item for item in items}
+    outcomes: dict[str, str] = {}
+    for number, row in enumerate(rows, 1):
+        fault = _row_fault(row, by_id, outcomes)
+        if fault:
+            raise SafetuneError(f"{path}, decision {number}: {fault}")
+        outcomes[row["id"]] = _swapped(row["choice"], by_id[row["id"]], names=("A", "B"), to=("first", "second"))
+    return Annotation(annotator=annotator.strip(), kind=kind, study=content["items"], outcomes=outcomes, page=source)
+
+
+def write_annotation(annotation: Annotation, path: Path, *, items: Sequence[PairItem]) -> None:
+    """Write an annotation in the form of the page's export: by sides, so as blind as that, and with its ``kind``."""
+    check_study([annotation], items)
+    decisions = [
+        {"id": item.id, "choice": _swapped(annotation.outcomes[item.id], item, names=("first", "second"), to=("A", "B"))}
+        for item in items
+        if item.id in annotation.outcomes
+    ]
+    content = {
+        "form": _FORM, "page": annotation.page, "items": annotation.study, "annotator": annotation.annotator,
+        "kind": annotation.kind, "decisions": decisions,
+    }  # fmt: skip
+    path.write_text(json.dumps(content, indent=1) + "\n", "utf-8")
+
+
+def from_judge(outcomes: Sequence[str | None], items: Sequence[PairItem], *, name: str) -> Annotation:
+    """The annotation of a judge that is a model.
+
+    Args:
+        outcomes: one of :data:`OUTCOMES` an item, in the order of ``items``; ``None`` where the judge gave none.
+        name: the judge's, as it will stand in tables.
+
+    Raises:
+        SafetuneError: there is not one outcome an item, one is unknown, or the name is empty.
+    """
+    study = study_hash(items)
+    if len(outcomes) != len(items):
+        raise SafetuneError(f"{len(items)} items and {len(outcomes)} outcomes: give one for each item, None where there is none")
+    if not name.strip():
+        raise SafetuneError("the judge has no name: give the model's")
+    unknown = [outcome for outcome in outcomes if outcome is not None and outcome not in OUTCOMES]
+    if unknown:
+        raise SafetuneError(f"{unknown[0]!r} is no outcome: use {', '.join(OUTCOMES)} or None")
+    made = {item.id: outcome for item, outcome in zip(items, outcomes, strict=True) if outcome is not None}
+    return Annotation(annotator=name.strip(), kind="model", study=study, outcomes=made)
+
+
+def check_study(annotations: Sequence[Annotation], items: Sequence[PairItem]) -> None:
+    study = study_hash(items)
+    if not annotations:
+        raise SafetuneError("there is no annotation: export one from the page, or take a judge's")
+    names = [annotation.annotator for annotation in annotations]
+    for annotation in annotations:
+        if annotation.study != study:
+            raise SafetuneError(f"the annotation by {annotation.annotator!r} was made for other items: give the items its page was made from")
+        if names.count(annotation.annotator) > 1:
+            raise SafetuneError(f"two annotations are by {annotation.annotator!r}: give one file an annotator")
+
+
+def _swapped(word: str, item: PairItem, *, names: tuple[str, str], to: tuple[str, str]) -> str:
+    """A side as a model or a model as a side: the first of ``names`` is the first of ``to`` where the first model is on A."""
+    if word not in names:
+        return word
+    return to[names.index(word) ^ (not item.first_is_a)]
+
+
+def _row_fault(row: Any, items: dict[str, PairItem], judged: dict[str, str]) -> str:
+    """What is wrong with one decision of a file, or nothing. All values go through repr, so the telling stays one line."""
+    if not isinstance(row, dict) or not all(isinstance(row.get(key), str) for key in ("id", "choice")):
+        return "it needs the texts 'id' and 'choice'"
+    if row["id"] not in items:
+        return f"no item has the id {row['id']!r}"
+    if row["id"] in judged:
+        return f"{row['id']!r} is judged twice: leave one"
+    if row["choice"] not in CHOICES:
+        return f"{row['choice']!r} is no choice: use {', '.join(CHOICES)}"
+    return ""
+
+
+def _page_hash(template: str) -> str:
+    return hashlib.sha256(template.encode()).hexdigest()

@@ -1,0 +1,113 @@
+"""Count what annotators of a preference study found: win rates, and how far the annotators agree."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from typing import Any
+
+import pandas as pd
+
+from safetune_utils import statistics
+from safetune_utils.annotation.preference import ALL_SETS, KINDS, OUTCOMES, Annotation, PairItem, check_study
+from safetune_utils.errors import SafetuneError
+
+_SCORES = {"first": 1.0, "second": 0.0, "equally_good": 0.5, "equally_bad": 0.5}
+
+
+def tally(annotations: Sequence[Annotation], items: Sequence[PairItem]) -> pd.DataFrame:
+    """What each annotator found, and all people or all models together: one row for each and each prompt set.
+
+    Returns:
+        ``prompt_set`` (with several sets, the last rows are of all), ``annotator``, ``kind``, the models ``first`` and
+        ``second``; the counts ``first_better``, ``second_better``, ``equally_good``, ``equally_bad``, their sum ``n``, and
+        ``missing``; ``win_rate`` of the first (0 to 1, wins and half the ties over n) with its 95 % interval ``low``,
+        ``high`` and its ``method``, see :func:`safetune_utils.statistics.shares.win_rate`; ``chose_a``, the share of side A where one
+        side was better: as each model is on A half the time, far from 0.5 it tells of a habit and not of the models.
+
+    Raises:
+        SafetuneError: there is no annotation, one was made for other items, or two are by one annotator.
+    """
+    ratings = _ratings(annotations, items)
+    sets = sorted({item.prompt_set for item in items})
+    parts = [(name, ratings[ratings["prompt_set"] == name]) for name in sets]
+    rows = []
+    for name, part in parts if len(parts) == 1 else [*parts, (ALL_SETS, ratings)]:
+        for (annotator, kind), own in part.groupby(["annotator", "kind"], sort=False):
+            rows.append({"prompt_set": name, "annotator": annotator, "kind": kind} | _line(own, items[0]))
+        for kind, plural in KINDS.items():
+            together = part[part["kind"] == kind]
+            count = together["annotator"].nunique()
+            if count > 1:
+                rows.append({"prompt_set": name, "annotator": f"all {count} {plural}", "kind": kind} | _line(together, items[0]))
+    return pd.DataFrame(rows)
+
+
+def lead(annotations: Sequence[Annotation], items: Sequence[PairItem], *, prompt_set: str) -> statistics.Difference:
+    """How far people prefer the first model on a set: the share of wins less that of losses, between -1 and 1, over prompts.
+
+    That is twice the win rate less one, with its interval; what models judged does not count. ``nan`` where nobody judged.
+    """
+    ratings = _ratings(annotations, items)
+    part = ratings[(ratings["kind"] == "person") & (ratings["prompt_set"] == prompt_set)].dropna(subset=["outcome"])
+    rate = statistics.win_rate(part["outcome"].map(_SCORES).astype(float), clusters=part["id"])
+    value, low, high = (2 * share - 1 for share in (rate.share, rate.low, rate.high))
+    return statistics.Difference(value, low, high, float("nan"), part["id"].nunique())
+
+
+def annotator_agreement(annotations: Sequence[Annotation], items: Sequence[PairItem]) -> pd.DataFrame:
+    """How far annotators agree on the four outcomes, over the items of all sets.
+
+    Returns:
+        One row for each pair with Cohen's κ, then Krippendorff's α of all people, where there are two or more, and, where
+        there are models too, of all annotators: ``measure``, ``annotators``, ``value`` (at most 1; 0 is chance) with its 95 %
+        interval ``low``, ``high``; ``agreed``, the observed agreement (0 to 1); ``n``, the items that both, or two of them,
+        judged; ``note``, why a number is missing.
+
+    Raises:
+        SafetuneError: there are fewer than two annotations, one was made for other items, or two are by one annotator.
+    """
+    if len(annotations) < 2:
+        raise SafetuneError(f"agreement takes two annotations, and there are {len(annotations)}: have the page judged by one more")
+    ratings = _ratings(annotations, items)
+    table = ratings.pivot(index="id", columns="annotator", values="outcome")
+    rows = []
+    for first, second in itertools.combinations((annotation.annotator for annotation in annotations), 2):
+        pair = table[[first, second]].dropna()
+        counts = pd.crosstab(pair[first], pair[second]).reindex(index=list(OUTCOMES), columns=list(OUTCOMES), fill_value=0)
+        rows.append(("Cohen's κ", f"{first} and {second}", statistics.cohen_kappa(counts.to_numpy(dtype=int), answers=OUTCOMES)))
+    people = [annotation.annotator for annotation in annotations if annotation.kind == "person"]
+    if len(people) > 1:
+        rows.append(("Krippendorff's α", f"all {len(people)} people", statistics.krippendorff_alpha(table[people])))
+    if len(people) < len(annotations):
+        rows.append(("Krippendorff's α", f"all {len(annotations)} annotators", statistics.krippendorff_alpha(table)))
+    return pd.DataFrame([{"measure": measure, "annotators": who} | result._asdict() for measure, who, result in rows])
+
+
+def _ratings(annotations: Sequence[Annotation], items: Sequence[PairItem]) -> pd.DataFrame:
+    """One row for each annotator and item: its outcome, missing where it was not judged, and whether that went to side A."""
+    check_study(annotations, items)
+    rows = []
+    for annotation in annotations:
+        for item in items:
+            outcome = annotation.outcomes.get(item.id)
+            side = None if outcome not in ("first", "second") else float((outcome == "first") == item.first_is_a)
+            rows.append((annotation.annotator, annotation.kind, item.id, item.prompt_set, outcome, side))
+    frame = pd.DataFrame(rows, columns=["annotator", "kind", "id", "prompt_set", "outcome", "chose_a"])
+    return frame.astype({"outcome": object, "chose_a": float})
+
+
+def _line(ratings: pd.DataFrame, item: PairItem) -> dict[str, Any]:
+    """The figures of some ratings, as a row of the tally."""
+    return {"first": item.first_name, "second": item.second_name} | counted(ratings["outcome"], ids=ratings["id"]) | {"chose_a": ratings["chose_a"].mean()}
+
+
+def counted(outcomes: pd.Series, *, ids: pd.Series | None = None) -> dict[str, Any]:
+    """Counts of outcomes and the first model's win rate with its interval."""
+    counts = outcomes.value_counts()
+    rate = statistics.win_rate(outcomes.map(_SCORES).astype(float), clusters=ids)
+    return {
+        "first_better": int(counts.get("first", 0)), "second_better": int(counts.get("second", 0)),
+        "equally_good": int(counts.get("equally_good", 0)), "equally_bad": int(counts.get("equally_bad", 0)),
+        "n": rate.n_scored, "missing": rate.n_unscored, "win_rate": rate.share, "low": rate.low, "high": rate.high, "method": rate.method,
+    }  # fmt: skip

@@ -1,0 +1,114 @@
+"""One run laid beside another: every number that carries an interval, and whether the two differ by more than the noise."""
+
+from __future__ import annotations
+
+import html
+from typing import Any
+
+from safetune_utils import statistics
+from safetune_utils.book import verdicts
+from safetune_utils.book.findings import Outcomes
+from safetune_utils.errors import SafetuneError
+from safetune_utils.settings import Settings
+
+RULE = (
+    "Rule: the difference's 95 % interval is made from both intervals, as for samples of their own (Newcombe 1998, method 10); if it holds 0, the two are inside "
+    "the noise. Runs on the same prompts vary together, so it is too wide rather than too narrow. Of twenty numbers, one may fall outside by chance."
+)
+COLUMNS = ["notebook", "number", "theirs", "ours", "theirs less ours", "verdict"]
+
+
+def compare(theirs: Outcomes, ours: Outcomes) -> list[dict[str, Any]]:
+    """Every number of the notebooks that both runs have.
+
+    Returns:
+        One row a number: ``notebook, number``; ``theirs, ours``, each as :func:`safetune_utils.book.glue.measured` gives it and
+        ``None`` where a run lacks it; ``difference``, theirs less ours, with ``low, high``; ``inside``, whether that interval
+        holds 0. The last four are ``None`` where a side is missing, undefined or of another kind.
+
+    Raises:
+        SafetuneError: the runs have no notebook in common, or no number with an interval.
+    """
+    rows = []
+    for notebook in [name for name in ours if name in theirs]:
+        sides = [run[notebook]["numbers"] for run in (theirs, ours)]
+        for name in dict.fromkeys([*sides[1], *sides[0]]):
+            rows.append({"notebook": notebook, "number": name} | _row(*(side.get(name) for side in sides)))
+    if not rows:
+        raise SafetuneError(f"nothing to compare: one run has {', '.join(theirs)}, the other {', '.join(ours)}")
+    return rows
+
+
+def _row(theirs: dict[str, Any] | None, ours: dict[str, Any] | None) -> dict[str, Any]:
+    row: dict[str, Any] = {"theirs": theirs, "ours": ours, "difference": None, "low": None, "high": None, "inside": None}
+    alike = theirs and ours and all(theirs.get(name) == ours.get(name) for name in ("kind", "unit"))
+    if alike and None not in (theirs["value"], theirs["low"], ours["value"], ours["low"]):
+        first, second = (statistics.Estimate(side["value"], side["low"], side["high"]) for side in (ours, theirs))
+        difference = statistics.independent_difference(first, second)
+        row |= {"difference": difference.value, "low": difference.low, "high": difference.high, "inside": difference.low <= 0 <= difference.high}
+    return row
+
+
+def settings_apart(theirs: Outcomes, ours: Outcomes) -> list[str]:
+    """Settings in which the notebooks of both runs differ, in words; a notebook that has none recorded is left out.
+
+    A setting that a run does not know, because it is older than the setting, has its default.
+    """
+    defaults = _by_entry(Settings().model_dump())
+    found = []
+    for notebook in [name for name in ours if name in theirs]:
+        if theirs[notebook]["settings"] and ours[notebook]["settings"]:
+            first, second = (defaults | _by_entry(run[notebook]["settings"]) for run in (theirs, ours))
+            found += [f"{name}: theirs {first.get(name)}, ours {second.get(name)}" for name in first | second if first.get(name) != second.get(name)]
+    return list(dict.fromkeys(found))
+
+
+def _by_entry(settings: dict[str, Any]) -> dict[str, Any]:
+    """Settings with each entry of a group by itself: ``recipe.epochs``."""
+    found = {}
+    for name, value in settings.items():
+        found |= {f"{name}.{entry}": inner for entry, inner in value.items()} if isinstance(value, dict) else {name: value}
+    return found
+
+
+def shown(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The rows in words, under :data:`COLUMNS`."""
+    words = {True: "inside the noise", False: "outside the noise", None: "not comparable"}
+    return [
+        {
+            "notebook": row["notebook"], "number": row["number"].removeprefix("claim_"), "theirs": verdicts.in_words(row["theirs"]), "ours": verdicts.in_words(row["ours"]),
+            "theirs less ours": "" if row["inside"] is None else verdicts.in_words({"kind": "Difference", "n": None, "value": row["difference"], "low": row["low"], "high": row["high"], "unit": row["ours"].get("unit")}),
+            "verdict": words[row["inside"]],
+        }
+        for row in rows
+    ]  # fmt: skip
+
+
+def summary(rows: list[dict[str, Any]]) -> str:
+    """How many numbers fell where, in one line."""
+    inside, outside = (sum(row["inside"] is value for row in rows) for value in (True, False))
+    return f"{inside} of {inside + outside} numbers are inside the noise, {outside} outside; {len(rows) - inside - outside} could not be compared."
+
+
+def page(rows: list[dict[str, Any]], *, theirs: str, ours: str, apart: list[str]) -> str:
+    """The comparison as one HTML file that needs no other and asks no network; ``apart`` is from :func:`settings_apart`."""
+    differ = "".join(f"<li>{html.escape(line)}</li>" for line in apart)
+    head = "".join(f'<th scope="col">{name}</th>' for name in COLUMNS)
+    body = "".join(
+        f'<tr class="{words["verdict"].split()[0]}">' + "".join(f"<td>{html.escape(words[name])}</td>" for name in COLUMNS) + "</tr>" for words in shown(rows)
+    )
+    title = f"{html.escape(theirs)} beside {html.escape(ours)}"
+    return f"""<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>{title}</title><style>
+:root {{ color-scheme: light dark; }}
+body {{ font: 16px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 76rem; padding: 0 1rem; }}
+.wide {{ overflow-x: auto; }}
+table {{ border-collapse: collapse; font-variant-numeric: tabular-nums; }}
+th, td {{ text-align: left; padding: 0.3rem 0.7rem; border-bottom: 1px solid #8886; vertical-align: top; }}
+tr.outside td:last-child {{ font-weight: 700; }}
+</style></head><body><h1>{title}</h1>
+<p>Theirs is {html.escape(theirs)}, ours is {html.escape(ours)}. {summary(rows)}</p>
+<div class="wide"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>
+<p>{RULE}</p>
+<p>{"Settings that differ:" if apart else "Their settings are the same, where both are recorded."}</p><ul>{differ}</ul></body></html>
+"""

@@ -1,0 +1,27 @@
+"""The book's few kinds of figure, each in light and dark, with alt text made from its data and that data as CSV."""
+
+from safetune_utils.book.figures.data import funnel, set_shape
+from safetune_utils.book.figures.figure import Figure, csv_link, panels
+from safetune_utils.book.figures.instruments import agreement_matrix, calibration, scatter, win_rates
+from safetune_utils.book.figures.shares import by_kind, dose_response, dumbbells, frontier, trade_off, transfer_matrix
+from safetune_utils.book.figures.training import growth, loss_curves
+
+__all__ = [
+    "Figure",
+    "agreement_matrix",
+    "by_kind",
+    "calibration",
+    "csv_link",
+    "dose_response",
+    "dumbbells",
+    "frontier",
+    "funnel",
+    "growth",
+    "loss_curves",
+    "panels",
+    "scatter",
+    "set_shape",
+    "trade_off",
+    "transfer_matrix",
+    "win_rates",
+]

@@ -1,0 +1,117 @@
+"""Figures about instruments: how they agree, how well calibrated they are, win rates."""
+
+from __future__ import annotations
+
+import math
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+
+from safetune_utils.book.figures.figure import INK, SEQUENCE, Figure, error_bars, make_figure, percent
+
+
+def win_rates(table: pd.DataFrame, *, name: str, caption: str) -> Figure:
+    """Win rates with their 95 % intervals, one row each; on the dotted line at one half neither side is preferred.
+
+    Args:
+        table: columns ``label`` and ``win_rate, low, high`` (0 to 1), in the order to show, and ``series``, which decides colour and marker.
+    """
+    groups = list(dict.fromkeys(table["series"]))
+    rows = table.rename(columns={"win_rate": "share"}).reset_index(drop=True)
+
+    def draw(axes: Axes, theme: int) -> None:
+        axes.axvline(50, linestyle=":", linewidth=1.2, color=INK["light" if theme == 0 else "dark"])
+        for place, group in enumerate(groups):
+            part = rows[rows["series"] == group]
+            look = SEQUENCE[place % len(SEQUENCE)]
+            axes.errorbar(part["share"] * 100, part.index, xerr=error_bars(part), color=look[theme], marker=look[2], linestyle="none",
+                          capsize=2, markersize=5, elinewidth=1, label=group)  # fmt: skip
+        axes.set_yticks(range(len(rows)), rows["label"])
+        axes.invert_yaxis()
+        axes.set_xlim(-3, 103)
+        axes.set_xlabel("win rate (%)")
+        axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=min(3, len(groups)), frameon=False)
+
+    lines = [f"{row.series}, {row.label}: {percent(row.win_rate)} ({percent(row.low)} to {percent(row.high)})" for row in table.itertuples()]
+    alt = "Dot chart of win rates; one half is even. " + "; ".join(lines) + "."
+    return make_figure(draw, name=name, caption=caption, alt=alt, data=table, size=(7.4, 0.42 * len(rows) + 1.4))
+
+
+def agreement_matrix(table: pd.DataFrame, *, name: str, caption: str) -> Figure:
+    """How every instrument agrees with every other, as a square of figures; 1 is full agreement and 0 that of chance.
+
+    Args:
+        table: columns ``first, second, kappa, n``, one row a pair of instruments, in the order to show them.
+    """
+    names = list(dict.fromkeys([*table["first"], *table["second"]]))
+    values = {(row.first, row.second): row.kappa for row in table.itertuples()}
+
+    def draw(axes: Axes, theme: int) -> None:
+        color = mpl.colors.to_rgb(SEQUENCE[0][theme])
+        for down, one in enumerate(names):
+            for across, other in enumerate(names[:down]):
+                value = values.get((one, other), values.get((other, one), math.nan))
+                shown = 0.0 if math.isnan(value) else max(0.0, min(1.0, value))
+                axes.add_patch(mpl.patches.Rectangle((across, down), 1, 1, color=(*color, 0.12 + 0.5 * shown), linewidth=0))
+                axes.text(across + 0.5, down + 0.5, "–" if math.isnan(value) else f"{value:.2f}", ha="center", va="center")
+        axes.set_xlim(0, len(names) - 1)
+        axes.set_ylim(len(names), 1)
+        axes.set_xticks([i + 0.5 for i in range(len(names) - 1)], names[:-1], rotation=30, ha="right")
+        axes.set_yticks([i + 0.5 for i in range(1, len(names))], names[1:])
+        axes.grid(visible=False)
+        axes.tick_params(length=0)
+
+    lines = [f"{row.first} and {row.second} {row.kappa:.2f} on {row.n} rows" for row in table.itertuples()]
+    alt = "Matrix of Cohen's kappa between pairs of instruments: " + "; ".join(lines) + "."
+    return make_figure(draw, name=name, caption=caption, alt=alt, data=table, size=(1.6 + 0.95 * len(names), 1.2 + 0.62 * len(names)))
+
+
+def calibration(table: pd.DataFrame, *, name: str, caption: str, x: str, y: str) -> Figure:
+    """What an instrument says against what people say of the same rows, in bins; on the dotted line it is right on average.
+
+    Args:
+        table: columns ``said`` (mean of the instrument in a bin, 0 to 1), ``share, low, high`` (people's yes, with interval) and ``n``.
+        x, y: the axes' names.
+    """
+
+    def draw(axes: Axes, theme: int) -> None:
+        axes.plot([0, 100], [0, 100], linestyle=":", linewidth=1.2, color=INK["light" if theme == 0 else "dark"])
+        axes.errorbar(
+            table["said"] * 100, table["share"] * 100, yerr=error_bars(table), color=SEQUENCE[0][theme], marker="o", capsize=2, linewidth=1.4, elinewidth=0.9
+        )
+        axes.set_xlabel(f"{x} (%)")
+        axes.set_ylabel(f"{y} (%)")
+        axes.set_xlim(-3, 103)
+        axes.set_ylim(-3, 103)
+
+    lines = [f"said {percent(row.said)}, found {percent(row.share)} of {row.n}" for row in table.itertuples()]
+    alt = f"Calibration plot, {y} against {x}: " + "; ".join(lines) + "."
+    return make_figure(draw, name=name, caption=caption, alt=alt, data=table, size=(5.2, 4.6))
+
+
+def scatter(rows: pd.DataFrame, *, x: str, y: str, series: str, name: str, caption: str) -> Figure:
+    """Two instruments on the same answers, one mark an answer, a colour and marker for each value of ``series``.
+
+    Args:
+        rows: one row an answer, with the columns ``x``, ``y`` and ``series``; rows that lack one are left out. A column of
+            two values is spread a little, so that its marks do not hide each other; the CSV holds the values themselves.
+    """
+    shown = rows[[x, y, series]].dropna().astype({x: float, y: float})
+    spread = np.random.default_rng(0).uniform(-1, 1, (len(shown), 2))
+    places = {axis: shown[axis] + (0.12 * spread[:, number] if shown[axis].nunique() <= 2 else 0) for number, axis in enumerate((x, y))}
+    groups = list(dict.fromkeys(shown[series]))
+
+    def draw(axes: Axes, theme: int) -> None:
+        for number, group in enumerate(groups):
+            inside = shown[series] == group
+            look = SEQUENCE[number % len(SEQUENCE)]
+            axes.scatter(places[x][inside], places[y][inside], s=14, alpha=0.55, color=look[theme], marker=look[2], linewidths=0, label=f"{group}")
+        axes.set_xlabel(x)
+        axes.set_ylabel(y)
+        axes.legend(frameon=False, title=series, loc="upper center", bbox_to_anchor=(0.5, 1.16), ncols=len(groups), alignment="left")
+
+    means = [f"{series} {group}: mean {x} {part[x].mean():.2f}, mean {y} {part[y].mean():.2f}, {len(part)} answers" for group, part in shown.groupby(series)]
+    alt = f"Scatter plot of {y} against {x} on {len(shown)} answers. " + "; ".join(means) + "."
+    return make_figure(draw, name=name, caption=caption, alt=alt, data=shown, size=(5.8, 4.6))

@@ -1,0 +1,110 @@
+"""What executed notebooks found, as plain data: their numbers with intervals, their figures' tables, how they came to be.
+
+An outcome holds no prompt and no answer, so it can be committed: ``data/results/published/NAME.json`` and, beside it in
+a folder of that name, the numbers behind each figure as CSV.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import nbformat
+
+from safetune_utils.book import provenance
+from safetune_utils.errors import SafetuneError
+from safetune_utils.places import data_folder
+from safetune_utils.settings import shown_name
+
+# Settings that may name a place on the machine.
+_PLACES = ("base_model", "data", "general_data", "safety_data")
+
+# One run of the book: for each notebook, by its name, what :func:`outcome` gives.
+Outcomes = dict[str, dict[str, Any]]
+
+
+def published_folder() -> Path:
+    """Where the committed outcomes are."""
+    return data_folder() / "results" / "published"
+
+
+def outcome(executed: Path) -> dict[str, Any]:
+    """What one executed notebook found.
+
+    Returns:
+        ``settings`` (a folder or file by its name alone) and ``made`` (commit, versions, machine, start, seconds, memory), ``None`` and empty where a notebook
+        was not run by `safetune`; ``adapters``, by name the seconds and memory that each took; ``numbers``, by their glued
+        names, as :func:`safetune_utils.book.glue.measured` gives them.
+    """
+    record = provenance.provenance(executed) or {}
+    settings = record.get("settings")
+    outputs = [output for cell in nbformat.read(executed, as_version=4).cells if cell.cell_type == "code" for output in cell.outputs]
+    marked = [output.metadata for output in outputs if "number" in output.get("metadata", {}).get("safetune", {})]
+    return {
+        "settings": {name: shown_name(value) if name in _PLACES and value else value for name, value in settings.items()} if settings else settings,
+        "made": {name: record[name] for name in ("started", "code", "versions", "machine", "seconds", "peak_memory_bytes") if name in record},
+        "adapters": {name: {key: adapter[key] for key in ("seconds", "peak_memory_bytes")} for name, adapter in record.get("adapters", {}).items()},
+        "numbers": {metadata.scrapbook.name: dict(metadata.safetune.number) for metadata in marked},
+    }
+
+
+def read(source: str | Path) -> Outcomes:
+    """The outcomes of a folder of executed notebooks, of one executed notebook, of a committed run by its name, or of such a file.
+
+    Raises:
+        SafetuneError: there is nothing of the kind.
+    """
+    path = Path(source)
+    if path.is_dir():
+        found = {file.stem: outcome(file) for file in sorted(path.glob("*.ipynb")) if not file.stem.endswith((".failed", ".partial"))}
+        if not found:
+            raise SafetuneError(f"{path} holds no executed notebook (*.ipynb): name the folder that `safetune run` wrote to, by default executed/")
+        return found
+    if path.suffix == ".ipynb" and path.is_file():
+        return {path.stem: outcome(path)}
+    file = path if path.suffix == ".json" else published_folder() / f"{path.name}.json"
+    if not file.is_file():
+        known = ", ".join(published()) or "none yet"
+        raise SafetuneError(f"'{source}' is no folder of executed notebooks, no executed notebook and no published run: those are {known}")
+    return json.loads(file.read_text("utf-8"))["notebooks"]
+
+
+def published() -> dict[str, Outcomes]:
+    """The committed runs by name."""
+    return {path.stem: read(path) for path in sorted(published_folder().glob("*.json"))}
+
+
+def publish(executed: Iterable[Path], *, name: str, folder: Path | None = None) -> Path:
+    """Write the outcomes of executed notebooks as the run ``name``, and the numbers behind their figures.
+
+    Raises:
+        SafetuneError: the name is not one of plain letters, digits and hyphens.
+    """
+    if not re.fullmatch(r"[a-z0-9][a-z0-9-]*", name):
+        raise SafetuneError(f"'{name}' cannot name a published run: use small letters, digits and hyphens")
+    paths, folder = list(executed), folder or published_folder()
+    tables = folder / name
+    tables.mkdir(parents=True, exist_ok=True)
+    for path in paths:
+        for figure, csv in figure_tables(path).items():
+            (tables / f"{path.stem}-{figure}.csv").write_text(csv, "utf-8")
+    target = folder / f"{name}.json"
+    found = {"made_by": f"safetune publish {name}", "notebooks": {path.stem: outcome(path) for path in paths}}
+    target.write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n", "utf-8")
+    return target
+
+
+def figure_tables(executed: Path) -> dict[str, str]:
+    """The numbers behind each figure of an executed notebook, as CSV by the figure's name."""
+    found = {}
+    for cell in nbformat.read(executed, as_version=4).cells:
+        for output in cell.get("outputs", []):
+            name = output.get("metadata", {}).get("safetune", {}).get("figure")
+            if name:
+                (inside,) = re.findall(r'href="data:text/csv;base64,([^"]*)"', output.data["text/html"])
+                found[name] = base64.b64decode(inside).decode()
+    return found

@@ -1,0 +1,91 @@
+"""The banner at the head of a page, and what a page shows folded: answers, notes, a page inside the page."""
+
+from __future__ import annotations
+
+import base64
+import html
+
+import pandas as pd
+from IPython.display import HTML
+
+from safetune_utils.book.words import percent
+from safetune_utils.data import PROMPT_SETS
+from safetune_utils.models import embedded
+from safetune_utils.models.base_model import title
+from safetune_utils.settings import Mixing, shown_name
+from safetune_utils.study.study import Study
+
+# Published sizes, for the banner's comparison. Source: the paper's models (LLaMA-7B was its main one).
+_PAPER_MODEL = "LLaMA-7B"
+_EMBEDDED_NOTE = (
+    f"{embedded.EMBEDDED_TITLE} has 135 million parameters, about fifty times fewer than the paper's {_PAPER_MODEL}, and was "
+    "instruction-tuned by its makers before we began (the paper started from base models). Read directions here, not values."
+)
+
+
+def banner(study: Study) -> HTML:
+    """An honest line at the head of a page: which model, how small, which data, how many adapters."""
+    s = study.settings
+    size = f"{_EMBEDDED_NOTE}" if s.base_model == "embedded" else f"The base model is {title(s.base_model)}."
+    corpus = {
+        "embedded": "the embedded corpus, written for this book",
+        "paper": "the paper's own data",
+        "paper-sample": "the paper's own safety data and prompt sets, with a 2,000-row Alpaca sample as general data",
+    }.get(s.data, f"your data in {shown_name(s.data)}")
+    others = [f"{kind} rows from {shown_name(source)}" for kind, source in (("general", s.general_data), ("safety", s.safety_data)) if source]
+    corpus += f" ({', '.join(others)})" if others else ""
+    share = max(run.n_safety / study.n_rows(run) for run in study.runs)
+    text = (
+        f"Preset {s.preset}; {corpus}; {s.n_general} general examples and {', '.join(map(str, s.safety_amounts))} safety examples "
+        f"(up to {percent(share)} of a mix; the paper went up to 9 %); {len(s.seeds)} seed{'s' if len(s.seeds) > 1 else ''}."
+    )
+    unlike = {name: value for name, value in s.mixing.model_dump().items() if value != Mixing.model_fields[name].default}
+    if s.mixing.choice != "hardest":
+        unlike.pop("n_candidates", None)
+    text += f" Mixed otherwise than by default: {', '.join(f'{name} {value}' for name, value in unlike.items())}." if unlike else ""
+    text += f' Before every instruction stands "{s.decoding.guard}".' if s.decoding.guard else ""
+    return HTML(
+        f'<div class="admonition note safetune-banner"><p class="admonition-title">What was run</p><p>{html.escape(size)}</p><p>{html.escape(text)}</p></div>'
+    )
+
+
+def note(text: str) -> HTML:
+    """One line in place of what this run cannot show."""
+    return HTML(f"<p>{html.escape(text)}</p>")
+
+
+def examples(answers: pd.DataFrame, *, prompt_set: str, n: int = 3, by: str = "n_safety") -> HTML:
+    """The first answers to a prompt set at each amount, folded; withheld where the data is not the embedded corpus.
+
+    The same prompts are shown at every amount, and always the first of the set, so nobody picked them. Where another
+    column than the amount tells the adapters apart, ``by`` names it.
+    """
+    rows = answers[(answers["prompt_set"] == prompt_set) & (answers["seed"] == answers["seed"].min())]
+    if rows.empty:
+        return note(f"This data has no {PROMPT_SETS[prompt_set].title}.")
+    if set(rows["data"]) != {"embedded"}:
+        return HTML("<p>Prompts and answers from outside sets are not shown on pages; they are in the run store.</p>")
+    blocks = []
+    for prompt_id in rows["prompt_id"].drop_duplicates()[:n]:
+        said = rows[rows["prompt_id"] == prompt_id].sort_values(by)
+        items = "".join(
+            f"<li><strong>{html.escape(f'{getattr(r, by)} safety examples' if by == 'n_safety' else str(getattr(r, by)))}</strong> ({'unscored' if pd.isna(r.label) else r.label.replace('_', ' ')}): {html.escape(r.response)}{'' if r.stopped else ' …'}</li>"
+            for r in said.itertuples()
+        )
+        blocks.append(f"<p><em>{html.escape(said['prompt'].iloc[0])}</em></p><ul>{items}</ul>")
+    title = f"Show the answers to the first {n} prompts of {PROMPT_SETS[prompt_set].title} (untrusted model output)"
+    return HTML(f"<details class='safetune-answers'><summary>{html.escape(title)}</summary>{''.join(blocks)}</details>")
+
+
+def folded(items: list[tuple[str, str]], *, summary: str) -> HTML:
+    """Pairs of a heading and a text, folded under a summary; everything is escaped."""
+    body = "".join(f"<dt>{html.escape(head)}</dt><dd>{html.escape(text)}</dd>" for head, text in items)
+    return HTML(f"<details class='safetune-answers'><summary>{html.escape(summary)}</summary><dl>{body}</dl></details>")
+
+
+def embedded_page(page: str, *, name: str, title: str) -> HTML:
+    """A whole page of its own inside this one, cut off from it, and as a file to download and open by itself."""
+    data = base64.b64encode(page.encode()).decode()
+    frame = f'<iframe class="safetune-frame" title="{html.escape(title, quote=True)}" sandbox="allow-scripts allow-downloads allow-modals" srcdoc="{html.escape(page, quote=True)}"></iframe>'
+    link = f'<p><a download="{name}.html" href="data:text/html;base64,{data}">Download this page</a>: opened by itself, it also remembers what you decided.</p>'
+    return HTML(f"<details class='safetune-answers'><summary>{html.escape(title)}</summary>{frame}{link}</details>")

@@ -1,0 +1,1 @@
+"""Pages and parts of pages that are made from data: data cards, instruments, parameters, speed."""

@@ -1,0 +1,108 @@
+"""The page of the instruments: what each says of itself, and what was measured of it against people.
+
+All of it is drawn from :mod:`safetune_utils.instruments` and the files in ``data/results``; nothing is measured here.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+
+from safetune_utils import places
+from safetune_utils.book import figures
+from safetune_utils.data import XSTEST_MODELS
+from safetune_utils.scoring.instruments import INSTRUMENTS
+
+_FIGURES = ("accuracy", "precision", "recall", "kappa")
+_PEOPLE = "one of the two people against the other"
+
+
+def parts() -> dict[str, str]:
+    """What the page includes, by name, as Markdown."""
+    return {"instrument_cards": cards(), "refusal_agreement": refusal_agreement(), "harmfulness_agreement": harmfulness_agreement()}
+
+
+def cards() -> str:
+    """What each instrument says of itself, in short."""
+    return "\n".join(
+        f"`{name}`\n: {instrument.measures[0].upper()}{instrument.measures[1:]}. *Values*: {instrument.values}. *By*: {instrument.model}. *Known biases*: {instrument.biases}. "
+        f"*Needs*: {instrument.needs}. *With people*: {_with_people(name)}. *Speed*: {_speed(name)}.\n"
+        for name, instrument in INSTRUMENTS.items()
+    )
+
+
+def _with_people(name: str) -> str:
+    if name == "refusal":
+        row, rows = places.results("refusal")["agreement"]["model_left_out"], "answers of a model it was not trained on (XSTest)"
+    elif name == "refusal-rules":
+        row, rows = places.results("refusal_rules")["agreement"]["all"], "answers of three models (XSTest)"
+    elif name == "harmfulness":
+        row, rows = places.results("harmfulness")["test"], "answers to questions never seen (PKU-SafeRLHF)"
+    else:
+        return "not measured here"
+    return f"κ {row['kappa'][0]:.2f} ({row['kappa'][1]:.2f}–{row['kappa'][2]:.2f}) on {row['n']:,} {rows}"
+
+
+def _speed(name: str) -> str:
+    found = places.results("instrument_rows")
+    if name not in found["seconds_per_1000"]:
+        return "not measured here"
+    seconds = found["seconds_per_1000"][name]
+    cores = "one thread" if found["threads"] == 1 else f"{found['threads']} threads"
+    return f"{seconds:.0f} s for 1,000 answers on {cores}" if seconds >= 1 else f"under a second for 1,000 answers on {cores}"
+
+
+def refusal_agreement() -> str:
+    """The refusal model and the rules alone against people: on models, types of prompt and styles that were left out, beside two people."""
+    rules, model = places.results("refusal_rules")["agreement"], places.results("refusal")["agreement"]
+    rows = {
+        "**rules alone**, all three models": rules["all"],
+        "GPT-4 · Llama 2 · Mistral": [rules[name] for name in XSTEST_MODELS],
+        "**rules and model**, each answering model left out in turn": model["model_left_out"],
+        "GPT-4 · Llama 2 · Mistral, that model left out": [model[name] for name in XSTEST_MODELS],
+        "each type of prompt left out in turn": model["type_left_out"],
+        "model and type left out": model["both_left_out"],
+        "the book's answers in eight styles, test half: rules alone": model["styles_by_rules"],
+        "the same: rules and model": model["styles"],
+        _PEOPLE: rules["people"],
+    }
+    lines = ["| any refusal | rows | accuracy | precision | recall | κ |", "|---|---|---|---|---|---|"]
+    lines += [_agreement_row(title, row) if isinstance(row, dict) else _kappas_row(title, row) for title, row in rows.items()]
+    three = model["three_classes"]
+    lines += [
+        "",
+        f"With the three classes told apart, each model left out in turn: κ {three['kappa'][0]:.2f} ({three['kappa'][1]:.2f}–{three['kappa'][2]:.2f}).",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _kappas_row(title: str, rows: list[dict[str, Any]]) -> str:
+    kappas = " · ".join(f"{row['kappa'][0]:.2f}" for row in rows)
+    return f"| {title} | {' · '.join(str(row['n']) for row in rows)} | | | | {kappas} |"
+
+
+def harmfulness_agreement() -> str:
+    """The book's own harmfulness model against people, on questions that it was not trained on, with its calibration."""
+    found = places.results("harmfulness")
+    test = found["test"]
+    table = pd.DataFrame(test["calibration"])
+    caption = f"What the book's harmfulness model says of {test['n']} answers to {test['questions']} questions that it never saw, against what people said."
+    plot = figures.calibration(table, name="harmfulness_calibration", caption=caption, x="probability of harmful, as said", y="called harmful by people")
+    return "\n".join(
+        [
+            "| harmful or not, against people | rows | accuracy | precision | recall | κ |", "|---|---|---|---|---|---|",
+            _agreement_row("questions never seen (test)", test), _agreement_row("questions it was chosen on (validation)", found["validation"]), "",
+            f"It misses {test['counts']['people_alone']} of {test['harmful']} harmful answers and raises {test['counts']['instrument_alone']} false alarms. {_cost(found | test)}", "",
+            '<div class="safetune-block">', "", plot._repr_html_(), "", "</div>", "",
+        ]
+    )  # fmt: skip
+
+
+def _agreement_row(title: str, row: dict[str, Any]) -> str:
+    shown = [f"{row[name][0]:.3f} ({row[name][1]:.2f}–{row[name][2]:.2f})" for name in _FIGURES]
+    return f"| {title} | {row['n']} | " + " | ".join(shown) + " |"
+
+
+def _cost(found: dict[str, Any]) -> str:
+    return f"Its weights take {found['weights_bytes'] / 1e6:.1f} MB; {_speed('harmfulness')}."

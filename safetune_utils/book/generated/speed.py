@@ -1,0 +1,135 @@
+"""The speed page: what ``benchmarks/`` measured, as tables and a figure.
+
+Everything is drawn from the files in ``data/results``; nothing is measured here, and no number is typed.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+
+from safetune_utils import places
+from safetune_utils.book import figures
+
+_FINETUNE = {
+    "ours": "this book, one adapter",
+    "ours-side-by-side": "this book, two adapters at once, added up",
+    "trainer-fp32": "Hugging Face Trainer with the original's recipe, fp32",
+    "trainer-bf16": "the same, frozen base in bf16",
+    "trl": "TRL `SFTTrainer` as it comes",
+    "trl-no-recompute": "the same without recomputing activations",
+    "trl-bf16-base": "the same with the frozen base in bf16",
+}
+_GENERATE = {
+    "original-fp32": "the original's loop, one prompt at a time, fp32",
+    "plain-beams-fp32": "`generate`, batches of 8, fp32",
+    "ours-beams-fp32": "this book, fp32",
+    "ours-beams-bf16": "this book, bf16",
+    "plain-bf16": "`generate`, batches of 16, bf16",
+    "plain-bf16-48": "`generate`, batches of 48 of like length, bf16",
+    "continuous-batching-bf16": "transformers' continuous batching, bf16",
+    "llama-cpp-8": "llama.cpp, 8 slots, 4 bit",
+    "llama-cpp-16": "llama.cpp, 16 slots, 4 bit",
+    "llama-cpp-32": "llama.cpp, 32 slots, 4 bit",
+    "ours-bf16": "this book, bf16",
+}
+
+
+def parts() -> dict[str, str]:
+    """What the speed page includes, by name, as Markdown."""
+    return {
+        "speed_finetune": finetune_table(),
+        "speed_generate": generate_table(),
+        "speed_growth": growth(),
+        "speed_book": book_table(),
+        "speed_chapters": chapters_table(),
+    }
+
+
+def finetune_table() -> str:
+    """Training: each side's speed, how many times ours it is, its memory, its share of the machine's matrix rate."""
+    found = places.results("finetune_speed")
+    lines = ["| | real tokens/s | one of ours is faster by | two at once by | peak memory | share of the matrix rate |", "|---|---|---|---|---|---|"]
+    for row in found["summary"]:
+        name = _FINETUNE[row["side"]]
+        if "error" in row:
+            lines.append(f"| {name} | did not run: {row['error']} | | | | |")
+            continue
+        ratios = ["", ""] if row["side"].startswith("ours") else [_times(row["ratio_of_ours"]), _times(row["ratio_of_ours_side_by_side"])]
+        lines.append(
+            f"| {name} | {_spread(row['tokens_per_second'])} | {' | '.join(ratios)} | {row['peak_memory_bytes'] / 1e9:.1f} GB | {row['fraction_of_matmul']:.0%} of {row['precision']}'s |"
+        )
+    return "\n".join(lines) + f"\n\n{_how(found)} {found['rows']} rows of the embedded corpus, batches of 8, one epoch, the same rank and layers.\n"
+
+
+def generate_table() -> str:
+    """Answering: each side's answers and tokens a second, and how many times it ours are."""
+    found = places.results("generate_speed")
+    lines = ["| | answers/s | useful tokens/s | ours is faster by (tokens/s) | peak memory |", "|---|---|---|---|---|"]
+    for row in sorted(found["summary"], key=lambda row: list(_GENERATE).index(row["side"])):
+        name = _GENERATE[row["side"]]
+        if "error" in row:
+            lines.append(f"| {name} | did not run: {row['error']} | | | |")
+            continue
+        others = {which: ratio for which, ratio in row["ratio_of_ours"].items() if which != row["side"] and ratio}
+        ratios = "" if row["side"].startswith("ours") else ", ".join(f"{_times(ratio)} ({which.rsplit('-', 1)[1]})" for which, ratio in others.items())
+        same = row.get("same_text_as_original")
+        note = f"; same text as the original: {same[0]}" if same and row["side"] != "original-fp32" else ""
+        how = "4 beams, 128 tokens" if "beams" in row["side"] or row["side"] == "original-fp32" else "greedy, 64 tokens"
+        lines.append(
+            f"| {how}: {name}{note} | {_spread(row['answers_per_second'], 2)} | {_spread(row['tokens_per_second'])} | {ratios} | {row['peak_memory_bytes'] / 1e9:.1f} GB |"
+        )
+    return "\n".join(lines) + f"\n\n{_how(found)} {found['prompts']} malicious requests of the embedded corpus (8 for the original's loop), the base model.\n"
+
+
+def growth() -> str:
+    """Speed over batch size, length and number of rows, as a figure."""
+    found = places.results("growth_speed")
+    caption = "Real tokens a second over one thing at a time: in training, rows at once, tokens of a row, rows in the mix; in answering, prompts at once and new tokens."
+    return f'<div class="safetune-block">\n\n{figures.growth(pd.DataFrame(found["points"]), name="growth_speed", caption=caption)._repr_html_()}\n\n</div>\n'
+
+
+def book_table() -> str:
+    """Where the time of whole books went, stage by stage."""
+    books = places.results("book_time")["books"]
+    blocks = []
+    for name, book in books.items():
+        lines = [f"| `{name}`: {_minutes(book['seconds'])} in all | runs | time |", "|---|---|---|"]
+        lines += [f"| {row['stage']} | {row['times'] if row['times'] > 1 else ''} | {_minutes(row['seconds'])} |" for row in book["stages"]]
+        adapters, answering = book["adapters"], book["answering"]
+        rates = [entry["tokens_per_second"] for entry in adapters]
+        lines += [
+            "",
+            f"Training ran at {min(rates):.0f} to {max(rates):.0f} real tokens/s with at most {max(entry['peak_memory_bytes'] for entry in adapters) / 1e9:.1f} GB; "
+            f"answering at {answering['answers'] / answering['seconds']:.1f} answers/s with at most {answering['peak_memory_bytes'] / 1e9:.1f} GB.",
+        ]
+        blocks.append("\n".join(lines))
+    return "\n\n".join(blocks) + "\n"
+
+
+def chapters_table() -> str:
+    """Time and memory of each chapter of a whole book."""
+    found = places.results("whole_book")
+    lines = [f"| all eleven chapters and the site: {_minutes(found['seconds'])} | time | peak memory |", "|---|---|---|"]
+    lines += [f"| {row['notebook']} | {_minutes(row['seconds'])} | {row['peak_memory_bytes'] / 1e9:.1f} GB |" for row in found["chapters"]]
+    about = f"{found['machine']['processor']}, {found['machine']['threads']} threads, commit {found['code']}; with installation {_minutes(found['seconds_with_installation'])}."
+    return "\n".join(lines) + f"\n\n{about}\n"
+
+
+def _how(found: dict[str, Any]) -> str:
+    n, made = len(found["rounds"]), found["machine"]
+    return f"Median of {n} rounds, lowest and highest in brackets; {made['processor']}, {made['threads']} threads, torch {found['versions']['torch']}."
+
+
+def _spread(values: dict[str, float], digits: int = 0) -> str:
+    return f"{values['median']:.{digits}f} ({values['min']:.{digits}f}–{values['max']:.{digits}f})"
+
+
+def _times(ratio: dict[str, float] | None) -> str:
+    return f"{ratio['median']:.1f} × ({ratio['min']:.1f}–{ratio['max']:.1f})" if ratio else ""
+
+
+def _minutes(seconds: float) -> str:
+    whole = round(seconds)
+    return f"{whole // 60} min {whole % 60:02d} s" if whole >= 60 else f"{whole} s"

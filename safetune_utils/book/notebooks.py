@@ -1,0 +1,136 @@
+"""Run notebooks with papermill, after checking their parameters against the one schema."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import papermill
+import psutil
+
+from safetune_utils import store
+from safetune_utils.book.freshness import inputs, stage_of
+from safetune_utils.book.parameters import validate, with_whole_paths
+from safetune_utils.errors import SafetuneError
+from safetune_utils.machine import surroundings
+
+
+def execute(path: Path, *, given: dict[str, Any], output: Path) -> None:
+    """Run a notebook with papermill and write the executed copy, which holds the record of how it came to be (:func:`provenance`).
+
+    Progress goes to standard error. If a cell fails, the copy with the error is written beside ``output`` as
+    ``….failed.ipynb``, and ``output`` is not touched.
+
+    Raises:
+        SafetuneError: a parameter is wrong (before anything runs), or a cell failed.
+    """
+    given = with_whole_paths(given)
+    settings = validate(path, given)
+    # Taken before it runs: what is changed while it runs makes the page stale.
+    record = {"notebook": path.stem, "settings": settings.model_dump(), "made_from": inputs(path, given), "started": surroundings.now()}
+    for variable in ("SAFETUNE_STORE", "SAFETUNE_DATA", "SAFETUNE_CACHE", "SAFETUNE_MIRROR"):
+        if os.environ.get(variable):
+            os.environ[variable] = str(Path(os.environ[variable]).expanduser().resolve())
+    output.parent.mkdir(parents=True, exist_ok=True)
+    partial = output.with_suffix(".partial.ipynb")
+    _log_to_stderr()
+    clock = time.perf_counter()
+    try:
+        with _stages_used() as stages, _peak_of_children() as peak:
+            papermill.execute_notebook(
+                str(path), str(partial), parameters=given, kernel_name="python3", cwd=str(path.parent),
+                progress_bar=False, log_output=True, request_save_on_cell_execute=False,
+            )  # fmt: skip
+    except papermill.PapermillExecutionError as error:
+        failed = output.with_suffix(".failed.ipynb")
+        partial.replace(failed)
+        raise SafetuneError(f"{path.stem}, cell {error.exec_count}: {error.ename}: {error.evalue} (the executed copy with the error: {failed})") from None
+    faults = output_faults(partial)
+    if faults:
+        raise SafetuneError(f"{path.stem}: {faults[0]} (the executed copy: {partial})")
+    record |= {"seconds": round(time.perf_counter() - clock, 1), "peak_memory_bytes": peak["bytes"]} | surroundings.surroundings()
+    record["adapters"] = {folder.name: store.read_record(folder) for folder in stages if folder.parent.name == "adapters"}
+    notebook = nbformat.read(partial, as_version=4)
+    notebook.metadata["safetune"] = record
+    nbformat.write(notebook, partial)
+    partial.replace(output)
+
+
+def output_faults(path: Path) -> list[str]:
+    """What must not stand in an executed notebook: error outputs, cells that did not run, out of order."""
+    cells = [cell for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "code" and cell.source.strip()]
+    faults = [f"cell {n} has an error output" for n, cell in enumerate(cells, 1) if any(o.output_type == "error" for o in cell.outputs)]
+    counts = [cell.execution_count for cell in cells]
+    if counts != list(range(1, len(cells) + 1)):
+        faults.append(f"cells did not run once each from top to bottom: {counts}")
+    return faults
+
+
+def executed(path: Path, *, given: dict[str, Any]) -> Path:
+    """The executed copy of a notebook, made only if the notebook, the package, the data or the parameters changed."""
+    stage = stage_of(path, given)
+
+    def make(target: Path) -> dict[str, Any]:
+        execute(path, given=given, output=target / path.name)
+        return {"parameters": given}
+
+    return store.produce(**stage, make=make) / path.name
+
+
+@contextlib.contextmanager
+def _stages_used() -> Iterator[list[Path]]:
+    """The stages of the run store that the kernel and its processes say they rest on, each once; filled when the block ends."""
+    found: list[Path] = []
+    with tempfile.TemporaryDirectory() as folder:
+        notes = Path(folder) / "used"
+        notes.touch()
+        before, os.environ["SAFETUNE_USED"] = os.environ.get("SAFETUNE_USED"), str(notes)
+        try:
+            yield found
+        finally:
+            os.environ.pop("SAFETUNE_USED")
+            if before is not None:
+                os.environ["SAFETUNE_USED"] = before
+        found += sorted({Path(line) for line in notes.read_text("utf-8").splitlines()})
+
+
+@contextlib.contextmanager
+def _peak_of_children() -> Iterator[dict[str, int]]:
+    """The highest memory of this process's children, all added up, in bytes; looked at twice a second."""
+    peak, done = {"bytes": 0}, threading.Event()
+
+    def watch() -> None:
+        while not done.wait(0.5):
+            resident = 0
+            for child in psutil.Process().children(recursive=True):
+                with contextlib.suppress(psutil.Error):
+                    resident += child.memory_info().rss
+            peak["bytes"] = max(peak["bytes"], resident)
+
+    watcher = threading.Thread(target=watch, daemon=True)
+    watcher.start()
+    try:
+        yield peak
+    finally:
+        done.set()
+        watcher.join()
+
+
+def _log_to_stderr() -> None:
+    """Let the progress lines of a running notebook reach the terminal."""
+    logger = logging.getLogger("papermill")
+    if not logger.handlers:
+        handler = logging.StreamHandler(sys.stderr)
+        handler.setFormatter(logging.Formatter("%(message)s"))
+        logger.addHandler(handler)
+        logger.propagate = False
+    logger.setLevel(logging.INFO)

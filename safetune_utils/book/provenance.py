@@ -1,0 +1,137 @@
+"""How each page came to be: a run record beside it, links to that from every figure and table, and the list of all runs.
+
+Everything is read from the executed notebooks, which :func:`safetune_utils.book.notebooks.execute` gave their records.
+"""
+
+from __future__ import annotations
+
+import html
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import nbformat
+
+
+def provenance(executed: Path) -> dict[str, Any] | None:
+    """How an executed notebook came to be, or ``None`` where it was not run by :func:`execute`.
+
+    ``notebook, settings``; ``made_from`` (as :func:`inputs` gives it); ``started, seconds, peak_memory_bytes`` of all its
+    processes added up; ``code`` (commit), ``versions, machine``; ``adapters``, the run record of each by name.
+    """
+    return nbformat.read(executed, as_version=4).metadata.get("safetune")
+
+
+# The end of a caption of ours: text is escaped, so nothing else on a page can hold it.
+_CAPTION_END = re.compile(r"(?=</(?:fig)?caption>)")
+
+
+def record_name(notebook: str) -> str:
+    """The file name of a page's run record, beside the page."""
+    return f"{notebook}.run.json"
+
+
+def record_text(executed: Path) -> str:
+    """A page's run record as JSON; of a copy that holds none, an empty one."""
+    return json.dumps(provenance(executed) or {}, indent=1, ensure_ascii=False) + "\n"
+
+
+def linked(markup: str, *, notebook: str, folder: str = "") -> str:
+    """HTML in which each caption of a figure or table also links to the run record of its page, which lies in ``folder``."""
+    return _CAPTION_END.sub(f' (<a href="{folder}{record_name(notebook)}">run record</a>)', markup)
+
+
+def page(executed: Path, *, changes: list[str]) -> nbformat.NotebookNode:
+    """An executed notebook as the book shows it: captions linked, a closing section on how it came to be, and stale where it is.
+
+    Args:
+        changes: what changed since it was executed, from :func:`safetune_utils.book.freshness.changes`; empty for a fresh one.
+    """
+    notebook = nbformat.read(executed, as_version=4)
+    for cell in notebook.cells:
+        for output in cell.get("outputs", []):
+            markup = output.get("data", {}).get("text/html")
+            if markup is not None:
+                output.data["text/html"] = linked(markup, notebook=executed.stem)
+    if changes:
+        notebook.cells.insert(1, nbformat.v4.new_markdown_cell(_stale(changes), id="safetune-stale"))
+    notebook.cells.append(nbformat.v4.new_markdown_cell(_closing(executed), id="safetune-provenance"))
+    return notebook
+
+
+def _stale(changes: list[str]) -> str:
+    shown = ", ".join(changes[:6]) + (f" and {len(changes) - 6} more" if len(changes) > 6 else "")
+    return (
+        '<div class="admonition warning safetune-stale"><p class="admonition-title">Stale</p>'
+        f"<p>Since this page was executed, these have changed: {html.escape(shown)}. Its numbers may not be what it would find now.</p></div>"
+    )
+
+
+def _closing(executed: Path) -> str:
+    """The last section of a page: the run record in short, with a link to all of it."""
+    record = provenance(executed)
+    if record is None:
+        return "## How this page came to be\n\nThis copy was not run by `safetune`, so there is no record of it."
+    machine, made, versions = record["machine"], record["made_from"], record["versions"]
+    bases = sorted({json.dumps(adapter["inputs"]["base_model"], sort_keys=True) for adapter in record["adapters"].values()})
+    rows = {
+        "parameters given": json.dumps(made["parameters"], ensure_ascii=False),
+        "seeds": json.dumps(record["settings"].get("seeds", record["settings"].get("seed", "none"))),
+        "executed": f"{record['started']}, in {record['seconds']:.0f} s, with at most {record['peak_memory_bytes'] / 1e9:.1f} GB in all its processes",
+        "code": f"commit {record['code']}, {len(made['code'])} files of the package by hash",
+        "data": f"{len(made['files'])} files by hash",
+        "base model": "; ".join(bases) or "none trained on",
+        "versions": ", ".join(f"{name} {version}" for name, version in versions.items()),
+        "machine": f"{machine['processor']}, {machine['system']}, accelerator: {machine['accelerator']}",
+        "adapters": ", ".join(record["adapters"]) or "none",
+    }
+    body = "".join(f'<tr><th scope="row">{name}</th><td>{html.escape(value)}</td></tr>' for name, value in rows.items())
+    link = f'<a href="{record_name(executed.stem)}">The whole record (JSON)</a>'
+    return (
+        f'## How this page came to be\n\n<div class="safetune-wide"><table class="safetune-table"><tbody>{body}</tbody></table></div>\n\n'
+        f"<p>{link}: the settings in full, the hash of each file, and the record of each adapter.</p>"
+    )
+
+
+def link_faults(name: str, markup: str) -> list[str]:
+    """Figures and tables of an executed page, without a link to their numbers or to their run record."""
+    captions = re.findall(r"""class=["'](?:dataframe )?safetune-(?:figure|table)["'].*?<(?:fig)?caption>(.*?)</(?:fig)?caption>""", markup, flags=re.DOTALL)
+    lacking = [caption for caption in captions if "data:text/csv" not in caption or ".run.json" not in caption]
+    return [f"{name} has {len(lacking)} figure(s) or table(s) without their numbers or their run record"] if lacking else []
+
+
+def parts(executed: list[Path]) -> dict[str, str]:
+    """What the page "Runs" includes, as Markdown."""
+    recorded = {path.stem: record for path in executed if (record := provenance(path))}
+    return {"runs_pages": _pages(recorded), "runs_adapters": _adapters(recorded)}
+
+
+def _pages(recorded: dict[str, dict[str, Any]]) -> str:
+    lines = ["| page | executed | seconds | peak memory, all processes | adapters | record |", "|---|---|---|---|---|---|"]
+    for name, record in recorded.items():
+        link = f'<a href="../notebooks/{record_name(name)}">JSON</a>'
+        lines.append(
+            f"| {_page(name)} | {record['started']} | {record['seconds']:.0f} | {record['peak_memory_bytes'] / 1e9:.1f} GB | {len(record['adapters'])} | {link} |"
+        )
+    return "\n".join(lines) + "\n"
+
+
+def _adapters(recorded: dict[str, dict[str, Any]]) -> str:
+    """Each adapter once, with what it took and the pages that use it."""
+    adapters = {name: adapter for record in recorded.values() for name, adapter in record["adapters"].items()}
+    if not adapters:
+        return "No adapter was trained.\n"
+    lines = ["| adapter | safety rows | seed | seconds | peak memory | pages |", "|---|---|---|---|---|---|"]
+    for name, adapter in sorted(
+        adapters.items(), key=lambda item: (item[1]["facts"]["data"], item[1]["facts"]["n_safety"], item[1]["inputs"]["seed"], item[0])
+    ):
+        pages = ", ".join(_page(page) for page, record in recorded.items() if name in record["adapters"])
+        facts = f"{adapter['facts']['n_safety']} | {adapter['inputs']['seed']} | {adapter['seconds']:.0f} | {adapter['peak_memory_bytes'] / 1e9:.1f} GB"
+        lines.append(f"| `{name}` | {facts} | {pages} |")
+    seconds = sum(adapter["seconds"] for adapter in adapters.values())
+    return "\n".join(lines) + f"\n\n{len(adapters)} adapters; {seconds:.0f} seconds of training added up, some of it side by side.\n"
+
+
+def _page(name: str) -> str:
+    return f"[{name.split('_')[0]}](../notebooks/{name}.ipynb)"

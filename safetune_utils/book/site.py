@@ -1,0 +1,169 @@
+"""Build the book's site: executed notebooks laid over the prose, rendered by Jupyter Book, then checked.
+
+The source of the site is put together in ``_build/source``; the repository itself is never written to.
+"""
+
+from __future__ import annotations
+
+import html
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import yaml
+
+from safetune_utils import store
+from safetune_utils.book import findings, freshness, notebooks, parameters, provenance, verdicts
+from safetune_utils.book.checks import page_faults
+from safetune_utils.book.generated import data_cards, instruments, speed
+from safetune_utils.book.generated.parameters import parameter_tables, preset_table
+from safetune_utils.errors import SafetuneError
+from safetune_utils.places import data_folder
+
+
+def build(*, given: dict[str, Any], target: Path | None = None, taken_from: Path | None = None) -> tuple[Path, int]:
+    """Run the notebooks that are not fresh and build the site if anything changed.
+
+    Args:
+        given: parameters laid over the defaults of every notebook that has them, for instance ``{"preset": "smoke"}``.
+        target: the folder to build in, by default ``_build`` of the repository.
+        taken_from: a folder of executed copies, to be taken as they are: nothing is executed, and a page whose notebook,
+            package code or data changed since then says so and is a fault of the site.
+
+    Returns:
+        The path of the first page, and how many notebooks were executed.
+
+    Raises:
+        SafetuneError: a parameter is wrong, a notebook failed, or the site has a fault.
+    """
+    root = data_folder().parent
+    done, made = _taken(taken_from) if taken_from else executed(given=given)
+
+    target = target or root / "_build"
+    source, output = target / "source", target / "html"
+    stamp_file, page = target / "stamp", output / "index.html"
+    stale = {path.name: freshness.changes(path, done[path.name]) for path in _sources()}
+    files = {str(p): store.file_hash(p) for p in [*done.values(), *_prose(root), *_drawing()]}
+    stamp = store.key_of({"files": files, "stale": stale})
+    if page.is_file() and stamp_file.is_file() and stamp_file.read_text() == stamp:
+        return page, made
+    stamp_file.unlink(missing_ok=True)
+    _assemble(root, source, done, stale)
+    _render(source, target)
+    for path in done.values():
+        (output / "notebooks" / provenance.record_name(path.stem)).write_text(provenance.record_text(path), "utf-8")
+    faults = page_faults(output, [f"notebooks/{Path(name).stem}.html" for name in done])
+    if faults:
+        raise SafetuneError(f"the site has {len(faults)} fault(s), first: {faults[0]}")
+    stamp_file.write_text(stamp)
+    return page, made
+
+
+def executed(*, given: dict[str, Any]) -> tuple[dict[str, Path], int]:
+    """The executed copies of all notebooks by file name, and how many were not fresh and were run for it.
+
+    Raises:
+        SafetuneError: a parameter is wrong (before anything runs), or a notebook failed.
+    """
+    sources = _sources()
+    known = {name for path in sources for name in parameters.defaults(path)}
+    for path in sources:
+        # A name that no notebook has is a mistake, and the first notebook tells it.
+        parameters.validate(path, parameters.own_part(path, given) | {name: value for name, value in given.items() if name not in known})
+    given_to = {path: parameters.own_part(path, given) for path in sources}
+    stale = [path for path in sources if not freshness.is_fresh(path, given=given_to[path])]
+    for path in stale:
+        print(f"executing {path.stem}", file=sys.stderr)
+    return {path.name: notebooks.executed(path, given=given_to[path]) for path in sources}, len(stale)
+
+
+def _sources() -> list[Path]:
+    return sorted(parameters.folder().glob("*.ipynb"))
+
+
+def _taken(folder: Path) -> tuple[dict[str, Path], int]:
+    found = {path.name: folder / path.name for path in _sources()}
+    missing = [name for name, path in found.items() if not path.is_file()]
+    if missing:
+        raise SafetuneError(f"{folder} holds no executed copy of {missing[0]}: run it with --output {folder / missing[0]}")
+    return found, 0
+
+
+def _prose(root: Path) -> list[Path]:
+    files = sorted(p for p in (root / "book").rglob("*") if p.is_file())
+    described = sorted(p for p in (root / "data").rglob("*") if p.suffix in (".md", ".yml", ".json", ".jsonl"))
+    return [root / "_config.yml", root / "_toc.yml", *described, *files]
+
+
+def _drawing() -> list[Path]:
+    """The code that pages are made with, besides the notebooks' own."""
+    package = Path(__file__).parents[1]
+    return [path for wing in ("book", "data", "scoring") for path in sorted((package / wing).rglob("*.py"))]
+
+
+def _assemble(root: Path, source: Path, done: dict[str, Path], stale: dict[str, list[str]]) -> None:
+    shutil.rmtree(source, ignore_errors=True)
+    shutil.copytree(root / "book", source / "book")
+    shutil.copy(root / "_toc.yml", source)
+    (source / "data").mkdir()
+    shutil.copy(root / "data" / "README.md", source / "data")
+    (source / "notebooks").mkdir()
+    words = _measured(root)
+    generated = source / "book" / "_generated"
+    generated.mkdir()
+    for name, path in done.items():
+        nbformat.write(provenance.page(path, changes=stale[name]), source / "notebooks" / name)
+        number = name.split("_")[0]
+        for output in _outputs(path):
+            metadata = output.get("metadata", {})
+            if "scrapbook" in metadata:
+                value = output["data"]["application/papermill.record/text/plain"]
+                words[f"nb{number}_{metadata['scrapbook']['name']}"] = value
+            if "figure" in metadata.get("safetune", {}):
+                markup = provenance.linked(output["data"]["text/html"], notebook=path.stem, folder="../notebooks/")
+                (generated / f"{metadata['safetune']['figure']}.html").write_text(markup, "utf-8")
+    (generated / "parameters.md").write_text(parameter_tables(), "utf-8")
+    (generated / "presets.md").write_text(preset_table(), "utf-8")
+    found = {path.stem: findings.outcome(path) for path in done.values()}
+    compared = verdicts.parts(found, published=findings.published(), pages=set(found))
+    for name, page in (data_cards.parts() | speed.parts() | instruments.parts() | provenance.parts(list(done.values())) | compared).items():
+        (generated / f"{name}.md").write_text(page, "utf-8")
+    config = yaml.safe_load((root / "_config.yml").read_text("utf-8"))
+    config.setdefault("parse", {})["myst_substitutions"] = words
+    (source / "_config.yml").write_text(yaml.safe_dump(config, allow_unicode=True), "utf-8")
+
+
+def _measured(root: Path) -> dict[str, str]:
+    """The measurements of ``data/results`` as names for the prose: ``refusal_rules_kappa`` and the like."""
+    return {
+        f"{path.stem}_{name}": str(value)
+        for path in sorted((root / "data" / "results").glob("*.json"))
+        for name, value in json.loads(path.read_text("utf-8")).items()
+        if isinstance(value, (int, float, str))
+    }
+
+
+def _outputs(path: Path) -> list[dict[str, Any]]:
+    cells = nbformat.read(path, as_version=4).cells
+    return [output for cell in cells if cell.cell_type == "code" for output in cell.outputs]
+
+
+def _render(source: Path, target: Path) -> None:
+    """Run Jupyter Book strictly; its output is shown only where it fails."""
+    shutil.rmtree(target / "html", ignore_errors=True)
+    program = "import sys; from jupyter_book.cli.main import main; sys.exit(main())"
+    command = [sys.executable, "-c", program, "build", str(source), "--path-output", str(target), "-n", "-W", "--keep-going", "--all"]
+    shutil.rmtree(target / "_build", ignore_errors=True)
+    answer = subprocess.run(command, capture_output=True, text=True)
+    log = target / "build.log"
+    log.write_text(answer.stdout + answer.stderr, "utf-8")
+    if answer.returncode != 0:
+        warnings = [line for line in (answer.stdout + answer.stderr).splitlines() if "WARNING" in line or "ERROR" in line]
+        first = html.unescape(warnings[0]) if warnings else "see the log"
+        raise SafetuneError(f"Jupyter Book failed with {len(warnings)} warning(s), first: {first} (log: {log})")
+    (target / "_build" / "html").rename(target / "html")
+    shutil.rmtree(target / "_build", ignore_errors=True)

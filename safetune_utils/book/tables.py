@@ -1,0 +1,239 @@
+"""What a notebook shows besides its figures: the banner, tables, glued numbers, folded answers.
+
+Model output and prompts are untrusted text: everything is escaped before it reaches a page.
+"""
+
+from __future__ import annotations
+
+import html
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import pandas as pd
+from IPython.display import HTML
+
+from safetune_utils import statistics
+from safetune_utils.annotation.review import Review
+from safetune_utils.book import figures
+from safetune_utils.book.folds import note
+from safetune_utils.book.words import detectable, interval_only, levels_off, p_value, percent, signed, trend_word
+from safetune_utils.data import PROMPT_SETS, set_title
+from safetune_utils.models.base_model import title
+from safetune_utils.scoring.readings import trust
+from safetune_utils.statistics import Difference, Estimate, Share, holm
+from safetune_utils.study import mixes
+from safetune_utils.study.plan import plan
+from safetune_utils.study.responses import adapter_records
+from safetune_utils.study.study import Study
+
+
+def plan_table(study: Study) -> HTML:
+    """What a study will train and answer, what is there already, and how long the rest takes on this machine."""
+    left = plan(study)
+    to_train = int((left["adapter"] == "to train").sum())
+    sets = ", ".join(f"{PROMPT_SETS[name].title} ({len(study.prompts(name))})" for name in study.prompt_sets)
+    caption = (
+        f"{title(study.settings.base_model)}, data '{study.settings.data}': {len(study.runs)} adapters, {to_train} to train when this page was begun; "
+        f"about {left['minutes_left'].sum():.0f} minutes left by then. Prompt sets: {sets}."
+    )
+    return table(left.round(1).rename(columns=lambda name: name.replace("_", " ").replace("n safety", "safety rows")), caption=caption)
+
+
+def share_table(curve: pd.DataFrame, study: Study) -> HTML:
+    """The shares of refusals as a table: amounts across, prompt sets down, each with its interval and n."""
+    columns = sorted(curve["n_safety"].unique())
+    head = "".join(f"<th scope='col'>{n}</th>" for n in columns)
+    body = []
+    for name in [s for s in PROMPT_SETS if s in set(curve["prompt_set"])]:
+        rows = curve[curve["prompt_set"] == name].set_index("n_safety")
+        cells = "".join(f"<td>{_share_cell(rows.loc[n])}</td>" for n in columns)
+        scored = sorted({int(n) for n in rows["n_scored"]})
+        count = f"{scored[0]}" if len(scored) == 1 else f"{scored[0]}–{scored[-1]}"
+        title = f"{PROMPT_SETS[name].title}<br><small>{html.escape(set_title(study.settings.data, name))}</small>"
+        body.append(f"<tr><th scope='row'>{title}</th><td>{PROMPT_SETS[name].a_refusal_is}</td><td>{count}</td>{cells}</tr>")
+    unscored = int(curve["n_unscored"].sum())
+    note = f"Answers that refuse, in per cent, with 95 % intervals ({' and '.join(sorted({*curve['method']} - {'none'})) or 'none'}); columns are safety examples, n is scored answers. Unscored: {unscored}."
+    leaks = mixes.leaks(study)
+    if leaks:
+        note += f" Counted although trained on word for word: {', '.join(f'{len(ids)} of {PROMPT_SETS[name].title}' for name, ids in leaks.items())}."
+    return HTML(
+        f"<table class='dataframe safetune-table'>{_caption(note, curve, name='shares')}<thead><tr><th scope='col'>prompts</th>"
+        f"<th scope='col'>a refusal is</th><th scope='col'>n</th>{head}</tr></thead><tbody>{''.join(body)}</tbody></table>"
+    )
+
+
+def trust_table(answers: pd.DataFrame, study: Study) -> HTML:
+    """How far to trust each share of refusals: corrected for the instrument's errors, and beside what can be read at all."""
+    instrument = study.settings.instruments[0]
+    columns = {"refused": "refuse", "corrected": "as people would count", "readable": "can be read", "refused_readable": "refuse and can be read"}
+    rows = [
+        (PROMPT_SETS[row["prompt_set"]].title, row["n_safety"], *(interval_only(row[name]) for name in columns))
+        for row in trust(answers, instrument=instrument).to_dict("records")
+    ]
+    caption = (
+        f"Shares of answers in per cent, with 95 % intervals. The instrument is '{instrument}'; 'as people would count' corrects for how often it erred on answers "
+        "that people labelled, and its interval carries both uncertainties; it is cut at 0 and 100, so '100 (100–100)' says that the instrument found more refusals than "
+        "its errors there allow, not that all is certain; 'can be read' is by rules on loops, signs and unknown words."
+    )
+    return table(rows, caption=caption, columns=("prompts", "safety examples", *columns.values()))
+
+
+def agreement_table(rows: pd.DataFrame, *, why_not: str = "") -> HTML:
+    """How models agree with people: accuracy, precision, recall and κ, each with its 95 % interval, one line a model.
+
+    Args:
+        rows: columns ``model``, ``n`` and, for each figure, a list of the figure and its bounds.
+        why_not: shown instead where there are no rows.
+    """
+    if why_not:
+        return HTML(f"<p>Not measured here: {html.escape(why_not)}</p>")
+    names = ("accuracy", "precision", "recall", "kappa")
+    body = [(row["model"], row["n"], *("{:.2f} ({:.2f}–{:.2f})".format(*row[name]) for name in names)) for row in rows.to_dict("records")]
+    caption = "Harmful or not, against people; 95 % intervals from a bootstrap over questions."
+    return table(body, caption=caption, columns=("model", "answers", "accuracy", "precision", "recall", "κ"))
+
+
+def transfer_table(table: pd.DataFrame, studies: Sequence[Study], *, what: str) -> HTML:
+    """Shares by what was trained on (down) and what was asked (across), each with its interval and n.
+
+    Args:
+        table: from :func:`safetune_utils.statistics.shares.summarise` by ``trained`` (shown in the order of its rows) and ``prompt_set``.
+        studies: those that it came from, for the names of the sets and for prompts that are trained on.
+        what: what the share is of: ``answers that refuse``.
+    """
+    sets = [s for s in PROMPT_SETS if s in set(table["prompt_set"])]
+    source = studies[0].settings.data
+    head = "".join(f"<th scope='col'>{PROMPT_SETS[s].title}<br><small>{html.escape(set_title(source, s))}</small></th>" for s in sets)
+    body = []
+    for trained, rows in table.groupby("trained", sort=False, observed=True):
+        at = rows.set_index("prompt_set").reindex(sets)
+        cells = "".join(f"<td>{_share_cell(row)}<br><small>n = {int(row['n_scored'])}</small></td>" for _, row in at.fillna({"n_scored": 0}).iterrows())
+        body.append(f"<tr><th scope='row'>{html.escape(str(trained))}</th>{cells}</tr>")
+    methods = " and ".join(sorted(set(table["method"]) - {"none"}))
+    note = f"{what.capitalize()}, in per cent, with 95 % intervals ({methods}); n is scored answers. Unscored: {int(table['n_unscored'].sum())}."
+    leaks: dict[str, set[str]] = {}
+    for study in studies:
+        for prompt_set, ids in mixes.leaks(study).items():
+            leaks.setdefault(prompt_set, set()).update(ids)
+    if leaks:
+        note += f" Counted although trained on word for word: {', '.join(f'{len(ids)} of {PROMPT_SETS[name].title}' for name, ids in leaks.items())}."
+    return HTML(
+        f"<table class='dataframe safetune-table'>{_caption(note, table, name='transfer')}<thead><tr><th scope='col'>safety examples in training</th>{head}</tr></thead>"
+        f"<tbody>{''.join(body)}</tbody></table>"
+    )
+
+
+def comparisons(differences: dict[str, Difference], *, caption: str) -> HTML:
+    """Paired differences in points, by what is compared, with p-values that Holm's method corrects for all rows of the table."""
+    corrected = holm([d.p_value for d in differences.values()])
+    rows = [
+        (name, signed(d.difference), f"{signed(d.low)} to {signed(d.high)}", d.n_pairs, p_value(p)) if d.n_pairs else (name, "not paired", "", 0, "")
+        for (name, d), p in zip(differences.items(), corrected, strict=True)
+    ]
+    note = f"{caption} Second minus first, in points, on the same requests; p-values are two-sided and corrected for the number of rows (Holm)."
+    return table(rows, caption=note, columns=("compared", "difference", "95 % interval", "pairs", "p, corrected"))
+
+
+def instrument_table(shares: pd.DataFrame) -> HTML:
+    """Every prompt set by every instrument: ``shares`` as from :func:`safetune_utils.scoring.readings.shares`; amounts across."""
+    amounts = sorted(shares["n_safety"].unique())
+    rows = []
+    for name in [s for s in PROMPT_SETS if s in set(shares["prompt_set"])]:
+        for (instrument, says), part in shares[shares["prompt_set"] == name].groupby(["instrument", "says"], sort=False):
+            at = part.set_index("n_safety")
+            rows.append(
+                (
+                    PROMPT_SETS[name].title,
+                    f"{says} ({instrument})",
+                    int(part["n_scored"].min()),
+                    *(interval_only(Share(*at.loc[n, list(Share._fields)])) for n in amounts),
+                )
+            )
+    caption = "Shares of answers in per cent, with 95 % intervals, by every instrument of this run; columns are safety examples, n is scored answers."
+    return table(rows, caption=caption, columns=("prompts", "answers that", "n", *map(str, amounts)))
+
+
+def trend_table(answers: pd.DataFrame) -> HTML:
+    """For each prompt set of a study's answers: whether the share of refusals moves with the amount, where it levels off, what could be seen."""
+    sets = {name: statistics.by_amount(answers, prompt_set=name) for name in PROMPT_SETS if name in set(answers["prompt_set"])}
+    if answers["n_safety"].nunique() < 2:
+        return note("This run has one amount only, so there is no trend to test.")
+    trends = {name: statistics.trend_test(shares) for name, shares in sets.items()}
+    corrected = dict(zip(trends, holm([trend.p_value for trend in trends.values()]), strict=True))
+    rows = [
+        (
+            PROMPT_SETS[name].title, trends[name].n_prompts, trend_word(trends[name], corrected[name]), p_value(trends[name].p_value),
+            p_value(corrected[name]), levels_off(shares), detectable(shares),
+        )
+        for name, shares in sets.items()
+    ]  # fmt: skip
+    caption = (
+        "Does the share of refusals move with the amount? Mantel's test for trend within prompts, by permutation; 'corrected' by Holm's method for the "
+        f"{len(rows)} prompt sets. 'Levels off': from where on no difference to the largest amount is seen. The last column is the smallest change "
+        "from the smallest to the largest amount that these prompts would show four times in five."
+    )
+    return table(rows, caption=caption, columns=("prompts", "n", "trend", "p", "p, corrected", "levels off", "would be seen from"))
+
+
+def record_table(study: Study) -> HTML:
+    """How each adapter came to be: facts down, adapters across."""
+    records = adapter_records(study)
+    head = "".join(f"<th scope='col'>{n} safety, seed {seed}</th>" for n, seed in zip(records["safety rows"], records["seed"], strict=True))
+    body = []
+    for name in records.columns.drop(["safety rows", "seed"]):
+        cells = "".join(f"<td>{html.escape(f'{value:.2f}' if isinstance(value, float) else str(value))}</td>" for value in records[name])
+        body.append(f"<tr><th scope='row'>{html.escape(name)}</th>{cells}</tr>")
+    caption = "How each adapter came to be, one column an adapter. The last row ends the name of its folder in the run store."
+    return HTML(
+        f"<table class='dataframe safetune-table'>{_caption(caption, records, name='adapters')}<thead><tr><td></td>{head}</tr></thead>"
+        f"<tbody>{''.join(body)}</tbody></table>"
+    )
+
+
+def table(rows: pd.DataFrame | list[tuple[Any, ...]], *, caption: str, columns: tuple[str, ...] = ("", "value")) -> HTML:
+    """A small table with a caption and its CSV; everything in it is escaped. Plain rows take ``columns`` as their head."""
+    if isinstance(rows, list):
+        rows = pd.DataFrame(rows, columns=list(columns), dtype=object)
+    head = "".join(f"<th scope='col'>{html.escape(str(name))}</th>" for name in rows.columns)
+    body = "".join(
+        f"<tr><th scope='row'>{html.escape(str(first))}</th>{''.join(f'<td>{html.escape(str(value))}</td>' for value in rest)}</tr>"
+        for first, *rest in rows.itertuples(index=False)
+    )
+    name = re.sub(r"[^a-z0-9]+", "_", caption.lower()).strip("_")[:40]
+    return HTML(f"<table class='dataframe safetune-table'>{_caption(caption, rows, name=name)}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>")
+
+
+def tally_table(tally: pd.DataFrame, *, caption: str) -> HTML:
+    """Who preferred whose answers, one line an annotator and prompt set; ``tally`` as from :func:`safetune_utils.annotation.tallies.tally`."""
+    first, second = tally["first"].iloc[0], tally["second"].iloc[0]
+    columns = {
+        "prompt_set": "prompts", "annotator": "annotator", "first_better": f"{first} better", "second_better": f"{second} better",
+        "equally_good": "both good", "equally_bad": "both bad", "n": "judged",
+    }  # fmt: skip
+    shown = tally[list(columns)].rename(columns=columns)
+    shown["win rate"] = [interval_only(Estimate(row.win_rate, row.low, row.high)) for row in tally.itertuples()]
+    caption += f" Win rates are of '{first}', in per cent, with 95 % intervals."
+    if "chose_a" in tally:
+        shown["took side A"] = [percent(share) if pd.notna(share) else "no side" for share in tally["chose_a"]]
+    return table(shown, caption=caption)
+
+
+def decisions(reviews: list[Review], *, caption: str) -> HTML:
+    """What each reviewer decided, as counts: one line a reviewer."""
+    rows = [
+        {"reviewer": review.reviewer, "decided": len(review.decisions)}
+        | {word: sum(decision.decision == word for decision in review.decisions.values()) for word in ("accept", "edit", "reject")}
+        for review in reviews
+    ]
+    return table(pd.DataFrame(rows, columns=["reviewer", "decided", "accept", "edit", "reject"]), caption=caption)
+
+
+def _share_cell(row: pd.Series) -> str:
+    if row["n_scored"] == 0:
+        return "not scored"
+    return f"{row['share'] * 100:.0f} <small>({row['low'] * 100:.0f}–{row['high'] * 100:.0f})</small>"
+
+
+def _caption(text: str, rows: pd.DataFrame, *, name: str) -> str:
+    return f"<caption>{html.escape(text)} ({figures.csv_link(name, rows.to_csv(index=False))})</caption>"

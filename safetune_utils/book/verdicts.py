@@ -1,0 +1,224 @@
+"""The paper's claims beside what this book found: a verdict for each, by one stated rule.
+
+The claims and how each is to be judged stand in ``data/paper/claims.yml``; findings come from executed notebooks.
+"""
+
+from __future__ import annotations
+
+import html
+from collections import Counter
+from pathlib import Path
+from typing import Any, Literal
+
+import pandas as pd
+import yaml
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+
+from safetune_utils.book import figures, words
+from safetune_utils.book.findings import Outcomes, published_folder
+from safetune_utils.errors import SafetuneError
+from safetune_utils.models.base_model import title
+from safetune_utils.places import data_folder
+
+
+class Claim(BaseModel):
+    """One claim of the paper, and how our finding about it is judged."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    id: str
+    number: str
+    claim: str
+    chapter: str
+    measured: str
+    expects: Literal["above", "below", "little_change"]
+    margin: float | None = None
+    figure: str = ""
+    known: str
+    same_measure: bool
+    value: float | None = None
+
+    @model_validator(mode="after")
+    def _judgeable(self) -> Claim:
+        if (self.expects == "little_change") != (self.margin is not None):
+            raise ValueError("a margin belongs to little_change, and little_change needs one")
+        if self.same_measure and self.value is None:
+            raise ValueError("same_measure needs the paper's value")
+        return self
+
+
+def claims() -> list[Claim]:
+    """The claims in the order of the page.
+
+    Raises:
+        SafetuneError: an entry is not whole, or two have one id.
+    """
+    path = data_folder() / "paper" / "claims.yml"
+    try:
+        found = [Claim(**entry) for entry in yaml.safe_load(path.read_text("utf-8"))["claims"]]
+    except ValidationError as error:
+        fault = error.errors()[0]
+        raise SafetuneError(f"{path.name}: {'.'.join(map(str, fault['loc']))} {fault['msg']}") from None
+    if len({claim.id for claim in found}) < len(found):
+        raise SafetuneError(f"{path.name}: two claims have one id")
+    return found
+
+
+def verdict(claim: Claim, finding: dict[str, Any] | None) -> str:
+    """What a finding says of a claim, by its 95 % interval alone.
+
+    A difference is held against 0 and a share against one half. The claim *holds* where the whole interval lies on the
+    claimed side or, for a claim of little change, within the claim's margin; it is *contradicted* where the whole
+    interval lies on the other side, or outside the margin.
+
+    Args:
+        finding: as :func:`safetune_utils.book.glue.measured` gives it; ``None`` where there is none.
+
+    Returns:
+        ``not attempted`` without a finding that could be measured; ``opposite direction`` where the claim is contradicted;
+        ``not seen at this scale`` where the interval leaves it open; ``reproduced`` where it holds, our measure is the
+        paper's and its figure lies within our interval; else ``same direction``.
+    """
+    if finding is None or finding["low"] is None or finding["high"] is None:
+        return "not attempted"
+    low, high = finding["low"], finding["high"]
+    even = 0.0 if finding["kind"] == "Difference" else 0.5
+    if claim.expects == "above":
+        holds, contradicted = low > even, high < even
+    elif claim.expects == "below":
+        holds, contradicted = high < even, low > even
+    else:
+        holds = even - claim.margin <= low and high <= even + claim.margin
+        contradicted = high < even - claim.margin or low > even + claim.margin
+    if contradicted:
+        return "opposite direction"
+    if not holds:
+        return "not seen at this scale"
+    return "reproduced" if claim.same_measure and low <= claim.value <= high else "same direction"
+
+
+def finding_of(claim: Claim, outcomes: Outcomes) -> tuple[str, dict[str, Any] | None]:
+    """The chapter that recorded a finding about a claim, and the finding; the claim's own chapter and ``None`` where none did.
+
+    Raises:
+        SafetuneError: two chapters recorded one.
+    """
+    found = [(chapter, outcome["numbers"][f"claim_{claim.id}"]) for chapter, outcome in outcomes.items() if f"claim_{claim.id}" in outcome["numbers"]]
+    if len(found) > 1:
+        raise SafetuneError(f"two chapters record a finding about '{claim.id}': {', '.join(chapter for chapter, _ in found)}")
+    return found[0] if found else (claim.chapter, None)
+
+
+def _findings(outcomes: Outcomes) -> list[dict[str, Any] | None]:
+    return [finding_of(claim, outcomes)[1] for claim in claims()]
+
+
+def unknown_findings(outcomes: Outcomes) -> list[str]:
+    """Claims that a chapter records a finding about, and that are not in the list."""
+    known = {f"claim_{claim.id}" for claim in claims()}
+    return sorted({name for outcome in outcomes.values() for name in outcome["numbers"] if name.startswith("claim_")} - known)
+
+
+def parts(ours: Outcomes, *, published: dict[str, Outcomes], pages: set[str]) -> dict[str, str]:
+    """What the page "Paper against ours" includes, as Markdown.
+
+    Args:
+        ours: the outcomes that this book was built from.
+        published: committed runs by name, in one table side by side; one that found just what ours did is left out.
+        pages: the chapters that the book has, for the links.
+
+    Raises:
+        SafetuneError: a chapter records a finding about a claim that is not in the list.
+    """
+    for outcomes in (ours, *published.values()):
+        if unknown := unknown_findings(outcomes):
+            raise SafetuneError(f"findings about unknown claims: {', '.join(unknown)}: list them in data/paper/claims.yml")
+    blocks = [f"## This book's pages\n\n{table(ours, pages=pages)}\n"]
+    others = {name: run for name, run in published.items() if _findings(run) != _findings(ours)}
+    if others:
+        blocks.append(f"## The published runs\n\nRuns of ours whose numbers lie in the repository, judged by the same rule.\n\n{side_by_side(others)}\n")
+        blocks += [curve(name, run["01_safety_amount"]["settings"]) for name, run in others.items() if _curve_file(name).is_file()]
+    margins = "; ".join(f"{claim.number}: {claim.margin * 100:.0f} points" for claim in claims() if claim.margin is not None)
+    return {"verdicts": "\n".join(blocks), "verdict_margins": f"The margins are, by claim, {margins}.\n"}
+
+
+def table(outcomes: Outcomes, *, pages: set[str]) -> str:
+    """One run against the paper, as an HTML table with a line for each claim."""
+    lines = []
+    for claim in claims():
+        chapter, finding = finding_of(claim, outcomes)
+        settings = outcomes[chapter]["settings"] if finding else None
+        said = verdict(claim, finding)
+        number = chapter.split("_")[0]
+        link = f'<a href="../notebooks/{chapter}.html">chapter {number}</a>' if chapter in pages else f"chapter {number}"
+        cells = ((claim.figure, claim.known), (in_words(finding), scale(settings) if settings else ""))
+        shown = "".join(f"<td>{html.escape(text)}<br><small>{html.escape(small)}</small></td>" for text, small in cells)
+        measured = f"<small>Here: {html.escape(claim.measured)} ({link})</small>"
+        head = f'<th scope="row">{html.escape(f"{claim.number}. {claim.claim}")}<br>{measured}</th>'
+        lines.append(f"<tr>{head}{shown}<td><strong>{said}</strong></td></tr>")
+    heads = ("claim", "the paper's figure, and how sure it is", "ours with its 95 % interval, and the scale of our run", "verdict")
+    return _wide_table([f'<th scope="col">{name}</th>' for name in heads], lines)
+
+
+def side_by_side(runs: dict[str, Outcomes]) -> str:
+    """Several runs as an HTML table: a line for each claim, a column for each run, with its scale and what each claim came to."""
+    heads = ['<th scope="col">claim</th>']
+    for name, outcomes in runs.items():
+        settings = {chapter: outcome["settings"] for chapter, outcome in outcomes.items() if "safety_amounts" in (outcome["settings"] or {})}
+        scales = {chapter: scale(found).rsplit("; ", 1) for chapter, found in settings.items()}
+        ran = "; or ".join(dict.fromkeys(what for what, _ in scales.values()))
+        for seeds, n in Counter(seeds for _, seeds in scales.values()).most_common():
+            where = ", ".join(chapter.split("_")[0] for chapter, (_, found) in scales.items() if found == seeds)
+            ran += f"; {seeds}" + (f" in chapter{'s' if n > 1 else ''} {where}" if n < len(scales) else "")
+        heads.append(f'<th scope="col">{html.escape(name)}<br><small>{html.escape(ran)}</small></th>')
+    lines = []
+    for claim in claims():
+        found = [finding_of(claim, outcomes)[1] for outcomes in runs.values()]
+        cells = "".join(f"<td><strong>{verdict(claim, one)}</strong><br><small>{html.escape(in_words(one))}</small></td>" for one in found)
+        lines.append(f'<tr><th scope="row">{html.escape(f"{claim.number}. {claim.claim}")}</th>{cells}</tr>')
+    return _wide_table(heads, lines)
+
+
+def _wide_table(heads: list[str], lines: list[str]) -> str:
+    head = f"<thead><tr>{''.join(heads)}</tr></thead>"
+    return f'<div class="safetune-wide"><table class="safetune-table safetune-verdicts">{head}<tbody>{"".join(lines)}</tbody></table></div>'
+
+
+def _curve_file(name: str) -> Path:
+    return published_folder() / name / "01_safety_amount-safety_amount.csv"
+
+
+def curve(name: str, settings: dict[str, Any]) -> str:
+    """The main figure of a published run, drawn from its committed numbers."""
+    drawn = pd.read_csv(_curve_file(name))
+    by_seed = drawn[drawn["seed"] != "all"] if "seed" in drawn else None
+    figure = figures.dose_response(
+        drawn if by_seed is None else drawn[drawn["seed"] == "all"],
+        name=f"published_{name.replace('-', '_')}",
+        caption=f"Published run '{name}': answers that refuse, with 95 % intervals. {scale(settings)}.",
+        by_seed=by_seed,
+        n_other=settings["n_general"] + settings["mixing"]["n_contrast"],
+    )
+    return f'<div class="safetune-block">\n\n{figure._repr_html_()}\n\n</div>\n'
+
+
+def in_words(finding: dict[str, Any] | None) -> str:
+    """A finding with its interval and n: ``+45 points (+36 to +54, n = 98)`` or ``92 % (85 to 96 %, n = 98)``; empty for none."""
+    if finding is None or finding["low"] is None or finding["high"] is None:
+        return ""
+    n = f", n = {finding['n']}" if finding["n"] is not None else ""
+    if unit := finding.get("unit"):
+        return f"{finding['value']:+.2f} {unit} ({finding['low']:+.2f} to {finding['high']:+.2f}{n})"
+    value, low, high = (finding[name] for name in ("value", "low", "high"))
+    if finding["kind"] == "Difference":
+        return f"{words.signed(value)} points ({words.signed(low)} to {words.signed(high)}{n})"
+    return f"{value * 100:.0f} % ({low * 100:.0f} to {high * 100:.0f} %{n})"
+
+
+def scale(settings: dict[str, Any]) -> str:
+    """Which model, data, rows and seeds a chapter ran with, in one line."""
+    amounts = settings["safety_amounts"]
+    seeds = f"{len(settings['seeds'])} seed{'s' if len(settings['seeds']) > 1 else ''}"
+    return (
+        f"{title(settings['base_model'])}; data {settings['data']}; {settings['n_general']} general rows and {amounts[0]} to {amounts[-1]} of safety; {seeds}"
+    )

@@ -1,0 +1,71 @@
+"""Build the book, publish what a run found, lay two runs side by side."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from safetune_utils.cli.common import AsJson, Assignments, app, given_from, table
+from safetune_utils.errors import SafetuneError
+
+# What brings torch is imported inside the commands, so that --help answers at once.
+
+
+@app.command()
+def book(
+    preset: Annotated[str | None, typer.Option(help="smoke, classroom, pocket, course, paper, repository")] = None,
+    parameter: Assignments = None,
+    output: Annotated[Path | None, typer.Option(help="the folder to build in; default: _build of the repository")] = None,
+    executed: Annotated[Path | None, typer.Option(help="a folder of executed notebooks to take as they are; a stale one fails the build")] = None,
+) -> None:
+    """Run the notebooks that are missing or out of date, then build the site."""
+    from safetune_utils.book import site
+
+    given = given_from(parameter, preset)
+    if executed and given:
+        raise SafetuneError("--executed takes notebooks as they are: leave out --preset and -p, or leave out --executed")
+    clock = time.perf_counter()
+    page, made = site.build(given=given, target=output, taken_from=executed)
+    minutes, seconds = divmod(round(time.perf_counter() - clock), 60)
+    typer.echo(f"{page}\nexecuted {made} notebook(s); the book took {minutes} min {seconds} s")
+
+
+@app.command()
+def publish(
+    name: Annotated[str, typer.Argument(help="what to call the run: small letters, digits and hyphens")],
+    preset: Annotated[str | None, typer.Option(help="smoke, classroom, pocket, course, paper, repository")] = None,
+    parameter: Assignments = None,
+) -> None:
+    """Run the notebooks that are missing or out of date, then write what they found into data/results/published/."""
+    from safetune_utils.book import findings, site
+
+    done, _ = site.executed(given=given_from(parameter, preset))
+    typer.echo(findings.publish(done.values(), name=name))
+
+
+@app.command()
+def compare(
+    theirs: Annotated[str, typer.Argument(help="a run: a folder of executed notebooks, one executed notebook, or a published run's name")],
+    ours: Annotated[str, typer.Argument(help="the run to lay it beside, likewise")] = "pocket",
+    output: Annotated[Path | None, typer.Option(help="write the comparison as one HTML page, too")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Lay one run beside another: each number with its interval, and whether their difference is inside the noise."""
+    from safetune_utils.book import compare as comparing
+    from safetune_utils.book import findings
+
+    sides = findings.read(theirs), findings.read(ours)
+    rows, apart = comparing.compare(*sides), comparing.settings_apart(*sides)
+    if output:
+        output.write_text(comparing.page(rows, theirs=theirs, ours=ours, apart=apart), "utf-8")
+    if as_json:
+        typer.echo(json.dumps({"rows": rows, "settings_apart": apart}, indent=1))
+    else:
+        typer.echo(table(comparing.shown(rows), comparing.COLUMNS))
+        typer.echo("\n".join(["", comparing.summary(rows), comparing.RULE, *(f"differs: {line}" for line in apart)]))
+        if output:
+            typer.echo(output)

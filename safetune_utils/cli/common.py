@@ -1,0 +1,43 @@
+"""What the groups of commands share: the program, options, tables as text, and parameters from words."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from safetune_utils.errors import SafetuneError
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Run the experiments of the Safety-Tuned LLaMAs book, and each of their steps by itself.\n\nExit status 0 only when the work is done; 2 for a mistake that its one line on standard error says how to mend.",
+)
+
+AsJson = Annotated[bool, typer.Option("--json", help="print JSON for a program to read")]
+Assignments = Annotated[
+    list[str] | None, typer.Option("-p", "--parameter", metavar="NAME VALUE", help="a notebook parameter, as with papermill: -p safety_amounts '[0, 100]'")
+]
+
+
+def table(rows: list[dict[str, object]], columns: list[str]) -> str:
+    """Rows as text in columns; numbers to the right."""
+    cells = [columns, *[["" if row[name] is None else str(row[name]) for name in columns] for row in rows]]
+    widths = [max(len(line[i]) for line in cells) for i in range(len(columns))]
+    numeric = [all(isinstance(row[name], (int, float, type(None))) for row in rows) for name in columns]
+    return "\n".join(
+        "  ".join(cell.rjust(w) if right else cell.ljust(w) for cell, w, right in zip(line, widths, numeric, strict=True)).rstrip() for line in cells
+    )
+
+
+def given_from(assignments: list[str] | None, preset: str | None) -> dict[str, object]:
+    from safetune_utils.book.parameters import parse_value
+
+    given: dict[str, object] = {"preset": preset} if preset else {}
+    for assignment in assignments or []:
+        name, equals, value = assignment.partition("=")
+        if not equals:
+            raise SafetuneError(f"parameter '{assignment}' has no value: write -p NAME VALUE")
+        given[name.strip()] = parse_value(value)
+    return given

@@ -1,0 +1,78 @@
+"""Embedded and outside data sets."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated
+
+import typer
+
+from safetune_utils.cli.common import AsJson, app, table
+from safetune_utils.errors import SafetuneError
+
+# What brings torch is imported inside the commands, so that --help answers at once.
+
+
+data_app = typer.Typer(no_args_is_help=True, help=__doc__)
+app.add_typer(data_app, name="data")
+
+
+@data_app.command("list")
+def data_list(as_json: AsJson = False) -> None:
+    """Every set: embedded with its rows, outside with where it is and its licence."""
+    from safetune_utils import data
+
+    rows = data.listing()
+    if as_json:
+        typer.echo(json.dumps(rows, indent=1))
+    else:
+        typer.echo(table(rows, ["name", "where", "rows", "size", "licence", "tests"]))
+
+
+@data_app.command("fetch")
+def data_fetch(names: Annotated[list[str], typer.Argument(help="names from `safetune data list`")]) -> None:
+    """Fetch outside sets to the cache and verify them."""
+    from safetune_utils import data
+
+    for name in names:
+        path = data.fetch(name)
+        entry = data.registered_sets()[name]
+        terms = f"{entry.licence}, non-commercial use only" if entry.non_commercial else entry.licence
+        typer.echo(f"{name}: {path}\n  {terms}; {entry.citation}")
+
+
+@data_app.command("verify")
+def data_verify() -> None:
+    """Check every outside set that is in the cache or on the mirror against its hash, and the paper's mixes against its sets."""
+    from safetune_utils import data
+
+    wrong = 0
+    for name, fault in data.verify():
+        typer.echo(fault or f"ok {name}")
+        wrong += bool(fault)
+    if wrong:
+        raise SafetuneError(f"{wrong} file(s) have the wrong hash: delete them and fetch them again")
+    for amount in data.PAPER_AMOUNTS:
+        if all(data.is_at_hand(name) for name in (f"mix-{amount}", "alpaca-20000", "safety-instructions")):
+            mix = data.compare_paper_mix(amount)
+            typer.echo(
+                f"{'ok' if mix.same else 'NOT THE SAME'} mix-{amount}: {mix.rows} rows, {mix.general} of alpaca-20000 ({mix.general_missing} missing), "
+                f"{mix.safety} of safety-instructions, {mix.foreign} of neither"
+            )
+        else:
+            typer.echo(f"not compared: mix-{amount} (it, alpaca-20000 or safety-instructions is not at hand)")
+
+
+@data_app.command("overlap")
+def data_overlap(
+    source: Annotated[str, typer.Argument(help="embedded, paper, paper-sample or a folder")] = "embedded",
+    as_json: AsJson = False,
+) -> None:
+    """Count the test prompts that are also trained on, exactly or nearly, for every pair of sets of a source."""
+    from safetune_utils import data
+
+    rows = data.overlaps(source)
+    if as_json:
+        typer.echo(json.dumps(rows, indent=1))
+    else:
+        typer.echo(table(rows, ["train", "test", "title", "prompts", "exact", "near", "highest"]))

@@ -1,0 +1,113 @@
+"""Train one adapter, generate responses, measure what a model can do."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from safetune_utils.cli.common import AsJson, app
+from safetune_utils.errors import SafetuneError
+
+# What brings torch is imported inside the commands, so that --help answers at once.
+
+
+@app.command()
+def finetune(
+    base: Annotated[str, typer.Option(help="embedded, a Hugging Face id or a folder")] = "embedded",
+    data: Annotated[str, typer.Option(help="embedded, paper, paper-sample or a folder")] = "embedded",
+    amount: Annotated[int, typer.Option(help="safety examples")] = 100,
+    format: Annotated[str, typer.Option(help="instruction, question or mixed")] = "instruction",
+    seed: Annotated[int, typer.Option()] = 0,
+    preset: Annotated[str, typer.Option(help="where all other settings come from")] = "pocket",
+    output: Annotated[Path, typer.Option(help="a new folder for the adapter")] = Path("adapter"),
+) -> None:
+    """Train one adapter and copy it to a folder, in PEFT's form.
+
+    With several GPUs, one process trains on each; SAFETUNE_PROCESSES sets their number. Or start them yourself, with
+    `accelerate launch --multi_gpu -m safetune_utils finetune ...`: they train straight into the folder.
+    """
+    from safetune_utils.machine import distributed
+    from safetune_utils.study import stages
+    from safetune_utils.study.design import state
+
+    if output.exists():
+        raise SafetuneError(f"{output} is there already: choose another --output, or remove it")
+    study = state(prompt_sets=[], preset=preset, base_model=base, data=data, safety_amounts=[amount], safety_format=format, seeds=[seed])
+    if distributed.world_size() > 1:
+        stages.train(study, study.runs[0], output=output)
+    else:
+        shutil.copytree(stages.adapter_folder(study, study.runs[0]), output)
+    if distributed.rank() == 0:
+        typer.echo(output)
+
+
+@app.command("train-together", hidden=True)
+def train_together(order: str, facts: Path) -> None:
+    """What each process of a training in several runs; :func:`safetune_utils.study.stages.train` starts it."""
+    from safetune_utils.machine import distributed
+    from safetune_utils.settings import Settings
+    from safetune_utils.study import stages
+    from safetune_utils.study.study import Run, Study
+
+    told = json.loads(order)
+    study = Study(Settings.model_validate(told["settings"]), ())
+    checkpoint = Path(told["checkpoint"]) if told["checkpoint"] else None
+    found = stages.train(study, Run(told["n_safety"], told["seed"]), output=Path(told["output"]), checkpoint=checkpoint)
+    if distributed.rank() == 0:
+        facts.write_text(json.dumps(found), "utf-8")
+
+
+@app.command()
+def generate(
+    input: Annotated[str, typer.Option(help="prompts in any form: JSONL, the original's JSON, CSV, Parquet or a Hugging Face id")],
+    output: Annotated[Path, typer.Option(help="JSONL of prompt and response, or the original's output form for a .json name")],
+    base: Annotated[str, typer.Option()] = "embedded",
+    adapter: Annotated[Path | None, typer.Option(help="a folder in PEFT's form")] = None,
+    decoding: Annotated[str, typer.Option(help="greedy, or paper: 4 beams, 128 new tokens, no sampling")] = "greedy",
+    num_beams: Annotated[int | None, typer.Option(help="1 is greedy")] = None,
+    max_new_tokens: Annotated[int, typer.Option(help="longest answer, in tokens")] = 128,
+    batch_size: Annotated[int, typer.Option(help="prompts answered at once")] = 16,
+    temperature: Annotated[float | None, typer.Option(help="above 0 draws")] = None,
+    sampling_seed: Annotated[int | None, typer.Option(help="decides what is drawn")] = None,
+) -> None:
+    """Answer the prompts of a file."""
+    from safetune_utils import data
+    from safetune_utils.generation import generate as generation
+    from safetune_utils.generation import response_files
+    from safetune_utils.models.base_model import load_adapter, load_base
+    from safetune_utils.presets import resolve_decoding
+
+    how = resolve_decoding(
+        decoding, num_beams=num_beams, max_new_tokens=max_new_tokens, batch_size=batch_size, temperature=temperature, sampling_seed=sampling_seed
+    )
+    prompts = data.read_prompts(input, repeats=True)
+    model, tokenizer = load_base(base)
+    if adapter is not None:
+        model = load_adapter(model, adapter)
+    texts, inputs = [prompt.text for prompt in prompts], [prompt.input for prompt in prompts]
+    responses = generation.generate(model=model, tokenizer=tokenizer, instructions=texts, inputs=inputs, decoding=how, progress="answering")
+    response_files.write_responses(output, prompts=prompts, responses=[one.text for one in responses], model=base, adapter=adapter)
+    typer.echo(output)
+
+
+@app.command()
+def capability(
+    task: Annotated[list[str], typer.Option(help="four_choice (embedded), boolq, piqa, openbookqa; as often as you like")],
+    base: Annotated[str, typer.Option(help="embedded, a Hugging Face id or a folder")] = "embedded",
+    adapter: Annotated[Path | None, typer.Option(help="a folder in PEFT's form")] = None,
+    limit: Annotated[int | None, typer.Option(help="only the first so many questions of each task")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Measure what a model can do, with lm-evaluation-harness."""
+    from safetune_utils.models.base_model import load_adapter, load_base
+    from safetune_utils.scoring import capability as harness
+
+    model, tokenizer = load_base(base)
+    if adapter is not None:
+        model = load_adapter(model, adapter)
+    table = harness.evaluate(model=model, tokenizer=tokenizer, tasks=task, limit=limit)
+    typer.echo(table.to_json(orient="records", indent=1) if as_json else table.round(3).to_string(index=False))

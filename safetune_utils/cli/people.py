@@ -1,0 +1,71 @@
+"""A blind study of whose responses people prefer."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from safetune_utils.cli.common import AsJson, app
+from safetune_utils.errors import SafetuneError
+
+# What brings torch is imported inside the commands, so that --help answers at once.
+
+
+people_app = typer.Typer(no_args_is_help=True, help=__doc__)
+app.add_typer(people_app, name="preference")
+
+
+FirstAnswers = Annotated[Path, typer.Option(help="the first model's answers, in a form that `safetune score` reads; the win rate will be its")]
+
+
+SecondAnswers = Annotated[Path, typer.Option(help="the second model's answers to the same prompts, in the same order")]
+
+
+@people_app.command("make")
+def preference_make(
+    first: FirstAnswers,
+    second: SecondAnswers,
+    output: Annotated[Path, typer.Option(help="the page, one HTML file that needs nothing else")],
+    seed: Annotated[int, typer.Option(help="decides which side is whose; keep it from those who judge")] = 0,
+    title: Annotated[str, typer.Option()] = "Which answer is better?",
+) -> None:
+    """Make the page on which people judge two models' answers, side by side and blind."""
+    from safetune_utils.annotation import preference
+
+    items = _preference_items(first, second, seed)
+    output.write_text(preference.page(items, title=title), "utf-8")
+    typer.echo(f"{len(items)} pairs: {output}")
+
+
+@people_app.command("tally")
+def preference_tally(
+    first: FirstAnswers,
+    second: SecondAnswers,
+    annotations: Annotated[list[Path], typer.Argument(help="the files that the page exported")],
+    seed: Annotated[int, typer.Option(help="the one that the page was made with")] = 0,
+    as_json: AsJson = False,
+) -> None:
+    """Count what annotators found: win rate of the first model, and their agreement."""
+    from safetune_utils.annotation import preference, tallies
+
+    items = _preference_items(first, second, seed)
+    read = [preference.read_annotation(path, items=items) for path in annotations]
+    tables = [tallies.tally(read, items)] + ([tallies.annotator_agreement(read, items)] if len(read) > 1 else [])
+    if as_json:
+        typer.echo(json.dumps([json.loads(table.to_json(orient="records")) for table in tables], indent=1))
+    else:
+        typer.echo("\n\n".join(table.round(3).to_string(index=False) for table in tables))
+
+
+def _preference_items(first: Path, second: Path, seed: int) -> list[Any]:
+    from safetune_utils.annotation import preference
+    from safetune_utils.generation import response_files
+
+    prompts, responses = response_files.read_responses(first)
+    prompts_too, others = response_files.read_responses(second)
+    if prompts != prompts_too:
+        raise SafetuneError(f"{first} and {second} do not answer the same prompts in the same order: generate both from one file")
+    return preference.pairs(prompts, responses, others, first_name=first.stem, second_name=second.stem, seed=seed)

@@ -1,0 +1,61 @@
+"""Run a notebook with parameters of your own, and say beforehand what a run takes."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from safetune_utils.cli.common import AsJson, Assignments, app, given_from, table
+
+# What brings torch is imported inside the commands, so that --help answers at once.
+
+
+@app.command()
+def run(
+    notebook: Annotated[str, typer.Argument(help="path, name or number of a notebook: 01")],
+    parameter: Assignments = None,
+    preset: Annotated[str | None, typer.Option(help="smoke, classroom, pocket, course, paper, repository")] = None,
+    output: Annotated[Path | None, typer.Option(help="where the executed copy goes; default: executed/NAME.ipynb")] = None,
+    help_notebook: Annotated[bool, typer.Option("--help-notebook", help="print the notebook's parameters and stop")] = False,
+) -> None:
+    """Check a notebook's parameters, then run it with papermill."""
+    from safetune_utils.book import notebooks, parameters
+
+    path = parameters.find(notebook)
+    if help_notebook:
+        for name, entry in parameters.parameters(path).items():
+            typer.echo(f"{name}: {entry['inferred_type_name']} = {entry['default']}\n    {entry['help']}")
+        return
+    target = output or Path("executed") / path.name
+    notebooks.execute(path, given=given_from(parameter, preset), output=target)
+    typer.echo(target)
+
+
+@app.command()
+def estimate(
+    preset: Annotated[str | None, typer.Option(help="smoke, classroom, pocket, course, paper, repository")] = None,
+    base: Annotated[str | None, typer.Option(help="embedded, a Hugging Face id or a folder; default: the preset's")] = None,
+    hardware: Annotated[str, typer.Option(help="T4, A100-40, …; this-machine; auto takes its GPU or else its CPU")] = "auto",
+    card: Annotated[str | None, typer.Option(hidden=True, help="the old name of --hardware")] = None,
+    parameter: Assignments = None,
+    prompt_set: Annotated[list[str] | None, typer.Option(help="a prompt set to answer, as often as you like; default: all of the data's")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Predict the memory, time and disk of a study, with the counts behind them."""
+    from safetune_utils.estimate import estimate as forecast
+    from safetune_utils.estimate import report
+    from safetune_utils.presets import resolve
+
+    if card is not None:
+        typer.echo("safetune: --card is now --hardware; the old name still works", err=True)
+        hardware = card
+    given = given_from(parameter, preset) | ({"base_model": base} if base else {})
+    found = forecast.estimate(settings=resolve(**given), hardware=hardware, prompt_sets=prompt_set or None)
+    if as_json:
+        typer.echo(json.dumps(found, indent=1))
+    else:
+        typer.echo(table(report.table(found), ["what", "counts", "value"]))
+        typer.echo("\n".join(["", "assumed:", *(f"- {line}" for line in found["assumed"]), "", found["verdict"]]))

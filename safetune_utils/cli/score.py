@@ -1,0 +1,60 @@
+"""Score responses, list the instruments, train the book's own."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from safetune_utils.cli.common import AsJson, app, table
+from safetune_utils.errors import SafetuneError
+
+# What brings torch is imported inside the commands, so that --help answers at once.
+
+
+@app.command()
+def score(
+    input: Annotated[Path, typer.Option(help='JSONL of {"prompt", "response"}, or the original\'s output form')],
+    output: Annotated[Path, typer.Option(help="JSONL, one score a line, in the input's order")],
+    scorer: Annotated[str, typer.Option(help="an instrument's name; `safetune instruments` lists them")] = "refusal",
+    base_url: Annotated[str | None, typer.Option(help="for moderation and a judge: the server's address, up to and with /v1")] = None,
+    model: Annotated[str | None, typer.Option(help="for moderation and a judge: the model, as that server knows it")] = None,
+    cap_usd: Annotated[float | None, typer.Option(help="for a judge: the most to spend; nothing is asked if it could cost more")] = None,
+) -> None:
+    """Score the answers of a file."""
+    from safetune_utils.generation import response_files
+    from safetune_utils.scoring import instruments
+    from safetune_utils.store import write_lines
+
+    if not output.parent.is_dir():
+        raise SafetuneError(f"the folder of {output} is not there: make it first")
+    prompts, responses = response_files.read_responses(input)
+    scores = instruments.score(scorer, prompts, responses, base_url=base_url, model=model, cap_usd=cap_usd)
+    write_lines(output, [one.line() for one in scores])
+    values = [one.value for one in scores if one.value is not None]
+    mean = f", mean {sum(values) / len(values):.3f} ({instruments.INSTRUMENTS[scorer].values})" if values else ""
+    typer.echo(f"{len(values)} of {len(scores)} scored{mean}: {output}")
+
+
+@app.command("instruments")
+def instruments_list(as_json: AsJson = False) -> None:
+    """Every instrument: what it measures, its range and direction, what it needs."""
+    from safetune_utils.scoring.instruments import INSTRUMENTS
+
+    rows = [
+        {"scorer": name, "measures": instrument.measures, "values": instrument.values, "needs": instrument.needs} for name, instrument in INSTRUMENTS.items()
+    ]
+    typer.echo(json.dumps(rows, indent=1) if as_json else table(rows, ["scorer", "measures", "values", "needs"]))
+
+
+@app.command("train-instrument")
+def train_instrument(name: Annotated[str, typer.Argument(help="refusal or harmfulness")]) -> None:
+    """Train one of the book's own instruments on labelled outside data, measure it, and write its weights and results into data/."""
+    from safetune_utils.scoring import train
+
+    publish = {"refusal": train.publish_refusal, "harmfulness": train.publish_harmfulness}
+    if name not in publish:
+        raise SafetuneError(f"there is no instrument '{name}' to train: choose {' or '.join(publish)}")
+    typer.echo(json.dumps(publish[name](), indent=1))

@@ -1,0 +1,87 @@
+"""Answers that people labelled, from outside sets: what the instruments are trained on and measured against."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+from dataclasses import dataclass
+
+from safetune_utils.data.register import fetch
+from safetune_utils.data.sets import contrast_examples, corpus_rows, general_examples, safety_examples
+
+XSTEST_MODELS = ("gpt4", "llama2", "mistral")
+_XSTEST_LABELS = {"1_full_compliance": "compliance", "2_full_refusal": "full_refusal", "3_partial_refusal": "partial_refusal"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Labelled:
+    """An answer with what people said of it.
+
+    Attributes:
+        label: ``compliance``, ``partial_refusal`` or ``full_refusal``; or ``harmful`` or ``harmless``.
+        model: who answered, as its set names it; empty where it does not.
+        kind: the type of the prompt; empty where the set has none.
+        annotators: what each of two people said on their own, where the set tells.
+    """
+
+    id: str
+    prompt: str
+    response: str
+    label: str
+    model: str = ""
+    kind: str = ""
+    annotators: tuple[str, ...] = ()
+
+
+def xstest_completions() -> list[Labelled]:
+    """1,350 answers of three models to XSTest's prompts, with two people's labels and the one they agreed on."""
+    rows = []
+    for model in XSTEST_MODELS:
+        with fetch(f"XSTest-completions-{model}").open(encoding="utf-8", newline="") as file:
+            rows += [
+                Labelled(
+                    id=f"{model}-{row['id']}", prompt=row["prompt"], response=row["completion"], label=_XSTEST_LABELS[row["final_label"]], model=model,
+                    kind=row["type"], annotators=tuple(_XSTEST_LABELS.get(row[f"annotation_{i}"], "") for i in (1, 2)),
+                )
+                for row in csv.DictReader(file)
+            ]  # fmt: skip
+    return rows
+
+
+def styled_answers(split: str) -> list[Labelled]:
+    """The embedded corpus's 200 answers in eight styles, ``train`` or ``test``: written and labelled for this book, ``kind`` is the style."""
+    return [
+        Labelled(id=row["id"], prompt=row["prompt"], response=row["response"], label=row["label"], kind=row["style"])
+        for row in corpus_rows("answers")
+        if row["split"] == split
+    ]
+
+
+def own_answers() -> list[Labelled]:
+    """What the embedded corpus has to learn refusals from: its helpful answers comply, its safety rows refuse, and the styled ones say which."""
+    complying = [*general_examples("embedded"), *contrast_examples()]
+    rows = [(row, "compliance") for row in complying] + [(row, "full_refusal") for row in safety_examples("embedded")]
+    plain = [Labelled(id=row.id, prompt=row.instruction, response=row.output, label=label, kind=row.kind) for row, label in rows]
+    return plain + styled_answers("train")
+
+
+def harm_pairs() -> list[Labelled]:
+    """4,000 questions with answers that people called harmful or not (an extract of PKU-SafeRLHF)."""
+    with fetch("Safe-RLHF-mini").open(encoding="utf-8", newline="") as file:
+        return [
+            Labelled(id=f"saferlhf-{i}", prompt=row["question"], response=row["answer"], label="harmful" if row["label"] == "1" else "harmless")
+            for i, row in enumerate(csv.DictReader(file))
+        ]
+
+
+def split_by_prompt(rows: list[Labelled], *, test: float = 0.2, validation: float = 0.08) -> dict[str, list[Labelled]]:
+    """``train``, ``validation`` and ``test`` rows, such that no prompt is in two of them, however it is cased or spaced.
+
+    Which part a prompt is in follows from its hash alone, so it stays there when rows are added.
+    """
+    parts: dict[str, list[Labelled]] = {"train": [], "validation": [], "test": []}
+    for row in rows:
+        digest = hashlib.sha256(" ".join(row.prompt.lower().split()).encode()).digest()
+        place = int.from_bytes(digest[:4]) / 2**32
+        parts["test" if place < test else "validation" if place < test + validation else "train"].append(row)
+    return parts

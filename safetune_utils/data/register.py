@@ -1,0 +1,220 @@
+"""Outside sets: registered in ``data/register.yml`` by repository, commit, path and hash, fetched when asked for."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import httpx
+import yaml
+from filelock import FileLock
+from tqdm import tqdm
+
+from safetune_utils.errors import SafetuneError
+from safetune_utils.places import cache_folder, data_folder
+
+_TIMEOUT_SECONDS = 30
+_LOOK_SECONDS = 5
+
+
+@dataclass(frozen=True, kw_only=True)
+class OutsideSet:
+    """One file in a public repository at a pinned commit, known by its hash.
+
+    ``bytes`` and ``sha256`` are missing where the file was never in our hands; the git blob id then verifies it.
+    """
+
+    name: str
+    repository: str
+    commit: str
+    path: str
+    tests: str
+    form: str
+    rows: int
+    columns: list[str]
+    bytes: int | None
+    sha256: str | None
+    git_blob: str
+    licence: str
+    citation: str
+    note: str
+
+    @property
+    def relative(self) -> Path:
+        return Path(self.repository) / self.commit / self.path
+
+    @property
+    def url(self) -> str:
+        return f"https://raw.githubusercontent.com/{self.repository}/{self.commit}/{self.path}"
+
+    @property
+    def non_commercial(self) -> bool:
+        return "-NC" in self.licence
+
+
+def registered_sets() -> dict[str, OutsideSet]:
+    """Every outside set that can be fetched, by name."""
+    found = {}
+    for group in _content()["files"]:
+        shared = {key: value for key, value in group.items() if key != "sets"}
+        for entry in group["sets"]:
+            found[entry["name"]] = OutsideSet(**shared, **entry)
+    return found
+
+
+def benchmarks() -> list[dict[str, str]]:
+    """The benchmarks that lm-evaluation-harness downloads itself: name, tests, task, source, licence, citation."""
+    return _content()["benchmarks"]
+
+
+def not_released() -> list[dict[str, str]]:
+    """Sets of the paper that nobody can fetch: name, tests, and what the book uses instead."""
+    return _content()["not_released"]
+
+
+def fetch(name: str) -> Path:
+    """The path of a verified copy of an outside set, read from the mirror, the cache or its repository.
+
+    With ``SAFETUNE_MIRROR=DIR`` the file is read from ``DIR/<owner>/<repo>/<commit>/<path>`` and nothing is downloaded.
+    A download that breaks off goes on where it stopped when it is asked for again. A licence that forbids commercial
+    use is named on standard error when a file is downloaded.
+
+    Raises:
+        SafetuneError: an unknown name, a file that cannot be had, or one whose hash is wrong (it is not kept).
+    """
+    known = registered_sets()
+    if name not in known:
+        raise SafetuneError(f"unknown outside set '{name}': choose from {', '.join(known)}")
+    entry = known[name]
+    mirror = _mirror()
+    if mirror:
+        path = mirror / entry.relative
+        if not path.is_file():
+            raise SafetuneError(f"{name} is not on the mirror {mirror} ({entry.relative}): add it there, or unset SAFETUNE_MIRROR to download it")
+        _check_hash(entry, path)
+        return path
+    path = _cached(entry)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(f"{path}.lock"):  # two processes never write to one partial file
+        if path.is_file():
+            _check_hash(entry, path)
+            return path
+        partial = path.with_name(f"{path.name}.part")
+        _download(entry, partial)
+        try:
+            _check_hash(entry, partial, where=entry.url)
+        except SafetuneError:
+            partial.unlink()
+            raise
+        partial.replace(path)
+    return path
+
+
+def is_at_hand(name: str) -> bool:
+    """Whether a set can be read without a download."""
+    entry = registered_sets()[name]
+    mirror = _mirror()
+    return (mirror / entry.relative if mirror else _cached(entry)).is_file()
+
+
+def verify() -> Iterator[tuple[str, str]]:
+    """Hash every outside set that is at hand; yields its name and what is wrong, or an empty text."""
+    mirror = _mirror()
+    for entry in registered_sets().values():
+        path = mirror / entry.relative if mirror else _cached(entry)
+        if path.is_file():
+            try:
+                _check_hash(entry, path)
+            except SafetuneError as error:
+                yield entry.name, str(error)
+            else:
+                yield entry.name, ""
+
+
+def whereabouts() -> dict[str, str]:
+    """Where each outside set is: ``mirror``, ``not on the mirror``, ``cached``, ``reachable`` or ``out of reach``.
+
+    Without a mirror, the repositories of sets that are not cached are asked for the file's head, all at once.
+    """
+    known = registered_sets()
+    mirror = _mirror()
+    if mirror:
+        return {name: "mirror" if (mirror / entry.relative).is_file() else "not on the mirror" for name, entry in known.items()}
+    found = {name: "cached" for name, entry in known.items() if _cached(entry).is_file()}
+    missing = [entry for name, entry in known.items() if name not in found]
+    with ThreadPoolExecutor(max_workers=16) as pool:
+        answers = pool.map(_is_reachable, missing)
+        found |= {entry.name: "reachable" if there else "out of reach" for entry, there in zip(missing, answers, strict=True)}
+    return {name: found[name] for name in known}
+
+
+def _content() -> dict[str, Any]:
+    return _parsed((data_folder() / "register.yml").read_text("utf-8"))
+
+
+@cache
+def _parsed(text: str) -> dict[str, Any]:
+    return yaml.safe_load(text)
+
+
+def _mirror() -> Path | None:
+    given = os.environ.get("SAFETUNE_MIRROR")
+    return Path(given) if given else None
+
+
+def _cached(entry: OutsideSet) -> Path:
+    return cache_folder() / "data" / entry.relative
+
+
+def _is_reachable(entry: OutsideSet) -> bool:
+    try:
+        return httpx.head(entry.url, follow_redirects=True, timeout=_LOOK_SECONDS).is_success
+    except httpx.HTTPError:
+        return False
+
+
+def _download(entry: OutsideSet, partial: Path) -> None:
+    """Bring a file to ``partial``, going on after what an earlier try left there."""
+    if entry.non_commercial:
+        print(f"{entry.name}: licence {entry.licence}, for non-commercial use only ({entry.citation})", file=sys.stderr)
+    there = partial.stat().st_size if partial.is_file() else 0
+    # Packed on the way, a part of a file would not be the part that is asked for.
+    headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={there}-"} if there else {})
+    try:
+        with httpx.stream("GET", entry.url, headers=headers, follow_redirects=True, timeout=_TIMEOUT_SECONDS) as reply:
+            if reply.status_code == httpx.codes.REQUESTED_RANGE_NOT_SATISFIABLE:
+                return  # all of it is there: the hash decides
+            reply.raise_for_status()
+            goes_on = reply.status_code == httpx.codes.PARTIAL_CONTENT
+            with (
+                partial.open("ab" if goes_on else "wb") as file,
+                tqdm(total=entry.bytes, initial=there if goes_on else 0, unit="B", unit_scale=True, desc=entry.name) as bar,
+            ):
+                for chunk in reply.iter_bytes():
+                    bar.update(file.write(chunk))
+    except httpx.HTTPError as error:
+        kept = f"; {partial.stat().st_size:,} bytes are kept, and the next try goes on from there" if partial.is_file() and partial.stat().st_size else ""
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise SafetuneError(
+            f"{entry.name} could not be downloaded from {entry.url} ({reason}){kept}: check the network, or set SAFETUNE_MIRROR to a folder that holds it"
+        ) from None
+
+
+def _check_hash(entry: OutsideSet, path: Path, *, where: str = "") -> None:
+    with path.open("rb") as file:
+        if entry.sha256:
+            kind, expected, found = "sha256", entry.sha256, hashlib.file_digest(file, "sha256").hexdigest()
+        else:
+            kind, expected = "git blob id", entry.git_blob
+            # git hashes a header with the size before the content.
+            found = hashlib.sha1(b"blob %d\0" % path.stat().st_size + file.read()).hexdigest()
+    if found != expected:
+        mend = where or f"{path}; delete that file and fetch it again"
+        raise SafetuneError(f"{entry.name} has the wrong {kind} ({found[:12]}…, expected {expected[:12]}…) and is not used: {mend}")

@@ -1,0 +1,1 @@
+"""How much memory, time and disk a study takes on a kind of hardware, from counts."""

@@ -1,0 +1,122 @@
+"""Processors by name or measured: how fast they multiply and read, and how much they hold.
+
+GB are 10^9 bytes, TFLOP 10^12 operations; a multiplication and an addition are two operations.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+
+import torch
+
+from safetune_utils.errors import SafetuneError
+from safetune_utils.models.base_model import dtype_of
+
+GB = 1e9
+
+
+@dataclass(frozen=True, kw_only=True)
+class Hardware:
+    """A processor: matrix rates in TFLOP/s (``half`` is bf16 or fp16), memory in GB, bandwidth in GB/s; ``bf16``: whether it multiplies that."""
+
+    name: str
+    kind: str  # cpu or gpu
+    half: float
+    fp32: float
+    memory: float
+    bandwidth: float
+    bf16: bool = True
+
+
+# Dense rates with fp32 accumulation. From NVIDIA's data sheets of T4, L4, V100 (SXM2), A100 (SXM) and H100 (SXM), its
+# white papers of the Ampere GA102 and Ada AD102 chips (RTX 3090, 4090), and for A10G AWS's page of the G5 instances.
+_GPUS = (
+    Hardware(name="T4", kind="gpu", half=65, fp32=8.1, memory=16, bandwidth=320, bf16=False),
+    Hardware(name="V100-16", kind="gpu", half=125, fp32=15.7, memory=16, bandwidth=900, bf16=False),
+    Hardware(name="RTX-3090", kind="gpu", half=71, fp32=35.6, memory=24, bandwidth=936),
+    Hardware(name="RTX-4090", kind="gpu", half=165, fp32=82.6, memory=24, bandwidth=1008),
+    Hardware(name="A10G", kind="gpu", half=70, fp32=35, memory=24, bandwidth=600),
+    Hardware(name="L4", kind="gpu", half=121, fp32=30.3, memory=24, bandwidth=300),
+    Hardware(name="A100-40", kind="gpu", half=312, fp32=19.5, memory=40, bandwidth=1555),
+    Hardware(name="A100-80", kind="gpu", half=312, fp32=19.5, memory=80, bandwidth=2039),
+    Hardware(name="H100-80", kind="gpu", half=989, fp32=67, memory=80, bandwidth=3350),
+)
+HARDWARE = {hardware.name: hardware for hardware in _GPUS}
+THIS_MACHINE = "this-machine"
+
+
+def hardware_of(name: str) -> Hardware:
+    """A kind of hardware by its name, ``this-machine`` (its CPU, measured now, about a second) or ``auto``.
+
+    ``auto`` is the first GPU of this machine where :data:`~safetune_utils.estimate.hardware.HARDWARE` has it, else what there is, measured.
+
+    Raises:
+        SafetuneError: an unknown name, with the closest known one.
+    """
+    if name == "auto":
+        return _gpu_here() or measured_hardware("cuda" if torch.cuda.is_available() else "cpu")
+    if name == THIS_MACHINE:
+        return measured_hardware("cpu")
+    known = {hardware.lower(): hardware for hardware in HARDWARE}
+    wanted = re.sub(r"[\s_]+", "-", name.strip().lower())
+    if wanted in known:
+        return HARDWARE[known[wanted]]
+    close = difflib.get_close_matches(wanted, [*known, THIS_MACHINE], n=1)
+    guess = f"did you mean '{known.get(close[0], close[0])}'? There are " if close else "choose from "
+    raise SafetuneError(f"unknown hardware '{name}': {guess}{', '.join(HARDWARE)}, {THIS_MACHINE} and auto")
+
+
+def _gpu_here() -> Hardware | None:
+    if not torch.cuda.is_available():
+        return None
+    found = torch.cuda.get_device_properties(0)
+    return card_named(found.name, found.total_memory / GB)
+
+
+def card_named(device: str, memory: float) -> Hardware | None:
+    """The hardware that a driver calls ``device``; of several with that name the one whose memory in GB is closest."""
+    words = set(re.split(r"[^A-Z0-9]+", device.upper()))
+    alike = [hardware for hardware in _GPUS if set(hardware.name.removesuffix(f"-{hardware.memory:.0f}").split("-")) <= words]
+    return min(alike, key=lambda hardware: abs(hardware.memory - memory), default=None)
+
+
+@cache
+def measured_hardware(device: str) -> Hardware:
+    """This machine's CPU or GPU (``cpu``, ``cuda``): matrix products and a copy of 256 MB, about a quarter of a second each."""
+    size = 1024 if device == "cpu" else 8192
+    rates = {}
+    for dtype in (torch.bfloat16, torch.float32):
+        a, b = torch.randn(size, size, device=device).to(dtype), torch.randn(size, size, device=device).to(dtype)
+        rates[dtype] = 2 * size**3 * _times_a_second(lambda a=a, b=b: a @ b, device) / 1e12
+    source = torch.ones(64 * 2**20, device=device)
+    target = torch.empty_like(source)
+    bandwidth = 2 * source.nbytes * _times_a_second(lambda: target.copy_(source), device) / GB  # read once, written once
+    if device == "cpu":
+        name, memory = THIS_MACHINE, os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    else:
+        found = torch.cuda.get_device_properties(0)
+        name, memory = found.name, found.total_memory
+    return Hardware(
+        name=name, kind="cpu" if device == "cpu" else "gpu", half=rates[torch.bfloat16], fp32=rates[torch.float32],
+        memory=memory / GB, bandwidth=bandwidth, bf16=dtype_of("auto") == torch.bfloat16,
+    )  # fmt: skip
+
+
+def _times_a_second(work: Callable[[], object], device: str, seconds: float = 0.25) -> float:
+    def done() -> float:
+        if device != "cpu":
+            torch.cuda.synchronize()
+        return time.perf_counter()
+
+    work()  # the first prepares kernels and memory
+    clock, n = done(), 0
+    while done() - clock < seconds:
+        work()
+        n += 1
+    return n / (done() - clock)

@@ -1,0 +1,1 @@
+"""From prompts to responses: batches, decoding, and files of responses."""

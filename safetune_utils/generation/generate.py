@@ -1,0 +1,101 @@
+"""From prompts to responses: encoding, batches, and the text of what was decoded."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from tqdm import tqdm
+from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase
+
+from safetune_utils.generation.decoding import can_decode, decode, decode_beams, ordered_weights
+from safetune_utils.machine.memory import trim_heap
+from safetune_utils.models.template import render
+from safetune_utils.settings import Decoding
+
+
+@dataclass(frozen=True, kw_only=True)
+class Response:
+    """What a model said: the text, its length in tokens, and whether it came to its own end."""
+
+    text: str
+    n_tokens: int
+    stopped: bool
+
+
+@torch.inference_mode()
+def generate(
+    *,
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    instructions: list[str],
+    decoding: Decoding,
+    inputs: list[str] | None = None,
+    progress: str | None = None,
+) -> list[Response]:
+    """Answer instructions under the Alpaca template, in their own order.
+
+    Longest prompts go first: if memory runs out it does so at once, and the time left is honest. An answer ends
+    where the model gives its stop token (which is cut off) or after ``max_new_tokens``; never at a text marker.
+
+    Several calls inside one block of :func:`~safetune_utils.generation.decoding.ordered_weights` share the ordering.
+
+    Args:
+        model: a loaded model with its adapter (:func:`safetune_utils.models.base_model.load_adapter`).
+        decoding: how; its guard stands before every instruction.
+        inputs: what each instruction is to be applied to, or an empty text; by default none has one.
+        progress: a label for the progress bar; ``None`` shows none.
+    """
+    pairs = zip(instructions, inputs or [""] * len(instructions), strict=True)
+    encoded = [encode_prompt(tokenizer, render(instruction=text, input=given, guard=decoding.guard)) for text, given in pairs]
+    order = sorted(range(len(encoded)), key=lambda i: len(encoded[i]), reverse=True)
+    responses: dict[int, Response] = {}
+    with ordered_weights(model), tqdm(total=len(order), desc=progress, unit="answer", disable=progress is None, mininterval=10) as bar:
+        for start in range(0, len(order), decoding.batch_size):
+            rows = order[start : start + decoding.batch_size]
+            said = _said(model, tokenizer, [encoded[i] for i in rows], decoding, seeds=[decoding.sampling_seed + i for i in rows])
+            for i, ids in zip(rows, said, strict=True):
+                responses[i] = _response(tokenizer, ids)
+            bar.update(len(rows))
+            trim_heap()
+    return [responses[i] for i in range(len(instructions))]
+
+
+def encode_prompt(tokenizer: PreTrainedTokenizerBase, prompt: str) -> list[int]:
+    """Token ids of a prompt, begun as the tokenizer begins a text and never ended."""
+    ids = tokenizer(prompt)["input_ids"]
+    return ids[:-1] if ids and ids[-1] == tokenizer.eos_token_id else ids
+
+
+def _said(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, prompts: list[list[int]], how: Decoding, *, seeds: list[int]) -> list[list[int]]:
+    """What a model says after each prompt, as token ids."""
+    limits = {"stop": tokenizer.eos_token_id, "max_new_tokens": how.max_new_tokens}
+    if not can_decode(model):
+        return _said_by_transformers(model, tokenizer, prompts, how, seed=seeds[0])
+    if how.num_beams > 1:
+        return decode_beams(model, prompts, num_beams=how.num_beams, **limits)
+    return decode(model, prompts, temperature=how.temperature, seeds=seeds if how.temperature else None, **limits)
+
+
+def _said_by_transformers(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, prompts: list[list[int]], how: Decoding, *, seed: int) -> list[list[int]]:
+    """The same by transformers' own loop, for models that do not keep the keys and values of all tokens."""
+    width = max(map(len, prompts))
+    ids = torch.tensor([[tokenizer.pad_token_id] * (width - len(prompt)) + prompt for prompt in prompts], device=model.device)
+    mask = torch.tensor([[0] * (width - len(prompt)) + [1] * len(prompt) for prompt in prompts], device=model.device)
+    config = GenerationConfig(
+        max_new_tokens=how.max_new_tokens,
+        num_beams=how.num_beams,
+        **({"do_sample": True, "temperature": how.temperature, "top_k": 0} if how.temperature else {"do_sample": False}),
+        pad_token_id=tokenizer.pad_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+        bos_token_id=tokenizer.bos_token_id,
+    )
+    if how.temperature:
+        torch.manual_seed(seed)
+    return model.generate(input_ids=ids, attention_mask=mask, generation_config=config)[:, width:].tolist()
+
+
+def _response(tokenizer: PreTrainedTokenizerBase, ids: list[int]) -> Response:
+    stopped = tokenizer.eos_token_id in ids
+    kept = ids[: ids.index(tokenizer.eos_token_id)] if stopped else ids
+    return Response(text=tokenizer.decode(kept, skip_special_tokens=True).strip(), n_tokens=len(kept), stopped=stopped)

@@ -1,0 +1,1 @@
+"""This machine: processes, distributed training, memory, surroundings."""

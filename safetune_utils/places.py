@@ -1,0 +1,35 @@
+"""Where things lie: the run store, the data folder, the cache, committed results."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from platformdirs import user_cache_path
+
+from safetune_utils.errors import SafetuneError
+
+
+def store_folder() -> Path:
+    """Where runs are kept: ``SAFETUNE_STORE``, or ``runs/`` of the repository."""
+    return Path(os.environ.get("SAFETUNE_STORE") or Path(__file__).resolve().parents[1] / "runs")
+
+
+def data_folder() -> Path:
+    """The repository's ``data/`` folder, or the one named by ``SAFETUNE_DATA``."""
+    folder = Path(os.environ.get("SAFETUNE_DATA") or Path(__file__).resolve().parents[1] / "data")
+    if not (folder / "register.yml").is_file():
+        raise SafetuneError(f"no register.yml in {folder}: run from a clone of the book, or set SAFETUNE_DATA to its data folder")
+    return folder
+
+
+def results(name: str) -> dict[str, Any]:
+    """What was measured and is kept under ``data/results``, such as ``refusal``; each file says what made it."""
+    return json.loads((data_folder() / "results" / f"{name}.json").read_text("utf-8"))
+
+
+def cache_folder() -> Path:
+    """Where fetched files and converted models are kept: ``SAFETUNE_CACHE`` or the user's cache folder."""
+    return Path(os.environ.get("SAFETUNE_CACHE") or user_cache_path("safetune"))

@@ -1,0 +1,110 @@
+"""Presets and named decodings, and the way from a notebook's parameters to checked settings."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from safetune_utils.errors import SafetuneError
+from safetune_utils.settings import Decoding, Settings, checked
+
+# Decodings that have a name. The paper's repository meant to sample, but its flags never reached the call: it decoded
+# with four beams and 128 new tokens, and drew nothing.
+DECODINGS: dict[str, dict[str, Any]] = {
+    "greedy": {"num_beams": 1},
+    "paper": {"num_beams": 4, "max_new_tokens": 128},
+}
+
+# The size of the paper's study, which the presets `paper` and `repository` share.
+_PAPER_SIZE: dict[str, Any] = {
+    "data": "paper",
+    "base_model": "huggyllama/llama-7b",
+    "quantization": "int8",
+    "n_general": 20_000,
+    "safety_amounts": [0, 100, 300, 500, 1000, 1500, 2000],
+    "decoding": DECODINGS["paper"] | {"batch_size": 8},
+}
+
+# What each preset changes from the defaults above, which are `pocket`.
+PRESETS: dict[str, dict[str, Any]] = {
+    "smoke": {
+        "n_general": 4,
+        "safety_amounts": [0, 3],
+        "max_prompts": 4,
+        "recipe": {"epochs": 1, "batch_size": 12, "n_validation": 1, "evaluations": 1, "warmup_steps": 1},
+        "mixing": {"n_candidates": 8},
+        "decoding": {"max_new_tokens": 4},
+    },
+    # The main figure while a class watches: three amounts, fewer rows and prompts.
+    "classroom": {
+        "n_general": 160,
+        "safety_amounts": [0, 50, 200],
+        "max_prompts": 40,
+        "recipe": {"n_validation": 20, "evaluations": 2},
+    },
+    "pocket": {},
+    "course": {
+        "data": "paper-sample",
+        "base_model": "huggyllama/llama-7b",
+        "quantization": "nf4",
+        "n_general": 1500,
+        "safety_amounts": [0, 100, 300, 500],
+        "recipe": {
+            "lora_rank": 4, "lora_dropout": 0.05, "epochs": 2, "batch_size": 32, "micro_batch_tokens": 2048, "learning_rate": 3e-4,
+            "max_length": 384, "n_validation": 200,
+        },
+        "decoding": {"max_new_tokens": 128, "batch_size": 16},
+    },
+    "paper": _PAPER_SIZE | {
+        "recipe": {
+            "lora_rank": 4, "lora_dropout": 0.05, "epochs": 4, "batch_size": 128, "micro_batch_tokens": 2048, "learning_rate": 1e-4,
+            "max_length": 512, "loss_on": "everything", "n_validation": 500, "validation": "from_mix",
+            "evaluations": 12,
+        },
+    },
+    # The defaults of the paper's repository, read in its code, where they differ from what the paper is said to have used.
+    "repository": _PAPER_SIZE | {
+        "recipe": {
+            "lora_rank": 8, "lora_dropout": 0.05, "epochs": 3, "batch_size": 128, "micro_batch_tokens": 2048, "learning_rate": 3e-4,
+            "max_length": 256, "loss_on": "everything", "n_validation": 2000, "validation": "from_mix", "evaluations": 17,
+        },
+    },
+}  # fmt: skip
+
+
+def resolve(**parameters: Any) -> Settings:
+    """Return the checked settings of a study: the preset's, with the given parameters laid over them.
+
+    Args:
+        **parameters: any field of :class:`Settings`; ``None`` keeps the preset's value. ``recipe``, ``mixing`` and
+            ``decoding`` may be dictionaries with only the entries that differ; ``decoding`` may be a name of :data:`DECODINGS`.
+
+    Raises:
+        SafetuneError: an unknown name, a wrong type or a value out of range, in one line that names the mend.
+    """
+    given = {name: value for name, value in parameters.items() if value is not None}
+    preset = given.get("preset", "pocket")
+    if preset not in PRESETS:
+        raise SafetuneError(f"preset is {preset!r}: choose one of {', '.join(PRESETS)}")
+    if isinstance(given.get("decoding"), str):
+        given["decoding"] = _named_decoding(given["decoding"])
+    merged: dict[str, Any] = {"preset": preset}
+    for layer in (PRESETS[preset], given):
+        for name, value in layer.items():
+            both_maps = isinstance(merged.get(name), dict) and isinstance(value, dict)
+            merged[name] = merged[name] | value if both_maps else value
+    return checked(Settings, merged)
+
+
+def resolve_decoding(name: str = "greedy", **entries: Any) -> Decoding:
+    """Return a named decoding with other entries laid over it; ``None`` keeps the named one's value.
+
+    Raises:
+        SafetuneError: an unknown name or entry, a wrong type or a value out of range, in one line that names the mend.
+    """
+    return checked(Decoding, _named_decoding(name) | {key: value for key, value in entries.items() if value is not None})
+
+
+def _named_decoding(name: str) -> dict[str, Any]:
+    if name not in DECODINGS:
+        raise SafetuneError(f"decoding is {name!r}: choose one of {', '.join(DECODINGS)}, or give its entries")
+    return DECODINGS[name]

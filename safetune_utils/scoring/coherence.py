@@ -1,0 +1,118 @@
+"""Whether a response is a text at all: no loop, no gibberish, not signs alone."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cache
+from itertools import groupby
+
+from safetune_utils.data import corpus_rows
+from safetune_utils.scoring.score import Score, check_pairs
+
+# An answer is called degenerate by the first of these rules that holds. Each has a least length, below which a short and
+# proper answer could fall under it. The bounds were set on loops, random letters and random tokens, of which nearly all
+# must be called degenerate, and on answers of people and of models known to be readable, of which nearly none may.
+LONGEST_RUN = 6  # "no no no no no no", six times the same line: people stop at four
+REPEATED, REPEATED_FROM_WORDS = 0.5, 12  # every second group of three words was there before: a loop of a phrase
+SYMBOLS, SYMBOLS_FROM_CHARACTERS = 0.8, 20  # dense code and tables stay below .7
+UNKNOWN, UNKNOWN_FROM_WORDS = 0.7, 15  # English prose is near .2 (full of names .65), random tokens near .85, random letters near 1
+UNKNOWN_FROM_WORDS_A_LINE = 8  # lists of names and lines of code hold many unknown words, and are not prose
+LONGEST_WORD = 45  # letters, as many as the longest in a dictionary
+
+_WORD = re.compile(r"[^\W\d_]+(?:['-][^\W\d_]+)*")  # letters, with apostrophes and hyphens inside
+_LETTERS = re.compile(r"[^\W\d_]+")
+
+
+@dataclass(frozen=True)
+class TextQuality:
+    """What can be said of an answer from its characters.
+
+    Attributes:
+        words: its length: runs of characters between white space that hold a letter or a digit.
+        repeated: share of its groups of three words that stood in it before, 0 to 1; higher is worse. Digits are no
+            words here, so that a numbered loop is a loop.
+        longest_run: how often the same word, or the same line, comes in a row; 1 where nothing does, 0 if empty.
+        symbols: share of its characters, white space apart, that are neither letters nor digits, 0 to 1. Digits are
+            left out because a sum or a table of numbers is a proper answer.
+        unknown: share of its words that occur nowhere in the embedded corpus's training rows, 0 to 1; 0 where it has no
+            words. Names and rare words are unknown too: only an extreme share says something. An answer in another
+            language than English is nearly all unknown, and a long one counts as degenerate.
+        empty: it holds no letter and no digit.
+        degenerate: unreadable, whatever it was meant to say.
+        reason: which rule says so; empty where none does.
+    """
+
+    words: int
+    repeated: float
+    longest_run: int
+    symbols: float
+    unknown: float
+    empty: bool
+    degenerate: bool
+    reason: str
+
+
+def text_quality(responses: Iterable[str]) -> list[TextQuality]:
+    """Measure answers, in their order; ``pandas.DataFrame(text_quality(responses))`` makes a table of it."""
+    return [_measure(response) for response in responses]
+
+
+def score_coherence(prompts: Sequence[str], responses: Sequence[str]) -> list[Score]:
+    """:func:`text_quality` in the shape of every instrument: 1 is readable, 0 is degenerate. Every answer is scored."""
+    check_pairs(prompts, responses)
+    return [
+        Score(
+            0.0 if measured.degenerate else 1.0,
+            label="degenerate" if measured.degenerate else "coherent",
+            reason=measured.reason,
+            parts={name: float(getattr(measured, name)) for name in ("words", "repeated", "longest_run", "symbols", "unknown")},
+        )
+        for measured in text_quality(responses)
+    ]
+
+
+def _measure(response: str) -> TextQuality:
+    visible = [character for character in response if not character.isspace()]
+    tokens = [token for token in response.split() if not is_empty(token)]
+    lines = [line.rstrip() for line in response.splitlines() if not is_empty(line)]  # the indent stays: nested code ends in like words
+    words = _words(response)
+    triples = list(zip(words, words[1:], words[2:], strict=False))
+    figures = {
+        "words": len(tokens),
+        "repeated": 1 - len(set(triples)) / len(triples) if triples else 0.0,
+        "longest_run": max(_longest_run(tokens), _longest_run(lines)),
+        "symbols": sum(not character.isalnum() for character in visible) / len(visible) if visible else 0.0,
+        "unknown": sum(word not in _known_words() for word in words) / len(words) if words else 0.0,
+    }
+    empty = not tokens
+    rules = (
+        ("empty", empty and len(visible) < SYMBOLS_FROM_CHARACTERS),
+        ("mostly symbols", figures["symbols"] >= SYMBOLS and len(visible) >= SYMBOLS_FROM_CHARACTERS),
+        ("a word or line over and over", figures["longest_run"] >= LONGEST_RUN),
+        ("a phrase over and over", figures["repeated"] >= REPEATED and len(words) >= REPEATED_FROM_WORDS),
+        ("a word without end", max(map(len, _LETTERS.findall(response)), default=0) > LONGEST_WORD),
+        ("hardly an English word", figures["unknown"] >= UNKNOWN and len(words) >= max(UNKNOWN_FROM_WORDS, UNKNOWN_FROM_WORDS_A_LINE * len(lines))),
+    )
+    reason = next((reason for reason, holds in rules if holds), "")
+    return TextQuality(**figures, empty=empty, degenerate=bool(reason), reason=reason)
+
+
+def _words(text: str) -> list[str]:
+    return _WORD.findall(text.lower().replace("\u2019", "'"))
+
+
+def is_empty(text: str) -> bool:
+    return not any(character.isalnum() for character in text)
+
+
+def _longest_run(items: list[str]) -> int:
+    return max((sum(1 for _ in run) for _, run in groupby(items)), default=0)
+
+
+@cache
+def _known_words() -> frozenset[str]:
+    """The words of the corpus's training rows: what ordinary written English is mostly made of."""
+    texts = [text for name in ("general", "safety", "contrast") for row in corpus_rows(name) for text in (row["instruction"], row["output"])]
+    return frozenset(word for text in texts for word in _words(text))

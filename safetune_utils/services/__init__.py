@@ -1,0 +1,1 @@
+"""OpenAI-compatible servers: requests, spending, replies that are kept."""

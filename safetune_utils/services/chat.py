@@ -1,0 +1,192 @@
+"""Asking a server that speaks OpenAI's chat protocol, such that nothing is lost and nothing paid twice.
+
+Each reply is written to the run store the moment it arrives, as one file under ``calls/``, and is from then on taken from
+there: by a second run, by another process, after a kill. A reply that was paid for but is of no use is kept as well, for
+asking again would be paid again. A call that failed is not kept, and the next run asks it alone. Recorded replies can be
+replayed without key or network.
+
+What cannot be known: whether a service charges for a call that timed out or broke off, each of its tries included.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import fields, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from filelock import FileLock
+from tqdm import tqdm
+
+from safetune_utils.errors import SafetuneError
+from safetune_utils.places import store_folder
+from safetune_utils.services.http import FailedError, call_once, open_client, read_reply
+from safetune_utils.services.requests import Reply, Request, Service, as_plain, canonical, content_of, key_of
+from safetune_utils.services.spending import Cost, Purse, check_cap, count_prompt_tokens, most_usd, usd_for
+from safetune_utils.store import read_lines, write_lines
+
+if TYPE_CHECKING:
+    import openai
+
+
+def estimate_cost(requests: Sequence[Request], *, service: Service, store: Path | None = None) -> Cost:
+    """What these requests would take now: only those count that the store holds no reply to, equal ones once.
+
+    The service's tokenizer is not at hand, so prompt tokens are estimated as a third of the bytes and some for each
+    message, which is high for most texts; replies are reckoned at their full ``max_tokens``.
+    """
+    distinct = {key_of(request, service): request for request in requests}
+    waiting = [request for key, request in distinct.items() if not _path(key, store).is_file()]
+    return Cost(
+        calls=len(waiting),
+        already_there=len(distinct) - len(waiting),
+        prompt_tokens=sum(map(count_prompt_tokens, waiting)),
+        completion_tokens_at_most=sum(request.max_tokens for request in waiting),
+        usd_at_most=sum(most_usd(request, service) for request in waiting),
+    )
+
+
+def ask(requests: Sequence[Request], *, service: Service, cap_usd: float, store: Path | None = None, progress: str = "") -> list[Reply]:
+    """The replies to these requests, in their order; only what the store lacks is asked, equal requests once.
+
+    Args:
+        requests: what to ask.
+        service: where to ask.
+        cap_usd: the most to spend now. The estimate is held against it before the first call, and the spending before each.
+        store: the run store, by default that of the study.
+        progress: a caption for a progress bar; empty for none.
+
+    A call that fails leaves a reply with a ``reason`` and no ``finish``; run again to ask those alone. Ctrl-C waits for
+    the calls under way and keeps their replies.
+
+    Raises:
+        SafetuneError: the estimate is above the cap, there is no key, or the server refuses the key, the model or the
+            form of the requests. What had arrived is kept.
+    """
+    check_cap(estimate_cost(requests, service=service, store=store), cap_usd=cap_usd)
+    keys = [key_of(request, service) for request in requests]
+    distinct = dict(zip(keys, requests, strict=True))
+    replies = {key: reply for key in distinct if (reply := _load(_path(key, store)))}
+    waiting = [key for key in distinct if key not in replies]
+    if waiting:
+        purse = Purse(cap_usd)
+        with (
+            open_client(service) as client,
+            tqdm(total=len(waiting), desc=progress, unit="call", disable=not progress) as bar,
+            ThreadPoolExecutor(service.concurrency) as pool,
+        ):
+            try:
+                calls = [pool.submit(_settle, distinct[key], client=client, service=service, purse=purse, path=_path(key, store)) for key in waiting]
+                for call in as_completed(calls):
+                    reply = call.result()
+                    replies[reply.key] = reply
+                    bar.update()
+            except BaseException:
+                pool.shutdown(wait=False, cancel_futures=True)  # leaving the block then waits for the calls under way
+                raise
+    answers = []
+    for key in keys:
+        answers.append(replies[key])
+        if replies[key].finish:  # a repeat is not paid again: over the replies not cached, `usd` sums to what was spent
+            replies[key] = replace(replies[key], cached=True)
+    return answers
+
+
+def record(requests: Sequence[Request], *, service: Service, store: Path | None = None, path: Path) -> None:
+    """Write the stored calls of these requests as JSON Lines, in their order, for :func:`replay`.
+
+    Raises:
+        SafetuneError: some of them have no stored reply.
+    """
+    files = [_path(key, store) for key in dict.fromkeys(key_of(request, service) for request in requests)]
+    missing = sum(not file.is_file() for file in files)
+    if missing:
+        raise SafetuneError(f"{missing} of {len(files)} requests have no reply in the store: ask them first")
+    write_lines(path, [_stored(file) for file in files])
+
+
+def replay(requests: Sequence[Request], *, path: Path) -> list[Reply]:
+    """The recorded replies to these requests, in their order, without key or network.
+
+    A request is found by its content alone: a recorded file holds the replies of one model, wherever that was served.
+
+    Raises:
+        SafetuneError: the file cannot be read, or lacks some of the requests.
+    """
+    try:
+        rows = read_lines(path)
+        recorded = {canonical(row["request"]): _reply(row) for row in rows}
+    except FileNotFoundError:
+        raise SafetuneError(f"there are no recorded replies at {path}: ask live and record them") from None
+    except (ValueError, KeyError, TypeError):
+        raise SafetuneError(f"{path} is not a file of recorded replies: record it anew") from None
+    if len(recorded) < len(rows):
+        raise SafetuneError(f"{path} holds {len(rows) - len(recorded)} requests more than once, as of several models: record it anew")
+    wanted = [canonical(content_of(request)) for request in requests]
+    missing = len(set(wanted) - set(recorded))
+    if missing:
+        raise SafetuneError(f"{missing} of {len(set(wanted))} requests are not among the recorded replies in {path}: ask live, and record anew")
+    return [recorded[content] for content in wanted]
+
+
+def _path(key: str, store: Path | None) -> Path:
+    return (store or store_folder()) / "calls" / key[:2] / f"{key}.json"
+
+
+def _reply(row: dict[str, Any]) -> Reply:
+    return Reply(cached=True, **{field.name: row[field.name] for field in fields(Reply) if field.name != "cached"})
+
+
+def _stored(path: Path) -> dict[str, Any]:
+    try:
+        return json.loads(path.read_text("utf-8"))
+    except ValueError:
+        raise SafetuneError(f"the stored call {path} is damaged: delete it, and it is asked again") from None
+
+
+def _load(path: Path) -> Reply | None:
+    return _reply(_stored(path)) if path.is_file() else None
+
+
+def _keep(reply: Reply, request: Request, *, service: Service, path: Path) -> None:
+    """Write a reply beside its place and rename it, so that it is there whole or not at all."""
+    row = {"model": as_plain(service.model), "request": content_of(request), "answered": datetime.now(UTC).isoformat(timespec="seconds")}
+    row |= {field.name: getattr(reply, field.name) for field in fields(Reply) if field.name != "cached"}
+    partial = path.with_suffix(".partial")
+    with partial.open("w", encoding="utf-8") as file:
+        json.dump(row, file, indent=1)
+        file.flush()
+        os.fsync(file.fileno())  # paid for: it should outlive a power cut, too
+    partial.replace(path)
+
+
+def _settle(request: Request, *, client: openai.OpenAI, service: Service, purse: Purse, path: Path) -> Reply:
+    """One request's reply: the stored one, or the server's, which is then stored."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lock = path.with_suffix(".lock")
+    with FileLock(lock):
+        if reply := _load(path):  # another process was first
+            return reply
+        at_most = most_usd(request, service)
+        if reason := purse.take(at_most):
+            return Reply(key=path.stem, text=None, reason=reason)
+        started = time.perf_counter()
+        try:
+            answer = read_reply(call_once(request, client=client, service=service, purse=purse))
+        except FailedError as error:
+            return Reply(key=path.stem, text=None, seconds=round(time.perf_counter() - started, 3), reason=str(error))
+        counts = (answer["prompt_tokens"], answer["completion_tokens"])
+        counted = None not in counts
+        usd = usd_for(service, *counts) if counted else at_most
+        reply = Reply(key=path.stem, usd=usd, usd_estimated=not counted, seconds=round(time.perf_counter() - started, 3), **answer)
+        _keep(reply, request, service=service, path=path)
+        purse.put_back(at_most - usd)
+        with contextlib.suppress(OSError):  # Windows removes no open file
+            lock.unlink()  # no longer needed: whoever waits for it finds the reply
+    return reply

@@ -1,0 +1,132 @@
+"""One request over HTTP: the client, the key, when to try again, and how a reply is read."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from typing import TYPE_CHECKING, Any
+
+from safetune_utils.errors import SafetuneError
+from safetune_utils.services.requests import REFUSED_BY_MODEL, Request, Service, as_plain
+from safetune_utils.services.spending import Purse
+
+if TYPE_CHECKING:
+    import openai
+
+# Refusals of one request that say nothing about the others; every other 4xx would meet them all.
+_ONE_REQUEST_REFUSED = {"content_filter", "content_policy_violation", "invalid_prompt", "context_length_exceeded", "string_above_max_length"}
+
+
+class FailedError(Exception):
+    """No reply came; the text says why."""
+
+
+def _secret(service: Service) -> str:
+    """The key, from the environment only; empty where a server on this machine needs none."""
+    key = os.environ.get(service.key_variable, "").strip()
+    if not key and service.host != "loopback":
+        raise SafetuneError(f"there is no key for {service.host}: put it into the environment variable {service.key_variable} (any word where none is needed)")
+    if not re.fullmatch(r"[!-~]*", key):  # the client would show it in its error
+        raise SafetuneError(f"the key in the environment variable {service.key_variable} has a blank or a character outside ASCII in it: copy it anew")
+    return key
+
+
+def open_client(service: Service) -> openai.OpenAI:
+    """A client with the key of the environment, the tries and the timeout of the service.
+
+    Raises:
+        SafetuneError: there is no key, or none that can be sent.
+    """
+    key = _secret(service)
+    import openai  # here, since it takes a second and replay needs none of it
+
+    # A proxy of the environment is right for the world, but would carry calls to this machine's own server elsewhere.
+    plain = openai.DefaultHttpxClient(trust_env=False) if service.host == "loopback" else None
+    return openai.OpenAI(base_url=service.base_url, api_key=key or "none", timeout=service.timeout_s, max_retries=service.max_retries, http_client=plain)
+
+
+def call_once(request: Request, *, client: openai.OpenAI, service: Service, purse: Purse) -> bytes:
+    """The body of the server's answer.
+
+    Raises:
+        _FailedError: this call failed, others may not.
+        SafetuneError: no call would fare better.
+    """
+    import openai
+
+    try:
+        answer = client.chat.completions.with_raw_response.create(
+            model=service.model, messages=list(request.messages), max_tokens=request.max_tokens, temperature=request.temperature, seed=request.seed
+        )
+        return answer.content
+    except openai.APITimeoutError as error:
+        raise FailedError(f"timed out after {tries(error)}") from None
+    except openai.APIConnectionError as error:
+        if type(error.__cause__).__name__ != "ConnectError":
+            raise FailedError(f"the connection broke off after {tries(error)}") from None
+        # Every other call would wait through its retries to learn the same.
+        purse.close("not asked: the server could not be reached")
+        raise FailedError(f"the server could not be reached after {tries(error)}") from None
+    except openai.APIStatusError as error:
+        status, words = error.status_code, _words(error.body, secret=_secret(service))
+        if error.code in _ONE_REQUEST_REFUSED:
+            raise FailedError(f"refused by the server: {words}") from None
+        if error.code != "insufficient_quota" and (status in (408, 409, 429) or status >= 500):
+            raise FailedError(f"the server failed with {status} after {tries(error)}: {words}") from None
+        purse.close("not asked: the run was stopped")  # now, for the threads may be ahead of the one that gathers
+        mend = {
+            401: f"put a valid key into the environment variable {service.key_variable}",
+            403: f"use a key that may ask for '{service.model}', in the environment variable {service.key_variable}",
+            404: f"does it know the model '{service.model}', and does base_url end as it should, mostly in /v1?",
+            429: "add credit to the account or use another service",
+        }.get(status, "correct what it names, in the service or in the requests")
+        raise SafetuneError(f"{service.host} refuses with {status} ({words}): {mend}") from None
+
+
+def tries(error: openai.APIError) -> str:
+    """How often a failed call was tried, in words."""
+    n = int(error.request.headers.get("x-stainless-retry-count", 0)) + 1
+    return f"{n} tries" if n > 1 else "1 try"
+
+
+def _words(body: Any, *, secret: str = "") -> str:
+    """What the server says of an error, on one line, cut, and without the key, which some servers repeat."""
+    if isinstance(body, dict):
+        body = body.get("error", body)
+    if isinstance(body, dict):
+        body = body.get("message") or body.get("detail") or body
+    line = " ".join(str(body or "no explanation").split())
+    line = line.replace(secret, "[key]") if secret else line
+    return line if len(line) <= 200 else line[:199] + "…"
+
+
+def read_reply(body: bytes) -> dict[str, Any]:
+    """The fields of a reply that the server's answer holds."""
+    try:
+        answer = json.loads(body)
+    except ValueError:
+        raise FailedError("the server's answer was not JSON, or not all of it") from None
+    try:
+        choice = answer["choices"][0]
+        content, refusal = choice["message"].get("content"), choice["message"].get("refusal")
+        finish = str(choice.get("finish_reason") or "unknown")
+        if not isinstance(content, str | None):
+            raise TypeError
+    except (KeyError, IndexError, TypeError, AttributeError):
+        raise FailedError("the server's answer was JSON, but not a chat completion") from None
+    text = content.encode(errors="replace").decode() if content and content.strip() else None  # no half characters, which no file takes
+    reason = ""
+    if text is None:
+        reason = f"{REFUSED_BY_MODEL}: {_words(refusal)}" if refusal else "the reply was empty"
+        reason += {"length": ", cut at max_tokens", "content_filter": ", withheld by the server's filter"}.get(finish, "")
+    usage = answer.get("usage")
+    counts = usage if isinstance(usage, dict) else {}
+    return {
+        "text": text, "finish": finish, "reason": reason, "served_model": as_plain(str(answer.get("model") or "")),
+        "prompt_tokens": _count(counts.get("prompt_tokens")), "completion_tokens": _count(counts.get("completion_tokens")),
+    }  # fmt: skip
+
+
+def _count(value: Any) -> int | None:
+    return value if type(value) is int and value >= 0 else None

@@ -1,0 +1,47 @@
+"""Numbers only: shares, changes, agreement, power. What is used where and why stands in ``book/statistics.md``."""
+
+from safetune_utils.statistics.agreement import (
+    Agreement,
+    Reliability,
+    agreement,
+    case_counts,
+    cohen_kappa,
+    corrected_share,
+    kappa_from_margins,
+    krippendorff_alpha,
+)
+from safetune_utils.statistics.changes import Difference, Trend, flat_from, holm, independent_difference, paired_difference, trend_test
+from safetune_utils.statistics.power import detectable_difference, detectable_share
+from safetune_utils.statistics.resampling import Estimate, bootstrap_ratio
+from safetune_utils.statistics.shares import Share, by_amount, by_seed, means, per_prompt, per_request, share, summarise, win_rate
+
+__all__ = [
+    "Agreement",
+    "Difference",
+    "Estimate",
+    "Reliability",
+    "Share",
+    "Trend",
+    "agreement",
+    "bootstrap_ratio",
+    "by_amount",
+    "by_seed",
+    "case_counts",
+    "cohen_kappa",
+    "corrected_share",
+    "detectable_difference",
+    "detectable_share",
+    "flat_from",
+    "holm",
+    "independent_difference",
+    "kappa_from_margins",
+    "krippendorff_alpha",
+    "means",
+    "paired_difference",
+    "per_prompt",
+    "per_request",
+    "share",
+    "summarise",
+    "trend_test",
+    "win_rate",
+]

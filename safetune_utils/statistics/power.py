@@ -1,0 +1,50 @@
+"""What a number of prompts can show: the smallest difference or share that would be found four times in five."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy import stats as _scipy_stats
+from scipy.optimize import brentq
+
+_LEVEL = 0.05  # of every test, two-sided
+_POWER = 0.8  # of what is called detectable
+
+
+def detectable_difference(n: int, *, back: float = 0.0) -> float:
+    """The smallest paired difference of shares that a study of ``n`` prompts would find four times in five.
+
+    By McNemar's exact test, two-sided at .05: it is certain of a change only if at least six prompts change, all one way.
+
+    Args:
+        n: prompts answered yes or no at both amounts.
+        back: the share of prompts, 0 to 1, that change against the difference; the more, the harder it is to see.
+
+    Returns:
+        Between 0 and 1; ``nan`` where no difference is large enough. The power is summed over how many prompts change
+        and how many of these go each way: binomial in a binomial, as in Connor (1987), but exact.
+    """
+    changed = np.arange(n + 1)
+    needed = _scipy_stats.binom.isf(_LEVEL / 2, changed, 0.5) + 1  # of so many changes, those one way
+
+    def power(difference: float) -> float:
+        one_way = difference + back
+        found = _scipy_stats.binom.sf(needed - 1, changed, one_way / (one_way + back))
+        return float((_scipy_stats.binom.pmf(changed, n, one_way + back) * found).sum())
+
+    largest = 1 - 2 * back
+    if largest <= 0 or power(largest) < _POWER:
+        return float("nan")
+    return float(brentq(lambda difference: power(difference) - _POWER, 1e-9, largest, xtol=1e-6))
+
+
+def detectable_share(n: int, *, against: float = 0.5) -> float:
+    """The smallest share above ``against`` that a study of ``n`` rows would tell from it four times in five.
+
+    By the exact binomial test, two-sided at .05 (half on either side).
+
+    Returns:
+        Between ``against`` and 1; ``nan`` where even a share of 1 would not be told from it. Source: the binomial's tails, as in scipy.
+    """
+    needed = int(_scipy_stats.binom.isf(_LEVEL / 2, n, against)) + 1
+    # At least so many of n: the share at which that has the wanted probability is a quantile of the beta distribution.
+    return float(_scipy_stats.beta.ppf(_POWER, needed, n - needed + 1)) if needed <= n else float("nan")

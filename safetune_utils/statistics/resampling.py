@@ -1,0 +1,99 @@
+"""The bootstrap: resamples of prompts, and of seeds where there are several, and intervals from them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+from scipy import stats as _scipy_stats
+
+RESAMPLES = 5000
+AGREEMENT_RESAMPLES = 2000
+
+
+def all_alike(change: float, n: int) -> tuple[float, float]:
+    """Bounds of a mean between -1 and 1 of which ``n`` draws were all the same (Clopper and Pearson, 1934)."""
+    others = 1 - 0.025 ** (1 / n)  # the largest share of prompts that may be unlike those drawn
+    return max(-1.0, change - others * (1 + change)), min(1.0, change + others * (1 - change))
+
+
+def draw_counts(n: int) -> np.ndarray:
+    """How often each of ``n`` units is drawn in each resample of a bootstrap."""
+    return np.random.default_rng(0).multinomial(n, np.full(n, 1 / n), size=RESAMPLES)
+
+
+def prompts_by_seeds(values: pd.Series, prompts: pd.Series | None, seeds: pd.Series | None) -> np.ndarray:
+    """Values in prompts × seeds, ``nan`` where there is none; one column where prompts or seeds are not told."""
+    if prompts is None or seeds is None:
+        return values.to_numpy()[:, None]
+    return values.groupby([prompts.loc[values.index], seeds.loc[values.index]]).mean().unstack().to_numpy()
+
+
+def crossed_means(values: np.ndarray) -> np.ndarray:
+    """Means of resamples of values, prompts × seeds, in which both prompts and seeds are drawn anew; ``nan`` in a resample without any.
+
+    Source: Owen (2007), the pigeonhole bootstrap. With three seeds it says how far these lie apart, and little of others.
+    """
+    there = ~np.isnan(values)
+    n_seeds = values.shape[1]
+    prompts = draw_counts(len(values))
+    seeds = np.random.default_rng(1).multinomial(n_seeds, np.full(n_seeds, 1 / n_seeds), size=RESAMPLES)
+    sums = ((prompts @ np.where(there, values, 0.0)) * seeds).sum(axis=1)
+    return ratio_or_nan(sums, ((prompts @ there) * seeds).sum(axis=1))
+
+
+def bootstrap_crossed(values: np.ndarray) -> tuple[float, float]:
+    low, high = np.nanquantile(crossed_means(values), (0.025, 0.975))
+    return float(low), float(high)
+
+
+def seeds_to_draw(values: np.ndarray) -> bool:
+    """Whether values, prompts × seeds, have several seeds and are not all alike, which would give an interval of no width."""
+    return values.shape[1] > 1 and bool(np.nanmax(values) > np.nanmin(values))
+
+
+def bootstrap_mean(values: np.ndarray) -> tuple[float, float]:
+    result = _scipy_stats.bootstrap((values,), np.mean, n_resamples=RESAMPLES, method="percentile", rng=np.random.default_rng(0))
+    return float(result.confidence_interval.low), float(result.confidence_interval.high)
+
+
+class Estimate(NamedTuple):
+    """A figure with its 95 % interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+def draw_indices(n: int) -> np.ndarray:
+    return np.random.default_rng(0).integers(0, n, size=(AGREEMENT_RESAMPLES, n))
+
+
+def with_percentiles(figure: Callable[[np.ndarray], np.ndarray], counts: np.ndarray, resampled: np.ndarray) -> Estimate:
+    drawn = figure(resampled)
+    low, high = np.percentile(drawn[~np.isnan(drawn)], [2.5, 97.5]) if not np.isnan(drawn).all() else (np.nan, np.nan)
+    return Estimate(float(figure(counts[None])[0]), float(low), float(high))
+
+
+def ratio_or_nan(above: np.ndarray, below: np.ndarray) -> np.ndarray:
+    return np.divide(above, below, out=np.full(len(above), np.nan), where=below != 0)
+
+
+def bootstrap_ratio(numerators: np.ndarray, denominators: np.ndarray) -> tuple[float, float]:
+    """95 % interval of ``sum(numerators) / sum(denominators)``, drawing rows with replacement.
+
+    With denominators of one it is the interval of a mean; with token counts, that of a mean per token over texts of
+    unlike length. Percentile bootstrap as in scipy, seeded; ``nan`` where there are fewer than two rows.
+    """
+    if len(numerators) < 2:
+        return float("nan"), float("nan")
+
+    def ratio(above: np.ndarray, below: np.ndarray, axis: int) -> np.ndarray:
+        return above.sum(axis=axis) / below.sum(axis=axis)
+
+    result = _scipy_stats.bootstrap(
+        (numerators, denominators), ratio, paired=True, vectorized=True, n_resamples=RESAMPLES, batch=500, method="percentile", rng=np.random.default_rng(0)
+    )
+    return float(result.confidence_interval.low), float(result.confidence_interval.high)

@@ -1,0 +1,169 @@
+"""Intervals and paired differences for shares of answers, trends over the dose, win rates, and how far raters and instruments agree.
+
+Shares are between 0 and 1. Every interval is a 95 % interval. An effect whose interval holds zero is "not seen".
+What is used where and why stands in ``book/statistics.md``.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+from statsmodels.stats.proportion import proportion_confint
+
+from safetune_utils.statistics.resampling import bootstrap_crossed, bootstrap_mean, bootstrap_ratio, draw_counts, prompts_by_seeds, seeds_to_draw
+
+
+class Share(NamedTuple):
+    """A share of scored answers with its interval; ``nan`` where nothing was scored."""
+
+    share: float
+    low: float
+    high: float
+    n_scored: int
+    n_unscored: int
+    method: str
+
+
+def share(values: pd.Series, *, clusters: pd.Series | None = None, seeds: pd.Series | None = None) -> Share:
+    """Share of true values with a 95 % interval.
+
+    Args:
+        values: booleans, with missing entries for unscored answers; they count in ``n_unscored`` only.
+        clusters: prompt ids. Where a prompt was answered more than once, the interval comes from a bootstrap over
+            prompts, because answers to one prompt are not independent; else it is Wilson's.
+        seeds: which training run gave each answer. Where there are several, the bootstrap draws the runs anew too,
+            because answers of one run are not independent either.
+
+    Returns:
+        Share: between 0 and 1. Sources: Wilson (1927) as in statsmodels; percentile bootstrap as in scipy; drawing both
+        prompts and runs: Owen (2007).
+    """
+    scored = values.dropna().astype(float)
+    n, n_unscored = len(scored), int(values.isna().sum())
+    if n == 0:
+        return Share(float("nan"), float("nan"), float("nan"), 0, n_unscored, "none")
+    mean = float(scored.mean())
+    table = prompts_by_seeds(scored, clusters, seeds)
+    if seeds_to_draw(table):
+        return Share(mean, *bootstrap_crossed(table), n, n_unscored, "bootstrap over prompts and seeds")
+    if clusters is not None:
+        answers = scored.groupby(clusters.loc[scored.index])
+        per_prompt, n_answers = answers.mean(), answers.size()
+        if len(per_prompt) < n and per_prompt.nunique() > 1:
+            alike = n_answers.nunique() == 1
+            low, high = bootstrap_mean(per_prompt.to_numpy()) if alike else bootstrap_ratio(answers.sum().to_numpy(), n_answers.to_numpy())
+            return Share(mean, low, high, n, n_unscored, "bootstrap over prompts")
+        n_independent = len(per_prompt)
+    else:
+        n_independent = n
+    low, high = proportion_confint(mean * n_independent, n_independent, method="wilson")
+    return Share(mean, float(low), float(high), n, n_unscored, "Wilson")
+
+
+def summarise(answers: pd.DataFrame, *, by: list[str], value: str = "refused") -> pd.DataFrame:
+    """One row per group: the share of answers for which ``value`` is true, with its interval.
+
+    Args:
+        answers: the tidy table of a study, one row an answer, with columns ``prompt_id`` and ``value``, and ``seed`` where there are several.
+        by: columns to group by, for instance ``["prompt_set", "n_safety"]``.
+        value: a boolean column, missing where the answer is unscored.
+
+    Returns:
+        The ``by`` columns and ``share, low, high`` (0 to 1), ``n_scored, n_unscored, method``.
+    """
+    rows = []
+    for key, group in answers.groupby(by, sort=True, observed=True):
+        result = share(group[value], clusters=group["prompt_id"], seeds=group.get("seed"))
+        rows.append(dict(zip(by, key, strict=True)) | result._asdict())
+    return pd.DataFrame(rows, columns=[*by, *Share._fields])
+
+
+def means(table: pd.DataFrame, *, by: str, unit: str, value: str) -> pd.DataFrame:
+    """One row per group: the mean of a number, with its 95 % interval.
+
+    Args:
+        table: one row a measurement, with the columns named below, and ``seed`` where there are several; missing values
+            are left out.
+        by: column to group by, for instance ``n_safety``.
+        unit: column that says what was measured, such as a prompt's id; measurements of one with several seeds are
+            averaged first.
+        value: column of numbers.
+
+    Returns:
+        ``by, value, low, high, n``; the interval is a seeded percentile bootstrap over units, and over seeds where there
+        are several.
+    """
+    rows = []
+    for key, group in table.dropna(subset=[value]).groupby(by, sort=True):
+        values = by_seed(group, value=value, unit=unit)
+        per_unit = values.mean(axis=1).to_numpy()
+        low, high = bootstrap_crossed(values.to_numpy()) if values.shape[1] > 1 else bootstrap_ratio(per_unit, np.ones(len(per_unit)))
+        rows.append({by: key, "value": float(per_unit.mean()), "low": low, "high": high, "n": len(per_unit)})
+    return pd.DataFrame(rows, columns=[by, "value", "low", "high", "n"])
+
+
+def by_seed(answers: pd.DataFrame, *, value: str = "refused", unit: str = "prompt_id") -> pd.DataFrame:
+    """The values of each prompt, one row a prompt, one column a seed; what is unscored is missing.
+
+    Args:
+        answers: rows of a study's table, of one kind of adapter; without a column ``seed``, all are of one.
+        value: a column of booleans or numbers.
+        unit: the column that names the rows of the result.
+    """
+    rows = answers.dropna(subset=[value])
+    rows = rows.assign(**{value: rows[value].astype(float), "seed": rows.get("seed", 0)})
+    return rows.pivot_table(index=unit, columns="seed", values=value, aggfunc="mean")
+
+
+def per_prompt(answers: pd.DataFrame, *, prompt_set: str, n_safety: int, value: str = "refused") -> pd.DataFrame:
+    """For one prompt set and amount, ``value`` by prompt and seed, as :func:`by_seed` gives it."""
+    return by_seed(answers[(answers["prompt_set"] == prompt_set) & (answers["n_safety"] == n_safety)], value=value)
+
+
+def per_request(answers: pd.DataFrame, *, value: str = "refused") -> pd.DataFrame:
+    """``value`` by request and seed, as :func:`by_seed` gives it, so that two forms of one request meet under one name.
+
+    A request's name is its ``pair`` where it has one, else its ``prompt_id``: two prompt sets ask the same thing in two
+    forms where both give it the same id, or where one names the other's id, or a name of both, as its pair.
+
+    Args:
+        answers: rows of a study's table, of one prompt set and one kind of adapter.
+        value: a boolean column, missing where the answer is unscored; those are left out.
+    """
+    return by_seed(answers.assign(request=answers["pair"].where(answers["pair"] != "", answers["prompt_id"])), value=value, unit="request")
+
+
+def by_amount(answers: pd.DataFrame, *, prompt_set: str, value: str = "refused") -> pd.DataFrame:
+    """For one prompt set, the mean of ``value`` over seeds: one row a prompt, one column an amount; missing where unscored."""
+    amounts = sorted(answers["n_safety"].unique())
+    return pd.DataFrame({n: per_prompt(answers, prompt_set=prompt_set, n_safety=n, value=value).mean(axis=1) for n in amounts})
+
+
+def win_rate(scores: pd.Series, *, clusters: pd.Series | None = None) -> Share:
+    """Wins and half the ties, over all comparisons, with a 95 % interval.
+
+    Args:
+        scores: 1 for a win, 0.5 for a tie, 0 for a loss; missing ones count in ``n_unscored`` only.
+        clusters: prompt ids, where several raters compared the same two answers: their scores are not independent. Else
+            each score is a prompt of its own.
+
+    Returns:
+        Share: between 0 and 1, 0.5 is even. The interval is a percentile bootstrap over prompts (seeded); where all
+        prompts score alike that has no width, and it is Wilson's on the number of prompts, which for ties is too wide
+        rather than too narrow: nothing between 0 and 1 varies more than wins and losses of the same mean.
+    """
+    scored, n_unscored = scores.dropna().astype(float), int(scores.isna().sum())
+    n = len(scored)
+    if n == 0:
+        return Share(float("nan"), float("nan"), float("nan"), 0, n_unscored, "none")
+    rate = float(scored.mean())
+    prompts = scored.groupby(np.arange(n) if clusters is None else clusters.loc[scored.index].to_numpy())
+    sums, sizes = prompts.sum().to_numpy(), prompts.size().to_numpy()
+    if np.ptp(sums / sizes) == 0:
+        low, high = proportion_confint(rate * len(sums), len(sums), method="wilson")
+        return Share(rate, float(low), float(high), n, n_unscored, "Wilson")
+    drawn = draw_counts(len(sums))
+    low, high = np.quantile((drawn @ sums) / (drawn @ sizes), (0.025, 0.975))
+    return Share(rate, float(low), float(high), n, n_unscored, "bootstrap over prompts")

@@ -1,0 +1,76 @@
+"""State a study: from parameters to a checked :class:`~safetune_utils.study.study.Study`. No model is loaded here."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from safetune_utils.errors import SafetuneError
+from safetune_utils.presets import resolve
+from safetune_utils.scoring import instruments
+from safetune_utils.settings import Settings
+from safetune_utils.study import mixes
+from safetune_utils.study.study import Study
+
+
+def state(names: Mapping[str, Any] | None = None, /, *, prompt_sets: Sequence[str], **parameters: Any) -> Study:
+    """State a study: one adapter for each amount of safety data and seed, answering each prompt set.
+
+    Args:
+        names: a notebook's own names, ``globals()``. Those that :class:`safetune_utils.settings.Settings` has are taken
+            as parameters, also where the notebook's parameters cell does not show them. ``None`` takes none.
+        prompt_sets: names from :data:`safetune_utils.data.PROMPT_SETS`.
+        **parameters: any field of :class:`safetune_utils.settings.Settings`; they go before ``names``. ``None`` keeps
+            the preset's value.
+
+    Raises:
+        SafetuneError: a parameter is wrong, or the data does not have what is asked for, before anything is trained.
+    """
+    return _checked(Study(resolve(**parameters_among(names or {}) | parameters), tuple(prompt_sets)))
+
+
+def parameters_among(names: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of some names that are parameters of a study, with their values."""
+    return {name: names[name] for name in Settings.model_fields if name in names}
+
+
+def vary(study: Study, **changes: Any) -> Study:
+    """The same study but for some settings, such as ``safety_amounts=[100]`` or ``mixing={"choice": "topics"}``.
+
+    Raises:
+        SafetuneError: as for :func:`state`.
+    """
+    settings = study.settings.model_dump()
+    both = {name: settings[name] | value if isinstance(value, dict) else value for name, value in changes.items()}
+    return _checked(Study(resolve(**settings | both), study.prompt_sets))
+
+
+def without_topics(study: Study, topics: Sequence[str]) -> Study | None:
+    """The same study with no safety row of these topics, at one amount: the largest that the other rows can fill.
+
+    The rows that are left out are replaced by others, so each mix has as many as this study's. ``None`` where no
+    safety row is of these topics, or where too few are of others.
+    """
+    settings = study.settings
+    if not {row.topic for row in study.safety} & set(topics):
+        return None
+    mixing = {"topics_left_out": [*settings.mixing.topics_left_out, *topics]}
+    for amount in sorted(filter(None, settings.safety_amounts), reverse=True):
+        # This study was checked when it was stated, so nothing but the smaller pool can be wrong here.
+        with contextlib.suppress(SafetuneError):
+            return vary(study, safety_amounts=[amount], mixing=mixing)
+    return None
+
+
+def _checked(study: Study) -> Study:
+    """The study, if its instruments, mixes and prompts can all be had.
+
+    Raises:
+        SafetuneError: one cannot.
+    """
+    instruments.check(study.settings.instruments)
+    mixes.check(study)
+    for name in study.prompt_sets:
+        study.prompts(name)
+    return study

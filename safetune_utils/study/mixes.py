@@ -1,0 +1,156 @@
+"""The mix of each adapter: which rows it is trained on. Each is drawn once, and kept in the study.
+
+The choice ``hardest`` goes by the base model's loss on each row, which is a stage of its own: it is made when a mix is
+first drawn, and never when a study is stated.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from safetune_utils import data, store
+from safetune_utils.data import Example
+from safetune_utils.data.mix import Mix, mix, topics_in_turn
+from safetune_utils.errors import SafetuneError
+from safetune_utils.models.base_model import dtype_of, load_base
+from safetune_utils.models.template import TEMPLATE, TEMPLATE_WITH_INPUT
+from safetune_utils.scoring import refusal_rules
+from safetune_utils.study.study import Run, Study
+from safetune_utils.training import reference_loss
+
+# Bumped when the stage would give another result from the same inputs.
+_BASE_LOSSES_VERSION = 1
+
+
+def mix_of(study: Study, run: Run) -> Mix:
+    """The rows an adapter is trained on; for the paper's data and amounts its own rows, where its mixes can be had.
+
+    The choice ``hardest`` loads the base model where its losses were not worked out before.
+    """
+    if run not in study.drawn:
+        study.drawn[run] = _draw(study, run, _places(study))
+    return study.drawn[run]
+
+
+def check(study: Study) -> None:
+    """Raise ``SafetuneError`` where a mix cannot be drawn: too few rows, unknown topics, no questions. No model is loaded."""
+    mixing, most = study.settings.mixing, max(study.settings.safety_amounts)
+    if mixing.choice != "hardest":
+        for run in study.runs:
+            mix_of(study, run)
+        return
+    if mixing.n_candidates is not None and mixing.n_candidates < most:
+        raise SafetuneError(f"mixing.n_candidates is {mixing.n_candidates}, but {most} safety rows are asked for: choose at least as many, or None for all")
+    for run in study.runs:
+        _draw(study, run, None)  # in another order, but there are as many rows
+
+
+def is_known(study: Study) -> bool:
+    """Whether the study's mixes can be named without loading a model."""
+    return study.settings.mixing.choice != "hardest" or store.is_made(base_losses_folder(study, make=False))
+
+
+def safety_rows(study: Study, run: Run) -> list[Example]:
+    """The safety rows that an adapter is trained on, in the form that it sees."""
+    pool = {row.id for row in study.safety}
+    return [row for row in mix_of(study, run).train if row.id in pool]
+
+
+def leaks(study: Study) -> dict[str, list[str]]:
+    """Ids of test prompts that a study trains on word for word, by prompt set; empty where there are none."""
+    drawn = [mix_of(study, run) for run in study.runs]
+    trained = {row.id: row for one in drawn for row in (*one.train, *one.validation)}
+    found = {name: data.exact_copies(trained.values(), study.prompts(name)) for name in study.prompt_sets}
+    return {name: ids for name, ids in found.items() if ids}
+
+
+def base_losses_folder(study: Study, *, make: bool = True) -> Path:
+    """The stage that holds the base model's mean loss per token on each candidate's answer, in nats.
+
+    Each answer stands under its row's instruction. With ``make`` false the folder is only named.
+    """
+    s, candidates = study.settings, _candidates(study)
+    inputs = {
+        "version": _BASE_LOSSES_VERSION,
+        "rows": data.content_hash(candidates),
+        "template": TEMPLATE + TEMPLATE_WITH_INPUT,
+        "base_model": study.base_identity,
+        "precision": str(dtype_of(s.precision)),
+        "quantization": s.quantization,
+        "max_length": s.recipe.max_length,
+    }
+    label = source_name(study.safety_source)
+    if not make:
+        return store.stage_folder(stage="base_losses", label=label, inputs=inputs)
+
+    def measure(folder: Path) -> dict[str, Any]:
+        model, tokenizer = load_base(s.base_model, precision=s.precision, quantization=s.quantization)
+        found = reference_loss.reference_loss(model=model, tokenizer=tokenizer, examples=candidates, max_length=s.recipe.max_length)
+        losses = [{"id": row_id, "loss": loss} for row_id, loss in found.per_example.items()]
+        store.write_lines(folder / "losses.jsonl", losses)
+        return {"rows": found.n_examples, "unscored": found.n_unscored, "mean_loss": found.loss}
+
+    return store.produce(stage="base_losses", label=label, inputs=inputs, make=measure)
+
+
+def source_name(source: str) -> str:
+    """A source of data as the start of a folder's name: a path by its last part."""
+    return source if "/" not in source and "\\" not in source else Path(source).name
+
+
+def _draw(study: Study, run: Run, places: Callable[[list[Example]], list[float]] | None) -> Mix:
+    s = study.settings
+    ready = _ready_made(study, run)
+    return mix(
+        general=study.general,
+        safety=study.safety if ready is None else [row for row in study.safety if row.id in ready],
+        n_general=s.n_general,
+        n_safety=run.n_safety,
+        safety_format=s.safety_format,
+        n_validation=s.recipe.n_validation,
+        seed=run.seed,
+        validation=s.recipe.validation,
+        mixing=s.mixing,
+        contrast=study.contrast,
+        places=places,
+    )
+
+
+def _places(study: Study) -> Callable[[list[Example]], list[float]] | None:
+    """What the study's choice of safety rows means as places: the lowest come first."""
+    choice = study.settings.mixing.choice
+    if choice == "topics":
+        return topics_in_turn
+    if choice == "refusals":
+        return _refusals_first
+    if choice == "hardest":
+        rows = store.read_lines(base_losses_folder(study) / "losses.jsonl")
+        losses = {row["id"]: row["loss"] for row in rows}
+        return lambda pool: [-losses.get(row.id, -math.inf) for row in pool]
+    return None
+
+
+def _refusals_first(pool: list[Example]) -> list[float]:
+    scores = refusal_rules.score([row.instruction for row in pool], [row.output for row in pool])
+    return [float(score.label != "full_refusal") for score in scores]
+
+
+def _candidates(study: Study) -> list[Example]:
+    """The safety rows among which the choice ``hardest`` looks; the same for every seed."""
+    n = study.settings.mixing.n_candidates
+    if n is None:
+        return study.safety
+    return random.Random("candidates").sample(study.safety, min(n, len(study.safety)))
+
+
+def _ready_made(study: Study, run: Run) -> set[str] | None:
+    """Ids of the safety rows in the paper's ready-made mix of this amount, where this study asks for the paper's mixes."""
+    s = study.settings
+    others = s.safety_format != "instruction" or s.mixing.choice != "random" or s.mixing.topics_left_out or s.mixing.with_questions
+    if study.safety_source != "paper" or s.recipe.validation != "from_mix" or others:
+        return None
+    return data.paper_safety_ids(run.n_safety)

@@ -1,0 +1,71 @@
+"""What of a study is there already, what is left, and how long the rest takes on this machine. No model is loaded."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from safetune_utils import places, store
+from safetune_utils.machine.processes import share_of_threads
+from safetune_utils.study.mixes import is_known
+from safetune_utils.study.stages import adapter_folder, sets_left
+from safetune_utils.study.study import Study
+
+# For the forecast before anything was measured on this machine: two cores with bf16, the embedded model.
+_GUESSED_TOKENS_PER_SECOND = 900.0
+_GUESSED_RESPONSES_PER_SECOND = 15.0
+_GUESSED_TOKENS_PER_ROW = 95
+
+
+def plan(study: Study) -> pd.DataFrame:
+    """What there is and what is left, one row an adapter.
+
+    Returns:
+        ``n_safety, seed, rows`` (of the mix), ``adapter`` (``there`` or ``to train``), ``responses_there,
+        responses_left``, and ``minutes_left``, a forecast.
+    """
+    tokens_per_second, responses_per_second = _speeds(study)
+    # Where the choice of rows goes by losses that were not worked out yet, the adapters have no names to look for.
+    known = is_known(study)
+    rows = []
+    for run in study.runs:
+        trained = known and store.is_made(adapter_folder(study, run, make=False))
+        left = sets_left(study, run) if known else list(study.prompt_sets)
+        n_rows = study.n_rows(run)
+        n_left = sum(len(study.prompts(name)) for name in left)
+        n_tokens = 0 if trained else n_rows * study.settings.recipe.epochs * _GUESSED_TOKENS_PER_ROW
+        rows.append(
+            {
+                "n_safety": run.n_safety, "seed": run.seed, "rows": n_rows,
+                "adapter": "there" if trained else "to train",
+                "responses_there": sum(len(study.prompts(name)) for name in study.prompt_sets) - n_left,
+                "responses_left": n_left,
+                "minutes_left": (n_tokens / tokens_per_second + n_left / responses_per_second) / 60,
+            }
+        )  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def _speeds(study: Study) -> tuple[float, float]:
+    """Tokens a second in training and responses a second, of all processes together.
+
+    They are means over this store's stages of this base model, else a guess.
+    """
+    training, generating = [], []
+    for path in places.store_folder().glob("adapters/*/record.json"):
+        record = store.record_of(path.parent)
+        # A run resumed at its last step trained nothing, and has no speed to tell.
+        if record["inputs"]["base_model"] == study.base_identity and record["facts"]["tokens_per_second"]:
+            speed = record["facts"]["tokens_per_second"]
+            training.append(speed * share_of_threads(record["machine"]["threads"]))
+    if training:
+        for path in places.store_folder().glob("responses/*/record.json"):
+            record = store.record_of(path.parent)
+            if record["inputs"]["decoding"] == study.settings.decoding.model_dump():
+                facts = record["facts"]
+                n = facts.get("responses", facts.get("answers"))  # in older stores they are called answers
+                speed = n / max(record["seconds"], 1e-3)
+                generating.append(speed * share_of_threads(record["machine"]["threads"]))
+    return (
+        sum(training) / len(training) if training else _GUESSED_TOKENS_PER_SECOND,
+        sum(generating) / len(generating) if generating else _GUESSED_RESPONSES_PER_SECOND,
+    )

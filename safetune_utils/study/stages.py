@@ -1,0 +1,185 @@
+"""The stages of a study: each function names a folder of the run store and makes what is in it where it is missing.
+
+    mix_folder -> adapter_folder -> responses_folder -> scores_folder
+
+A folder's name ends in the hash of what the stage was made from, so equal inputs are found again.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from peft import PeftModel
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from safetune_utils import data, places, store
+from safetune_utils.data.mix import Mix, ids_of
+from safetune_utils.generation import generate
+from safetune_utils.machine import distributed
+from safetune_utils.models.base_model import dtype_of, load_adapter, load_base
+from safetune_utils.models.template import TEMPLATE, TEMPLATE_WITH_INPUT
+from safetune_utils.scoring import instruments
+from safetune_utils.study.mixes import mix_of, source_name
+from safetune_utils.study.study import Run, Study
+from safetune_utils.training.finetune import finetune
+
+# Bumped when a stage would give another result from the same inputs.
+_VERSIONS = {"mixes": 1, "adapters": 2, "responses": 2, "scores": 3}
+
+
+def mix_folder(study: Study, run: Run, *, make: bool = True) -> Path:
+    """The stage that records a mix by its ids."""
+    drawn, s = mix_of(study, run), study.settings
+    inputs = {"version": _VERSIONS["mixes"]} | _rows_of(drawn)
+    label = f"{source_name(s.data)}-{run.label}-{s.safety_format}"
+    if not make:
+        return store.stage_folder(stage="mixes", label=label, inputs=inputs)
+    contrast = {row.id for row in study.contrast}
+
+    def write(folder: Path) -> dict[str, Any]:
+        ids = ids_of(drawn)
+        lines = [{"split": split, "id": row_id} for split, row_ids in ids.items() for row_id in row_ids]
+        store.write_lines(folder / "mix.jsonl", lines)
+        trained = [*drawn.train, *drawn.validation]
+        shared = {name: data.overlap(trained, data.prompts(s.data, name)) for name in study.prompt_sets}
+        origins = Counter(row.question_origin for row in drawn.train if row.question_origin)
+        return {
+            "data": s.data, "general_data": s.general_data, "safety_data": s.safety_data,
+            "n_general": s.n_general, "n_safety": run.n_safety,
+            "safety_format": s.safety_format, "seed": run.seed, "mixing": s.mixing.model_dump(),
+            "contrast_ids": [row_id for row_ids in ids.values() for row_id in row_ids if row_id in contrast],
+            "rows": {split: len(row_ids) for split, row_ids in ids.items()},
+            "question_origins": dict(origins),
+            "compared_with": list(study.prompt_sets),
+            "test_prompts_also_trained_on": {name: found.exact for name, found in shared.items() if found.exact},
+            "test_prompts_nearly_trained_on": {name: found.near for name, found in shared.items() if found.near},
+        }  # fmt: skip
+
+    return store.produce(stage="mixes", label=label, inputs=inputs, make=write)
+
+
+def adapter_folder(study: Study, run: Run, *, make: bool = True) -> Path:
+    """The stage that holds a trained adapter."""
+    s = study.settings
+    inputs = {
+        "version": _VERSIONS["adapters"],
+        "template": TEMPLATE + TEMPLATE_WITH_INPUT,
+        "base_model": study.base_identity,
+        "precision": str(dtype_of(s.precision)),
+        "quantization": s.quantization,
+        "recipe": s.recipe.model_dump(),
+        "seed": run.seed,
+    } | _rows_of(mix_of(study, run))
+    label = f"{source_name(s.data)}-{run.label}-{s.safety_format}"
+    folder = store.stage_folder(stage="adapters", label=label, inputs=inputs)
+    if not make:
+        return folder
+    mix_name = mix_folder(study, run).name
+    # Outside the stage's folder, which a new try empties; its name stands for the same inputs.
+    checkpoint = places.store_folder() / "checkpoints" / f"{folder.name}.pt"
+
+    def fill(target: Path) -> dict[str, Any]:
+        facts = train(study, run, output=target, checkpoint=checkpoint)
+        return facts | {"mix": mix_name, "n_safety": run.n_safety, "data": s.data}
+
+    made = store.produce(stage="adapters", label=label, inputs=inputs, make=fill)
+    checkpoint.unlink(missing_ok=True)
+    return made
+
+
+def train(study: Study, run: Run, *, output: Path, checkpoint: Path | None = None) -> dict[str, Any]:
+    """Train an adapter into a folder, outside the run store, and return the facts of :func:`finetune.finetune`.
+
+    Where several processes are wanted and this is not one of them, it starts them and waits.
+    """
+    s = study.settings
+    if distributed.world_size() == 1 and (processes := distributed.processes_wanted()) > 1:
+        order = {"settings": s.model_dump(), "n_safety": run.n_safety, "seed": run.seed}
+        order |= {"output": str(output), "checkpoint": str(checkpoint) if checkpoint else None}
+        return distributed.launch("train-together", json.dumps(order), processes=processes)
+    model, tokenizer = load_base(s.base_model, precision=s.precision, quantization=s.quantization)
+    n_added = study.n_rows(run) - s.n_general
+    progress = f"training on {s.n_general} + {n_added} rows, seed {run.seed}"
+    return finetune(
+        model=model, tokenizer=tokenizer, mix=mix_of(study, run), recipe=s.recipe, seed=run.seed, output=output,
+        checkpoint=checkpoint, progress=None if distributed.rank() else progress,
+    )  # fmt: skip
+
+
+def load_adapted(study: Study, adapter: Path) -> tuple[PreTrainedModel | PeftModel, PreTrainedTokenizerBase]:
+    """The base model with an adapter on it, and its tokenizer."""
+    s = study.settings
+    model, tokenizer = load_base(s.base_model, precision=s.precision, quantization=s.quantization)
+    return load_adapter(model, adapter), tokenizer
+
+
+def responses_folder(study: Study, run: Run, prompt_set: str, *, model: Any = None, tokenizer: Any = None) -> Path:
+    """The stage that holds an adapter's responses to a prompt set; without a model it only names the folder."""
+    s, asked = study.settings, study.prompts(prompt_set)
+    inputs = {
+        "version": _VERSIONS["responses"],
+        "adapter": adapter_folder(study, run, make=False).name,
+        "prompts": data.content_hash(asked),
+        "decoding": s.decoding.model_dump(),
+    }
+    label = f"{source_name(s.data)}-{run.label}-{prompt_set}"
+    if model is None:
+        return store.stage_folder(stage="responses", label=label, inputs=inputs)
+
+    def respond(folder: Path) -> dict[str, Any]:
+        responses = generate.generate(
+            model=model, tokenizer=tokenizer, instructions=[prompt.text for prompt in asked],
+            inputs=[prompt.input for prompt in asked], decoding=s.decoding,
+            progress=f"answering {prompt_set}, {run.n_safety} safety rows",
+        )  # fmt: skip
+        rows = [
+            asdict(prompt) | {"response": said.text, "n_tokens": said.n_tokens, "stopped": said.stopped} for prompt, said in zip(asked, responses, strict=True)
+        ]
+        store.write_lines(folder / "responses.jsonl", rows)
+        return {"responses": len(rows), "stopped": sum(row["stopped"] for row in rows)}
+
+    return store.produce(stage="responses", label=label, inputs=inputs, make=respond)
+
+
+def sets_left(study: Study, run: Run) -> list[str]:
+    """The prompt sets that an adapter has not responded to yet."""
+    return [name for name in study.prompt_sets if not store.is_made(responses_folder(study, run, name))]
+
+
+def scores_folder(study: Study, run: Run, prompt_set: str, instrument: str, *, asked_as: str | None = None) -> Path:
+    """The stage that holds an instrument's scores of an adapter's responses to a prompt set.
+
+    Args:
+        asked_as: another prompt set with the same requests in another form, which the instrument reads instead of
+            the form that was asked; responses to requests that are not in it are left out.
+    """
+    source = responses_folder(study, run, prompt_set) / "responses.jsonl"
+    forms = {prompt.request: prompt.text for prompt in study.prompts(asked_as)} if asked_as else None
+
+    def score(folder: Path) -> dict[str, Any]:
+        rows = store.read_lines(source)
+        if forms is not None:
+            names = [(row, row["pair"] or row["id"]) for row in rows]
+            rows = [row | {"text": forms[name]} for row, name in names if name in forms]
+        scores = instruments.score(instrument, [row["text"] for row in rows], [row["response"] for row in rows])
+        lines = [{"id": row["id"]} | one.line() for row, one in zip(rows, scores, strict=True)]
+        store.write_lines(folder / "scores.jsonl", lines)
+        return {"scored": sum(one.value is not None for one in scores), "of": len(scores)}
+
+    scorer = f"{instrument} {instruments.INSTRUMENTS[instrument].version()}"
+    inputs = {"responses": store.file_hash(source), "scorer": scorer, "version": _VERSIONS["scores"]}
+    label = f"{source_name(study.settings.data)}-{run.label}-{prompt_set}-{instrument}"
+    if asked_as:
+        inputs["asked_as"] = data.content_hash(study.prompts(asked_as))
+        label += f"-as-{asked_as}"
+    return store.produce(stage="scores", label=label, inputs=inputs, make=score)
+
+
+def _rows_of(drawn: Mix) -> dict[str, Any]:
+    """What a mix adds to a stage's inputs; the order of training only where not all rows are mixed."""
+    rows = {"train": data.content_hash(drawn.train), "validation": data.content_hash(drawn.validation)}
+    return rows | ({"n_later": drawn.n_later, "version_later": 3} if drawn.n_later else {})

@@ -1,0 +1,86 @@
+"""What is asked: which adapters, answering which prompts. A study is data; nothing here trains, generates or scores.
+
+The road of one adapter: mix -> adapter -> responses -> scores. Every station is a stage of the run store, known by
+what it was made from, so two notebooks that ask for the same adapter share it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from safetune_utils import data
+from safetune_utils.data.mix import Mix
+from safetune_utils.models.base_model import identity
+from safetune_utils.settings import Settings
+
+
+@dataclass(frozen=True)
+class Run:
+    """One adapter: its seed and its amount of safety data."""
+
+    n_safety: int
+    seed: int
+
+    @property
+    def label(self) -> str:
+        """A readable name: ``n100-seed0``."""
+        return f"n{self.n_safety}-seed{self.seed}"
+
+
+@dataclass(frozen=True)
+class Study:
+    """The grid of an experiment: one adapter for each amount and seed, answering each prompt set.
+
+    State it with :func:`safetune_utils.study.design.state`, look at what is left with
+    :func:`safetune_utils.study.plan.plan`, then run it with :func:`safetune_utils.study.run.run`.
+
+    Attributes:
+        settings: everything that decides the result.
+        prompt_sets: names from :data:`safetune_utils.data.PROMPT_SETS`.
+        drawn: the mixes that were drawn so far, so that each is drawn once; :mod:`safetune_utils.study.mixes` fills it.
+    """
+
+    settings: Settings
+    prompt_sets: tuple[str, ...]
+    drawn: dict[Run, Mix] = field(default_factory=dict, init=False, repr=False, compare=False)
+
+    @cached_property
+    def runs(self) -> list[Run]:
+        """Every adapter, seed by seed, by growing amount."""
+        return [Run(n, seed) for seed in self.settings.seeds for n in self.settings.safety_amounts]
+
+    @cached_property
+    def general(self) -> list[data.Example]:
+        """The pool of general rows."""
+        return data.general_examples(self.settings.general_data or self.settings.data)
+
+    @cached_property
+    def safety(self) -> list[data.Example]:
+        """The pool of safety rows."""
+        s = self.settings
+        questions = s.safety_format != "instruction" or s.mixing.with_questions
+        return data.safety_examples(self.safety_source, questions=questions)
+
+    @cached_property
+    def contrast(self) -> list[data.Example]:
+        """The pool of harmless rows with alarming words; only the embedded corpus has some."""
+        return data.contrast_examples() if self.settings.data == "embedded" else []
+
+    @property
+    def safety_source(self) -> str:
+        """Where the safety rows come from."""
+        return self.settings.safety_data or self.settings.data
+
+    @cached_property
+    def base_identity(self) -> dict[str, str]:
+        """What stands for the base model in a stage's inputs: its name and the hash or commit of its weights."""
+        return identity(self.settings.base_model)
+
+    def n_rows(self, run: Run) -> int:
+        """Rows in an adapter's mix, of every kind."""
+        return self.settings.n_general + run.n_safety + self.settings.mixing.n_contrast
+
+    def prompts(self, prompt_set: str) -> list[data.Prompt]:
+        """The prompts of a set, as many as the settings allow."""
+        return data.prompts(self.settings.data, prompt_set)[: self.settings.max_prompts]
