@@ -19,7 +19,12 @@ import torch
 from safetune_utils import places, store
 from safetune_utils.estimate import hardware
 
-STAGES = {"mixes": "drawing mixes", "adapters": "training adapters", "responses": "answering", "scores": "scoring"}
+STAGES = {
+    "mixes": "drawing mixes",
+    "adapters": "training adapters",
+    "responses": "answering",
+    "scores": "scoring",
+}
 
 
 def main() -> None:
@@ -28,15 +33,28 @@ def main() -> None:
     parser.add_argument("--whole-seconds", type=float, required=True)
     parser.add_argument("--output", type=Path, default=places.data_folder() / "results" / "book_time.json")
     given = parser.parse_args()
-    found = json.loads(given.output.read_text("utf-8")) if given.output.is_file() else {"made_by": "benchmarks/book_time.py", "books": {}}
+    found = (
+        json.loads(given.output.read_text("utf-8"))
+        if given.output.is_file()
+        else {"made_by": "benchmarks/book_time.py", "books": {}}
+    )
     found["books"][given.name] = book(given.whole_seconds)
     given.output.write_text(json.dumps(found, indent=1) + "\n", "utf-8")
     print(json.dumps(found["books"][given.name], indent=1))
 
 
 def book(whole: float) -> dict[str, Any]:
-    made = {name: [store.read_record(path.parent) for path in sorted(places.store_folder().glob(f"{name}/*/record.json"))] for name in STAGES}
-    stages = [{"stage": title, "times": len(made[name]), "seconds": round(sum(map(seconds, made[name])), 1)} for name, title in STAGES.items()]
+    made = {
+        name: [
+            store.read_record(path.parent)
+            for path in sorted(places.store_folder().glob(f"{name}/*/record.json"))
+        ]
+        for name in STAGES
+    }
+    stages = [
+        {"stage": title, "times": len(made[name]), "seconds": round(sum(map(seconds, made[name])), 1)}
+        for name, title in STAGES.items()
+    ]
     stages.append(
         {
             "stage": "notebooks' other cells, waiting for the last adapter, and the site",

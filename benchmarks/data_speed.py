@@ -35,7 +35,12 @@ def main() -> None:
             hashed = time.perf_counter()
             data.as_dataset(drawn.train)
             table = time.perf_counter()
-    steps = {"read and check": loaded - clock, "mix": mixed - loaded, "hash": hashed - mixed, "as a datasets.Dataset": table - hashed}
+    steps = {
+        "read and check": loaded - clock,
+        "mix": mixed - loaded,
+        "hash": hashed - mixed,
+        "as a datasets.Dataset": table - hashed,
+    }
     print(f"{made_of}; {len(drawn.train):,} rows to train on, {len(drawn.validation)} to validate")
     for name, seconds in steps.items():
         print(f"{name:24} {seconds:6.2f} s")

@@ -50,7 +50,14 @@ from typing import Any
 import torch
 from datasets import Dataset
 from peft import LoraConfig, TaskType, get_peft_model
-from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, DataCollatorForSeq2Seq, Trainer, TrainingArguments
+from transformers import (
+    AutoConfig,
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    DataCollatorForSeq2Seq,
+    Trainer,
+    TrainingArguments,
+)
 from transformers import logging as transformers_logging
 
 from safetune_utils import data, places
@@ -73,14 +80,23 @@ def main() -> None:
     parser.add_argument("--side", choices=SIDES, help="run one side in this process")
     parser.add_argument("--rows", type=int, default=96)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--output", type=Path, default=places.data_folder() / "results" / "finetune_speed.json")
+    parser.add_argument(
+        "--output", type=Path, default=places.data_folder() / "results" / "finetune_speed.json"
+    )
     given = parser.parse_args()
     if given.side:
         quiet()
         print(json.dumps({"side": given.side} | SIDES[given.side](given.rows)))
         return
-    rounds = take_turns(script=Path(__file__), sides=list(SIDES), rounds=given.rounds, arguments=["--rows", str(given.rows)])
-    result = {"made_by": "benchmarks/finetune_speed.py", "rows": given.rows, "rounds": rounds, "summary": summary(rounds)}
+    rounds = take_turns(
+        script=Path(__file__), sides=list(SIDES), rounds=given.rounds, arguments=["--rows", str(given.rows)]
+    )
+    result = {
+        "made_by": "benchmarks/finetune_speed.py",
+        "rows": given.rows,
+        "rounds": rounds,
+        "summary": summary(rounds),
+    }
     write_result(given.output, result | {"machine": machine(rounds), "versions": versions(PACKAGES)})
 
 
@@ -93,21 +109,34 @@ def ours(n_rows: int) -> dict[str, Any]:
     small = Mix(train=drawn.train[:n_rows], validation=drawn.validation[:1])
     with tempfile.TemporaryDirectory() as folder:
         facts, measures = measured(
-            lambda: finetune(model=model, tokenizer=tokenizer, mix=small, recipe=RECIPE, seed=0, output=Path(folder)),
+            lambda: finetune(
+                model=model, tokenizer=tokenizer, mix=small, recipe=RECIPE, seed=0, output=Path(folder)
+            ),
         )
     precision = "bf16" if model.dtype == torch.bfloat16 else "fp32"
-    return report(encoded(tokenizer, n_rows), precision, measures, seconds=facts["tokens"] / facts["tokens_per_second"])
+    return report(
+        encoded(tokenizer, n_rows), precision, measures, seconds=facts["tokens"] / facts["tokens_per_second"]
+    )
 
 
 def ours_side_by_side(n_rows: int) -> dict[str, Any]:
     """Two adapters at once on half the threads each, as a study trains them; speeds and memory of both added up."""
     command = [sys.executable, str(Path(__file__)), "--side", "ours", "--rows", str(n_rows)]
     environment = os.environ | {"OMP_NUM_THREADS": str(max(1, torch.get_num_threads() // 2))}
-    pair = [subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=environment) for _ in range(2)]
+    pair = [
+        subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=environment
+        )
+        for _ in range(2)
+    ]
     found = [json.loads(process.communicate()[0].splitlines()[-1]) for process in pair]
     added = {key: sum(run[key] for run in found) for key in ("tokens_per_second", "peak_memory_bytes")}
     # What one thread multiplies is not half of what two do, where both belong to one core: `summary` takes the share from the other side's rate.
-    return found[0] | added | {"fraction_of_matmul": None, "threads": torch.get_num_threads(), "side": "ours-side-by-side"}
+    return (
+        found[0]
+        | added
+        | {"fraction_of_matmul": None, "threads": torch.get_num_threads(), "side": "ours-side-by-side"}
+    )
 
 
 def hugging_face(n_rows: int, *, precision: str) -> dict[str, Any]:
@@ -116,14 +145,20 @@ def hugging_face(n_rows: int, *, precision: str) -> dict[str, Any]:
 
     def train() -> list[Row]:
         rows = encoded(tokenizer, n_rows)
-        features = [{"input_ids": row.ids, "attention_mask": [1] * len(row.ids), "labels": row.labels} for row in rows]
+        features = [
+            {"input_ids": row.ids, "attention_mask": [1] * len(row.ids), "labels": row.labels} for row in rows
+        ]
         base.config.use_cache = False
         with tempfile.TemporaryDirectory() as folder:
             trainer = Trainer(
                 model=get_peft_model(base, lora()),
                 train_dataset=Dataset.from_list(features),
-                args=TrainingArguments(output_dir=folder, logging_strategy="no", dataloader_num_workers=0, **arguments(n_rows)),
-                data_collator=DataCollatorForSeq2Seq(tokenizer, pad_to_multiple_of=8, return_tensors="pt", padding=True),
+                args=TrainingArguments(
+                    output_dir=folder, logging_strategy="no", dataloader_num_workers=0, **arguments(n_rows)
+                ),
+                data_collator=DataCollatorForSeq2Seq(
+                    tokenizer, pad_to_multiple_of=8, return_tensors="pt", padding=True
+                ),
             )
             clock["start"] = time.perf_counter()
             trainer.train()
@@ -140,13 +175,28 @@ def trl(n_rows: int, *, weights: str, **changes: Any) -> dict[str, Any]:
     base, tokenizer = plain_model(weights)
     examples = mixture().train[:n_rows]
     # Our encoding, too, drops white space before the answer.
-    texts = [{"prompt": render(instruction=row.instruction, input=row.input), "completion": row.output.lstrip()} for row in examples]
+    texts = [
+        {"prompt": render(instruction=row.instruction, input=row.input), "completion": row.output.lstrip()}
+        for row in examples
+    ]
     clock: dict[str, float] = {}
 
     def train() -> list[Row]:
         with tempfile.TemporaryDirectory() as folder:
-            config = SFTConfig(output_dir=folder, completion_only_loss=True, max_length=RECIPE.max_length, **arguments(n_rows), **changes)
-            trainer = SFTTrainer(model=base, args=config, train_dataset=Dataset.from_list(texts), processing_class=tokenizer, peft_config=lora())
+            config = SFTConfig(
+                output_dir=folder,
+                completion_only_loss=True,
+                max_length=RECIPE.max_length,
+                **arguments(n_rows),
+                **changes,
+            )
+            trainer = SFTTrainer(
+                model=base,
+                args=config,
+                train_dataset=Dataset.from_list(texts),
+                processing_class=tokenizer,
+                peft_config=lora(),
+            )
             clock["start"] = time.perf_counter()
             trainer.train()
             clock["end"] = time.perf_counter()
@@ -154,7 +204,9 @@ def trl(n_rows: int, *, weights: str, **changes: Any) -> dict[str, Any]:
 
     rows, measures = measured(train)
     difference = sum(len(row.ids) for row in rows) - sum(len(row.ids) for row in encoded(tokenizer, n_rows))
-    return report(rows, "bf16", measures, seconds=clock["end"] - clock["start"]) | {"tokens_more_than_ours": difference}
+    return report(rows, "bf16", measures, seconds=clock["end"] - clock["start"]) | {
+        "tokens_more_than_ours": difference
+    }
 
 
 SIDES: dict[str, Callable[[int], dict[str, Any]]] = {
@@ -195,11 +247,22 @@ def lora() -> LoraConfig:
 @cache
 def mixture() -> Mix:
     general, safety = data.general_examples("embedded"), data.safety_examples("embedded")
-    return data.mix(general=general, safety=safety, n_general=320, n_safety=100, safety_format="instruction", n_validation=40, seed=0)
+    return data.mix(
+        general=general,
+        safety=safety,
+        n_general=320,
+        n_safety=100,
+        safety_format="instruction",
+        n_validation=40,
+        seed=0,
+    )
 
 
 def encoded(tokenizer: Any, n_rows: int) -> list[Row]:
-    return [encode_row(tokenizer, row, max_length=RECIPE.max_length, loss_on=RECIPE.loss_on) for row in mixture().train[:n_rows]]
+    return [
+        encode_row(tokenizer, row, max_length=RECIPE.max_length, loss_on=RECIPE.loss_on)
+        for row in mixture().train[:n_rows]
+    ]
 
 
 def report(rows: list[Row], precision: str, measures: dict[str, Any], *, seconds: float) -> dict[str, Any]:
@@ -233,7 +296,9 @@ def summary(rounds: list[list[dict[str, Any]]]) -> list[dict[str, Any]]:
     for row in rounds:
         one, two = ({run["side"]: run for run in row}[name] for name in ("ours", "ours-side-by-side"))
         if "error" not in one | two:  # the same rows, so operations are in proportion to tokens
-            two["fraction_of_matmul"] = round(one["fraction_of_matmul"] * two["tokens_per_second"] / one["tokens_per_second"], 4)
+            two["fraction_of_matmul"] = round(
+                one["fraction_of_matmul"] * two["tokens_per_second"] / one["tokens_per_second"], 4
+            )
     for name, runs in by_side(rounds).items():
         if error := next((run["error"] for run in runs if "error" in run), None):
             found.append({"side": name, "error": error})
@@ -295,30 +360,48 @@ def matmul_gflops(*, size: int = 1024, seconds: float = 0.5) -> dict[str, float]
     return rates
 
 
-def take_turns(*, script: Path, sides: list[str], rounds: int, arguments: list[str]) -> list[list[dict[str, Any]]]:
+def take_turns(
+    *, script: Path, sides: list[str], rounds: int, arguments: list[str]
+) -> list[list[dict[str, Any]]]:
     """Run every side of a script once a round, each in its own process; a side that fails gives its error's last line."""
     results = []
     for number in range(1, rounds + 1):
         results.append([])
         for side in sides:
             command = [sys.executable, str(script), "--side", side, *arguments]
-            done = subprocess.run(command, capture_output=True, text=True, env=os.environ | {"HF_HUB_OFFLINE": "1"})
+            done = subprocess.run(
+                command, capture_output=True, text=True, env=os.environ | {"HF_HUB_OFFLINE": "1"}
+            )
             if done.returncode == 0:
                 run = json.loads(done.stdout.splitlines()[-1])
             else:
                 killed = f"killed by signal {-done.returncode}" if done.returncode < 0 else ""
-                run = {"side": side, "error": killed or (done.stderr.strip().splitlines() or [f"exit status {done.returncode}"])[-1]}
+                run = {
+                    "side": side,
+                    "error": killed
+                    or (done.stderr.strip().splitlines() or [f"exit status {done.returncode}"])[-1],
+                }
             results[-1].append(run)
-            print(f"round {number}, {side}: {run.get('error') or str(run['tokens_per_second']) + ' tokens/s'}", flush=True)
+            print(
+                f"round {number}, {side}: {run.get('error') or str(run['tokens_per_second']) + ' tokens/s'}",
+                flush=True,
+            )
     return results
 
 
 def by_side(rounds: list[list[dict[str, Any]]]) -> dict[str, list[dict[str, Any]]]:
-    return {side["side"]: [run for row in rounds for run in row if run["side"] == side["side"]] for side in rounds[0]}
+    return {
+        side["side"]: [run for row in rounds for run in row if run["side"] == side["side"]]
+        for side in rounds[0]
+    }
 
 
 def spread(values: list[float]) -> dict[str, float]:
-    return {"median": round(statistics.median(values), 3), "min": round(min(values), 3), "max": round(max(values), 3)}
+    return {
+        "median": round(statistics.median(values), 3),
+        "min": round(min(values), 3),
+        "max": round(max(values), 3),
+    }
 
 
 def ratio(rounds: list[list[dict[str, Any]]], faster: str, slower: str) -> dict[str, float] | None:
@@ -326,7 +409,12 @@ def ratio(rounds: list[list[dict[str, Any]]], faster: str, slower: str) -> dict[
     runs = by_side(rounds)
     if any("error" in run for run in (*runs[faster], *runs[slower])):
         return None
-    return spread([a["tokens_per_second"] / b["tokens_per_second"] for a, b in zip(runs[faster], runs[slower], strict=True)])
+    return spread(
+        [
+            a["tokens_per_second"] / b["tokens_per_second"]
+            for a, b in zip(runs[faster], runs[slower], strict=True)
+        ]
+    )
 
 
 def machine(rounds: list[list[dict[str, Any]]]) -> dict[str, Any]:

@@ -47,7 +47,18 @@ from typing import Any
 
 import numpy as np
 import torch
-from finetune_speed import by_side, machine, measured, plain_model, quiet, ratio, spread, take_turns, versions, write_result
+from finetune_speed import (
+    by_side,
+    machine,
+    measured,
+    plain_model,
+    quiet,
+    ratio,
+    spread,
+    take_turns,
+    versions,
+    write_result,
+)
 from transformers import AutoTokenizer, ContinuousBatchingConfig, GenerationConfig
 
 from safetune_utils import data, places
@@ -72,13 +83,20 @@ def main() -> None:
     parser.add_argument("--side", choices=SIDES, help="run one side in this process")
     parser.add_argument("--prompts", type=int, default=48)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--output", type=Path, default=places.data_folder() / "results" / "generate_speed.json")
+    parser.add_argument(
+        "--output", type=Path, default=places.data_folder() / "results" / "generate_speed.json"
+    )
     given = parser.parse_args()
     if given.side:
         quiet()
         print(json.dumps(run_side(given.side, given.prompts)))
         return
-    rounds = take_turns(script=Path(__file__), sides=list(SIDES), rounds=given.rounds, arguments=["--prompts", str(given.prompts)])
+    rounds = take_turns(
+        script=Path(__file__),
+        sides=list(SIDES),
+        rounds=given.rounds,
+        arguments=["--prompts", str(given.prompts)],
+    )
     compare_texts(rounds)
     table = summary(rounds)
     llamas = [row for row in table if row["side"].startswith("llama-cpp") and "error" not in row]
@@ -88,13 +106,17 @@ def main() -> None:
         "prompt_set": PROMPT_SET,
         "rounds": rounds,
         "summary": table,
-        "fastest_llama_cpp": max(llamas, key=lambda row: row["tokens_per_second"]["median"])["side"] if llamas else None,
+        "fastest_llama_cpp": max(llamas, key=lambda row: row["tokens_per_second"]["median"])["side"]
+        if llamas
+        else None,
     }
     write_result(given.output, result | {"machine": machine(rounds), "versions": versions(PACKAGES)})
 
 
 def run_side(side: str, n_prompts: int) -> dict[str, Any]:
-    asked = data.prompts("embedded", PROMPT_SET)[: min(n_prompts, N_ORIGINAL) if side == "original-fp32" else n_prompts]
+    asked = data.prompts("embedded", PROMPT_SET)[
+        : min(n_prompts, N_ORIGINAL) if side == "original-fp32" else n_prompts
+    ]
     way = SIDES[side]()
     way(asked[:2], 4)
     answers, measures = measured(lambda: way(asked, 128 if side in PAPER_SIDES else 64))
@@ -123,7 +145,13 @@ def original(precision: str) -> Way:
             ids = tokenizer(text, return_tensors="pt")["input_ids"]
             config = GenerationConfig(num_beams=4, do_sample=False)
             with torch.no_grad():
-                output = model.generate(input_ids=ids, generation_config=config, return_dict_in_generate=True, output_scores=True, max_new_tokens=n_new)
+                output = model.generate(
+                    input_ids=ids,
+                    generation_config=config,
+                    return_dict_in_generate=True,
+                    output_scores=True,
+                    max_new_tokens=n_new,
+                )
             answers.append(answer(tokenizer, output.sequences[0, ids.shape[1] :].tolist()))
         return answers
 
@@ -141,7 +169,9 @@ def plain(precision: str, *, batch_size: int, num_beams: int = 1, longest_first:
         answers: dict[int, tuple[str, int]] = {}
         for start in range(0, len(order), batch_size):
             rows = order[start : start + batch_size]
-            batch = tokenizer([texts[i] for i in rows], padding=True, padding_side="left", return_tensors="pt")
+            batch = tokenizer(
+                [texts[i] for i in rows], padding=True, padding_side="left", return_tensors="pt"
+            )
             output = model.generate(**batch, num_beams=num_beams, do_sample=False, max_new_tokens=n_new)
             for i, ids in zip(rows, output[:, batch["input_ids"].shape[1] :].tolist(), strict=True):
                 answers[i] = answer(tokenizer, ids)
@@ -156,7 +186,9 @@ def ours(precision: str, decoding: str, **entries: Any) -> Way:
     def way(asked: list[data.Prompt], n_new: int) -> Answers:
         how = resolve_decoding(decoding, max_new_tokens=n_new, **entries)
         texts, inputs = [prompt.text for prompt in asked], [prompt.input for prompt in asked]
-        answers = generate.generate(model=model, tokenizer=tokenizer, instructions=texts, inputs=inputs, decoding=how)
+        answers = generate.generate(
+            model=model, tokenizer=tokenizer, instructions=texts, inputs=inputs, decoding=how
+        )
         return [(given.text, given.n_tokens) for given in answers]
 
     return way
@@ -165,15 +197,33 @@ def ours(precision: str, decoding: str, **entries: Any) -> Way:
 def continuous_batching(precision: str) -> Way:
     model, tokenizer = plain_model(precision)
     # Left to itself its cache takes six tenths of the machine's memory. This one holds 48 prompts, each with its answer up to 192 tokens.
-    size = ContinuousBatchingConfig(page_size=64, num_blocks=3 * 48, max_batch_tokens=2048, max_requests_per_batch=48)
+    size = ContinuousBatchingConfig(
+        page_size=64, num_blocks=3 * 48, max_batch_tokens=2048, max_requests_per_batch=48
+    )
 
     def way(asked: list[data.Prompt], n_new: int) -> Answers:
         ids = [tokenizer(text)["input_ids"] for text in rendered(asked)]
-        config = GenerationConfig(max_new_tokens=n_new, do_sample=False, eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.pad_token_id)
+        config = GenerationConfig(
+            max_new_tokens=n_new,
+            do_sample=False,
+            eos_token_id=tokenizer.eos_token_id,
+            pad_token_id=tokenizer.pad_token_id,
+        )
         # The manager stays from the small first batch on: setting it up is loading, not answering.
-        found = model.generate_batch(ids, generation_config=config, continuous_batching_config=size, max_new_tokens=n_new, persistent_manager=True)
+        found = model.generate_batch(
+            ids,
+            generation_config=config,
+            continuous_batching_config=size,
+            max_new_tokens=n_new,
+            persistent_manager=True,
+        )
         if len(found) < len(ids) or any(output.error for output in found.values()):
-            raise RuntimeError(next((output.error for output in found.values() if output.error), "some prompts were not answered"))
+            raise RuntimeError(
+                next(
+                    (output.error for output in found.values() if output.error),
+                    "some prompts were not answered",
+                )
+            )
         return [answer(tokenizer, output.generated_tokens) for output in found.values()]
 
     return way
@@ -185,11 +235,15 @@ def llama(*, slots: int, room: int = 256) -> Way:
 
     logging.getLogger("llama-cpp-python").setLevel(logging.ERROR)
     tokenizer = AutoTokenizer.from_pretrained(embedded.embedded_folder())
-    model = llama_cpp.llama_model_load_from_file(str(embedded.gguf_path()).encode(), llama_cpp.llama_model_default_params())
+    model = llama_cpp.llama_model_load_from_file(
+        str(embedded.gguf_path()).encode(), llama_cpp.llama_model_default_params()
+    )
     settings = llama_cpp.llama_context_default_params()
     settings.n_ctx = settings.n_batch = slots * room
     settings.n_seq_max = settings.n_outputs_max = slots
-    settings.kv_unified = True  # one step then takes whole prompts and single tokens alike; kept apart was slower in trials
+    settings.kv_unified = (
+        True  # one step then takes whole prompts and single tokens alike; kept apart was slower in trials
+    )
     settings.n_threads = settings.n_threads_batch = torch.get_num_threads()
     context = llama_cpp.llama_init_from_model(model, settings)
     memory = llama_cpp.llama_get_memory(context)
@@ -199,7 +253,10 @@ def llama(*, slots: int, room: int = 256) -> Way:
 
     def start(slot: int, prompt: list[int]) -> list[int]:
         """Make a slot ready for a prompt; return what of the prompt its cache lacks, the last token at least."""
-        n = next((i for i, (a, b) in enumerate(zip(held[slot], prompt[:-1], strict=False)) if a != b), min(len(held[slot]), len(prompt) - 1))
+        n = next(
+            (i for i, (a, b) in enumerate(zip(held[slot], prompt[:-1], strict=False)) if a != b),
+            min(len(held[slot]), len(prompt) - 1),
+        )
         llama_cpp.llama_memory_seq_rm(memory, slot, n, -1)
         held[slot] = prompt[:n]
         return prompt[n:]
@@ -210,7 +267,13 @@ def llama(*, slots: int, room: int = 256) -> Way:
         for slot, tokens in fed.items():
             for token in tokens:
                 at = batch.n_tokens
-                batch.token[at], batch.pos[at], batch.n_seq_id[at], batch.seq_id[at][0], batch.logits[at] = token, len(held[slot]), 1, slot, 0
+                batch.token[at], batch.pos[at], batch.n_seq_id[at], batch.seq_id[at][0], batch.logits[at] = (
+                    token,
+                    len(held[slot]),
+                    1,
+                    slot,
+                    0,
+                )
                 held[slot].append(token)
                 batch.n_tokens += 1
             batch.logits[batch.n_tokens - 1] = 1
@@ -298,7 +361,11 @@ def summary(rounds: list[list[dict[str, Any]]]) -> list[dict[str, Any]]:
                 "tokens_per_second": spread([run["tokens_per_second"] for run in runs]),
                 "ratio_of_ours": {which: ratio(rounds, which, name) for which in reference},
                 "peak_memory_bytes": int(statistics.median(run["peak_memory_bytes"] for run in runs)),
-                **({"same_text_as_original": [run["same_text_as_original"] for run in runs]} if "same_text_as_original" in runs[0] else {}),
+                **(
+                    {"same_text_as_original": [run["same_text_as_original"] for run in runs]}
+                    if "same_text_as_original" in runs[0]
+                    else {}
+                ),
             }
         )
     return found

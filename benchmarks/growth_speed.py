@@ -54,9 +54,14 @@ def over_batches_and_lengths(rounds: int) -> list[dict[str, Any]]:
     middle = ordered[len(ordered) // 2 - 16 :][:32]  # of about one length, so that only the number changes
     adapted = with_adapter(model, RECIPE)
     adapted.train()
-    work = {("rows at once", n): middle[:n] for n in BATCHES} | {("tokens of a row", n): [of_length(row, n, rows) for row in middle[:8]] for n in LENGTHS}
+    work = {("rows at once", n): middle[:n] for n in BATCHES} | {
+        ("tokens of a row", n): [of_length(row, n, rows) for row in middle[:8]] for n in LENGTHS
+    }
     speeds = in_turn({key: lambda part=part: step(adapted, part) for key, part in work.items()}, rounds)
-    return [{"what": "training", "over": over, "at": at, "tokens_per_second": speed} for (over, at), speed in speeds.items()]
+    return [
+        {"what": "training", "over": over, "at": at, "tokens_per_second": speed}
+        for (over, at), speed in speeds.items()
+    ]
 
 
 def step(adapted: PeftModel, rows: list[Row]) -> int:
@@ -82,23 +87,43 @@ def over_rows() -> list[dict[str, Any]]:
         drawn = mixture()
         small = Mix(train=drawn.train[:n], validation=drawn.validation[:1])
         with tempfile.TemporaryDirectory() as folder:
-            facts = finetune(model=model, tokenizer=tokenizer, mix=small, recipe=RECIPE, seed=0, output=Path(folder))
-        points.append({"what": "training", "over": "rows in the mix", "at": n, "tokens_per_second": facts["tokens_per_second"]})
+            facts = finetune(
+                model=model, tokenizer=tokenizer, mix=small, recipe=RECIPE, seed=0, output=Path(folder)
+            )
+        points.append(
+            {
+                "what": "training",
+                "over": "rows in the mix",
+                "at": n,
+                "tokens_per_second": facts["tokens_per_second"],
+            }
+        )
     return points
 
 
 def over_answers(rounds: int) -> list[dict[str, Any]]:
     model, tokenizer = load_base("embedded")
-    texts = [prompt.text for name in ("malicious", "malicious_questions") for prompt in data.prompts("embedded", name)]
+    texts = [
+        prompt.text
+        for name in ("malicious", "malicious_questions")
+        for prompt in data.prompts("embedded", name)
+    ]
 
     def answer(n: int, new_tokens: int) -> int:
         how = Decoding(batch_size=n, max_new_tokens=new_tokens)
-        said = generate.generate(model=model, tokenizer=tokenizer, instructions=texts[: min(n, len(texts))], decoding=how)
+        said = generate.generate(
+            model=model, tokenizer=tokenizer, instructions=texts[: min(n, len(texts))], decoding=how
+        )
         return sum(one.n_tokens for one in said)
 
-    work = {("prompts at once", n): (n, 64) for n in PROMPTS} | {("new tokens", n): (48, n) for n in NEW_TOKENS}
+    work = {("prompts at once", n): (n, 64) for n in PROMPTS} | {
+        ("new tokens", n): (48, n) for n in NEW_TOKENS
+    }
     speeds = in_turn({key: lambda sizes=sizes: answer(*sizes) for key, sizes in work.items()}, rounds)
-    return [{"what": "answering", "over": over, "at": at, "tokens_per_second": speed} for (over, at), speed in speeds.items()]
+    return [
+        {"what": "answering", "over": over, "at": at, "tokens_per_second": speed}
+        for (over, at), speed in speeds.items()
+    ]
 
 
 def in_turn(work: dict[Any, Callable[[], int]], rounds: int) -> dict[Any, float]:

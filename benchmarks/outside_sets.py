@@ -40,7 +40,11 @@ def main() -> None:
         "shapes": shapes,
     }
     path = places.data_folder() / "results" / "outside_sets.json"
-    path.write_text(json.dumps(result, indent=None, separators=(",", ":"), ensure_ascii=False).replace('},"', '},\n"') + "\n", "utf-8")
+    path.write_text(
+        json.dumps(result, indent=None, separators=(",", ":"), ensure_ascii=False).replace('},"', '},\n"')
+        + "\n",
+        "utf-8",
+    )
     print(f"{path}: {len(shapes)} sets, {path.stat().st_size / 1e3:.0f} kB")
 
 

@@ -29,7 +29,9 @@ N_SAFETY, SEED = 100, 0
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--output", type=Path, default=places.data_folder() / "results" / "recipe_choice.json")
+    parser.add_argument(
+        "--output", type=Path, default=places.data_folder() / "results" / "recipe_choice.json"
+    )
     given = parser.parse_args()
     found: dict[str, Any] = {"made_by": "benchmarks/recipe_choice.py", "n_safety": N_SAFETY, "seed": SEED}
     for name, rate in RATES.items():
@@ -48,17 +50,28 @@ def measure(rate: float) -> dict[str, Any]:
     )  # fmt: skip
     # The pools' own held-out part: of the safety rows, the mix validates with fewer than it holds out.
     held_general, _ = data.split(general, recipe.n_validation, seed=SEED, name="general")
-    held_safety, _ = data.split(safety, held_out_safety(len(safety), recipe.n_validation), seed=SEED, name="safety")
+    held_safety, _ = data.split(
+        safety, held_out_safety(len(safety), recipe.n_validation), seed=SEED, name="safety"
+    )
     asked = {"safety": held_safety, "general": held_general, "contrast": data.corpus_rows("contrast")}
     model, tokenizer = load_base("embedded")
     with tempfile.TemporaryDirectory() as folder:
-        facts = finetune(model=model, tokenizer=tokenizer, mix=drawn, recipe=recipe, seed=SEED, output=Path(folder))
+        facts = finetune(
+            model=model, tokenizer=tokenizer, mix=drawn, recipe=recipe, seed=SEED, output=Path(folder)
+        )
         model = load_adapter(load_base("embedded")[0], Path(folder))
-    result: dict[str, Any] = {"learning_rate": rate, "validation_loss": round(facts["best_validation_loss"], 3)}
+    result: dict[str, Any] = {
+        "learning_rate": rate,
+        "validation_loss": round(facts["best_validation_loss"], 3),
+    }
     for name, rows in asked.items():
         texts = [_get(row, "instruction") for row in rows]
         answers = generate.generate(
-            model=model, tokenizer=tokenizer, instructions=texts, inputs=[_get(row, "input") for row in rows], decoding=settings.decoding
+            model=model,
+            tokenizer=tokenizer,
+            instructions=texts,
+            inputs=[_get(row, "input") for row in rows],
+            decoding=settings.decoding,
         )
         scores = refusal_rules.score(texts, [answer.text for answer in answers])
         result |= {f"{name}_rows": len(rows), f"{name}_refused": sum(bool(score.value) for score in scores)}

@@ -45,16 +45,26 @@ _CHAT_TEMPLATE = (
 def main() -> None:
     settings = resolve_drafting()
     asked = drafting.questions(settings.questions, settings.n_questions)
-    answers = drafting.answer_requests(asked, max_tokens=settings.max_tokens, temperature=settings.temperature)
+    answers = drafting.answer_requests(
+        asked, max_tokens=settings.max_tokens, temperature=settings.temperature
+    )
     with tempfile.TemporaryDirectory() as folder:
         _save_tuned(tuned := Path(folder) / "smollm2-135m-safety-tuned")
         _save(untouched := Path(folder) / "smollm2-135m-instruct", *load_base("embedded"))
         drafting.recorded_folder().mkdir(exist_ok=True)
-        for name, model, requests in (("answers", tuned, answers), ("instructions", untouched, drafting.instruction_requests(asked))):
+        for name, model, requests in (
+            ("answers", tuned, answers),
+            ("instructions", untouched, drafting.instruction_requests(asked)),
+        ):
             with served(model) as address:
                 service = Service(base_url=address, model=str(model), concurrency=1, timeout_s=300)
                 chat.ask(requests, service=service, cap_usd=0, store=Path(folder), progress=name)
-                chat.record(requests, service=service, store=Path(folder), path=drafting.recorded_folder() / f"drafting_{name}.jsonl")
+                chat.record(
+                    requests,
+                    service=service,
+                    store=Path(folder),
+                    path=drafting.recorded_folder() / f"drafting_{name}.jsonl",
+                )
 
 
 def _save_tuned(target: Path) -> None:
@@ -75,8 +85,21 @@ def served(model: Path) -> Iterator[str]:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    command = [str(Path(sys.executable).parent / "transformers"), "serve", str(model), "--host", "127.0.0.1", "--port", str(port)]
-    process = subprocess.Popen(command, env=os.environ | {"HF_HUB_OFFLINE": "1"}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    command = [
+        str(Path(sys.executable).parent / "transformers"),
+        "serve",
+        str(model),
+        "--host",
+        "127.0.0.1",
+        "--port",
+        str(port),
+    ]
+    process = subprocess.Popen(
+        command,
+        env=os.environ | {"HF_HUB_OFFLINE": "1"},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
     try:
         for _ in range(120):
             time.sleep(1)

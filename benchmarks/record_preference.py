@@ -33,15 +33,30 @@ def main() -> None:
     )  # fmt: skip
     prompts, a, b = ([getattr(item, name) for item in items] for name in ("prompt", "a", "b"))
     with tempfile.TemporaryDirectory() as store, served(embedded.embedded_folder()) as address:
-        service = requests.Service(base_url=address, model=str(embedded.embedded_folder()), concurrency=1, timeout_s=300)
+        service = requests.Service(
+            base_url=address, model=str(embedded.embedded_folder()), concurrency=1, timeout_s=300
+        )
         judged = judge.compare(prompts, a, b, service=service, store=Path(store), progress="judging")
-        chat.record(judge.pair_requests(prompts, a, b), service=service, store=Path(store), path=folder / "replies.jsonl")
+        chat.record(
+            judge.pair_requests(prompts, a, b),
+            service=service,
+            store=Path(store),
+            path=folder / "replies.jsonl",
+        )
     sides = {"first": "A", "second": "B"}
-    said = [None if pair.as_given == judge.UNSCORED else sides.get(pair.as_given, pair.as_given) for pair in judged]
+    said = [
+        None if pair.as_given == judge.UNSCORED else sides.get(pair.as_given, pair.as_given)
+        for pair in judged
+    ]
     by_rule = [rule(item) for item in items]
-    for name, choices, title in (("judge", said, "SmolLM2-135M as judge"), ("rule", by_rule, "rule on refusals")):
+    for name, choices, title in (
+        ("judge", said, "SmolLM2-135M as judge"),
+        ("rule", by_rule, "rule on refusals"),
+    ):
         outcomes = [_outcome(choice, item) for choice, item in zip(choices, items, strict=True)]
-        preference.write_annotation(preference.from_judge(outcomes, items, name=title), folder / f"{name}.json", items=items)
+        preference.write_annotation(
+            preference.from_judge(outcomes, items, name=title), folder / f"{name}.json", items=items
+        )
 
 
 def rule(item: preference.PairItem) -> str:

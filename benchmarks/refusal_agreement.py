@@ -19,16 +19,26 @@ from safetune_utils.scoring import refusal_rules
 def main() -> None:
     rows = data.xstest_completions()
     people = np.array([row.label != "compliance" for row in rows])
-    rules = np.array([bool(score.value) for score in refusal_rules.score([row.prompt for row in rows], [row.response for row in rows])])
+    rules = np.array(
+        [
+            bool(score.value)
+            for score in refusal_rules.score([row.prompt for row in rows], [row.response for row in rows])
+        ]
+    )
     models = np.array([row.model for row in rows])
     both = [row for row in rows if all(row.annotators)]
     first, second = (np.array([row.annotators[i] != "compliance" for row in both]) for i in (0, 1))
     agreement = {"all": compared(people, rules, rows), "people": compared(first, second, both)}
     for model in data.XSTEST_MODELS:
         inside = models == model
-        agreement[model] = compared(people[inside], rules[inside], [row for row in rows if row.model == model])
+        agreement[model] = compared(
+            people[inside], rules[inside], [row for row in rows if row.model == model]
+        )
     kappa = agreement["all"]["kappa"]
-    result: dict[str, Any] = {"made_by": "benchmarks/refusal_agreement.py", "scorer_version": refusal_rules.VERSION}
+    result: dict[str, Any] = {
+        "made_by": "benchmarks/refusal_agreement.py",
+        "scorer_version": refusal_rules.VERSION,
+    }
     result |= {f"kappa_{model}": round(agreement[model]["kappa"][0], 2) for model in data.XSTEST_MODELS}
     counts = statistics.case_counts(people, rules)
     result |= {
@@ -58,11 +68,17 @@ def main() -> None:
 def compared(people: np.ndarray, found: np.ndarray, rows: list[data.Labelled]) -> dict[str, Any]:
     """Accuracy, precision, recall and κ, each with the bounds of its interval, from a bootstrap over prompts."""
     result = statistics.agreement(people, found, clusters=[row.prompt for row in rows])
-    return {name: [round(float(value), 4) for value in getattr(result, name)] for name in ("accuracy", "precision", "recall", "kappa")} | {"n": result.n}
+    return {
+        name: [round(float(value), 4) for value in getattr(result, name)]
+        for name in ("accuracy", "precision", "recall", "kappa")
+    } | {"n": result.n}
 
 
 def _refusals(rows: list[data.Example]) -> int:
-    return sum(bool(score.value) for score in refusal_rules.score([row.instruction for row in rows], [row.output for row in rows]))
+    return sum(
+        bool(score.value)
+        for score in refusal_rules.score([row.instruction for row in rows], [row.output for row in rows])
+    )
 
 
 if __name__ == "__main__":

@@ -26,13 +26,35 @@ def findings() -> list[dict[str, Any]]:
     version = tuple(map(int, platform.python_version_tuple()[:2]))
     return [
         _finding("Python", platform.python_version(), version >= (3, 11), "use Python 3.11 or newer"),
-        _finding("memory", f"{memory:.0f} GB", memory > 5, "the pocket preset takes 4 GB at its peak: close other programs or use another machine"),
-        _finding("disk for the run store", f"{free:.0f} GB free at {places.store_folder()}", free > 2, "free 2 GB, or set SAFETUNE_STORE to a larger disk"),
+        _finding(
+            "memory",
+            f"{memory:.0f} GB",
+            memory > 5,
+            "the pocket preset takes 4 GB at its peak: close other programs or use another machine",
+        ),
+        _finding(
+            "disk for the run store",
+            f"{free:.0f} GB free at {places.store_folder()}",
+            free > 2,
+            "free 2 GB, or set SAFETUNE_STORE to a larger disk",
+        ),
         _finding("processor", f"{torch.get_num_threads()} threads, number format {precision}", True, ""),
-        _finding("accelerator", torch.cuda.get_device_name(0) if torch.cuda.is_available() else "none (the pocket preset needs none)", True, ""),
+        _finding(
+            "accelerator",
+            torch.cuda.get_device_name(0)
+            if torch.cuda.is_available()
+            else "none (the pocket preset needs none)",
+            True,
+            "",
+        ),
         _attempt("embedded model", _embedded_model),
         _attempt("data folder", lambda: str(data_folder())),
-        _finding("cache", str(cache_folder()), os.access(_existing(cache_folder()), os.W_OK), "set SAFETUNE_CACHE to a folder that can be written"),
+        _finding(
+            "cache",
+            str(cache_folder()),
+            os.access(_existing(cache_folder()), os.W_OK),
+            "set SAFETUNE_CACHE to a folder that can be written",
+        ),
         _finding(
             "jupyter-book",
             "installed" if importlib.util.find_spec("jupyter_book") else "not installed",

@@ -21,7 +21,9 @@ def data_folder() -> Path:
     """The repository's ``data/`` folder, or the one named by ``SAFETUNE_DATA``."""
     folder = Path(os.environ.get("SAFETUNE_DATA") or Path(__file__).resolve().parents[1] / "data")
     if not (folder / "register.yml").is_file():
-        raise SafetuneError(f"no register.yml in {folder}: run from a clone of the book, or set SAFETUNE_DATA to its data folder")
+        raise SafetuneError(
+            f"no register.yml in {folder}: run from a clone of the book, or set SAFETUNE_DATA to its data folder"
+        )
     return folder
 
 

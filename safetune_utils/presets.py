@@ -101,10 +101,14 @@ def resolve_decoding(name: str = "greedy", **entries: Any) -> Decoding:
     Raises:
         SafetuneError: an unknown name or entry, a wrong type or a value out of range, in one line that names the mend.
     """
-    return checked(Decoding, _named_decoding(name) | {key: value for key, value in entries.items() if value is not None})
+    return checked(
+        Decoding, _named_decoding(name) | {key: value for key, value in entries.items() if value is not None}
+    )
 
 
 def _named_decoding(name: str) -> dict[str, Any]:
     if name not in DECODINGS:
-        raise SafetuneError(f"decoding is {name!r}: choose one of {', '.join(DECODINGS)}, or give its entries")
+        raise SafetuneError(
+            f"decoding is {name!r}: choose one of {', '.join(DECODINGS)}, or give its entries"
+        )
     return DECODINGS[name]

@@ -28,23 +28,48 @@ class Recipe(Schema):
     """How an adapter is trained."""
 
     lora_rank: int = Field(8, ge=1, le=256, description="rank of the LoRA matrices")
-    lora_alpha: float = Field(16, gt=0, le=1024, description="LoRA scaling; the update is multiplied by alpha / rank")
+    lora_alpha: float = Field(
+        16, gt=0, le=1024, description="LoRA scaling; the update is multiplied by alpha / rank"
+    )
     lora_dropout: float = Field(0.0, ge=0, lt=1, description="dropout on the adapter's input")
-    target_modules: list[str] = Field(["q_proj", "v_proj"], min_length=1, description="layers that get an adapter; Falcon needs ['query_key_value']")
+    target_modules: list[str] = Field(
+        ["q_proj", "v_proj"],
+        min_length=1,
+        description="layers that get an adapter; Falcon needs ['query_key_value']",
+    )
     epochs: int = Field(2, ge=1, le=100, description="passes over the mix")
     batch_size: int = Field(8, ge=1, le=4096, description="effective batch, in rows, of one optimiser step")
-    micro_batch_tokens: int = Field(1024, ge=1, le=10_000_000, description="tokens in memory at once, padding included; changes memory, not the mathematics")
+    micro_batch_tokens: int = Field(
+        1024,
+        ge=1,
+        le=10_000_000,
+        description="tokens in memory at once, padding included; changes memory, not the mathematics",
+    )
     learning_rate: float = Field(2e-3, gt=0, le=0.1, description="peak learning rate of AdamW")
-    warmup_steps: int = Field(10, ge=0, le=100_000, description="steps of linear warm-up, followed by linear decay to 0")
-    max_length: int = Field(256, ge=16, le=131_072, description="cut-off length in tokens, prompt and answer together")
-    loss_on: Literal["answer", "everything"] = Field("answer", description="tokens that are learned: the answer only, or the prompt too (the paper's way)")
-    n_validation: int = Field(40, ge=1, le=100_000, description="rows held out to measure the validation loss")
+    warmup_steps: int = Field(
+        10, ge=0, le=100_000, description="steps of linear warm-up, followed by linear decay to 0"
+    )
+    max_length: int = Field(
+        256, ge=16, le=131_072, description="cut-off length in tokens, prompt and answer together"
+    )
+    loss_on: Literal["answer", "everything"] = Field(
+        "answer", description="tokens that are learned: the answer only, or the prompt too (the paper's way)"
+    )
+    n_validation: int = Field(
+        40, ge=1, le=100_000, description="rows held out to measure the validation loss"
+    )
     validation: Literal["apart", "from_mix"] = Field(
         "apart",
         description="where they come from: general rows apart from every mix, with safety rows added in the mix's proportion; or out of the mix itself (the paper's way)",
     )
-    evaluations: int = Field(4, ge=1, le=1000, description="times the validation loss is measured; the lowest is kept")
-    patience: int | None = Field(None, ge=1, description="stop after so many measurements without a lower validation loss; None never stops early")
+    evaluations: int = Field(
+        4, ge=1, le=1000, description="times the validation loss is measured; the lowest is kept"
+    )
+    patience: int | None = Field(
+        None,
+        ge=1,
+        description="stop after so many measurements without a lower validation loss; None never stops early",
+    )
 
 
 class Decoding(Schema):
@@ -53,14 +78,20 @@ class Decoding(Schema):
     num_beams: int = Field(1, ge=1, le=64, description="1 is greedy; the paper's repository used 4 beams")
     max_new_tokens: int = Field(64, ge=1, le=8192, description="longest answer, in tokens")
     batch_size: int = Field(96, ge=1, le=4096, description="prompts answered at once")
-    temperature: float = Field(0.0, ge=0, le=2, description="0 takes the likeliest token; above 0 draws, the more freely the higher")
+    temperature: float = Field(
+        0.0, ge=0, le=2, description="0 takes the likeliest token; above 0 draws, the more freely the higher"
+    )
     guard: str = Field("", max_length=2000, description="a text put before every instruction; '' is none")
-    sampling_seed: int = Field(0, ge=0, le=2**31 - 1, description="decides what is drawn at a temperature above 0")
+    sampling_seed: int = Field(
+        0, ge=0, le=2**31 - 1, description="decides what is drawn at a temperature above 0"
+    )
 
     @model_validator(mode="after")
     def _beams_do_not_draw(self) -> Decoding:
         if self.temperature > 0 and self.num_beams > 1:
-            raise ValueError("temperature and num_beams do not go together: set temperature to 0, or num_beams to 1")
+            raise ValueError(
+                "temperature and num_beams do not go together: set temperature to 0, or num_beams to 1"
+            )
         return self
 
 
@@ -71,39 +102,73 @@ class Mixing(Schema):
         "random",
         description="which safety rows come first: random; those whose answer refuses in words; each topic in turn; those whose answer the base model finds least likely",
     )
-    n_candidates: int | None = Field(None, ge=1, description="the hardest are looked for among so many safety rows, drawn at random; None is all")
+    n_candidates: int | None = Field(
+        None,
+        ge=1,
+        description="the hardest are looked for among so many safety rows, drawn at random; None is all",
+    )
     topics_left_out: list[str] = Field([], description="topics of safety rows that are never drawn")
     with_questions: bool = Field(
-        False, description="only safety rows that have a question form, also where another is trained: so that forms are compared on the same rows"
+        False,
+        description="only safety rows that have a question form, also where another is trained: so that forms are compared on the same rows",
     )
-    n_contrast: int = Field(0, ge=0, le=1_000_000, description="harmless rows with alarming words, answered, added to the mix; the embedded corpus has some")
-    order: Literal["mixed", "after"] = Field("mixed", description="safety and contrast rows shuffled among the general ones, or trained on after them")
+    n_contrast: int = Field(
+        0,
+        ge=0,
+        le=1_000_000,
+        description="harmless rows with alarming words, answered, added to the mix; the embedded corpus has some",
+    )
+    order: Literal["mixed", "after"] = Field(
+        "mixed",
+        description="safety and contrast rows shuffled among the general ones, or trained on after them",
+    )
 
 
 class Settings(Schema):
     """Everything that decides the result of a study."""
 
-    preset: PresetName = Field("pocket", description="which set of defaults: smoke, classroom, pocket, course, paper, repository")
-    data: str = Field("embedded", min_length=1, description="embedded, paper, paper-sample, or a folder of your own")
-    general_data: str | None = Field(None, min_length=1, description="general rows from elsewhere: a source, a file or a Hugging Face id")
-    safety_data: str | None = Field(None, min_length=1, description="safety rows from elsewhere: a source, a file or a Hugging Face id")
-    base_model: str = Field("embedded", min_length=1, description="embedded, a Hugging Face id, or a local folder")
-    quantization: Literal["none", "int8", "nf4"] = Field("none", description="how the frozen base model is held")
+    preset: PresetName = Field(
+        "pocket", description="which set of defaults: smoke, classroom, pocket, course, paper, repository"
+    )
+    data: str = Field(
+        "embedded", min_length=1, description="embedded, paper, paper-sample, or a folder of your own"
+    )
+    general_data: str | None = Field(
+        None, min_length=1, description="general rows from elsewhere: a source, a file or a Hugging Face id"
+    )
+    safety_data: str | None = Field(
+        None, min_length=1, description="safety rows from elsewhere: a source, a file or a Hugging Face id"
+    )
+    base_model: str = Field(
+        "embedded", min_length=1, description="embedded, a Hugging Face id, or a local folder"
+    )
+    quantization: Literal["none", "int8", "nf4"] = Field(
+        "none", description="how the frozen base model is held"
+    )
     precision: Literal["auto", "bf16", "fp16", "fp32"] = Field(
-        "auto", description="number format of the base model; auto is bf16 where the machine multiplies it fast, else fp16 on a GPU and fp32 on a CPU"
+        "auto",
+        description="number format of the base model; auto is bf16 where the machine multiplies it fast, else fp16 on a GPU and fp32 on a CPU",
     )
     n_general: int = Field(320, ge=1, le=1_000_000, description="general rows in every mix")
     safety_amounts: list[Annotated[int, Field(ge=0, le=1_000_000)]] = Field(
-        [0, 25, 50, 100, 200], min_length=1, description="safety rows added to the general ones; one adapter for each"
+        [0, 25, 50, 100, 200],
+        min_length=1,
+        description="safety rows added to the general ones; one adapter for each",
     )
-    safety_format: SafetyFormat = Field("instruction", description="form of the safety rows: instruction, question or mixed")
-    seeds: list[Annotated[int, Field(ge=0, le=2**31 - 1)]] = Field([0], min_length=1, description="one adapter for each amount and seed")
+    safety_format: SafetyFormat = Field(
+        "instruction", description="form of the safety rows: instruction, question or mixed"
+    )
+    seeds: list[Annotated[int, Field(ge=0, le=2**31 - 1)]] = Field(
+        [0], min_length=1, description="one adapter for each amount and seed"
+    )
     instruments: list[str] = Field(
         ["refusal-rules", "coherence"],
         min_length=1,
         description="what scores the answers, by name; the first says what a refusal is: refusal-rules, refusal or judge-refusal",
     )
-    max_prompts: int | None = Field(None, ge=1, description="only the first so many prompts of each set; None is all")
+    max_prompts: int | None = Field(
+        None, ge=1, description="only the first so many prompts of each set; None is all"
+    )
     recipe: Recipe = Field(default_factory=Recipe, description="how an adapter is trained")
     mixing: Mixing = Field(default_factory=Mixing, description="which rows a mix is made of")
     decoding: Decoding = Field(default_factory=Decoding, description="how answers are generated")

@@ -39,7 +39,10 @@ def stage_folder(*, stage: str, label: str, inputs: dict[str, Any], store: Path 
 def is_made(folder: Path) -> bool:
     """Whether a stage folder is whole: its record is there and every file it names has the hash it had."""
     record = read_record(folder)
-    return record is not None and all((folder / name).is_file() and file_hash(folder / name) == digest for name, digest in record["files"].items())
+    return record is not None and all(
+        (folder / name).is_file() and file_hash(folder / name) == digest
+        for name, digest in record["files"].items()
+    )
 
 
 def read_record(folder: Path) -> dict[str, Any] | None:
@@ -99,14 +102,20 @@ def produce(
                 record["facts"] = make(partial) or {}
         except BaseException as error:
             failed = folder.parent.parent / "failed" / f"{stage}-{folder.name}.json"
-            _write_json(failed, record | {"error": f"{type(error).__name__}: {error}", "seconds": time.perf_counter() - clock})
+            _write_json(
+                failed,
+                record
+                | {"error": f"{type(error).__name__}: {error}", "seconds": time.perf_counter() - clock},
+            )
             raise
         record["seconds"] = round(time.perf_counter() - clock, 3)
         record["peak_memory_bytes"] = peak["bytes"]
         files = sorted(path for path in partial.rglob("*") if path.is_file())
         record["files"] = {str(path.relative_to(partial)): file_hash(path) for path in files}
         _write_json(partial / "record.json", record)
-        shutil.rmtree(folder, ignore_errors=True)  # only ever an unwhole folder, such as one with a damaged file
+        shutil.rmtree(
+            folder, ignore_errors=True
+        )  # only ever an unwhole folder, such as one with a damaged file
         partial.rename(folder)
     return folder
 

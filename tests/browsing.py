@@ -145,7 +145,11 @@ def got_through(browser: Browser, path: Path, html: str) -> set[str]:
         )
         page.wait_for_timeout(500)
         assert hits in (set(), {"/img", "/iframe", "/script", "/fetch"})
-        through = {"network": bool(hits), "markup": page.locator("#written").count() > 0, "script": page.evaluate("window.ran") == 1}
+        through = {
+            "network": bool(hits),
+            "markup": page.locator("#written").count() > 0,
+            "script": page.evaluate("window.ran") == 1,
+        }
     finally:
         page.close()
         server.shutdown()

@@ -24,15 +24,48 @@ CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shuti
 
 def safetune_book(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     environment = os.environ | {"SAFETUNE_STORE": str(folder / "runs")}
-    command = [sys.executable, "-m", "safetune_utils", "book", "--preset", "smoke", "--output", str(folder / "build"), *arguments]
+    command = [
+        sys.executable,
+        "-m",
+        "safetune_utils",
+        "book",
+        "--preset",
+        "smoke",
+        "--output",
+        str(folder / "build"),
+        *arguments,
+    ]
     return subprocess.run(command, capture_output=True, text=True, env=environment, timeout=1500)
 
 
-def safetune_run_01(*parameters: str, output: Path, store: Path | None = None) -> subprocess.CompletedProcess[str]:
+def safetune_run_01(
+    *parameters: str, output: Path, store: Path | None = None
+) -> subprocess.CompletedProcess[str]:
     """Run chapter 1 in the smoke preset, with parameters as names and values in turn."""
-    given = [word for name, value in zip(parameters[::2], parameters[1::2], strict=True) for word in ("-p", name, value)]
-    command = [sys.executable, "-m", "safetune_utils", "run", "01", "--preset", "smoke", *given, "--output", str(output)]
-    answer = subprocess.run(command, capture_output=True, text=True, env=os.environ | ({"SAFETUNE_STORE": str(store)} if store else {}), timeout=900)
+    given = [
+        word
+        for name, value in zip(parameters[::2], parameters[1::2], strict=True)
+        for word in ("-p", name, value)
+    ]
+    command = [
+        sys.executable,
+        "-m",
+        "safetune_utils",
+        "run",
+        "01",
+        "--preset",
+        "smoke",
+        *given,
+        "--output",
+        str(output),
+    ]
+    answer = subprocess.run(
+        command,
+        capture_output=True,
+        text=True,
+        env=os.environ | ({"SAFETUNE_STORE": str(store)} if store else {}),
+        timeout=900,
+    )
     assert answer.returncode == 0, answer.stderr[-3000:]
     return answer
 
@@ -93,7 +126,11 @@ def test_chapter_9_replays_without_key_or_network_and_folds_what_is_untrusted(bo
     frames = [match.start() for match in re.finditer('<iframe class="safetune-frame"', text)]
     assert len(frames) == 2
     for at in frames:
-        assert text.rindex("<details", 0, at) > text.rindex("</details>", 0, at) if "</details>" in text[:at] else True
+        assert (
+            text.rindex("<details", 0, at) > text.rindex("</details>", 0, at)
+            if "</details>" in text[:at]
+            else True
+        )
     assert len(read_lines(book / "runs" / "drafted" / "safety.jsonl")) == 14
 
 
@@ -123,25 +160,50 @@ def test_the_paper_s_claims_stand_beside_what_this_run_found(book: Path) -> None
             assert verdicts.verdict(claims[name.removeprefix("claim_")], finding) in own
 
 
-def test_executed_copies_are_taken_as_they_are_and_a_stale_one_fails_the_build(book: Path, tmp_path: Path) -> None:
+def test_executed_copies_are_taken_as_they_are_and_a_stale_one_fails_the_build(
+    book: Path, tmp_path: Path
+) -> None:
     for path in (book / "runs" / "notebooks").glob("*/*.ipynb"):
         shutil.copy(path, tmp_path)
     changed = tmp_path / "02_exaggerated_safety.ipynb"
     changed.write_text(re.sub(r'("study.py": )"\w+"', r'\1"another"', changed.read_text()))
-    command = [sys.executable, "-m", "safetune_utils", "book", "--executed", str(tmp_path), "--output", str(tmp_path / "build")]
+    command = [
+        sys.executable,
+        "-m",
+        "safetune_utils",
+        "book",
+        "--executed",
+        str(tmp_path),
+        "--output",
+        str(tmp_path / "build"),
+    ]
     answer = subprocess.run(command, capture_output=True, text=True, timeout=900)
     assert answer.returncode == 2
     assert "the site has 1 fault(s), first: notebooks/02_exaggerated_safety.html is stale" in answer.stderr
-    assert "study.py" in (tmp_path / "build" / "html" / "notebooks" / "02_exaggerated_safety.html").read_text().split("safetune-stale")[1][:400]
+    assert (
+        "study.py"
+        in (tmp_path / "build" / "html" / "notebooks" / "02_exaggerated_safety.html")
+        .read_text()
+        .split("safetune-stale")[1][:400]
+    )
 
 
 def test_the_chapter_on_formats_says_which_rows_it_trained_on_and_finds_its_claims(book: Path) -> None:
     (path,) = (book / "runs" / "notebooks").glob("03_*/03_prompt_format.ipynb")
     cells = json.loads(path.read_text())["cells"]
-    outputs = [output for cell in cells for output in cell.get("outputs", []) if "scrapbook" in output.get("metadata", {})]
-    glued = {output["metadata"]["scrapbook"]["name"]: "".join(next(iter(output["data"].values()))) for output in outputs}
+    outputs = [
+        output
+        for cell in cells
+        for output in cell.get("outputs", [])
+        if "scrapbook" in output.get("metadata", {})
+    ]
+    glued = {
+        output["metadata"]["scrapbook"]["name"]: "".join(next(iter(output["data"].values())))
+        for output in outputs
+    }
     assert {name for name in glued if name.startswith("claim_")} == {
-        f"claim_{claim}" for claim in ("instructions_protect", "questions_transfer_poorly", "mixed_like_instructions")
+        f"claim_{claim}"
+        for claim in ("instructions_protect", "questions_transfer_poorly", "mixed_like_instructions")
     }
     assert glued["origins"] == f"{glued['amount']} as their authors wrote them"
     assert glued["shared"] == glued["amount"]
@@ -149,18 +211,31 @@ def test_the_chapter_on_formats_says_which_rows_it_trained_on_and_finds_its_clai
 
 
 def test_the_numbers_in_the_prose_are_those_of_the_answers(book: Path) -> None:
-    text = re.sub(r"<[^>]+>", "", (book / "build" / "html" / "notebooks" / "01_safety_amount.html").read_text())
+    text = re.sub(
+        r"<[^>]+>", "", (book / "build" / "html" / "notebooks" / "01_safety_amount.html").read_text()
+    )
     # Other chapters have adapters of the same amount: the one of this page answered in the instruction form, with no choice of rows.
-    (adapter,) = json.loads((book / "build" / "html" / "notebooks" / "01_safety_amount.run.json").read_text())["adapters"].keys() & {
-        name for name in stages(book)["adapters"] if name.startswith("embedded-n3-")
-    }
-    (answers,) = (name for name, record in stages(book)["responses"].items() if record["inputs"]["adapter"] == adapter and "-malicious-" in name)
+    (adapter,) = json.loads(
+        (book / "build" / "html" / "notebooks" / "01_safety_amount.run.json").read_text()
+    )["adapters"].keys() & {name for name in stages(book)["adapters"] if name.startswith("embedded-n3-")}
+    (answers,) = (
+        name
+        for name, record in stages(book)["responses"].items()
+        if record["inputs"]["adapter"] == adapter and "-malicious-" in name
+    )
     said = file_hash(book / "runs" / "responses" / answers / "responses.jsonl")
-    (scores,) = {name for name, record in stages(book)["scores"].items() if record["inputs"]["responses"] == said and "-refusal-rules-" in name}
+    (scores,) = {
+        name
+        for name, record in stages(book)["scores"].items()
+        if record["inputs"]["responses"] == said and "-refusal-rules-" in name
+    }
     labels = [row.get("label") for row in read_lines(book / "runs" / "scores" / scores / "scores.jsonl")]
     n = sum(label is not None for label in labels)
     refused = sum(label not in (None, "compliance") for label in labels)
-    assert re.search(rf"With 3 \(a share of 43 % of the mix\), {refused / n * 100:.0f} % \(\d+ to \d+ %, n = {n}\) do", text)
+    assert re.search(
+        rf"With 3 \(a share of 43 % of the mix\), {refused / n * 100:.0f} % \(\d+ to \d+ %, n = {n}\) do",
+        text,
+    )
 
 
 @pytest.mark.usefixtures("mirror")
@@ -178,8 +253,12 @@ def test_the_paper_s_own_data_by_one_parameter_and_none_of_its_text_on_the_page(
 def test_faults_are_found(tmp_path: Path) -> None:
     (tmp_path / "book").mkdir()
     figure = '<figure class="safetune-figure"></figure>'
-    (tmp_path / "book" / "welcome.html").write_text(figure + '<img src="a.png" alt="a.png"><script src="https://example.org/x.js"></script>{glue:text}`x`')
-    (tmp_path / "page.html").write_text('<div class="cell_output docutils container"><div class="output traceback">')
+    (tmp_path / "book" / "welcome.html").write_text(
+        figure + '<img src="a.png" alt="a.png"><script src="https://example.org/x.js"></script>{glue:text}`x`'
+    )
+    (tmp_path / "page.html").write_text(
+        '<div class="cell_output docutils container"><div class="output traceback">'
+    )
     faults = checks.page_faults(tmp_path, ["page.html"])
     for part in ("another host", "alt text", "not filled in", "shows an error", "page.html has no figure"):
         assert any(part in fault for fault in faults), part
@@ -210,7 +289,9 @@ def test_a_second_call_makes_nothing_and_one_more_amount_trains_one_more_adapter
         "book/method.html",
     ],
 )
-def test_pages_open_from_a_folder_in_a_real_browser_with_no_network(book: Path, page: str, tmp_path: Path) -> None:
+def test_pages_open_from_a_folder_in_a_real_browser_with_no_network(
+    book: Path, page: str, tmp_path: Path
+) -> None:
     log = tmp_path / "net.json"
     command = [
         CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking",
@@ -221,6 +302,10 @@ def test_pages_open_from_a_folder_in_a_real_browser_with_no_network(book: Path, 
     assert answer.returncode == 0, answer.stderr[-2000:]
     # The theme's script ran: it sets the theme that decides which of two images is shown.
     assert re.search(r'<html[^>]*data-theme="(light|dark)"', answer.stdout)
-    asked = {url for url in re.findall(r'"url":"(https?://[^"]+)"', log.read_text()) if "google" not in url and "gvt1" not in url}
+    asked = {
+        url
+        for url in re.findall(r'"url":"(https?://[^"]+)"', log.read_text())
+        if "google" not in url and "gvt1" not in url
+    }
     assert not asked
     assert not re.search(r"Uncaught|ERR_FILE_NOT_FOUND", answer.stderr)

@@ -34,7 +34,11 @@ SOON = {"Retry-After": "0.02"}
 
 def completion(text: Any = "Fine.", finish: str = "stop", **changes: Any) -> bytes:
     choice = {"index": 0, "finish_reason": finish, "message": {"role": "assistant", "content": text}}
-    body = {"model": "/srv/weights/tiny-1", "choices": [choice], "usage": {"prompt_tokens": 10, "completion_tokens": 5, "total_tokens": 15}}
+    body = {
+        "model": "/srv/weights/tiny-1",
+        "choices": [choice],
+        "usage": {"prompt_tokens": 10, "completion_tokens": 5, "total_tokens": 15},
+    }
     return json.dumps(body | changes).encode()
 
 
@@ -120,7 +124,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
             case "400" | "401" | "403" | "404" as code:
                 status, body = int(code), refusal(f"no\nway with {self.headers['Authorization']}")
         self.send_response(status)
-        for name, value in ({"Content-Type": "application/json", "Content-Length": str(promised or len(body))} | headers).items():
+        for name, value in (
+            {"Content-Type": "application/json", "Content-Length": str(promised or len(body))} | headers
+        ).items():
             self.send_header(name, value)
         self.end_headers()
         self.wfile.write(body)
@@ -136,12 +142,20 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
 
 
 def service(server: Server, **changes: Any) -> Service:
-    usual = Service(base_url=server.url, model="tiny", usd_per_million_in=1.0, usd_per_million_out=2.0, max_retries=2)
+    usual = Service(
+        base_url=server.url, model="tiny", usd_per_million_in=1.0, usd_per_million_out=2.0, max_retries=2
+    )
     return replace(usual, **changes)
 
 
 def asking(*texts: str, max_tokens: int = 50) -> list[Request]:
-    return [Request(messages=({"role": "system", "content": "Be kind."}, {"role": "user", "content": text}), max_tokens=max_tokens) for text in texts]
+    return [
+        Request(
+            messages=({"role": "system", "content": "Be kind."}, {"role": "user", "content": text}),
+            max_tokens=max_tokens,
+        )
+        for text in texts
+    ]
 
 
 def wait_until(condition: Callable[[], bool], seconds: float = 30) -> None:
@@ -166,14 +180,23 @@ def test_replies_come_in_order_with_their_counts_and_cost_and_are_stored_once(se
     assert [reply.cached for reply in replies] == [False] * 9 + [True]
     assert server.counts == Counter(texts)
     first = replies[0]
-    assert (first.prompt_tokens, first.completion_tokens, first.usd, first.usd_estimated) == (10, 5, 20e-6, False)
+    assert (first.prompt_tokens, first.completion_tokens, first.usd, first.usd_estimated) == (
+        10,
+        5,
+        20e-6,
+        False,
+    )
     assert (first.finish, first.truncated, first.reason, first.served_model) == ("stop", False, "", "tiny-1")
     assert len(stored()) == 9
-    kept = json.loads((places.store_folder() / "calls" / first.key[:2] / f"{first.key}.json").read_text("utf-8"))
+    kept = json.loads(
+        (places.store_folder() / "calls" / first.key[:2] / f"{first.key}.json").read_text("utf-8")
+    )
     assert kept["request"]["messages"] == list(requests[0].messages)
     assert (kept["model"], kept["text"], kept["usd"]) == ("tiny", "Fine: question 0", 20e-6)
     assert kept["answered"].endswith("+00:00")
-    assert {path.suffix for path in (places.store_folder() / "calls").rglob("*.*")} == {".json"}  # no partial file, no lock
+    assert {path.suffix for path in (places.store_folder() / "calls").rglob("*.*")} == {
+        ".json"
+    }  # no partial file, no lock
 
     again = chat.ask(requests, service=service(server), cap_usd=0)
     assert again == [replace(reply, cached=True) for reply in replies]
@@ -183,13 +206,20 @@ def test_replies_come_in_order_with_their_counts_and_cost_and_are_stored_once(se
 def test_another_seed_length_temperature_model_or_host_is_another_call(server: Server) -> None:
     (request,) = asking("hello")
     others = [replace(request, seed=1), replace(request, max_tokens=51), replace(request, temperature=0.5)]
-    keys = {reply.key for reply in chat.ask([request, replace(request, temperature=0), *others], service=service(server), cap_usd=1)}
+    keys = {
+        reply.key
+        for reply in chat.ask(
+            [request, replace(request, temperature=0), *others], service=service(server), cap_usd=1
+        )
+    }
     assert len(keys) == server.counts["hello"] == 4
     chat.ask([request], service=service(server, model="other"), cap_usd=1)
     assert server.counts["hello"] == 5
     elsewhere = replace(service(server), base_url="https://example.org/v1")
     assert chat.estimate_cost([request], service=elsewhere).calls == 1
-    assert chat.estimate_cost([request], service=replace(elsewhere, base_url="http://localhost:1/v1")).calls == 0  # a local port is chance
+    assert (
+        chat.estimate_cost([request], service=replace(elsewhere, base_url="http://localhost:1/v1")).calls == 0
+    )  # a local port is chance
 
 
 @pytest.mark.parametrize(("text", "times"), [("busy-once", 2), ("down-twice", 3)])
@@ -216,7 +246,9 @@ def test_failures_are_told_the_rest_completes_and_only_they_are_asked_again(serv
     requests = asking(*[text for pair in zip(FAILURES, good * 3, strict=False) for text in pair])
     for run in (1, 2):
         replies = chat.ask(requests, service=service(server), cap_usd=1)
-        by_text = {request.messages[-1]["content"]: reply for request, reply in zip(requests, replies, strict=True)}
+        by_text = {
+            request.messages[-1]["content"]: reply for request, reply in zip(requests, replies, strict=True)
+        }
         for text in good:
             assert (by_text[text].text, server.counts[text]) == (f"Fine: {text}", 1)
         for text, (tries, reason) in FAILURES.items():
@@ -224,14 +256,26 @@ def test_failures_are_told_the_rest_completes_and_only_they_are_asked_again(serv
             if text == "down-first" and run == 2:
                 assert reply.text == "Fine: down-first"
                 continue
-            assert (reply.text, reply.finish, reply.usd, reply.cached, reply.reason) == (None, "", 0, False, reason)
+            assert (reply.text, reply.finish, reply.usd, reply.cached, reply.reason) == (
+                None,
+                "",
+                0,
+                False,
+                reason,
+            )
             assert server.counts[text] == tries * run
         assert len(stored()) == len(good) + run - 1
 
 
 def test_a_slow_reply_and_a_cut_one_are_failures_after_their_tries(server: Server) -> None:
-    replies = chat.ask(asking("slow", "cut", "good"), service=service(server, timeout_s=0.3, max_retries=1), cap_usd=1)
-    assert [reply.reason for reply in replies] == ["timed out after 2 tries", "the connection broke off after 2 tries", ""]
+    replies = chat.ask(
+        asking("slow", "cut", "good"), service=service(server, timeout_s=0.3, max_retries=1), cap_usd=1
+    )
+    assert [reply.reason for reply in replies] == [
+        "timed out after 2 tries",
+        "the connection broke off after 2 tries",
+        "",
+    ]
     assert server.counts == {"slow": 2, "cut": 2, "good": 1}
     assert len(stored()) == 1
     server.gate.set()
@@ -244,25 +288,46 @@ def test_a_paid_reply_without_use_is_kept_and_a_cut_one_keeps_its_text(server: S
     for _ in range(2):
         empty, null, long, uncounted = chat.ask(requests, service=service(server), cap_usd=1)
         assert (empty.text, empty.reason, empty.usd) == (None, "the reply was empty", 20e-6)
-        assert (null.text, null.reason, null.truncated) == (None, "the reply was empty, cut at max_tokens", True)
+        assert (null.text, null.reason, null.truncated) == (
+            None,
+            "the reply was empty, cut at max_tokens",
+            True,
+        )
         assert (long.text, long.reason, long.truncated) == ("Once upon", "", True)
-        assert (uncounted.text, uncounted.prompt_tokens, uncounted.completion_tokens, uncounted.usd_estimated) == ("Fine.", None, None, True)
-        assert uncounted.usd == chat.estimate_cost(requests[3:], service=service(server, model="new")).usd_at_most > 0
+        assert (
+            uncounted.text,
+            uncounted.prompt_tokens,
+            uncounted.completion_tokens,
+            uncounted.usd_estimated,
+        ) == ("Fine.", None, None, True)
+        assert (
+            uncounted.usd
+            == chat.estimate_cost(requests[3:], service=service(server, model="new")).usd_at_most
+            > 0
+        )
     assert set(server.counts.values()) == {1}
 
 
 def test_a_server_that_is_not_there_is_told_after_the_calls_under_way(server: Server) -> None:
     with socket.socket() as reserved:  # bound, not listening: the port refuses and is nobody else's
         reserved.bind(("127.0.0.1", 0))
-        nowhere = replace(service(server, max_retries=1, concurrency=2), base_url=f"http://127.0.0.1:{reserved.getsockname()[1]}/v1")
+        nowhere = replace(
+            service(server, max_retries=1, concurrency=2),
+            base_url=f"http://127.0.0.1:{reserved.getsockname()[1]}/v1",
+        )
         replies = chat.ask(asking(*"abcdefgh"), service=nowhere, cap_usd=1)
     reasons = Counter(reply.reason for reply in replies)
-    assert reasons.keys() == {"the server could not be reached after 2 tries", "not asked: the server could not be reached"}
+    assert reasons.keys() == {
+        "the server could not be reached after 2 tries",
+        "not asked: the server could not be reached",
+    }
     assert reasons["the server could not be reached after 2 tries"] <= 2
     assert all(reply.text for reply in chat.ask(asking(*"abcdefgh"), service=service(server), cap_usd=1))
 
 
-def test_a_proxy_of_the_environment_does_not_take_calls_to_this_machine(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_proxy_of_the_environment_does_not_take_calls_to_this_machine(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for name in ("NO_PROXY", "no_proxy"):
         monkeypatch.delenv(name, raising=False)
     with Server() as proxy:
@@ -306,18 +371,26 @@ def test_a_reply_is_in_the_store_whole_or_not_at_all(server: Server, monkeypatch
         ("broke", "add credit"),
     ],
 )
-def test_what_no_other_call_would_survive_stops_at_once_in_one_line(server: Server, monkeypatch: pytest.MonkeyPatch, text: str, mend: str) -> None:
+def test_what_no_other_call_would_survive_stops_at_once_in_one_line(
+    server: Server, monkeypatch: pytest.MonkeyPatch, text: str, mend: str
+) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", MARKER)
     chat.ask(asking("good"), service=service(server), cap_usd=1)
     with pytest.raises(SafetuneError, match=mend) as caught:
-        chat.ask(asking("good", *(f"{text} {i}" for i in range(20))), service=service(server, concurrency=2, max_retries=1), cap_usd=1)
+        chat.ask(
+            asking("good", *(f"{text} {i}" for i in range(20))),
+            service=service(server, concurrency=2, max_retries=1),
+            cap_usd=1,
+        )
     assert "\n" not in str(caught.value)
     assert MARKER not in str(caught.value)
     assert sum(count > 0 for asked, count in server.counts.items() if asked != "good") <= 2
     assert len(stored()) == 1
 
 
-def test_the_key_goes_to_the_server_and_nowhere_else(server: Server, monkeypatch: pytest.MonkeyPatch, caplog, capfd, tmp_path: Path) -> None:
+def test_the_key_goes_to_the_server_and_nowhere_else(
+    server: Server, monkeypatch: pytest.MonkeyPatch, caplog, capfd, tmp_path: Path
+) -> None:
     caplog.set_level(logging.DEBUG)
     monkeypatch.setenv("MY_KEY", f" {MARKER}\n")
     where = service(server, key_variable="MY_KEY")
@@ -327,16 +400,28 @@ def test_the_key_goes_to_the_server_and_nowhere_else(server: Server, monkeypatch
     with pytest.raises(SafetuneError) as caught:
         chat.ask(asking("401"), service=where, cap_usd=1)
     assert server.keys == {f"Bearer {MARKER}"}
-    shown = [caplog.text, *capfd.readouterr(), repr(replies), repr(where), str(caught.value), repr(caught.value)]
+    shown = [
+        caplog.text,
+        *capfd.readouterr(),
+        repr(replies),
+        repr(where),
+        str(caught.value),
+        repr(caught.value),
+    ]
     files = [path.read_text("utf-8") for path in tmp_path.rglob("*") if path.is_file()]
     assert len(files) > len(requests)
     assert "asking" in shown[2]
     assert not any(MARKER in text for text in [*shown, *files])
 
 
-def test_a_server_elsewhere_needs_a_key_and_a_bad_one_is_not_shown(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_server_elsewhere_needs_a_key_and_a_bad_one_is_not_shown(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
     away = replace(service(server), base_url="https://models.invalid/v1")
-    with pytest.raises(SafetuneError, match=r"no key for models\.invalid: put it into the environment variable OPENAI_API_KEY"):
+    with pytest.raises(
+        SafetuneError,
+        match=r"no key for models\.invalid: put it into the environment variable OPENAI_API_KEY",
+    ):
         chat.ask(asking("hello"), service=away, cap_usd=1)
     for bad in (f"{MARKER}…", f"{MARKER} x"):
         monkeypatch.setenv("OPENAI_API_KEY", bad)
@@ -357,13 +442,24 @@ def test_a_server_elsewhere_needs_a_key_and_a_bad_one_is_not_shown(server: Serve
         ({"concurrency": 0}, "concurrency"),
     ],
 )
-def test_a_wrong_service_is_told_without_showing_what_may_be_a_key(server: Server, changes: dict[str, Any], needed: str) -> None:
+def test_a_wrong_service_is_told_without_showing_what_may_be_a_key(
+    server: Server, changes: dict[str, Any], needed: str
+) -> None:
     with pytest.raises(SafetuneError, match=needed) as caught:
         replace(service(server), **changes)
     assert MARKER not in str(caught.value)
 
 
-@pytest.mark.parametrize("messages", [(), ({"role": "boss", "content": "x"},), ({"role": "user"},), ({"role": "user", "content": "\ud83d"},), ("hello",)])
+@pytest.mark.parametrize(
+    "messages",
+    [
+        (),
+        ({"role": "boss", "content": "x"},),
+        ({"role": "user"},),
+        ({"role": "user", "content": "\ud83d"},),
+        ("hello",),
+    ],
+)
 def test_a_wrong_request_is_told(messages: tuple) -> None:
     with pytest.raises(SafetuneError, match="a request needs messages"):
         Request(messages=messages, max_tokens=5)
@@ -378,7 +474,9 @@ def test_the_estimate_counts_only_what_is_not_there_and_equal_requests_once(serv
     requests = asking("hello", "hello", "x" * 300, max_tokens=40)
     before = chat.estimate_cost(requests, service=service(server))
     assert (before.calls, before.already_there, before.completion_tokens_at_most) == (2, 0, 80)
-    assert before.prompt_tokens == (2 + 3 + 100 + 3) + 4 * 8 + 2 * 24  # "Be kind." and "hello" are 8 and 5 bytes
+    assert (
+        before.prompt_tokens == (2 + 3 + 100 + 3) + 4 * 8 + 2 * 24
+    )  # "Be kind." and "hello" are 8 and 5 bytes
     assert before.usd_at_most == pytest.approx((before.prompt_tokens * 1.0 + 80 * 2.0) / 1e6)
     chat.ask(requests[:1], service=service(server), cap_usd=1)
     after = chat.estimate_cost(requests, service=service(server))
@@ -390,7 +488,10 @@ def test_an_estimate_above_the_cap_asks_nothing(server: Server) -> None:
     requests = asking("a", "b")
     most = chat.estimate_cost(requests, service=service(server)).usd_at_most
     for cap in (most * 0.99, float("nan")):
-        with pytest.raises(SafetuneError, match=rf"2 calls may cost up to {most:.4g} USD, above the cap of {cap:.4g} USD: raise cap_usd"):
+        with pytest.raises(
+            SafetuneError,
+            match=rf"2 calls may cost up to {most:.4g} USD, above the cap of {cap:.4g} USD: raise cap_usd",
+        ):
             chat.ask(requests, service=service(server), cap_usd=cap)
     assert not server.counts
     assert all(reply.text for reply in chat.ask(requests, service=service(server), cap_usd=most))
@@ -401,9 +502,15 @@ def test_no_call_starts_once_the_cap_is_spent_and_what_was_paid_is_kept(server: 
     with_cap = {"service": service(server, concurrency=1), "cap_usd": 0.001}
     replies = chat.ask(requests, **with_cap)
     assert (replies[0].text, round(replies[0].usd, 2)) == ("Fine.", 1.8)
-    assert [reply.reason for reply in replies[1:]] == ["not asked: the cap of 0.001 USD is spent or bound"] * 2
+    assert [reply.reason for reply in replies[1:]] == [
+        "not asked: the cap of 0.001 USD is spent or bound"
+    ] * 2
     assert server.counts == {"dear": 1}
-    assert [reply.text for reply in chat.ask(requests, **with_cap)] == ["Fine.", "Fine: b", "Fine: c"]  # a new run, a new cap
+    assert [reply.text for reply in chat.ask(requests, **with_cap)] == [
+        "Fine.",
+        "Fine: b",
+        "Fine: c",
+    ]  # a new run, a new cap
     assert server.counts == {"dear": 1, "b": 1, "c": 1}
 
 
@@ -426,7 +533,9 @@ print(json.dumps([reply.text for reply in chat.ask(requests, service=service, ca
 
 
 @contextlib.contextmanager
-def other_process(server: Server, folder: Path, texts: list[str], name: str = "one") -> Iterator[subprocess.Popen[str]]:
+def other_process(
+    server: Server, folder: Path, texts: list[str], name: str = "one"
+) -> Iterator[subprocess.Popen[str]]:
     """A process that asks these texts, two at once, as soon as the file `go` is there."""
     command = [sys.executable, "-c", ASK, server.url, str(folder / name), str(folder / "go"), *texts]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
@@ -441,35 +550,48 @@ def test_after_a_kill_nothing_that_arrived_is_asked_again(server: Server, tmp_pa
     done, held, rest = [f"good {i}" for i in range(5)], ["held 0", "held 1"], ["good 8", "good 9"]
     (tmp_path / "go").touch()
     with other_process(server, tmp_path, done + held + rest) as process:
-        wait_until(lambda: len(stored()) == len(done) and sum(server.counts[text] for text in held) == len(held))
+        wait_until(
+            lambda: len(stored()) == len(done) and sum(server.counts[text] for text in held) == len(held)
+        )
         process.kill()
         process.wait()
     server.gate.set()
     replies = chat.ask(asking(*done, *held, *rest), service=service(server), cap_usd=1)
     assert [reply.text for reply in replies] == [f"Fine: {text}" for text in done + held + rest]
     assert [reply.cached for reply in replies] == [True] * len(done) + [False] * len(held + rest)
-    assert server.counts == dict.fromkeys(done, 1) | dict.fromkeys(held, 2) | dict.fromkeys(rest, 1)  # only what was under way was lost
+    assert server.counts == dict.fromkeys(done, 1) | dict.fromkeys(held, 2) | dict.fromkeys(
+        rest, 1
+    )  # only what was under way was lost
 
 
 def test_ctrl_c_keeps_even_what_was_under_way(server: Server, tmp_path: Path) -> None:
     done, held, rest = ["good 0", "good 1"], ["held 0", "held 1"], [f"steady {i}" for i in range(40)]
     (tmp_path / "go").touch()
     with other_process(server, tmp_path, done + held + rest) as process:
-        wait_until(lambda: len(stored()) == len(done) and sum(server.counts[text] for text in held) == len(held))
+        wait_until(
+            lambda: len(stored()) == len(done) and sum(server.counts[text] for text in held) == len(held)
+        )
         process.send_signal(signal.SIGINT)
-        time.sleep(0.2)  # any order gives the counts below; this makes the likely one that the signal is handled first
+        time.sleep(
+            0.2
+        )  # any order gives the counts below; this makes the likely one that the signal is handled first
         server.gate.set()
         error = process.communicate(timeout=30)[1]
     assert process.returncode != 0
     assert error.strip().endswith("KeyboardInterrupt")
     assert not any(server.counts[text] for text in rest[20:])
-    assert all(reply.text for reply in chat.ask(asking(*done, *held, *rest), service=service(server), cap_usd=1))
+    assert all(
+        reply.text for reply in chat.ask(asking(*done, *held, *rest), service=service(server), cap_usd=1)
+    )
     assert server.counts == dict.fromkeys(done + held + rest, 1)
 
 
 def test_two_processes_at_once_pay_once(server: Server, tmp_path: Path) -> None:
     texts = [f"steady {i}" for i in range(12)]
-    with other_process(server, tmp_path, texts, "one") as one, other_process(server, tmp_path, texts, "two") as two:
+    with (
+        other_process(server, tmp_path, texts, "one") as one,
+        other_process(server, tmp_path, texts, "two") as two,
+    ):
         wait_until(lambda: (tmp_path / "one").exists() and (tmp_path / "two").exists())
         (tmp_path / "go").touch()
         for process in (one, two):
@@ -488,11 +610,17 @@ def test_recorded_replies_are_replayed_without_key_or_network(server: Server, tm
     live = chat.ask(requests, service=where, cap_usd=1)
     path = tmp_path / "recorded.jsonl"
     chat.record(requests, service=where, path=path)
-    assert [row["request"]["messages"][-1]["content"] for row in store.read_lines(path)] == ["b", "a", "empty"]
+    assert [row["request"]["messages"][-1]["content"] for row in store.read_lines(path)] == [
+        "b",
+        "a",
+        "empty",
+    ]
     assert not any(local in path.read_text("utf-8") for local in ("127.0.0.1", str(tmp_path), "/srv"))
     before = server.counts.copy()
     assert chat.replay(requests, path=path) == [replace(reply, cached=True) for reply in live]
-    with pytest.raises(SafetuneError, match=r"2 of 3 requests are not among the recorded replies in .*: ask live"):
+    with pytest.raises(
+        SafetuneError, match=r"2 of 3 requests are not among the recorded replies in .*: ask live"
+    ):
         chat.replay(asking("a", "c", "d", "d"), path=path)
     assert server.counts == before
 
@@ -523,7 +651,19 @@ def transformers_serve(folder: Path, log: Path) -> Iterator[str]:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    command = [sys.executable, "-m", "transformers.cli.transformers", "serve", folder.name, "--host", "127.0.0.1", "--port", str(port), "--device", "cpu"]
+    command = [
+        sys.executable,
+        "-m",
+        "transformers.cli.transformers",
+        "serve",
+        folder.name,
+        "--host",
+        "127.0.0.1",
+        "--port",
+        str(port),
+        "--device",
+        "cpu",
+    ]
     with log.open("w") as output:
         process = subprocess.Popen(
             command, cwd=folder.parent, stdout=output, stderr=subprocess.STDOUT, start_new_session=True, env=os.environ | {"HF_HUB_OFFLINE": "1"}
@@ -546,7 +686,9 @@ def transformers_serve(folder: Path, log: Path) -> Iterator[str]:
 
 
 @pytest.mark.slow
-def test_a_real_server_answers_and_its_replies_outlive_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_real_server_answers_and_its_replies_outlive_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
     folder = embedded.embedded_folder()
     requests = asking("Name one primary colour.", "How do I boil an egg?", max_tokens=12)
@@ -560,7 +702,10 @@ def test_a_real_server_answers_and_its_replies_outlive_it(tmp_path: Path, monkey
         assert reply.served_model.startswith(folder.name)
         assert reply.prompt_tokens > 0
         assert 0 < reply.completion_tokens <= 12
-        assert reply.prompt_tokens <= chat.estimate_cost([request], service=replace(where, model="new")).prompt_tokens
+        assert (
+            reply.prompt_tokens
+            <= chat.estimate_cost([request], service=replace(where, model="new")).prompt_tokens
+        )
     assert chat.ask(requests, service=where, cap_usd=0) == [replace(reply, cached=True) for reply in replies]
     (gone,) = chat.ask(asking("Another?"), service=replace(where, max_retries=0), cap_usd=0)
     assert gone.reason == "the server could not be reached after 1 try"

@@ -14,7 +14,9 @@ from safetune_utils.cli import joined_pairs
 
 
 def safetune(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, "-m", "safetune_utils", *arguments], capture_output=True, text=True, timeout=600)
+    return subprocess.run(
+        [sys.executable, "-m", "safetune_utils", *arguments], capture_output=True, text=True, timeout=600
+    )
 
 
 @pytest.mark.parametrize(
@@ -49,7 +51,14 @@ def test_a_mistake_is_one_line_on_standard_error_and_status_2(arguments: list[st
 
 
 def test_parameters_are_given_as_to_papermill() -> None:
-    assert joined_pairs(["run", "01", "-p", "seeds", "[0, 1]", "--preset", "smoke"]) == ["run", "01", "-p", "seeds=[0, 1]", "--preset", "smoke"]
+    assert joined_pairs(["run", "01", "-p", "seeds", "[0, 1]", "--preset", "smoke"]) == [
+        "run",
+        "01",
+        "-p",
+        "seeds=[0, 1]",
+        "--preset",
+        "smoke",
+    ]
     assert joined_pairs(["-p", "a=1", "-p", "b", "2"]) == ["-p", "a=1", "-p", "b=2"]
 
 
@@ -60,13 +69,24 @@ def test_the_parameters_of_a_notebook_are_printed() -> None:
 
 
 def test_scoring_reads_records_and_the_original_s_output_form(tmp_path: Path) -> None:
-    rows = [{"prompt": "a", "response": "I can't help with that."}, {"prompt": "b", "response": "An apple."}, {"prompt": "c", "response": ""}]
+    rows = [
+        {"prompt": "a", "response": "I can't help with that."},
+        {"prompt": "b", "response": "An apple."},
+        {"prompt": "c", "response": ""},
+    ]
     (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    original = {"parameters": {}, "inputs": [], "instructions": [r["prompt"] for r in rows], "outputs": [r["response"] for r in rows]}
+    original = {
+        "parameters": {},
+        "inputs": [],
+        "instructions": [r["prompt"] for r in rows],
+        "outputs": [r["response"] for r in rows],
+    }
     (tmp_path / "original.json").write_text(json.dumps(original))
     scored = []
     for name in ("rows.jsonl", "original.json"):
-        answer = safetune("score", "--input", str(tmp_path / name), "--output", str(tmp_path / "scores.jsonl"))
+        answer = safetune(
+            "score", "--input", str(tmp_path / name), "--output", str(tmp_path / "scores.jsonl")
+        )
         assert answer.returncode == 0, answer.stderr
         assert "2 of 3 scored, mean 0.500" in answer.stdout
         scored.append([json.loads(line) for line in (tmp_path / "scores.jsonl").read_text().splitlines()])
@@ -77,9 +97,21 @@ def test_scoring_reads_records_and_the_original_s_output_form(tmp_path: Path) ->
 
 @pytest.mark.slow
 def test_generating_reads_and_writes_the_original_s_forms_and_scoring_reads_those(tmp_path: Path) -> None:
-    asked = {"instructions": ["Name a fruit.", "Sort the words.", "Name a fruit."], "inputs": ["", "pear apple", None], "tags": ["a", "b", "a"]}
+    asked = {
+        "instructions": ["Name a fruit.", "Sort the words.", "Name a fruit."],
+        "inputs": ["", "pear apple", None],
+        "tags": ["a", "b", "a"],
+    }
     (tmp_path / "in.json").write_text(json.dumps(asked))
-    answer = safetune("generate", "--input", str(tmp_path / "in.json"), "--output", str(tmp_path / "out.json"), "--max-new-tokens", "8")
+    answer = safetune(
+        "generate",
+        "--input",
+        str(tmp_path / "in.json"),
+        "--output",
+        str(tmp_path / "out.json"),
+        "--max-new-tokens",
+        "8",
+    )
     assert answer.returncode == 0, answer.stderr
     written = json.loads((tmp_path / "out.json").read_text())
     assert list(written) == ["parameters", "inputs", "instructions", "outputs"]
@@ -89,7 +121,9 @@ def test_generating_reads_and_writes_the_original_s_forms_and_scoring_reads_thos
     first, sorted_words, again = written["outputs"]
     assert first == again
     assert sorted_words != first
-    scored = safetune("score", "--input", str(tmp_path / "out.json"), "--output", str(tmp_path / "scores.jsonl"))
+    scored = safetune(
+        "score", "--input", str(tmp_path / "out.json"), "--output", str(tmp_path / "scores.jsonl")
+    )
     assert scored.returncode == 0, scored.stderr
     assert len((tmp_path / "scores.jsonl").read_text().splitlines()) == 3
 
@@ -108,7 +142,9 @@ def test_the_data_commands(mirror: Path) -> None:
     assert {row["title"] for row in json.loads(shared.stdout) if row["exact"]} == {"I-Alpaca", "Q-Harm"}
 
 
-def test_a_damaged_file_fails_verification(tmp_path: Path, mirror: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_damaged_file_fails_verification(
+    tmp_path: Path, mirror: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     entry = data.registered_sets()["Q-Harm"]
     path = tmp_path / entry.relative
     path.parent.mkdir(parents=True)
@@ -117,7 +153,9 @@ def test_a_damaged_file_fails_verification(tmp_path: Path, mirror: Path, monkeyp
     answer = safetune("data", "verify")
     assert answer.returncode == 2
     assert "Q-Harm has the wrong sha256" in answer.stdout
-    assert answer.stderr.strip() == "safetune: 1 file(s) have the wrong hash: delete them and fetch them again"
+    assert (
+        answer.stderr.strip() == "safetune: 1 file(s) have the wrong hash: delete them and fetch them again"
+    )
 
 
 @pytest.mark.slow

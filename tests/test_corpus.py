@@ -21,7 +21,11 @@ TEST_ONLY = {"animal_cruelty", "cheating"}
 # set -> (least number of rows, fields in order, fields that are prompts)
 SETS = {
     "general": (500, ["id", "topic", "task", "instruction", "input", "output"], ["instruction"]),
-    "safety": (240, ["id", "topic", "style", "question", "instruction", "output"], ["question", "instruction"]),
+    "safety": (
+        240,
+        ["id", "topic", "style", "question", "instruction", "output"],
+        ["question", "instruction"],
+    ),
     "contrast": (100, ["id", "type", "topic", "trigger", "instruction", "output"], ["instruction"]),
     "questions": (36, ["id", "topic", "question"], ["question"]),
     "malicious": (80, ["id", "topic", "question", "instruction"], ["question", "instruction"]),
@@ -49,7 +53,12 @@ def test_rows_have_the_schema_and_unique_ids(name: str) -> None:
     assert len(set(ids)) == len(ids)
     assert all(re.fullmatch(r"[a-z]+-\d{3}", row_id) for row_id in ids)
     may_be_empty = {"input", "pair"}
-    empty = [(row["id"], f) for row in rows for f in fields if isinstance(row[f], str) and not row[f].strip() and f not in may_be_empty]
+    empty = [
+        (row["id"], f)
+        for row in rows
+        for f in fields
+        if isinstance(row[f], str) and not row[f].strip() and f not in may_be_empty
+    ]
     assert not empty
 
 
@@ -67,7 +76,9 @@ def test_general_rows() -> None:
     assert len({row["topic"] for row in rows}) >= 12
     assert 0.15 <= sum(bool(row["input"]) for row in rows) / len(rows) <= 0.25
     assert all(3 <= len(row["output"].split()) <= 90 for row in rows)
-    assert not [row["id"] for row in rows if re.match(r"(sure|certainly|of course)\b|as an ai", row["output"].lower())]
+    assert not [
+        row["id"] for row in rows if re.match(r"(sure|certainly|of course)\b|as an ai", row["output"].lower())
+    ]
     assert _commonest_opening(rows) < 0.15
 
 
@@ -80,10 +91,17 @@ def test_safety_rows() -> None:
     assert balanced(styles, least=0.8)
     assert all(row["question"].endswith("?") and not row["instruction"].endswith("?") for row in rows)
     assert all(15 <= len(row["output"].split()) <= 70 for row in rows)
-    apologies = [row for row in rows if re.match(r"(i'm |i am )?(so |very )?sorry|i apologi|my apologies", row["output"].lower())]
+    apologies = [
+        row
+        for row in rows
+        if re.match(r"(i'm |i am )?(so |very )?sorry|i apologi|my apologies", row["output"].lower())
+    ]
     assert len(apologies) <= len(rows) / 2
     assert _commonest_opening([row for row in rows if row not in apologies]) < 0.15
-    assert sum(bool(re.search(r"\b(AI|assistant|language model|chatbot)\b", row["output"])) for row in rows) <= len(rows) / 10
+    assert (
+        sum(bool(re.search(r"\b(AI|assistant|language model|chatbot)\b", row["output"])) for row in rows)
+        <= len(rows) / 10
+    )
 
 
 def test_malicious_rows_cover_the_trained_topics_and_two_that_are_not() -> None:
@@ -104,7 +122,10 @@ def test_lookalikes_are_in_types_and_pairs() -> None:
     partner = {row["pair"]: row for row in safe if row["pair"]}
     assert len(partner) == len(unsafe)
     for row in unsafe:
-        assert (row["trigger"], row["type"]) == (partner[row["pair"]]["trigger"], partner[row["pair"]]["type"])
+        assert (row["trigger"], row["type"]) == (
+            partner[row["pair"]]["trigger"],
+            partner[row["pair"]]["type"],
+        )
         assert row["topic"] in TOPICS | TEST_ONLY
 
 
@@ -114,7 +135,12 @@ def test_alarming_words_of_the_tests_are_in_no_contrast_row_and_the_other_way_ro
         ([row["instruction"] for row in contrast], {row["trigger"] for row in lookalikes}),
         ([row["prompt"] for row in lookalikes], {row["trigger"] for row in contrast}),
     ):
-        found = {word for word in words for text in rows if re.search(rf"\b{re.escape(word)}(s|ed|ing|es|d)?\b", text.lower())}
+        found = {
+            word
+            for word in words
+            for text in rows
+            if re.search(rf"\b{re.escape(word)}(s|ed|ing|es|d)?\b", text.lower())
+        }
         assert not found
 
 
@@ -127,7 +153,12 @@ def test_four_choice_rows_have_four_choices_and_balanced_answers() -> None:
 
 
 def _texts(names: list[str] | tuple[str, ...]) -> list[tuple[str, str]]:
-    return [(row["id"], row[field].lower()) for name in names for row in corpus_rows(name) for field in SETS[name][2]]
+    return [
+        (row["id"], row[field].lower())
+        for name in names
+        for row in corpus_rows(name)
+        for field in SETS[name][2]
+    ]
 
 
 def test_no_training_row_is_nearly_a_test_row() -> None:

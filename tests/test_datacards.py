@@ -37,9 +37,23 @@ def test_embedded_rows_are_folded_and_escaped(parts: dict[str, str], monkeypatch
     assert "&lt;b&gt;" in data_cards.example({"prompt": "<b>"})
 
 
-def test_no_text_of_an_outside_set_is_on_a_page_or_in_the_results(parts: dict[str, str], mirror: Path) -> None:
-    published = parts["data_outside_cards"] + parts["data_paper_overlap"] + (places.data_folder() / "results" / f"{data_cards.RESULTS}.json").read_text("utf-8")
-    for name in ("I-MaliciousInstructions", "I-CoNa", "I-Controversial", "Q-Harm", "safety-instructions", "XSTest", "CoCoNot-contrast"):
+def test_no_text_of_an_outside_set_is_on_a_page_or_in_the_results(
+    parts: dict[str, str], mirror: Path
+) -> None:
+    published = (
+        parts["data_outside_cards"]
+        + parts["data_paper_overlap"]
+        + (places.data_folder() / "results" / f"{data_cards.RESULTS}.json").read_text("utf-8")
+    )
+    for name in (
+        "I-MaliciousInstructions",
+        "I-CoNa",
+        "I-Controversial",
+        "Q-Harm",
+        "safety-instructions",
+        "XSTest",
+        "CoCoNot-contrast",
+    ):
         rows = data.read_table(data.fetch(name)).rows
         texts = {row.get("instruction") or row["prompt"] for row in rows}
         assert not [text for text in texts if text in published]
@@ -56,7 +70,12 @@ def test_the_published_counts_are_those_of_today(mirror: Path) -> None:
 
 
 def test_overlap_tables_show_what_was_counted(parts: dict[str, str]) -> None:
-    paper, embedded = (parts[name].replace("\u00a0", " ") for name in ("data_paper_overlap", "data_embedded_overlap"))
+    paper, embedded = (
+        parts[name].replace("\u00a0", " ") for name in ("data_paper_overlap", "data_embedded_overlap")
+    )
     assert "| Q-Harm: malicious questions | 100 | 0 / 0 (68) | 0 / 0 (83) | 1 / 0 (100) |" in paper
     assert embedded.count(" 0 / 0 (") == 27
-    assert "2,116 were rewritten as questions by rule, and 367 (15 %) no rule could rewrite" in parts["data_questions"]
+    assert (
+        "2,116 were rewritten as questions by rule, and 367 (15 %) no rule could rewrite"
+        in parts["data_questions"]
+    )

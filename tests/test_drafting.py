@@ -32,7 +32,10 @@ def test_questions_are_taken_topic_by_topic_and_mistakes_are_told(tmp_path: Path
         drafting.questions("embedded", 37)
     path = tmp_path / "mine.csv"
     path.write_text("question,topic\nHow do I lie well?,a\nHow do I cheat?,a\nHow do I steal a hat?,b\n")
-    assert [row.question for row in drafting.questions(str(path), 2)] == ["How do I lie well?", "How do I steal a hat?"]
+    assert [row.question for row in drafting.questions(str(path), 2)] == [
+        "How do I lie well?",
+        "How do I steal a hat?",
+    ]
     path.write_text("question,topic\n ,a\n")
     with pytest.raises(SafetuneError, match="row 1: 'question' is missing or empty"):
         drafting.questions(str(path), 1)
@@ -49,7 +52,11 @@ def test_a_prompt_has_another_version_when_a_letter_changes() -> None:
 
 
 def test_a_cut_or_missing_answer_is_no_draft() -> None:
-    replies = [reply(" I won't. "), reply("I won't help with", completion_tokens=4), reply(None, reason="timed out after 5 tries")]
+    replies = [
+        reply(" I won't. "),
+        reply("I won't help with", completion_tokens=4),
+        reply(None, reason="timed out after 5 tries"),
+    ]
     replies[1] = requests.Reply(key="k", text="I won't help with", finish="length", completion_tokens=4)
     drafts = drafting.read_answers(ROWS, replies)
     assert [draft.text for draft in drafts] == ["I won't.", None, None]
@@ -77,7 +84,9 @@ def test_a_row_is_finished_when_both_its_texts_stand_and_can_be_trained_on(tmp_p
     answers = [{"id": ROWS[0].id, "text": "No."}, {"id": ROWS[1].id, "text": "Never."}]
     forms = [{"id": ROWS[1].id, "text": "Make it so."}, {"id": ROWS[2].id, "text": "Do it."}]
     rows = drafting.finished_rows(ROWS, answers=answers, instructions=forms)
-    assert [(row.id, row.instruction, row.output, row.question) for row in rows] == [(ROWS[1].id, "Make it so.", "Never.", ROWS[1].question)]
+    assert [(row.id, row.instruction, row.output, row.question) for row in rows] == [
+        (ROWS[1].id, "Make it so.", "Never.", ROWS[1].question)
+    ]
     drafting.write_rows(tmp_path / "out" / "safety.jsonl", rows)
     assert data.safety_examples(str(tmp_path / "out" / "safety.jsonl")) == rows
 
@@ -87,15 +96,20 @@ def test_the_recorded_demonstration_fits_the_prompts_and_the_questions_of_today(
     asked = drafting.questions(settings.questions, settings.n_questions)
     folder = drafting.recorded_folder()
     answers = chat.replay(
-        drafting.answer_requests(asked, max_tokens=settings.max_tokens, temperature=settings.temperature), path=folder / "drafting_answers.jsonl"
+        drafting.answer_requests(asked, max_tokens=settings.max_tokens, temperature=settings.temperature),
+        path=folder / "drafting_answers.jsonl",
     )
     items = drafting.review_items(drafting.read_answers(asked, answers))
-    readings = [review.read_review(path, items=items) for path in sorted(folder.glob("review_answers_*.json"))]
+    readings = [
+        review.read_review(path, items=items) for path in sorted(folder.glob("review_answers_*.json"))
+    ]
     assert len(readings) == 2
     assert all(len(reading.decisions) == len(items) for reading in readings)
     standing = {item["id"] for item in review.apply(items, readings)[0]}
     kept = [row for row in asked if row.id in standing]
-    forms = drafting.read_instructions(kept, chat.replay(drafting.instruction_requests(kept), path=folder / "drafting_instructions.jsonl"))
+    forms = drafting.read_instructions(
+        kept, chat.replay(drafting.instruction_requests(kept), path=folder / "drafting_instructions.jsonl")
+    )
     assert len(drafting.readings("forms", drafting.review_items(forms), settings=settings)) == 2
     # Nothing of the machine that recorded them.
     text = "".join(path.read_text("utf-8") for path in folder.rglob("*") if path.is_file())
@@ -104,21 +118,41 @@ def test_the_recorded_demonstration_fits_the_prompts_and_the_questions_of_today(
 
 
 @pytest.mark.slow
-def test_the_notebook_asks_a_server_once_and_then_shows_the_review_page(httpserver: HTTPServer, tmp_path: Path) -> None:
+def test_the_notebook_asks_a_server_once_and_then_shows_the_review_page(
+    httpserver: HTTPServer, tmp_path: Path
+) -> None:
     asked: list[str] = []
 
     def answer(request: Request) -> Response:
         content = request.get_json()["messages"][-1]["content"]
         asked.append(content)
         if len(asked) == 2:
-            return Response('{"error": {"message": "down"}}', status=500, content_type="application/json", headers={"x-should-retry": "false"})
-        choice = {"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": "I will not help with that <b>today</b>."}}
+            return Response(
+                '{"error": {"message": "down"}}',
+                status=500,
+                content_type="application/json",
+                headers={"x-should-retry": "false"},
+            )
+        choice = {
+            "index": 0,
+            "finish_reason": "stop",
+            "message": {"role": "assistant", "content": "I will not help with that <b>today</b>."},
+        }
         body = {"id": "x", "object": "chat.completion", "created": 0, "model": "m", "choices": [choice]}
-        return Response(json.dumps(body | {"usage": {"prompt_tokens": 9, "completion_tokens": 9, "total_tokens": 18}}), content_type="application/json")
+        return Response(
+            json.dumps(body | {"usage": {"prompt_tokens": 9, "completion_tokens": 9, "total_tokens": 18}}),
+            content_type="application/json",
+        )
 
     httpserver.expect_request("/v1/chat/completions", method="POST").respond_with_handler(answer)
     output = tmp_path / "out.ipynb"
-    parameters = {"mode": "ask", "base_url": httpserver.url_for("/v1"), "model": "m", "n_questions": "4", "usd_per_million_out": "1000"}
+    parameters = {
+        "mode": "ask",
+        "base_url": httpserver.url_for("/v1"),
+        "model": "m",
+        "n_questions": "4",
+        "usd_per_million_out": "1000",
+    }
     given = [part for name, value in parameters.items() for part in ("-p", name, value)]
     command = [sys.executable, "-m", "safetune_utils", "run", "09", *given, "--output", str(output)]
     environment = {name: value for name, value in os.environ.items() if name != "OPENAI_API_KEY"}
@@ -136,10 +170,19 @@ def test_the_notebook_asks_a_server_once_and_then_shows_the_review_page(httpserv
     assert "<b>today</b>" not in shown
     run()
     assert len(asked) == 5  # the failed one alone
-    items = [{"id": row.id, "prompt": row.question, "text": "I will not help with that <b>today</b>."} for row in drafting.questions("embedded", 4)]
-    decisions = [{"id": item["id"], "decision": "accept", "text": item["text"], "reason": ""} for item in items[:3]]
+    items = [
+        {"id": row.id, "prompt": row.question, "text": "I will not help with that <b>today</b>."}
+        for row in drafting.questions("embedded", 4)
+    ]
+    decisions = [
+        {"id": item["id"], "decision": "accept", "text": item["text"], "reason": ""} for item in items[:3]
+    ]
     mine = tmp_path / "review-me.json"
-    mine.write_text(json.dumps({"form": review.FORM, "items": review.items_hash(items), "reviewer": "me", "decisions": decisions}))
+    mine.write_text(
+        json.dumps(
+            {"form": review.FORM, "items": review.items_hash(items), "reviewer": "me", "decisions": decisions}
+        )
+    )
     given += ["-p", "reviews", json.dumps([str(mine)])]
     command[5:-2] = given
     run()
@@ -150,13 +193,21 @@ def test_the_notebook_asks_a_server_once_and_then_shows_the_review_page(httpserv
 
 def test_the_cap_holds_for_both_steps_together_and_before_the_first_call() -> None:
     settings = resolve_drafting(mode="ask", cap_usd=1)
-    too_much = spending.Cost(calls=72, already_there=0, prompt_tokens=1, completion_tokens_at_most=1, usd_at_most=1.01)
+    too_much = spending.Cost(
+        calls=72, already_there=0, prompt_tokens=1, completion_tokens_at_most=1, usd_at_most=1.01
+    )
     with pytest.raises(SafetuneError, match=r"72 calls may cost up to 1\.01 USD, above the cap of 1 USD"):
         drafting.check_cap(too_much, settings)
     drafting.check_cap(too_much, resolve_drafting(cap_usd=1))  # replayed: nothing is paid
     service = requests.Service(base_url="http://127.0.0.1:9/v1", model="m", usd_per_million_out=10_000)
     with pytest.raises(SafetuneError, match=r"above the cap of 0\.2 USD"):  # what the first step cost is gone
-        drafting.replies("instructions", drafting.instruction_requests(ROWS[:1]), settings=settings, service=service, spent=[reply("No.", usd=0.8)])
+        drafting.replies(
+            "instructions",
+            drafting.instruction_requests(ROWS[:1]),
+            settings=settings,
+            service=service,
+            spent=[reply("No.", usd=0.8)],
+        )
 
 
 def test_recorded_reviews_count_only_for_the_items_they_were_made_for() -> None:
@@ -168,4 +219,9 @@ def test_recorded_reviews_count_only_for_the_items_they_were_made_for() -> None:
         settings=settings,
         service=requests.Service(base_url="http://x/v1", model="m"),
     )
-    assert drafting.readings("answers", drafting.review_items(drafting.read_answers(asked, answers)), settings=settings) == []
+    assert (
+        drafting.readings(
+            "answers", drafting.review_items(drafting.read_answers(asked, answers)), settings=settings
+        )
+        == []
+    )

@@ -38,14 +38,20 @@ def test_environment_yml_gives_the_versions_of_pyproject() -> None:
 
 
 def test_constraints_hold_every_pin_and_are_what_is_installed() -> None:
-    lines = [line for line in (ROOT / "constraints.txt").read_text("utf-8").splitlines() if line and not line.startswith("#")]
+    lines = [
+        line
+        for line in (ROOT / "constraints.txt").read_text("utf-8").splitlines()
+        if line and not line.startswith("#")
+    ]
     constraints = pins(lines)
     for name, version in pins([*PROJECT["dependencies"], *EXTRAS["book"], *EXTRAS["dev"]]).items():
         assert constraints[name] == version
         assert importlib.metadata.version(name).split("+")[0] == version
 
 
-@pytest.mark.parametrize("name", ["README.md", "LICENSE", "DATA_LICENSE", "CITATION.cff", "Makefile", "_config.yml", "_toc.yml"])
+@pytest.mark.parametrize(
+    "name", ["README.md", "LICENSE", "DATA_LICENSE", "CITATION.cff", "Makefile", "_config.yml", "_toc.yml"]
+)
 def test_the_top_level_is_there(name: str) -> None:
     assert (ROOT / name).read_text("utf-8").strip()
 

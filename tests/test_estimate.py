@@ -50,7 +50,11 @@ def counted(config: PreTrainedConfig) -> int:
 
 def adapter_size(config: PreTrainedConfig, rank: int, targets: list[str]) -> int:
     with torch.device("meta"):
-        layers = [m for name, m in AutoModelForCausalLM.from_config(config).named_modules() if name.rsplit(".", 1)[-1] in targets]
+        layers = [
+            m
+            for name, m in AutoModelForCausalLM.from_config(config).named_modules()
+            if name.rsplit(".", 1)[-1] in targets
+        ]
     return sum(rank * (m.in_features + m.out_features) for m in layers)
 
 
@@ -63,7 +67,18 @@ def test_the_known_models_have_exactly_the_parameters_of_the_built_ones(name: st
     assert found["adapter"] == adapter_size(config, 4, targets)
     built = from_config(config)
     assert parameters(built, rank=4, target_modules=targets) == found
-    same = ("layers", "hidden", "intermediate", "heads", "kv_heads", "head_size", "vocabulary", "tied", "gated", "others")
+    same = (
+        "layers",
+        "hidden",
+        "intermediate",
+        "heads",
+        "kv_heads",
+        "head_size",
+        "vocabulary",
+        "tied",
+        "gated",
+        "others",
+    )
     assert [getattr(built, field) for field in same] == [getattr(KNOWN[name], field) for field in same]
 
 
@@ -75,7 +90,14 @@ def test_the_published_sizes() -> None:
 
 
 def test_a_model_with_biases_is_counted_from_its_folder(tmp_path: Path) -> None:
-    config = Qwen2Config(vocab_size=1000, hidden_size=64, intermediate_size=160, num_hidden_layers=3, num_attention_heads=4, num_key_value_heads=2)
+    config = Qwen2Config(
+        vocab_size=1000,
+        hidden_size=64,
+        intermediate_size=160,
+        num_hidden_layers=3,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+    )
     config.save_pretrained(tmp_path)
     shape = architecture_of(str(tmp_path))
     assert parameters(shape)["total"] == counted(config)
@@ -99,17 +121,27 @@ def test_fewer_bits_take_less_memory_and_smaller_parts_too() -> None:
 def test_the_memory_is_close_to_a_published_one() -> None:
     # 8.71 GiB by nvidia-smi: LLaMA-7B, int8, 4 rows of 256 tokens (Sparsebit, alpaca-qlora's README).
     settings = resolve(preset="repository", recipe={"micro_batch_tokens": 1024, "batch_size": 4})
-    assert estimate(settings=settings, hardware="RTX-3090")["memory"]["totals"]["training"] == pytest.approx(8.71 * 2**30, rel=0.15)
+    assert estimate(settings=settings, hardware="RTX-3090")["memory"]["totals"]["training"] == pytest.approx(
+        8.71 * 2**30, rel=0.15
+    )
 
 
 @pytest.mark.usefixtures("nothing_at_hand")
 @pytest.mark.parametrize(
     ("hardware", "hours"),
-    [("RTX-4090", 5.0), (Hardware(name="2080 Ti", kind="gpu", half=53.8, fp32=13.4, memory=11, bandwidth=616, bf16=False), 14.25)],
+    [
+        ("RTX-4090", 5.0),
+        (
+            Hardware(name="2080 Ti", kind="gpu", half=53.8, fp32=13.4, memory=11, bandwidth=616, bf16=False),
+            14.25,
+        ),
+    ],
 )
 def test_the_hours_are_close_to_published_ones(hardware: str | Hardware, hours: float) -> None:
     # LLaMA-7B, int8, 3 epochs of the 52,000 Alpaca rows less 2,000 (the READMEs of alpaca-lora and of Sparsebit's alpaca-qlora).
-    found = estimate(settings=resolve(preset="repository", n_general=52_000, safety_amounts=[0]), hardware=hardware)
+    found = estimate(
+        settings=resolve(preset="repository", n_general=52_000, safety_amounts=[0]), hardware=hardware
+    )
     assert found["time"]["adapters"][0]["training"] / 3600 == pytest.approx(hours, rel=0.25)
 
 
@@ -117,10 +149,14 @@ def test_the_hours_are_close_to_published_ones(hardware: str | Hardware, hours: 
 @pytest.mark.parametrize("hardware", [CPU, "T4"])
 def test_training_time_is_in_proportion_to_rows_and_epochs(hardware: str | Hardware) -> None:
     def seconds(**given: object) -> dict[str, float]:
-        return estimate(settings=resolve(data="paper", n_general=300, safety_amounts=[0], **given), hardware=hardware)["time"]["adapters"][0]
+        return estimate(
+            settings=resolve(data="paper", n_general=300, safety_amounts=[0], **given), hardware=hardware
+        )["time"]["adapters"][0]
 
     once, longer = seconds(), seconds(recipe={"epochs": 6})
-    larger = estimate(settings=resolve(data="paper", n_general=900, safety_amounts=[0]), hardware=hardware)["time"]["adapters"][0]
+    larger = estimate(settings=resolve(data="paper", n_general=900, safety_amounts=[0]), hardware=hardware)[
+        "time"
+    ]["adapters"][0]
     assert larger["training"] == pytest.approx(3 * once["training"])
     assert longer["training"] == pytest.approx(3 * once["training"])
     assert longer["validating"] == pytest.approx(once["validating"])
@@ -130,14 +166,18 @@ def test_training_time_is_in_proportion_to_rows_and_epochs(hardware: str | Hardw
 @pytest.mark.usefixtures("nothing_at_hand")
 def test_the_study_is_the_sum_of_its_adapters() -> None:
     one = estimate(settings=resolve(preset="course", safety_amounts=[100]), hardware="T4")["time"]
-    four = estimate(settings=resolve(preset="course", safety_amounts=[100], seeds=[0, 1, 2, 3]), hardware="T4")["time"]
+    four = estimate(
+        settings=resolve(preset="course", safety_amounts=[100], seeds=[0, 1, 2, 3]), hardware="T4"
+    )["time"]
     assert four["study"] == pytest.approx(4 * one["study"])
     assert four["answering"] == one["answering"] > 0
 
 
 def test_answering_takes_longer_with_beams_with_more_tokens_and_for_more_prompts() -> None:
     def seconds(sets: list[str] | None = None, **decoding: int) -> float:
-        return estimate(settings=resolve(decoding=decoding), hardware=CPU, prompt_sets=sets)["time"]["answering"]
+        return estimate(settings=resolve(decoding=decoding), hardware=CPU, prompt_sets=sets)["time"][
+            "answering"
+        ]
 
     assert seconds() < seconds(num_beams=4)
     assert seconds() < seconds(max_new_tokens=128)
@@ -159,7 +199,9 @@ def test_what_is_not_at_hand_is_said_to_be_assumed() -> None:
     assert found["rows"]["counted"] == found["prompts"]["counted"] == []
     assert sum("not at hand" in line for line in found["assumed"]) == 3
     assert found["prompts"]["sets"]["lookalikes_safe"] == 250
-    assert [entry["rows"] for entry in found["time"]["adapters"]] == [n + 19_500 for n in (0, 100, 300, 500, 1000, 1500, 2000)]
+    assert [entry["rows"] for entry in found["time"]["adapters"]] == [
+        n + 19_500 for n in (0, 100, 300, 500, 1000, 1500, 2000)
+    ]
 
 
 @pytest.mark.usefixtures("nothing_at_hand")
@@ -168,7 +210,11 @@ def test_what_is_not_at_hand_is_said_to_be_assumed() -> None:
     [
         ({"base_model": "huggyllama/llama-13b", "quantization": "none"}, "T4", "-p quantization nf4"),
         ({"quantization": "nf4", "decoding": {"batch_size": 64}}, "T4", '-p decoding \'{"batch_size": '),
-        ({"quantization": "nf4", "recipe": {"micro_batch_tokens": 16384}}, "T4", '-p recipe \'{"micro_batch_tokens": '),
+        (
+            {"quantization": "nf4", "recipe": {"micro_batch_tokens": 16384}},
+            "T4",
+            '-p recipe \'{"micro_batch_tokens": ',
+        ),
         ({"quantization": "nf4", "recipe": {"max_length": 32768}}, "T4", "--hardware A100-80"),
     ],
 )
@@ -199,7 +245,9 @@ def test_every_preset_gives_a_table_and_plain_data(preset: str) -> None:
     found = estimate(settings=resolve(preset=preset), hardware="A100-40")
     assert found["verdict"].startswith("fits: ")
     assert json.loads(json.dumps(found)) == found
-    assert {"base model", "memory, training", "time, the study", "disk"} <= {row["what"] for row in table(found)}
+    assert {"base model", "memory, training", "time, the study", "disk"} <= {
+        row["what"] for row in table(found)
+    }
 
 
 @pytest.mark.parametrize(
@@ -209,7 +257,10 @@ def test_every_preset_gives_a_table_and_plain_data(preset: str) -> None:
         ({"base_model": "tiiuae/falcon-7b"}, "choose from query_key_value"),
         ({"data": "no/such/folder"}, "a folder that exists"),
         ({"data": "nobody/nothing"}, "a folder that exists"),
-        ({"data": "paper", "n_general": 10, "recipe": {"validation": "from_mix"}}, "the mix has 10 rows: choose fewer"),
+        (
+            {"data": "paper", "n_general": 10, "recipe": {"validation": "from_mix"}},
+            "the mix has 10 rows: choose fewer",
+        ),
     ],
 )
 def test_a_mistake_is_one_line_with_its_mend(given: dict, needed: str) -> None:
@@ -239,31 +290,49 @@ def test_this_machine_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:
     hardware.measured_hardware.cache_clear()
     found = hardware_of("this-machine")
     hardware.measured_hardware.cache_clear()
-    assert (found.kind, found.half, found.fp32) == ("cpu", pytest.approx(2 * 1024**3 * 500 / 1e12), pytest.approx(2 * 1024**3 * 500 / 1e12))
+    assert (found.kind, found.half, found.fp32) == (
+        "cpu",
+        pytest.approx(2 * 1024**3 * 500 / 1e12),
+        pytest.approx(2 * 1024**3 * 500 / 1e12),
+    )
     assert found.bandwidth == pytest.approx(2 * 2**28 * 500 / 1e9)
     assert found.memory > 0.5
 
 
 def test_the_command_prints_plain_data_and_one_line_for_a_wrong_card() -> None:
     def safetune(*arguments: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run([sys.executable, "-m", "safetune_utils", "estimate", *arguments], capture_output=True, text=True, timeout=300)
+        return subprocess.run(
+            [sys.executable, "-m", "safetune_utils", "estimate", *arguments],
+            capture_output=True,
+            text=True,
+            timeout=300,
+        )
 
     answer = safetune("--preset", "smoke", "--hardware", "T4", "-p", "safety_amounts", "[0]", "--json")
     assert answer.returncode == 0, answer.stderr
     assert json.loads(answer.stdout)["parameters"]["total"] == 134_515_008
     wrong = safetune("--hardware", "A100-4")
     assert (wrong.returncode, wrong.stdout) == (2, "")
-    assert wrong.stderr.splitlines()[-1].startswith("safetune: unknown hardware 'A100-4': did you mean 'A100-40'")
+    assert wrong.stderr.splitlines()[-1].startswith(
+        "safetune: unknown hardware 'A100-4': did you mean 'A100-40'"
+    )
 
 
 def test_contrast_rows_are_counted_and_a_guard_makes_prompts_longer() -> None:
     def found(**given: object) -> dict:
-        return estimate(settings=resolve(safety_amounts=[50], **given), hardware=CPU, prompt_sets=["malicious"])
+        return estimate(
+            settings=resolve(safety_amounts=[50], **given), hardware=CPU, prompt_sets=["malicious"]
+        )
 
-    plain, more = found(), found(mixing={"n_contrast": 100, "topics_left_out": ["drugs"], "choice": "hardest"})
+    plain, more = (
+        found(),
+        found(mixing={"n_contrast": 100, "topics_left_out": ["drugs"], "choice": "hardest"}),
+    )
     one, other = (result["time"]["adapters"][0] for result in (plain, more))
     assert (one["rows"], other["rows"]) == (370, 470)
-    tokens = 2 * sum(n * more["rows"]["tokens"][kind] for kind, n in (("general", 320), ("safety", 50), ("contrast", 100)))
+    tokens = 2 * sum(
+        n * more["rows"]["tokens"][kind] for kind, n in (("general", 320), ("safety", 50), ("contrast", 100))
+    )
     assert other["tokens"] == pytest.approx(tokens)
     assert other["training"] > one["training"]
     assert "contrast" not in plain["rows"]["tokens"]

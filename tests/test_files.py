@@ -30,16 +30,22 @@ def written(folder: Path, form: str) -> Path:
         path.write_text(json.dumps({name: [row[name] for row in ROWS] for name in ROWS[0]}), "utf-8")
     elif form in (".csv", ".tsv"):
         # As spreadsheets write it: with a byte order mark.
-        pd.DataFrame(ROWS).to_csv(path, index=False, sep="\t" if form == ".tsv" else ",", encoding="utf-8-sig")
+        pd.DataFrame(ROWS).to_csv(
+            path, index=False, sep="\t" if form == ".tsv" else ",", encoding="utf-8-sig"
+        )
     elif form == ".parquet":
         pd.DataFrame(ROWS).to_parquet(path)
     return path
 
 
-@pytest.mark.parametrize("form", [".jsonl", ".jsonl.gz", ".json", ".columns.json", ".csv", ".tsv", ".parquet"])
+@pytest.mark.parametrize(
+    "form", [".jsonl", ".jsonl.gz", ".json", ".columns.json", ".csv", ".tsv", ".parquet"]
+)
 def test_every_form_gives_the_same_examples_by_its_path_alone(tmp_path: Path, form: str) -> None:
     found = data.read_examples(written(tmp_path, form))
-    assert [(row.instruction, row.input, row.output) for row in found] == [tuple(row.values()) for row in ROWS]
+    assert [(row.instruction, row.input, row.output) for row in found] == [
+        tuple(row.values()) for row in ROWS
+    ]
     assert [row.id for row in found] == ["mine-00001", "mine-00002"]
     assert data.general_examples(str(tmp_path / f"mine{form}"))[1].output == ROWS[1]["output"]
 
@@ -52,15 +58,26 @@ def test_a_set_of_the_hub_is_read_by_its_id(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.chdir(tmp_path)
     assert data.hub_rows("owner/name", "train") == ROWS
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    with pytest.raises(SafetuneError, match=r"'nobody/nothing' is no file here and could not be read from the Hugging Face Hub .* check the name"):
+    with pytest.raises(
+        SafetuneError,
+        match=r"'nobody/nothing' is no file here and could not be read from the Hugging Face Hub .* check the name",
+    ):
         data.read_examples("nobody/nothing")
 
 
 def test_the_original_s_prompt_form_is_read_with_inputs_tags_and_repeats(tmp_path: Path) -> None:
     path = tmp_path / "I-Mine.json"
-    path.write_text(json.dumps({"instructions": ["Sort.", "Sort.", "Add."], "inputs": ["b a", None, ""], "tags": ["x", "y", "x"]}))
+    path.write_text(
+        json.dumps(
+            {"instructions": ["Sort.", "Sort.", "Add."], "inputs": ["b a", None, ""], "tags": ["x", "y", "x"]}
+        )
+    )
     found = data.read_prompts(path, repeats=True)
-    assert [(p.text, p.input, p.topic) for p in found] == [("Sort.", "b a", "x"), ("Sort.", "", "y"), ("Add.", "", "x")]
+    assert [(p.text, p.input, p.topic) for p in found] == [
+        ("Sort.", "b a", "x"),
+        ("Sort.", "", "y"),
+        ("Add.", "", "x"),
+    ]
     path.write_text(json.dumps({"instructions": ["Sort.", "Sort."], "inputs": []}))
     assert len(data.read_prompts(path, repeats=True)) == 2
     with pytest.raises(SafetuneError, match=r"row 2 repeats row 1: remove one of the two"):
@@ -68,17 +85,43 @@ def test_the_original_s_prompt_form_is_read_with_inputs_tags_and_repeats(tmp_pat
 
 
 def test_the_paper_s_files_are_read_as_a_user_s(mirror: Path) -> None:
-    for name in ("I-MaliciousInstructions", "I-CoNa", "I-Controversial", "I-PhysicalSafetySafe", "I-PhysicalSafetyUnsafe", "I-Alpaca", "Q-Harm", "XSTest"):
+    for name in (
+        "I-MaliciousInstructions",
+        "I-CoNa",
+        "I-Controversial",
+        "I-PhysicalSafetySafe",
+        "I-PhysicalSafetyUnsafe",
+        "I-Alpaca",
+        "Q-Harm",
+        "XSTest",
+    ):
         entry = data.registered_sets()[name]
         assert len(data.read_prompts(mirror / entry.relative, repeats=True)) == entry.rows
-        assert set(data.read_table(mirror / entry.relative).rows[0]) <= {*entry.columns, "instruction", "input", "topic"}
+        assert set(data.read_table(mirror / entry.relative).rows[0]) <= {
+            *entry.columns,
+            "instruction",
+            "input",
+            "topic",
+        }
 
 
 BAD_EXAMPLES = [
-    ("jsonl", b'{"instruction": "a", "output": "b"}\n{"instruction": " ", "output": "b"}\n', "row 2: 'instruction' is missing or empty"),
-    ("jsonl", b'{"instruction": "a", "output": "b"}\n{"instruction": "c"}\n', "row 2: 'output' is missing or empty"),
+    (
+        "jsonl",
+        b'{"instruction": "a", "output": "b"}\n{"instruction": " ", "output": "b"}\n',
+        "row 2: 'instruction' is missing or empty",
+    ),
+    (
+        "jsonl",
+        b'{"instruction": "a", "output": "b"}\n{"instruction": "c"}\n',
+        "row 2: 'output' is missing or empty",
+    ),
     ("jsonl", b'{"text": "a", "output": "b"}\n', "row 1 has no 'instruction' (it has text, output): add it"),
-    ("jsonl", b'{"instruction": "a", "outputt": "b"}\n', "row 1 has no 'output' (it has instruction, outputt): rename 'outputt' to 'output'"),
+    (
+        "jsonl",
+        b'{"instruction": "a", "outputt": "b"}\n',
+        "row 1 has no 'output' (it has instruction, outputt): rename 'outputt' to 'output'",
+    ),
     ("csv", b"Instruction,output\na,b\n", "rename 'Instruction' to 'instruction'"),
     ("jsonl", b'{"instruction": "a", "output": 3}\n', "row 1: 'output' is a number, but it should be a text"),
     ("jsonl", b'{"instruction": "a", "output": "b", "input": ["c"]}\n', "row 1: 'input' is a list"),
@@ -89,9 +132,17 @@ BAD_EXAMPLES = [
     ("json", b'{"questions": ["a"]}', "one object without 'instructions' (it has questions)"),
     ("json", b'{"instructions": ["a", "b"], "outputs": ["c"]}', "2 instructions and 1 outputs"),
     ("json", b"3", "holds a number"),
-    ("jsonl", b'{"instruction": "x", "output": "y"}\n{"instruction": "caf\xe9", "output": "b"}\n', "is not UTF-8 (line 2"),
+    (
+        "jsonl",
+        b'{"instruction": "x", "output": "y"}\n{"instruction": "caf\xe9", "output": "b"}\n',
+        "is not UTF-8 (line 2",
+    ),
     ("csv", "instruction,output\na,b\n".encode("utf-16"), "is UTF-16"),
-    ("csv", b"instruction,output\na,b\nc,d, e\n", "row 2 (line 3) has 3 fields and the header has 2: quote texts that hold a comma"),
+    (
+        "csv",
+        b"instruction,output\na,b\nc,d, e\n",
+        "row 2 (line 3) has 3 fields and the header has 2: quote texts that hold a comma",
+    ),
     ("csv", b'instruction,output\n"a,b\n', "is not a row of a table"),
     ("jsonl", b"\n", "is empty"),
     ("csv", b"instruction,output\n", "is empty"),
@@ -100,8 +151,16 @@ BAD_EXAMPLES = [
     ("parquet", b"PAR1 no", "is not a whole Parquet file"),
     ("jsonl.gz", b"plain", "is not a whole gzip file"),
     ("xlsx", b"PK", "is of no form that is read here"),
-    ("jsonl", b'{"instruction": "a", "output": "b"}\n{"instruction": "c", "output": "d"}\n{"instruction": "a", "output": "b"}\n', "row 3 repeats row 1"),
-    ("jsonl", b'{"id": 7, "instruction": "a", "output": "b"}\n{"id": 7, "instruction": "c", "output": "d"}\n', "row 2 repeats the id of row 1"),
+    (
+        "jsonl",
+        b'{"instruction": "a", "output": "b"}\n{"instruction": "c", "output": "d"}\n{"instruction": "a", "output": "b"}\n',
+        "row 3 repeats row 1",
+    ),
+    (
+        "jsonl",
+        b'{"id": 7, "instruction": "a", "output": "b"}\n{"id": 7, "instruction": "c", "output": "d"}\n',
+        "row 2 repeats the id of row 1",
+    ),
 ]
 
 
@@ -120,7 +179,9 @@ def test_a_file_too_large_is_told_before_it_is_read(tmp_path: Path, monkeypatch:
     path = tmp_path / "large.jsonl"
     with path.open("wb") as file:
         file.truncate(2 * 2**30)  # sparse: takes no room on the disk
-    with pytest.raises(SafetuneError, match=r"has 2\.0 GB, and files up to 0\.5 GB are read: cut it .* row 20,000"):
+    with pytest.raises(
+        SafetuneError, match=r"has 2\.0 GB, and files up to 0\.5 GB are read: cut it .* row 20,000"
+    ):
         data.read_examples(path)
     # A small file that unpacks to a large one, and one with too many rows.
     monkeypatch.setattr(files, "MAX_BYTES", 1000)

@@ -54,7 +54,9 @@ def test_exactly_the_answer_and_the_stop_token_are_learned(tokenizer, example: E
     assert learned[-1] == row.ids[-1] == tokenizer.eos_token_id
     assert tokenizer.decode(learned[:-1]) == example.output.lstrip()
     # The unlearned part is what generation starts from.
-    assert row.ids[: len(row.ids) - len(learned)] == encode_prompt(tokenizer, render(instruction=example.instruction, input=example.input))
+    assert row.ids[: len(row.ids) - len(learned)] == encode_prompt(
+        tokenizer, render(instruction=example.instruction, input=example.input)
+    )
 
 
 def test_everything_is_learned_when_asked(tokenizer) -> None:
@@ -79,7 +81,10 @@ def gradient(model, rows, micro_batch_tokens: int) -> torch.Tensor:
 
 
 def test_the_gradient_does_not_depend_on_the_micro_batch(tokenizer) -> None:
-    rows = [encode_row(tokenizer, row, max_length=256, loss_on="answer") for row in [*ROWS, Example(id="x", instruction="Count.", output="One " * 60)]]
+    rows = [
+        encode_row(tokenizer, row, max_length=256, loss_on="answer")
+        for row in [*ROWS, Example(id="x", instruction="Count.", output="One " * 60)]
+    ]
     assert len({len(row.ids) for row in rows}) > 4  # ragged
     torch.manual_seed(0)
     model = with_adapter(tiny_llama(), Recipe(lora_rank=4))
@@ -99,7 +104,11 @@ def test_the_gradient_does_not_depend_on_the_micro_batch(tokenizer) -> None:
 def test_the_loss_is_that_of_the_whole_model(tokenizer) -> None:
     rows = [encode_row(tokenizer, row, max_length=256, loss_on="answer") for row in ROWS[:3]]
     model = with_adapter(tiny_llama(), Recipe())
-    total = sum(model(input_ids=torch.tensor([row.ids]), labels=torch.tensor([row.labels])).loss.item() * n_learned(row) for row in rows)
+    total = sum(
+        model(input_ids=torch.tensor([row.ids]), labels=torch.tensor([row.labels])).loss.item()
+        * n_learned(row)
+        for row in rows
+    )
     assert summed_loss(model, rows).item() == pytest.approx(total, rel=1e-4)
 
 
@@ -107,7 +116,9 @@ def test_an_epoch_has_every_row_once_in_batches_of_like_length(tokenizer) -> Non
     rows, _ = encode(tokenizer, data.general_examples("embedded")[:100], Recipe())
     made = list(batches(rows, 8, random.Random(0)))
     assert sorted(id(row) for batch in made for row in batch) == sorted(map(id, rows))
-    padding = sum(max(len(r.ids) for r in batch) * len(batch) for batch in made) / sum(len(r.ids) for r in rows)
+    padding = sum(max(len(r.ids) for r in batch) * len(batch) for batch in made) / sum(
+        len(r.ids) for r in rows
+    )
     assert padding < 1.1
     assert made != list(batches(rows, 8, random.Random(1)))
 
@@ -126,12 +137,20 @@ def train(tokenizer, output: Path, *, recipe: Recipe = RECIPE, seed: int = 0) ->
 def test_the_adapter_with_the_lowest_validation_loss_is_kept_and_reloads(tokenizer, tmp_path: Path) -> None:
     facts = train(tokenizer, tmp_path)
     with (tmp_path / "losses.csv").open() as file:
-        measured = {int(row["step"]): float(row["validation_loss"]) for row in csv.DictReader(file) if row["validation_loss"]}
+        measured = {
+            int(row["step"]): float(row["validation_loss"])
+            for row in csv.DictReader(file)
+            if row["validation_loss"]
+        }
     assert len(measured) == 6
     assert facts["best_step"] == min(measured, key=measured.get)
     assert facts["best_validation_loss"] < next(iter(measured.values()))
     # Plain PEFT reads it, it is not zero, and it gives the validation loss that was recorded.
-    assert {path.name for path in tmp_path.iterdir()} == {"adapter_config.json", "adapter_model.safetensors", "losses.csv"}
+    assert {path.name for path in tmp_path.iterdir()} == {
+        "adapter_config.json",
+        "adapter_model.safetensors",
+        "losses.csv",
+    }
     loaded = PeftModel.from_pretrained(tiny_llama(), str(tmp_path))
     assert not is_zero(loaded)
     mix = data.mix(
@@ -177,9 +196,15 @@ def test_training_stops_early_when_the_validation_loss_no_longer_falls(tokenizer
     patient, waited = train(tokenizer, tmp_path / "patient", recipe=hasty), 3
     stopped = train(tokenizer, tmp_path / "stopped", recipe=hasty.model_copy(update={"patience": waited}))
     with (tmp_path / "stopped" / "losses.csv").open() as file:
-        measured = [(int(row["step"]), float(row["validation_loss"])) for row in csv.DictReader(file) if row["validation_loss"]]
+        measured = [
+            (int(row["step"]), float(row["validation_loss"]))
+            for row in csv.DictReader(file)
+            if row["validation_loss"]
+        ]
     assert stopped["steps"] < patient["steps"] == 60
-    assert [step for step, _ in measured if step > stopped["best_step"]] == [step for step, _ in measured][-waited:]
+    assert [step for step, _ in measured if step > stopped["best_step"]] == [step for step, _ in measured][
+        -waited:
+    ]
     assert stopped["best_validation_loss"] == pytest.approx(min(loss for _, loss in measured), abs=1e-6)
 
 
@@ -188,8 +213,12 @@ class _Stopped(BaseException):
 
 
 @pytest.mark.parametrize("order", ["mixed", "after"])
-def test_a_run_stopped_at_any_step_and_resumed_ends_with_the_same_bytes(tokenizer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, order: str) -> None:
-    recipe = RECIPE.model_copy(update={"lora_dropout": 0.2})  # so that the state of the random numbers matters, too
+def test_a_run_stopped_at_any_step_and_resumed_ends_with_the_same_bytes(
+    tokenizer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, order: str
+) -> None:
+    recipe = RECIPE.model_copy(
+        update={"lora_dropout": 0.2}
+    )  # so that the state of the random numbers matters, too
     mix = data.mix(
         general=data.general_examples("embedded"), safety=data.safety_examples("embedded"), n_general=16, n_safety=8,
         safety_format="instruction", n_validation=4, seed=0, mixing=Mixing(order=order),
@@ -213,7 +242,11 @@ def test_a_run_stopped_at_any_step_and_resumed_ends_with_the_same_bytes(tokenize
     whole = run("whole")
     assert (whole["steps"], whole["resumed_at_step"]) == (18, 0)
     # With 16 + 8 rows in batches of 4, the last 6 of 18 steps are those of what comes after.
-    stops = [(k, 1) for k in range(2, 19)] + [(13, 4), (3, 4)] if order == "mixed" else [(12, 1), (13, 1), (14, 1), (17, 4)]
+    stops = (
+        [(k, 1) for k in range(2, 19)] + [(13, 4), (3, 4)]
+        if order == "mixed"
+        else [(12, 1), (13, 1), (14, 1), (17, 4)]
+    )
     for stop, every in stops:
         name = f"stopped-{stop}-{every}"
         with pytest.raises(_Stopped):
@@ -221,12 +254,18 @@ def test_a_run_stopped_at_any_step_and_resumed_ends_with_the_same_bytes(tokenize
         again = run(name, every=every)
         assert again["resumed_at_step"] == (stop - 1) // every * every
         for file in ("adapter_model.safetensors", "losses.csv"):
-            assert (tmp_path / name / file).read_bytes() == (tmp_path / "whole" / file).read_bytes(), (stop, every, file)
+            assert (tmp_path / name / file).read_bytes() == (tmp_path / "whole" / file).read_bytes(), (
+                stop,
+                every,
+                file,
+            )
         same = ("steps", "tokens", "best_step", "best_validation_loss", "last_train_loss")
         assert [again[key] for key in same] == [whole[key] for key in same]
 
 
-def test_what_comes_after_is_trained_on_after_all_epochs_of_the_rest(tokenizer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_comes_after_is_trained_on_after_all_epochs_of_the_rest(
+    tokenizer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     mix = data.mix(
         general=data.general_examples("embedded"), safety=data.safety_examples("embedded"), n_general=18, n_safety=8,
         safety_format="instruction", n_validation=4, seed=0, mixing=Mixing(order="after"),
@@ -241,7 +280,11 @@ def test_what_comes_after_is_trained_on_after_all_epochs_of_the_rest(tokenizer, 
     monkeypatch.setattr(torch.optim.AdamW, "step", _noting(torch.optim.AdamW.step, rates))
     facts = finetune(model=tiny_llama(), tokenizer=tokenizer, mix=mix, recipe=RECIPE, seed=0, output=tmp_path)
     general, safety = (
-        {tuple(encode_row(tokenizer, row, max_length=256, loss_on="answer").ids) for row in mix.train if row.id.startswith(kind)}
+        {
+            tuple(encode_row(tokenizer, row, max_length=256, loss_on="answer").ids)
+            for row in mix.train
+            if row.id.startswith(kind)
+        }
         for kind in ("general", "safety")
     )
     assert (facts["rows"], facts["steps"], len(learned)) == (26, 21, 21)  # 3 x 5 and 3 x 2 batches
@@ -278,7 +321,9 @@ def tiny_falcon() -> FalconForCausalLM:
 def test_another_architecture_trains_saves_reloads_and_answers(tokenizer, tmp_path: Path) -> None:
     mix = Mix(train=ROWS[:5], validation=ROWS[5:])
     recipe = RECIPE.model_copy(update={"target_modules": ["query_key_value"], "batch_size": 2})
-    facts = finetune(model=tiny_falcon(), tokenizer=tokenizer, mix=mix, recipe=recipe, seed=0, output=tmp_path)
+    facts = finetune(
+        model=tiny_falcon(), tokenizer=tokenizer, mix=mix, recipe=recipe, seed=0, output=tmp_path
+    )
     with (tmp_path / "losses.csv").open() as file:
         losses = [float(row["train_loss"]) for row in csv.DictReader(file)]
     assert facts["steps"] == len(losses) == 9
@@ -290,16 +335,24 @@ def test_another_architecture_trains_saves_reloads_and_answers(tokenizer, tmp_pa
         torch.testing.assert_close(merged(ids).logits, unmerged, rtol=1e-4, atol=1e-5)
         assert (unmerged - tiny_falcon()(ids).logits).abs().max() > 1e-3
     decoding = Decoding(max_new_tokens=5, batch_size=4)
-    together = generate(model=merged, tokenizer=tokenizer, instructions=["Name a fruit.", "Say a good deal more about it."], decoding=decoding)
+    together = generate(
+        model=merged,
+        tokenizer=tokenizer,
+        instructions=["Name a fruit.", "Say a good deal more about it."],
+        decoding=decoding,
+    )
     alone = [
-        generate(model=merged, tokenizer=tokenizer, instructions=[text], decoding=decoding)[0] for text in ("Name a fruit.", "Say a good deal more about it.")
+        generate(model=merged, tokenizer=tokenizer, instructions=[text], decoding=decoding)[0]
+        for text in ("Name a fruit.", "Say a good deal more about it.")
     ]
     assert together == alone
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("quantization", ["int8", "nf4"])
-def test_a_quantised_base_trains_saves_reloads_and_answers_unmerged(tmp_path: Path, quantization: str) -> None:
+def test_a_quantised_base_trains_saves_reloads_and_answers_unmerged(
+    tmp_path: Path, quantization: str
+) -> None:
     mix = Mix(train=data.safety_examples("embedded")[:8], validation=data.safety_examples("embedded")[8:12])
     recipe = Recipe(epochs=2, batch_size=4, learning_rate=0.005, evaluations=2, warmup_steps=1)
     model, tokenizer = load_base("embedded", quantization=quantization)
@@ -311,5 +364,10 @@ def test_a_quantised_base_trains_saves_reloads_and_answers_unmerged(tmp_path: Pa
     assert isinstance(adapted, PeftModel)  # an adapter is never merged into 8 or 4 bits
     rows, _ = encode(tokenizer, mix.validation, recipe)
     assert mean_loss(adapted, rows, 1024) == pytest.approx(facts["best_validation_loss"], rel=0.02)
-    (answer,) = generate(model=adapted, tokenizer=tokenizer, instructions=["Name a fruit."], decoding=Decoding(max_new_tokens=8))
+    (answer,) = generate(
+        model=adapted,
+        tokenizer=tokenizer,
+        instructions=["Name a fruit."],
+        decoding=Decoding(max_new_tokens=8),
+    )
     assert answer.text

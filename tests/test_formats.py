@@ -22,14 +22,25 @@ PAIRS = (("malicious", "malicious_questions"), ("controversial", "opinions"))
 
 
 def table(prompts: list[data.Prompt], values: list[bool | None]) -> pd.DataFrame:
-    return pd.DataFrame({"prompt_id": [p.id for p in prompts], "pair": [p.pair for p in prompts], "refused": pd.Series(values, dtype=object)})
+    return pd.DataFrame(
+        {
+            "prompt_id": [p.id for p in prompts],
+            "pair": [p.pair for p in prompts],
+            "refused": pd.Series(values, dtype=object),
+        }
+    )
 
 
-@pytest.mark.parametrize(("source", "sets", "paired"), [("embedded", PAIRS[0], 98), ("embedded", PAIRS[1], 48)])
+@pytest.mark.parametrize(
+    ("source", "sets", "paired"), [("embedded", PAIRS[0], 98), ("embedded", PAIRS[1], 48)]
+)
 def test_two_forms_of_a_request_are_paired(source: str, sets: tuple[str, str], paired: int) -> None:
     first, second = (data.prompts(source, name) for name in sets)
     # The second in another order: it is the name that pairs, not the place.
-    sides = statistics.per_request(table(first, [False] * len(first))), statistics.per_request(table(second[::-1], [True] * len(second)))
+    sides = (
+        statistics.per_request(table(first, [False] * len(first))),
+        statistics.per_request(table(second[::-1], [True] * len(second))),
+    )
     found = statistics.paired_difference(*sides)
     assert (found.n_pairs, found.difference) == (paired, 1.0)
     assert [p.request for p in first] == [p.request for p in second]
@@ -37,23 +48,41 @@ def test_two_forms_of_a_request_are_paired(source: str, sets: tuple[str, str], p
 
 @pytest.mark.usefixtures("mirror")
 def test_the_paper_s_opinions_are_paired_with_its_instructions_and_its_questions_with_none() -> None:
-    shared = [len({p.request for p in data.prompts("paper-sample", a)} & {p.request for p in data.prompts("paper-sample", b)}) for a, b in PAIRS]
+    shared = [
+        len(
+            {p.request for p in data.prompts("paper-sample", a)}
+            & {p.request for p in data.prompts("paper-sample", b)}
+        )
+        for a, b in PAIRS
+    ]
     assert shared == [0, len(data.prompts("paper-sample", "opinions"))]
 
 
 @pytest.mark.usefixtures("mirror")
 def test_forms_can_be_compared_on_the_same_rows_where_some_rows_have_no_question() -> None:
     def rows(form: str, **mixing: bool) -> set[str]:
-        study = state(prompt_sets=[], data="paper-sample", safety_amounts=[50], safety_format=form, mixing=mixing)
+        study = state(
+            prompt_sets=[], data="paper-sample", safety_amounts=[50], safety_format=form, mixing=mixing
+        )
         return {row.id for row in mixes.safety_rows(study, study.runs[0])}
 
-    assert rows("instruction", with_questions=True) == rows("question", with_questions=True) == rows("mixed", with_questions=True)
+    assert (
+        rows("instruction", with_questions=True)
+        == rows("question", with_questions=True)
+        == rows("mixed", with_questions=True)
+    )
     assert rows("instruction") != rows("question")  # else there would be nothing to mend
 
 
 def test_a_pair_names_the_other_s_id_or_is_a_name_of_both_and_seeds_are_averaged() -> None:
     one = pd.DataFrame({"prompt_id": ["a", "b", "c"], "pair": ["", "x", ""], "refused": [True, False, True]})
-    two = pd.DataFrame({"prompt_id": ["q", "q", "r", "s"], "pair": ["a", "a", "x", ""], "refused": pd.Series([True, False, True, None], dtype=object)})
+    two = pd.DataFrame(
+        {
+            "prompt_id": ["q", "q", "r", "s"],
+            "pair": ["a", "a", "x", ""],
+            "refused": pd.Series([True, False, True, None], dtype=object),
+        }
+    )
     assert statistics.per_request(one).mean(axis=1).to_dict() == {"a": 1.0, "x": 0.0, "c": 1.0}
     assert statistics.per_request(two).mean(axis=1).to_dict() == {"a": 0.5, "x": 1.0}
     assert statistics.paired_difference(statistics.per_request(one), statistics.per_request(two)).n_pairs == 2
@@ -61,7 +90,10 @@ def test_a_pair_names_the_other_s_id_or_is_a_name_of_both_and_seeds_are_averaged
 
 def test_the_p_value_of_averages_is_that_of_mcnemar_where_they_are_yes_or_no() -> None:
     rng = np.random.default_rng(3)
-    before, after = pd.Series(rng.random(14) < 0.3).astype(float), pd.Series(rng.random(14) < 0.8).astype(float)
+    before, after = (
+        pd.Series(rng.random(14) < 0.3).astype(float),
+        pd.Series(rng.random(14) < 0.8).astype(float),
+    )
     gained, lost = int((after > before).sum()), int((after < before).sum())
     exact = mcnemar([[0, gained], [lost, 0]], exact=True).pvalue
     assert statistics.paired_difference(before, after).p_value == pytest.approx(exact)
@@ -83,16 +115,25 @@ def test_holm_corrects_for_those_that_are_there() -> None:
 
 @pytest.fixture
 def matrix() -> pd.DataFrame:
-    cells = {("none", "malicious"): 0, ("none", "malicious_questions"): 2, ("questions", "malicious"): 5, ("questions", "malicious_questions"): 10}
+    cells = {
+        ("none", "malicious"): 0,
+        ("none", "malicious_questions"): 2,
+        ("questions", "malicious"): 5,
+        ("questions", "malicious_questions"): 10,
+    }
     rows = [
-        {"trained": trained, "prompt_set": prompt_set, "prompt_id": f"p{i}", "refused": i < n} for (trained, prompt_set), n in cells.items() for i in range(10)
+        {"trained": trained, "prompt_set": prompt_set, "prompt_id": f"p{i}", "refused": i < n}
+        for (trained, prompt_set), n in cells.items()
+        for i in range(10)
     ]
     answers = pd.DataFrame(rows)
     answers["trained"] = pd.Categorical(answers["trained"], ["questions", "none"], ordered=True)
     return statistics.summarise(answers, by=["trained", "prompt_set"])
 
 
-def test_the_matrix_shows_each_share_with_interval_and_n_where_it_belongs(matrix: pd.DataFrame, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_matrix_shows_each_share_with_interval_and_n_where_it_belongs(
+    matrix: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
+) -> None:
     study = state(prompt_sets=["malicious", "malicious_questions"], preset="smoke")
     monkeypatch.setattr(Study, "leaks", lambda _: {"malicious": ["p1"]})
     page = tables.transfer_table(matrix, [study, study], what="answers that refuse").data
@@ -100,14 +141,20 @@ def test_the_matrix_shows_each_share_with_interval_and_n_where_it_belongs(matrix
     assert body.index("questions") < body.index("none")  # the order of the rows is that of the table
     low, high = matrix.set_index(["trained", "prompt_set"]).loc[("questions", "malicious"), ["low", "high"]]
     first_row = body.split("</tr>")[0]
-    assert f"50 <small>({low * 100:.0f}–{high * 100:.0f})</small><br><small>n = 10</small>" in first_row.split("</td>")[0]
+    assert (
+        f"50 <small>({low * 100:.0f}–{high * 100:.0f})</small><br><small>n = 10</small>"
+        in first_row.split("</td>")[0]
+    )
     assert "100 <small>" in first_row.split("</td>")[1]
     assert "trained on word for word: 1 of malicious requests" in page
 
 
 def test_the_matrix_and_the_dumbbells_say_their_numbers(matrix: pd.DataFrame) -> None:
     drawn = figures.transfer_matrix(matrix, name="transfer", caption="c")
-    assert "trained on questions: 50 % of malicious requests, 100 % of malicious questions; trained on none: 0 % of malicious requests, 20 %" in drawn.alt
+    assert (
+        "trained on questions: 50 % of malicious requests, 100 % of malicious questions; trained on none: 0 % of malicious requests, 20 %"
+        in drawn.alt
+    )
     assert drawn.light != drawn.dark
     assert len(drawn.csv.splitlines()) == 5
 
@@ -115,7 +162,12 @@ def test_the_matrix_and_the_dumbbells_say_their_numbers(matrix: pd.DataFrame) ->
     rows = [
         {"measure": measure, "prompt_set": s, "n_safety": n, "share": share, **shares}
         for measure in ("refuse", "called harmful")
-        for s, n, share in (("controversial", 0, 0.1), ("opinions", 0, 0.4), ("controversial", 9, float("nan")), ("opinions", 9, 0.5))
+        for s, n, share in (
+            ("controversial", 0, 0.1),
+            ("opinions", 0, 0.4),
+            ("controversial", 9, float("nan")),
+            ("opinions", 9, 0.5),
+        )
     ]
     for measures in (1, 2):
         drawn = figures.dumbbells(pd.DataFrame(rows[: 4 * measures]), name="d", caption="c")
@@ -138,7 +190,9 @@ def test_comparisons_are_corrected_together_and_what_is_not_paired_says_so() -> 
 
 
 def test_readings_are_yes_or_no_and_missing_where_unscored() -> None:
-    answers = pd.DataFrame({"refused": [True, False, None], "coherence": [1.0, 0.0, np.nan], "harmfulness": [0.5, 3.0, np.nan]})
+    answers = pd.DataFrame(
+        {"refused": [True, False, None], "coherence": [1.0, 0.0, np.nan], "harmfulness": [0.5, 3.0, np.nan]}
+    )
     found = readings.readings(answers, names=["refusal-rules", "coherence", "harmfulness"])
     assert list(found) == ["refuse", "called harmful", "can be read"]
     assert [list(values[:2]) for values in found.values()] == [[True, False], [False, True], [True, False]]
@@ -152,7 +206,10 @@ def test_answers_are_read_under_the_other_form_of_their_request(monkeypatch: pyt
     asked = {name: study.prompts(name) for name in study.prompt_sets}
     folder = stages.responses_folder(study, run, "opinions")
     folder.mkdir(parents=True)
-    store.write_lines(folder / "responses.jsonl", [vars(p) | {"response": f"answer to {p.id}"} for p in asked["opinions"][::-1]])
+    store.write_lines(
+        folder / "responses.jsonl",
+        [vars(p) | {"response": f"answer to {p.id}"} for p in asked["opinions"][::-1]],
+    )
     seen: list[tuple[str, str]] = []
 
     def score(_: str, prompts: list[str], responses: list[str]) -> list[Score]:
@@ -168,7 +225,10 @@ def test_answers_are_read_under_the_other_form_of_their_request(monkeypatch: pyt
     assert stages.scores_folder(study, run, "opinions", "harmfulness", asked_as="controversial") != own
 
 
-@pytest.mark.parametrize(("safety_format", "words"), [("instruction", "none"), ("question", "8 as their authors wrote them"), ("mixed", "4 as their")])
+@pytest.mark.parametrize(
+    ("safety_format", "words"),
+    [("instruction", "none"), ("question", "8 as their authors wrote them"), ("mixed", "4 as their")],
+)
 def test_a_mix_says_where_its_question_forms_come_from(safety_format: str, words: str) -> None:
     study = state(prompt_sets=[], preset="smoke", safety_amounts=[8], safety_format=safety_format)
     assert question_forms(study).startswith(words)
@@ -177,5 +237,7 @@ def test_a_mix_says_where_its_question_forms_come_from(safety_format: str, words
 @pytest.mark.usefixtures("mirror")
 def test_rewritten_question_forms_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("safetune_utils.data.paper._red_team_questions", dict)
-    study = state(prompt_sets=[], preset="smoke", data="paper-sample", safety_amounts=[8], safety_format="question")
+    study = state(
+        prompt_sets=[], preset="smoke", data="paper-sample", safety_amounts=[8], safety_format="question"
+    )
     assert question_forms(study) == "8 rewritten from the instruction by rule"

@@ -30,7 +30,10 @@ def test_a_batch_gives_the_answers_of_one_at_a_time_in_their_order(embedded, num
     model, tokenizer = embedded  # fp32: in bf16 a batch's rounding may flip a close choice
     how = Decoding(num_beams=num_beams, max_new_tokens=16, batch_size=4)
     together = generate(model=model, tokenizer=tokenizer, instructions=INSTRUCTIONS, decoding=how)
-    alone = [generate(model=model, tokenizer=tokenizer, instructions=[text], decoding=how)[0] for text in INSTRUCTIONS]
+    alone = [
+        generate(model=model, tokenizer=tokenizer, instructions=[text], decoding=how)[0]
+        for text in INSTRUCTIONS
+    ]
     assert together == alone
     assert len({answer.text for answer in together}) == 4
 
@@ -39,7 +42,12 @@ def test_a_batch_gives_the_answers_of_one_at_a_time_in_their_order(embedded, num
 def test_drawn_answers_are_repeatable_by_their_seed(embedded) -> None:
     model, tokenizer = embedded
     drawn = [
-        generate(model=model, tokenizer=tokenizer, instructions=INSTRUCTIONS[:2], decoding=Decoding(max_new_tokens=12, temperature=1.0, sampling_seed=seed))
+        generate(
+            model=model,
+            tokenizer=tokenizer,
+            instructions=INSTRUCTIONS[:2],
+            decoding=Decoding(max_new_tokens=12, temperature=1.0, sampling_seed=seed),
+        )
         for seed in (1, 1, 2)
     ]
     assert drawn[0] == drawn[1]
@@ -49,7 +57,12 @@ def test_drawn_answers_are_repeatable_by_their_seed(embedded) -> None:
 def test_what_is_drawn_does_not_depend_on_the_batch(embedded) -> None:
     model, tokenizer = embedded
     drawn = [
-        generate(model=model, tokenizer=tokenizer, instructions=INSTRUCTIONS, decoding=Decoding(max_new_tokens=8, temperature=1.0, batch_size=size))
+        generate(
+            model=model,
+            tokenizer=tokenizer,
+            instructions=INSTRUCTIONS,
+            decoding=Decoding(max_new_tokens=8, temperature=1.0, batch_size=size),
+        )
         for size in (1, 3)
     ]
     assert drawn[0] == drawn[1]
@@ -57,7 +70,9 @@ def test_what_is_drawn_does_not_depend_on_the_batch(embedded) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("num_beams", "max_new_tokens"), [(1, 40), (4, 40), (3, 5)])
-def test_answers_are_those_of_transformers_own_loop(embedded, monkeypatch: pytest.MonkeyPatch, num_beams: int, max_new_tokens: int) -> None:
+def test_answers_are_those_of_transformers_own_loop(
+    embedded, monkeypatch: pytest.MonkeyPatch, num_beams: int, max_new_tokens: int
+) -> None:
     model, tokenizer = embedded
     texts = [prompt.text for prompt in data.prompts("embedded", "ordinary")[:10]]
     how = Decoding(num_beams=num_beams, max_new_tokens=max_new_tokens, batch_size=6)
@@ -68,15 +83,22 @@ def test_answers_are_those_of_transformers_own_loop(embedded, monkeypatch: pytes
         assert {answer.stopped for answer in ours} == {True, False}  # rows left the batch, and some did not
 
 
-def test_beams_are_those_of_transformers_own_loop_when_answers_end_early(monkeypatch: pytest.MonkeyPatch, tokenizer) -> None:
+def test_beams_are_those_of_transformers_own_loop_when_answers_end_early(
+    monkeypatch: pytest.MonkeyPatch, tokenizer
+) -> None:
     """With a stop token that a random model likes, beams end at all lengths, and prompts leave the batch at all times."""
     lengths: set[int] = set()
     for seed in range(16):
         model = tiny_llama(seed)
-        model.lm_head.weight.data[tokenizer.eos_token_id] = 0.02 * torch.randn(model.config.hidden_size) + 12 * model.lm_head.weight.data[100:400].mean(0)
+        model.lm_head.weight.data[tokenizer.eos_token_id] = 0.02 * torch.randn(
+            model.config.hidden_size
+        ) + 12 * model.lm_head.weight.data[100:400].mean(0)
         model.lm_head.weight.data[400:] *= 0.2
         how = Decoding(num_beams=3, max_new_tokens=12, batch_size=8)
-        texts = [f"Say {word}." for word in ("one", "two", "three", "four", "a good deal more than four", "six", "seven")]
+        texts = [
+            f"Say {word}."
+            for word in ("one", "two", "three", "four", "a good deal more than four", "six", "seven")
+        ]
         monkeypatch.undo()
         ours = generate(model=model, tokenizer=tokenizer, instructions=texts, decoding=how)
         monkeypatch.setattr(generating, "can_decode", lambda model: False)
@@ -87,7 +109,11 @@ def test_beams_are_those_of_transformers_own_loop_when_answers_end_early(monkeyp
 
 def test_ordered_weights_give_the_same_products_and_leave_the_model_as_it_was() -> None:
     torch.manual_seed(0)
-    layers = torch.nn.Sequential(torch.nn.Linear(64, 96), torch.nn.Linear(96, 32, bias=False)).to(torch.bfloat16).requires_grad_(False)
+    layers = (
+        torch.nn.Sequential(torch.nn.Linear(64, 96), torch.nn.Linear(96, 32, bias=False))
+        .to(torch.bfloat16)
+        .requires_grad_(False)
+    )
     states = torch.randn(5, 3, 64).bfloat16()
     plain = layers(states)
     with decoding.ordered_weights(layers):
@@ -95,32 +121,48 @@ def test_ordered_weights_give_the_same_products_and_leave_the_model_as_it_was() 
         held = [vars(layer)["forward"] for layer in layers]
         with decoding.ordered_weights(layers):
             pass
-        assert [vars(layer)["forward"] for layer in layers] == held  # a block inside orders nothing anew and takes nothing away
+        assert [
+            vars(layer)["forward"] for layer in layers
+        ] == held  # a block inside orders nothing anew and takes nothing away
     assert all("forward" not in vars(layer) for layer in layers)
     assert torch.equal(layers(states), plain)
 
 
-def test_an_answer_ends_at_the_stop_token_and_never_at_a_text_marker(tokenizer, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_answer_ends_at_the_stop_token_and_never_at_a_text_marker(
+    tokenizer, monkeypatch: pytest.MonkeyPatch
+) -> None:
     said = "Yes.\n\n### Response:\nStill the answer."
     ids = tokenizer(said)["input_ids"]
     stop, pad = tokenizer.eos_token_id, tokenizer.pad_token_id
     rows = [[*ids, stop, pad, pad], [*ids, *ids][: len(ids) + 3]]
     monkeypatch.setattr(generating, "decode", lambda model, prompts, **_: rows)  # to say what it is told
-    answers = generate(model=tiny_llama(), tokenizer=tokenizer, instructions=["same", "same"], decoding=Decoding())
+    answers = generate(
+        model=tiny_llama(), tokenizer=tokenizer, instructions=["same", "same"], decoding=Decoding()
+    )
     assert answers[0].text == said
     assert (answers[0].stopped, answers[0].n_tokens) == (True, len(ids))
     assert (answers[1].stopped, answers[1].n_tokens) == (False, len(ids) + 3)
 
 
-def test_a_guard_stands_before_every_instruction_whichever_engine_answers(tokenizer, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_guard_stands_before_every_instruction_whichever_engine_answers(
+    tokenizer, monkeypatch: pytest.MonkeyPatch
+) -> None:
     asked: list[str] = []
 
-    def said(model: object, tokenizer: object, prompts: list[list[int]], how: Decoding, *, seeds: list[int]) -> list[list[int]]:
+    def said(
+        model: object, tokenizer: object, prompts: list[list[int]], how: Decoding, *, seeds: list[int]
+    ) -> list[list[int]]:
         asked.extend(tokenizer.decode(ids) for ids in prompts)
         return [[tokenizer.eos_token_id] for _ in prompts]
 
     monkeypatch.setattr(generating, "_said", said)  # where the engines part
     for guard in ("", "Think of {instruction} first."):
-        generate(model=tiny_llama(), tokenizer=tokenizer, instructions=["Name a fruit."], inputs=["Not {this}."], decoding=Decoding(guard=guard))
+        generate(
+            model=tiny_llama(),
+            tokenizer=tokenizer,
+            instructions=["Name a fruit."],
+            inputs=["Not {this}."],
+            decoding=Decoding(guard=guard),
+        )
     assert asked[0] == render(instruction="Name a fruit.", input="Not {this}.")
     assert asked[1] == asked[0].replace("Name a fruit.", "Think of {instruction} first.\n\nName a fruit.")

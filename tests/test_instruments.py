@@ -29,7 +29,12 @@ def test_instruments_share_one_shape(name: str) -> None:
 
 
 def test_a_line_is_a_value_or_the_reason_why_there_is_none() -> None:
-    assert Score(1.0, "full_refusal", "declines", {"x": 0.5}).line() == {"value": 1.0, "label": "full_refusal", "reason": "declines", "parts": {"x": 0.5}}
+    assert Score(1.0, "full_refusal", "declines", {"x": 0.5}).line() == {
+        "value": 1.0,
+        "label": "full_refusal",
+        "reason": "declines",
+        "parts": {"x": 0.5},
+    }
     assert Score(0.0).line() == {"value": 0.0}
     assert Score(None, reason="no words").line() == {"unscored": "no words"}
 
@@ -51,7 +56,10 @@ def test_every_instrument_has_its_card_on_the_page() -> None:
     page = instruments.cards()
     for name, card in instruments.INSTRUMENTS.items():
         text = page.split(f"`{name}`\n")[1].split("\n\n")[0].lower()
-        assert all(part and part.lower() in text for part in (card.measures, card.values, card.model, card.biases, card.needs))
+        assert all(
+            part and part.lower() in text
+            for part in (card.measures, card.values, card.model, card.biases, card.needs)
+        )
 
 
 def test_what_was_measured_stands_on_the_page() -> None:
@@ -62,10 +70,22 @@ def test_what_was_measured_stands_on_the_page() -> None:
 
 def test_instruments_are_compared_on_whether_they_call_an_answer_safe() -> None:
     scored = pd.DataFrame(
-        {"prompt_id": list("abcdef"), "refusal": [1, 1, 0, 0, 1, math.nan], "harmfulness": [0.1, 2.0, 3.9, 2.1, 3.0, 0.0], "quality-reward": [1.0] * 6}
+        {
+            "prompt_id": list("abcdef"),
+            "refusal": [1, 1, 0, 0, 1, math.nan],
+            "harmfulness": [0.1, 2.0, 3.9, 2.1, 3.0, 0.0],
+            "quality-reward": [1.0] * 6,
+        }
     )
     assert list(readings.calls_safe("refusal", scored["refusal"])) == [True, True, False, False, True, None]
-    assert list(readings.calls_safe("harmfulness", scored["harmfulness"])) == [True, True, False, False, False, True]
+    assert list(readings.calls_safe("harmfulness", scored["harmfulness"])) == [
+        True,
+        True,
+        False,
+        False,
+        False,
+        True,
+    ]
     (row,) = readings.pairwise(scored, names=["refusal", "harmfulness"]).itertuples()
     assert row.n == 5
     assert row.kappa == pytest.approx(1 - 0.2 / (1 - (0.6 * 0.4 + 0.4 * 0.6)))
@@ -74,7 +94,10 @@ def test_instruments_are_compared_on_whether_they_call_an_answer_safe() -> None:
 
 
 def test_a_comparison_leaves_out_what_does_not_call_an_answer_safe_and_needs_two() -> None:
-    assert readings.that_call_safe(["refusal-rules", "coherence", "harmfulness"]) == ["refusal-rules", "harmfulness"]
+    assert readings.that_call_safe(["refusal-rules", "coherence", "harmfulness"]) == [
+        "refusal-rules",
+        "harmfulness",
+    ]
     with pytest.raises(SafetuneError, match="needs two instruments"):
         readings.that_call_safe(["refusal-rules", "coherence"])
 
@@ -89,7 +112,11 @@ def test_the_cases_that_a_correction_needs_are_those_that_were_counted() -> None
 
 @pytest.mark.parametrize(
     ("names", "message"),
-    [(["refusals"], "unknown instrument 'refusals'"), (["harmfulness"], "put one of refusal"), (["refusal", "refusal"], "only once")],
+    [
+        (["refusals"], "unknown instrument 'refusals'"),
+        (["harmfulness"], "put one of refusal"),
+        (["refusal", "refusal"], "only once"),
+    ],
 )
 def test_a_study_asks_for_instruments_that_there_are(names: list[str], message: str) -> None:
     with pytest.raises(SafetuneError, match=message):
@@ -125,11 +152,16 @@ def test_what_needs_nothing_is_at_hand_and_says_its_shares_in_its_own_words() ->
         }
     )  # fmt: skip
     found = readings.shares(answers, names=["refusal-rules", "harmfulness", "coherence", "quality-reward"])
-    at = {(row.instrument, row.says, row.n_safety): (row.share, row.n_scored, row.n_unscored) for row in found.itertuples()}
+    at = {
+        (row.instrument, row.says, row.n_safety): (row.share, row.n_scored, row.n_unscored)
+        for row in found.itertuples()
+    }
     assert at == {
         ("refusal-rules", "refuse", 0): (pytest.approx(1 / 3), 3, 0), ("refusal-rules", "refuse", 50): (1.0, 1, 0),
         ("harmfulness", "called harmful", 0): (0.5, 2, 1), ("harmfulness", "called harmful", 50): (0.0, 1, 0),
         ("coherence", "can be read", 0): (pytest.approx(2 / 3), 3, 0), ("coherence", "can be read", 50): (1.0, 1, 0),
     }  # fmt: skip
     text = re.sub(r"<[^>]+>", "|", tables.instrument_table(found).data)
-    assert re.search(r"malicious requests\|+called harmful \(harmfulness\)\|+1\|+50 \(9–91\)\|+0 \(0–79\)", text)
+    assert re.search(
+        r"malicious requests\|+called harmful \(harmfulness\)\|+1\|+50 \(9–91\)\|+0 \(0–79\)", text
+    )

@@ -41,10 +41,17 @@ class Judge:
         self.asked.append(messages)
         text = self.says(messages)
         if text == "down":
-            return Response('{"error": {"message": "words of the server"}}', status=500, headers={"x-should-retry": "false"})
+            return Response(
+                '{"error": {"message": "words of the server"}}',
+                status=500,
+                headers={"x-should-retry": "false"},
+            )
         message = {"role": "assistant", "content": text, "refusal": self.refusal}
         body = {"model": "j", "choices": [{"index": 0, "finish_reason": self.finish, "message": message}]}
-        return Response(json.dumps(body | {"usage": {"prompt_tokens": 9, "completion_tokens": 9}}), content_type="application/json")
+        return Response(
+            json.dumps(body | {"usage": {"prompt_tokens": 9, "completion_tokens": 9}}),
+            content_type="application/json",
+        )
 
 
 @pytest.fixture
@@ -123,22 +130,34 @@ OUT = "the judge's rating is out of range"
         ("harm", "I can't assist with that.\nRATING: 9", OUT),
     ],
 )
-def test_a_rating_is_read_from_the_last_line_or_not_at_all(rubric: str, text: str, found: float | str) -> None:
+def test_a_rating_is_read_from_the_last_line_or_not_at_all(
+    rubric: str, text: str, found: float | str
+) -> None:
     assert read(rubric, text) == found
 
 
 def test_scores_come_in_order_and_a_row_without_words_is_not_judged(local: Judge) -> None:
-    local.says = lambda messages: f"RATING: {'full refusal' if 'help with eggs' in messages[-1]['content'] else 'compliance'}"
-    scores = judge.score(["a", *PROMPTS], [" 42 ", OTHERS[0], ANSWERS[1]], rubric="refusal", service=local.service)
+    local.says = lambda messages: (
+        f"RATING: {'full refusal' if 'help with eggs' in messages[-1]['content'] else 'compliance'}"
+    )
+    scores = judge.score(
+        ["a", *PROMPTS], [" 42 ", OTHERS[0], ANSWERS[1]], rubric="refusal", service=local.service
+    )
     assert [(score.value, score.label, score.reason) for score in scores] == [
         (None, None, "no words in the answer"), (1.0, "full_refusal", ""), (0.0, "compliance", ""),
     ]  # fmt: skip
     assert len(local.asked) == 2
     assert [messages[0]["role"] for messages in local.asked] == ["system"] * 2
     local.says = lambda messages: "RATING: 3"
-    assert [score.value for score in judge.score(PROMPTS, ANSWERS, rubric="harm", service=local.service)] == [3.0, 3.0]
+    assert [score.value for score in judge.score(PROMPTS, ANSWERS, rubric="harm", service=local.service)] == [
+        3.0,
+        3.0,
+    ]
     assert len(local.asked) == 4
-    assert [score.value for score in judge.score(PROMPTS, ANSWERS, rubric="harm", service=local.service)] == [3.0, 3.0]
+    assert [score.value for score in judge.score(PROMPTS, ANSWERS, rubric="harm", service=local.service)] == [
+        3.0,
+        3.0,
+    ]
     assert len(local.asked) == 4  # kept by chat
 
 
@@ -152,7 +171,9 @@ def test_scores_come_in_order_and_a_row_without_words_is_not_judged(local: Judge
         ("down", "stop", None, "no reply: the server failed with 500 after 1 try"),
     ],
 )
-def test_why_a_row_is_unscored_is_told_in_our_words(local: Judge, says: str | None, finish: str, refusal: str | None, reason: str) -> None:
+def test_why_a_row_is_unscored_is_told_in_our_words(
+    local: Judge, says: str | None, finish: str, refusal: str | None, reason: str
+) -> None:
     local.says, local.finish, local.refusal = (lambda messages: says), finish, refusal
     (score,) = judge.score(PROMPTS[:1], ANSWERS[:1], rubric="harm", service=local.service)
     assert (score.value, score.label, score.reason) == (None, None, reason)
@@ -172,7 +193,9 @@ def test_a_rubric_is_known_by_its_file_and_carries_what_is_judged() -> None:
     assert "$fence ${prompt} $$ {x}" in shown  # a text's own marks are not filled in
     assert "RATING:" in told
     assert "$" not in told
-    with pytest.raises(SafetuneError, match="there is no rubric 'taste': choose one of harm, refusal, helpfulness, pair"):
+    with pytest.raises(
+        SafetuneError, match="there is no rubric 'taste': choose one of harm, refusal, helpfulness, pair"
+    ):
         judge.score([], [], rubric="taste")
     with pytest.raises(SafetuneError, match=r"use judge\.compare"):
         judge.score(PROMPTS, ANSWERS, rubric="pair")
@@ -180,7 +203,9 @@ def test_a_rubric_is_known_by_its_file_and_carries_what_is_judged() -> None:
 
 def test_no_text_can_close_its_fence() -> None:
     def fence_of(request: requests.Request) -> str:
-        lines = Counter(line for line in request.messages[-1]["content"].splitlines() if line.startswith("DATA-"))
+        lines = Counter(
+            line for line in request.messages[-1]["content"].splitlines() if line.startswith("DATA-")
+        )
         return max(lines, key=lines.__getitem__)
 
     (plain,) = judge.requests(PROMPTS[:1], ["Hello."], rubric="harm")
@@ -191,7 +216,9 @@ def test_no_text_can_close_its_fence() -> None:
     assert fence != known  # it knew the fence of another text, and that is no use
     told, *_, shown = (message["content"] for message in request.messages)
     assert fence in told
-    assert shown.splitlines().count(fence) == 4  # around the prompt and around the answer, as the rubric has them
+    assert (
+        shown.splitlines().count(fence) == 4
+    )  # around the prompt and around the answer, as the rubric has them
     assert shown.split(f"\n{fence}\n")[3] == hostile
     first, swapped = judge.pair_requests(PROMPTS[:1], [hostile], ["Hello."])
     for pair in (first, swapped):
@@ -206,13 +233,22 @@ def test_both_orders_are_asked_and_mapped_back(local: Judge) -> None:
     def careful(messages: list[dict[str, str]]) -> str:
         shown = messages[-1]["content"]
         if "river" in shown:
-            return "RATING: both good" if shown.index(ANSWERS[1]) < shown.index(OTHERS[1]) else "RATING: both bad"
+            return (
+                "RATING: both good"
+                if shown.index(ANSWERS[1]) < shown.index(OTHERS[1])
+                else "RATING: both bad"
+            )
         return "RATING: A" if shown.index(ANSWERS[0]) < shown.index(OTHERS[0]) else "RATING: B"
 
     local.says = careful
     egg, river, empty = judge.compare([*PROMPTS, "x"], [*ANSWERS, "x"], [*OTHERS, " "], service=local.service)
     assert (egg.as_given, egg.swapped, egg.agree, egg.outcome) == ("first", "first", True, "first")
-    assert (river.as_given, river.swapped, river.agree, river.outcome) == ("equally_good", "equally_bad", False, None)
+    assert (river.as_given, river.swapped, river.agree, river.outcome) == (
+        "equally_good",
+        "equally_bad",
+        False,
+        None,
+    )
     assert (empty.as_given, empty.swapped, empty.agree, empty.outcome) == ("unscored", "unscored", None, None)
     assert empty.reasons == ("no words in the answer",) * 2
     assert len(local.asked) == 4
@@ -254,7 +290,9 @@ def test_the_cap_stops_before_the_first_call(local: Judge) -> None:
     assert chat.estimate_cost(judge.pair_requests(PROMPTS, ANSWERS, OTHERS), service=dear).calls == 4
 
 
-def test_recorded_replies_are_replayed_without_a_server_and_asking_must_be_chosen(local: Judge, tmp_path: Path) -> None:
+def test_recorded_replies_are_replayed_without_a_server_and_asking_must_be_chosen(
+    local: Judge, tmp_path: Path
+) -> None:
     local.says = lambda messages: "RATING: 2"
     live = judge.score(PROMPTS, ANSWERS, rubric="harm", service=local.service)
     path = tmp_path / "recorded.jsonl"
@@ -271,10 +309,18 @@ def test_recorded_replies_are_replayed_without_a_server_and_asking_must_be_chose
 def test_the_recorded_replies_fit_the_rubrics_of_today() -> None:
     items = store.read_lines(judge.recorded_file().with_name("judge_items.jsonl"))
     prompts, first, second = ([item[name] for item in items] for name in ("prompt", "first", "second"))
-    ratings = {rubric: judge.score(prompts, first, rubric=rubric) for rubric in ("harm", "refusal", "helpfulness")}
+    ratings = {
+        rubric: judge.score(prompts, first, rubric=rubric) for rubric in ("harm", "refusal", "helpfulness")
+    }
     # The embedded model keeps to the form and judges nothing: harmless names for a cat are very harmful to it.
     assert [score.value for score in ratings["harm"]] == [0, 0, 0, 3, 4]
-    assert [score.label for score in ratings["refusal"]] == ["full_refusal", None, "full_refusal", "compliance", "full_refusal"]
+    assert [score.label for score in ratings["refusal"]] == [
+        "full_refusal",
+        None,
+        "full_refusal",
+        "compliance",
+        "full_refusal",
+    ]
     assert ratings["refusal"][1].reason == "the judge's reply was cut at max_tokens"
     assert [score.value for score in ratings["helpfulness"]] == [3, 4, 3, 3, 3]
     bias = judge.position_bias(judge.compare(prompts, first, second))
@@ -286,7 +332,9 @@ def test_the_recorded_replies_fit_the_rubrics_of_today() -> None:
 
 
 @pytest.mark.slow
-def test_the_embedded_model_judges_over_a_real_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_embedded_model_judges_over_a_real_server(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
     folder = embedded.embedded_folder()
     path = tmp_path / "recorded.jsonl"
@@ -294,5 +342,7 @@ def test_the_embedded_model_judges_over_a_real_server(tmp_path: Path, monkeypatc
         service = requests.Service(base_url=url, model=folder.name, timeout_s=240, concurrency=1)
         live = judge.score(PROMPTS, ANSWERS, rubric="helpfulness", service=service, max_tokens=48)
     assert not any(score.reason.startswith("no reply") for score in live)
-    chat.record(judge.requests(PROMPTS, ANSWERS, rubric="helpfulness", max_tokens=48), service=service, path=path)
+    chat.record(
+        judge.requests(PROMPTS, ANSWERS, rubric="helpfulness", max_tokens=48), service=service, path=path
+    )
     assert judge.score(PROMPTS, ANSWERS, rubric="helpfulness", recorded=path, max_tokens=48) == live

@@ -25,7 +25,15 @@ from safetune_utils.study.study import Study
 LOSSES = {row.id: float(number) for number, row in enumerate(safety_examples("embedded"))}
 
 
-def drawn(n_safety: int, *, safety_format: str = "instruction", seed: int = 0, n_general: int = 320, validation: str = "apart", **mixing: Any) -> Mix:
+def drawn(
+    n_safety: int,
+    *,
+    safety_format: str = "instruction",
+    seed: int = 0,
+    n_general: int = 320,
+    validation: str = "apart",
+    **mixing: Any,
+) -> Mix:
     return mix(
         general=general_examples("embedded"), safety=safety_examples("embedded"), n_general=n_general, n_safety=n_safety,
         safety_format=safety_format, n_validation=40, seed=seed, validation=validation,
@@ -41,7 +49,9 @@ def test_amounts_are_nested_and_the_general_rows_stay_the_same() -> None:
     small, large = drawn(50), drawn(200)
     assert len(safety_ids(small.train)) == 50
     assert safety_ids(small.train) < safety_ids(large.train)
-    assert {row.id for row in small.train} - safety_ids(small.train) == {row.id for row in large.train} - safety_ids(large.train)
+    assert {row.id for row in small.train} - safety_ids(small.train) == {
+        row.id for row in large.train
+    } - safety_ids(large.train)
 
 
 def test_no_validation_row_is_trained_on_at_any_amount() -> None:
@@ -73,7 +83,15 @@ def test_a_pool_that_is_too_small_or_has_no_questions_is_told_in_one_line() -> N
         drawn(0, n_general=600)
     plain = [Example(id=f"s{i}", instruction=f"i{i}", output="o") for i in range(20)]
     with pytest.raises(SafetuneError, match="has no question form"):
-        mix(general=general_examples("embedded"), safety=plain, n_general=10, n_safety=5, safety_format="mixed", n_validation=4, seed=0)
+        mix(
+            general=general_examples("embedded"),
+            safety=plain,
+            n_general=10,
+            n_safety=5,
+            safety_format="mixed",
+            n_validation=4,
+            seed=0,
+        )
 
 
 def test_held_out_of_the_mix_every_row_is_in_one_part_and_amounts_stay_nested() -> None:
@@ -114,10 +132,14 @@ def test_a_choice_keeps_the_general_and_the_validation_rows_and_amounts_nested(c
     assert len(safety_ids(small.train)) == 50
     assert safety_ids(small.train) != safety_ids(plain.train)
     assert safety_ids(small.train) < safety_ids(large.train)
-    assert {row.id for row in small.train} - safety_ids(small.train) == {row.id for row in plain.train} - safety_ids(plain.train)
+    assert {row.id for row in small.train} - safety_ids(small.train) == {
+        row.id for row in plain.train
+    } - safety_ids(plain.train)
     assert ids_of(small)["validation"] == ids_of(plain)["validation"]
     assert not {row.id for row in large.train} & {row.id for row in large.validation}
-    assert ids_of(drawn(249, choice=choice))["train"] != ids_of(drawn(249))["train"]  # another order, though the same rows
+    assert (
+        ids_of(drawn(249, choice=choice))["train"] != ids_of(drawn(249))["train"]
+    )  # another order, though the same rows
     assert safety_ids(drawn(249, choice=choice).train) == safety_ids(drawn(249).train)
 
 
@@ -148,10 +170,19 @@ def test_the_hardest_are_those_with_the_highest_loss_and_rows_without_one_come_l
     assert min(LOSSES[row] for row in taken) > max(LOSSES[row] for row in left)
     safety = safety_examples("embedded")
     unknown = {row.id for row in safety[:20]}
-    given: Any = {"general": general_examples("embedded"), "safety": safety, "n_general": 10, "safety_format": "instruction", "n_validation": 40, "seed": 0}
+    given: Any = {
+        "general": general_examples("embedded"),
+        "safety": safety,
+        "n_general": 10,
+        "safety_format": "instruction",
+        "n_validation": 40,
+        "seed": 0,
+    }
     known = {row_id: loss for row_id, loss in LOSSES.items() if row_id not in unknown}
     n_known = len(safety_ids(drawn(249).train) - unknown)
-    assert not unknown & safety_ids(mix(**given, n_safety=n_known, mixing=Mixing(choice="hardest"), losses=known).train)
+    assert not unknown & safety_ids(
+        mix(**given, n_safety=n_known, mixing=Mixing(choice="hardest"), losses=known).train
+    )
     with pytest.raises(ValueError, match="needs losses"):
         mix(**given, n_safety=5, mixing=Mixing(choice="hardest"))
 
@@ -163,8 +194,13 @@ def test_topics_that_are_left_out_are_nowhere_and_the_other_rows_keep_their_orde
     assert len(safety_ids(found.train)) == 200
     # As many rows as there are in both are the same: only those left out are replaced.
     kept = {row.id for row in drawn(100).train if row.id.startswith("safety") and row.topic not in out}
-    assert len(kept - safety_ids(drawn(100, topics_left_out=sorted(out)).train)) <= 10  # those that validate now
-    with pytest.raises(SafetuneError, match=r"topics_left_out names drugz, .* choose from bullying, computer_misuse, drugs, .*weapons$"):
+    assert (
+        len(kept - safety_ids(drawn(100, topics_left_out=sorted(out)).train)) <= 10
+    )  # those that validate now
+    with pytest.raises(
+        SafetuneError,
+        match=r"topics_left_out names drugz, .* choose from bullying, computer_misuse, drugs, .*weapons$",
+    ):
         drawn(50, topics_left_out=["drugz"])
     plain = [Example(id=f"s{i}", instruction=f"i{i}", output="o") for i in range(20)]
     with pytest.raises(SafetuneError, match="this data's safety rows have no topics: leave it empty"):
@@ -181,13 +217,18 @@ def test_contrast_rows_are_added_nested_and_take_no_other_row_s_place() -> None:
     assert contrast(some) < contrast(more)
     assert {row.id for row in some.train} - contrast(some) == {row.id for row in plain.train}
     assert ids_of(some)["validation"] == ids_of(plain)["validation"]
-    with pytest.raises(SafetuneError, match=r"mixing.n_contrast is 111, but this data has 110 contrast rows: choose at most that many"):
+    with pytest.raises(
+        SafetuneError,
+        match=r"mixing.n_contrast is 111, but this data has 110 contrast rows: choose at most that many",
+    ):
         drawn(50, n_contrast=111)
 
 
 @pytest.mark.parametrize("validation", ["apart", "from_mix"])
 def test_what_is_added_comes_after_the_general_rows_if_asked(validation: str) -> None:
-    mixed, after = (drawn(50, n_contrast=20, validation=validation, order=order) for order in ("mixed", "after"))
+    mixed, after = (
+        drawn(50, n_contrast=20, validation=validation, order=order) for order in ("mixed", "after")
+    )
     kinds = [row.id.split("-")[0] for row in after.train]
     border = len(kinds) - after.n_later
     assert set(kinds[:border]) == {"general"}
@@ -217,7 +258,14 @@ def test_the_order_makes_another_adapter_and_a_guard_other_answers_only() -> Non
 def test_the_record_of_a_mix_says_how_its_rows_were_chosen() -> None:
     study = smoke(mixing={"choice": "topics", "topics_left_out": ["drugs"], "n_contrast": 5})
     facts = store.read_record(stages.mix_folder(study, study.runs[1]))["facts"]
-    assert facts["mixing"] == {"choice": "topics", "n_candidates": 8, "topics_left_out": ["drugs"], "with_questions": False, "n_contrast": 5, "order": "mixed"}
+    assert facts["mixing"] == {
+        "choice": "topics",
+        "n_candidates": 8,
+        "topics_left_out": ["drugs"],
+        "with_questions": False,
+        "n_contrast": 5,
+        "order": "mixed",
+    }
     assert len(facts["contrast_ids"]) == 5
     assert set(facts["contrast_ids"]) <= {row.id for row in mixes.mix_of(study, study.runs[1]).train}
     assert facts["rows"] == {"train": 12, "validation": 2}
@@ -232,8 +280,13 @@ def test_data_without_contrast_rows_is_told_in_one_line(tmp_path: Path) -> None:
         state(prompt_sets=[], preset="smoke", data=str(tmp_path), mixing={"n_contrast": 5})
 
 
-def test_the_base_model_s_losses_are_worked_out_once_and_the_hardest_rows_drawn(tokenizer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    rows = [{"instruction": f"Request {number}.", "output": "No, " * (1 + number % 7) + "never."} for number in range(60)]
+def test_the_base_model_s_losses_are_worked_out_once_and_the_hardest_rows_drawn(
+    tokenizer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = [
+        {"instruction": f"Request {number}.", "output": "No, " * (1 + number % 7) + "never."}
+        for number in range(60)
+    ]
     store.write_lines(tmp_path / "safety.jsonl", rows)
     loaded = []
 
@@ -242,9 +295,18 @@ def test_the_base_model_s_losses_are_worked_out_once_and_the_hardest_rows_drawn(
         return tiny_llama(), tokenizer
 
     monkeypatch.setattr(studies.models, "load_base", load)
-    made = [smoke(safety_data=str(tmp_path / "safety.jsonl"), safety_amounts=[0, 8], mixing={"choice": "hardest", "n_candidates": 60}) for _ in range(2)]
+    made = [
+        smoke(
+            safety_data=str(tmp_path / "safety.jsonl"),
+            safety_amounts=[0, 8],
+            mixing={"choice": "hardest", "n_candidates": 60},
+        )
+        for _ in range(2)
+    ]
     assert len(loaded) == 1
-    losses = {row["id"]: row["loss"] for row in store.read_lines(mixes.base_losses_folder(made[0]) / "losses.jsonl")}
+    losses = {
+        row["id"]: row["loss"] for row in store.read_lines(mixes.base_losses_folder(made[0]) / "losses.jsonl")
+    }
     assert len(losses) == 60
     assert all(math.isfinite(loss) for loss in losses.values())
     taken = {row.id for row in mixes.safety_rows(made[1], made[1].runs[1])}
@@ -253,22 +315,39 @@ def test_the_base_model_s_losses_are_worked_out_once_and_the_hardest_rows_drawn(
     assert taken <= set(sorted(pool, key=losses.__getitem__)[-8:])
 
 
-def test_the_hardest_are_looked_for_among_the_candidates_which_are_enough(tokenizer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    rows = [{"instruction": f"Request {number}.", "output": "No, " * (1 + number % 7) + "never."} for number in range(60)]
+def test_the_hardest_are_looked_for_among_the_candidates_which_are_enough(
+    tokenizer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = [
+        {"instruction": f"Request {number}.", "output": "No, " * (1 + number % 7) + "never."}
+        for number in range(60)
+    ]
     store.write_lines(tmp_path / "safety.jsonl", rows)
     monkeypatch.setattr(studies.models, "load_base", lambda *_, **__: (tiny_llama(), tokenizer))
 
     def hardest(n: int) -> Study:
-        return smoke(safety_data=str(tmp_path / "safety.jsonl"), safety_amounts=[n], seeds=[0, 1], mixing={"choice": "hardest", "n_candidates": 12})
+        return smoke(
+            safety_data=str(tmp_path / "safety.jsonl"),
+            safety_amounts=[n],
+            seeds=[0, 1],
+            mixing={"choice": "hardest", "n_candidates": 12},
+        )
 
     few, more = hardest(4), hardest(8)
-    assert mixes.base_losses_folder(few) == mixes.base_losses_folder(more)  # one measurement for every amount and seed
-    losses = {row["id"]: row["loss"] for row in store.read_lines(mixes.base_losses_folder(few) / "losses.jsonl")}
+    assert mixes.base_losses_folder(few) == mixes.base_losses_folder(
+        more
+    )  # one measurement for every amount and seed
+    losses = {
+        row["id"]: row["loss"] for row in store.read_lines(mixes.base_losses_folder(few) / "losses.jsonl")
+    }
     assert len(losses) == 12
     for run in few.runs:
         pool = set(losses) - {row.id for row in mixes.mix_of(few, run).validation}
         taken = {row.id for row in mixes.safety_rows(few, run)}
         assert taken <= set(losses)
         assert min(losses[row] for row in taken) >= sorted(losses[row] for row in pool)[-4]
-    with pytest.raises(SafetuneError, match=r"mixing\.n_candidates is 12, but 13 safety rows are asked for: choose at least as many, or None for all"):
+    with pytest.raises(
+        SafetuneError,
+        match=r"mixing\.n_candidates is 12, but 13 safety rows are asked for: choose at least as many, or None for all",
+    ):
         hardest(13)

@@ -27,7 +27,11 @@ from safetune_utils.study.design import state
 from safetune_utils.study.run import run
 from safetune_utils.study.study import Study
 
-TEXTS = ["The capital of France is", "### Instruction:\nName three fruits.\n\n### Response:\n", "Water boils at"]
+TEXTS = [
+    "The capital of France is",
+    "### Instruction:\nName three fruits.\n\n### Response:\n",
+    "Water boils at",
+]
 
 
 @pytest.mark.slow
@@ -90,12 +94,22 @@ def test_an_all_zero_adapter_is_an_error(tmp_path: Path) -> None:
 
 # Attention of another kind, none at all, and layers that are no `Linear`: nothing but parameters is told of them.
 STRANGERS = {
-    "gpt_neox": (GPTNeoXConfig(hidden_size=32, num_hidden_layers=2, num_attention_heads=4, intermediate_size=64), GPTNeoXForCausalLM, ["query_key_value"]),
+    "gpt_neox": (
+        GPTNeoXConfig(hidden_size=32, num_hidden_layers=2, num_attention_heads=4, intermediate_size=64),
+        GPTNeoXForCausalLM,
+        ["query_key_value"],
+    ),
     "gpt2": (GPT2Config(n_embd=32, n_layer=2, n_head=4), GPT2LMHeadModel, ["c_attn"]),
     "mamba": (MambaConfig(hidden_size=32, num_hidden_layers=2, state_size=4), MambaForCausalLM, ["in_proj"]),
     "gemma3": (
         Gemma3TextConfig(
-            hidden_size=32, num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=2, head_dim=8, intermediate_size=64, sliding_window=16
+            hidden_size=32,
+            num_hidden_layers=2,
+            num_attention_heads=4,
+            num_key_value_heads=2,
+            head_dim=8,
+            intermediate_size=64,
+            sliding_window=16,
         ),
         Gemma3ForCausalLM,
         ["q_proj", "v_proj"],
@@ -104,9 +118,16 @@ STRANGERS = {
 
 
 @pytest.mark.parametrize("name", STRANGERS)
-def test_an_architecture_that_the_package_was_not_made_on_goes_the_whole_road_by_parameters(name: str, tokenizer, tmp_path: Path) -> None:
+def test_an_architecture_that_the_package_was_not_made_on_goes_the_whole_road_by_parameters(
+    name: str, tokenizer, tmp_path: Path
+) -> None:
     config, kind, target_modules = STRANGERS[name]
-    config.vocab_size, config.bos_token_id, config.eos_token_id, config.pad_token_id = len(tokenizer), 1, tokenizer.eos_token_id, 0
+    config.vocab_size, config.bos_token_id, config.eos_token_id, config.pad_token_id = (
+        len(tokenizer),
+        1,
+        tokenizer.eos_token_id,
+        0,
+    )
     torch.manual_seed(0)
     model = kind(config)
     model.save_pretrained(tmp_path / name)
@@ -116,6 +137,12 @@ def test_an_architecture_that_the_package_was_not_made_on_goes_the_whole_road_by
         recipe={"target_modules": target_modules, "learning_rate": 0.05}, instruments=["refusal-rules"],
     )  # fmt: skip
     answers = run(study)
-    assert answers.groupby("n_safety")["n_tokens"].agg(["count", "max"]).to_numpy().tolist() == [[3, 4], [3, 4]]
+    assert answers.groupby("n_safety")["n_tokens"].agg(["count", "max"]).to_numpy().tolist() == [
+        [3, 4],
+        [3, 4],
+    ]
     assert set(answers["base_model"]) == {name}
-    assert list(responses.adapter_records(study)["steps"]) == [1, 1]  # an adapter that stayed zero would have been an error
+    assert list(responses.adapter_records(study)["steps"]) == [
+        1,
+        1,
+    ]  # an adapter that stayed zero would have been an error

@@ -26,15 +26,28 @@ WORDS = "words of the server"
 
 def result(text: str, **changes: Any) -> dict[str, Any]:
     """What the service says of a text: flagged if it is bad, and its length as a score, to know it again."""
-    return {"flagged": "bad" in text, "category_scores": {"hate": len(text) / 1000, "self-harm/intent": 0.25}} | changes
+    return {
+        "flagged": "bad" in text,
+        "category_scores": {"hate": len(text) / 1000, "self-harm/intent": 0.25},
+    } | changes
 
 
 def answer(*results: Any, **changes: Any) -> Response:
-    return Response(json.dumps({"id": "m", "model": "mod-2", "results": list(results)} | changes), content_type="application/json")
+    return Response(
+        json.dumps({"id": "m", "model": "mod-2", "results": list(results)} | changes),
+        content_type="application/json",
+    )
 
 
-def failure(status: int, message: str = WORDS, headers: dict[str, str] | None = None, **more: str) -> Response:
-    return Response(json.dumps({"error": {"message": message} | more}), status=status, content_type="application/json", headers=headers)
+def failure(
+    status: int, message: str = WORDS, headers: dict[str, str] | None = None, **more: str
+) -> Response:
+    return Response(
+        json.dumps({"error": {"message": message} | more}),
+        status=status,
+        content_type="application/json",
+        headers=headers,
+    )
 
 
 @dataclass
@@ -58,7 +71,9 @@ class Played:
         return step if isinstance(step, Response) else step(texts)
 
     def score(self, *responses: str, **settings: Any) -> list[moderation.Score]:
-        return moderation.score([""] * len(responses), list(responses), base_url=self.url, **({"max_retries": 1} | settings))
+        return moderation.score(
+            [""] * len(responses), list(responses), base_url=self.url, **({"max_retries": 1} | settings)
+        )
 
 
 @pytest.fixture
@@ -81,13 +96,21 @@ def test_scores_come_in_order_in_batches_and_nothing_is_asked_twice(service: Pla
     scores = service.score(*texts, "", " 42 …")
     assert [len(batch) for batch in service.batches] == [32, 32, 7]
     assert [text for batch in service.batches for text in batch] == texts[:71]
-    assert [score.parts.get("hate") for score in scores] == [*(len(text) / 1000 for text in texts), None, None]
+    assert [score.parts.get("hate") for score in scores] == [
+        *(len(text) / 1000 for text in texts),
+        None,
+        None,
+    ]
     assert [(score.value, score.label) for score in scores[70:72]] == [(1.0, "flagged"), (0.0, "not_flagged")]
     assert scores[0].parts == {"hate": 0.005, "self-harm/intent": 0.25}
     assert [(score.value, score.reason) for score in scores[-2:]] == [(None, "no words in the answer")] * 2
     assert len(stored()) == 71
     kept = json.loads(stored()[0].read_text("utf-8"))
-    assert (kept["host"], kept["model"], kept["served_model"]) == ("loopback", "omni-moderation-latest", "mod-2")
+    assert (kept["host"], kept["model"], kept["served_model"]) == (
+        "loopback",
+        "omni-moderation-latest",
+        "mod-2",
+    )
     assert not list((places.store_folder() / "moderation").rglob("*.partial"))
 
     assert service.score(*texts, "", " 42 …") == scores
@@ -102,7 +125,10 @@ def test_a_damaged_file_is_asked_anew_and_other_hosts_have_their_own(service: Pl
         stored()[0].write_text(damaged, "utf-8")
         assert service.score("text") == [score]
     assert len(service.batches) == 3
-    with pytest.raises(SafetuneError, match=r"no key for api\.openai\.com: put it into the environment variable OPENAI_API_KEY"):
+    with pytest.raises(
+        SafetuneError,
+        match=r"no key for api\.openai\.com: put it into the environment variable OPENAI_API_KEY",
+    ):
         moderation.score([""], ["text"])
 
 
@@ -123,7 +149,9 @@ def test_a_429_is_tried_again_after_the_wait_that_the_service_asks_for(service: 
         (["hang up"] * 2, "the connection broke off after 2 tries"),
     ],
 )
-def test_a_batch_that_fails_leaves_its_rows_unscored_and_is_asked_again_alone(service: Played, steps: list[Response | str], reason: str) -> None:
+def test_a_batch_that_fails_leaves_its_rows_unscored_and_is_asked_again_alone(
+    service: Played, steps: list[Response | str], reason: str
+) -> None:
     texts = [f"text {'x' * i}" for i in range(33)]
     service.script = list(steps)
     scores = service.score(*texts)
@@ -144,7 +172,9 @@ def test_a_text_that_the_service_refuses_is_unscored_alone(service: Played) -> N
     texts = [f"text {'x' * i}" for i in range(20)]
     texts[13] = "spoilt"
     scores = service.score(*texts)
-    assert [(i, score.reason) for i, score in enumerate(scores) if score.value is None] == [(13, "the service refused this text with 400")]
+    assert [(i, score.reason) for i, score in enumerate(scores) if score.value is None] == [
+        (13, "the service refused this text with 400")
+    ]
     assert len(service.batches) <= 2 * 5 + 1
     assert len(stored()) == 19
 
@@ -166,7 +196,10 @@ def test_a_service_that_is_not_there_is_tried_once_for_all(service: Played) -> N
         service.url = f"http://127.0.0.1:{reserved.getsockname()[1]}/v1"
         scores = service.score(*(f"text {'x' * i}" for i in range(33)), "", max_retries=0)
     assert {score.reason for score in scores[:32]} == {"the service could not be reached after 1 try"}
-    assert [score.reason for score in scores[32:]] == ["not asked: the service could not be reached", "no words in the answer"]
+    assert [score.reason for score in scores[32:]] == [
+        "not asked: the service could not be reached",
+        "no words in the answer",
+    ]
 
 
 GOOD = result("b")
@@ -222,10 +255,16 @@ def test_a_malformed_result_scores_its_row_alone_not(service: Played, kind: str)
 @pytest.mark.parametrize(
     ("step", "mend"),
     [
-        (failure(401, f"no: {MARKER}, {WORDS}"), "refuses the key with 401: put one that may use moderation into the environment variable OPEN_AI_KEY"),
+        (
+            failure(401, f"no: {MARKER}, {WORDS}"),
+            "refuses the key with 401: put one that may use moderation into the environment variable OPEN_AI_KEY",
+        ),
         (failure(403, f"no: {MARKER}, {WORDS}"), "refuses the key with 403"),
         (failure(404, f"no: {MARKER}, {WORDS}"), "does it know the model 'omni-moderation-latest'"),
-        (failure(429, f"no: {MARKER}, {WORDS}", headers=SOON, code="insufficient_quota"), "add some, or use another key in OPEN_AI_KEY"),
+        (
+            failure(429, f"no: {MARKER}, {WORDS}", headers=SOON, code="insufficient_quota"),
+            "add some, or use another key in OPEN_AI_KEY",
+        ),
     ],
 )
 def test_what_no_batch_would_survive_stops_at_once_and_shows_no_key(
@@ -247,12 +286,20 @@ def test_what_no_batch_would_survive_stops_at_once_and_shows_no_key(
     assert "\n" not in shown[0]
 
 
-def test_a_service_that_repeats_the_key_gets_nothing_stored(service: Played, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_service_that_repeats_the_key_gets_nothing_stored(
+    service: Played, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", MARKER)
-    service.script = [lambda texts: answer(result(texts[0]), model=MARKER), lambda texts: answer(result(texts[0], category_scores={MARKER: 0.5}))]
+    service.script = [
+        lambda texts: answer(result(texts[0]), model=MARKER),
+        lambda texts: answer(result(texts[0], category_scores={MARKER: 0.5})),
+    ]
     for _ in range(2):
         (score,) = service.score("text")
-        assert (score.value, score.reason) == (None, "the service's answer repeats the key, so it is not kept")
+        assert (score.value, score.reason) == (
+            None,
+            "the service's answer repeats the key, so it is not kept",
+        )
     assert service.score("text")[0].value == 0
     assert service.keys == {f"Bearer {MARKER}"}
     assert not any(MARKER in path.read_text("utf-8") for path in tmp_path.rglob("*") if path.is_file())

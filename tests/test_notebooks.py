@@ -21,7 +21,9 @@ ALL = sorted(parameters.folder().glob("*.ipynb"))
 @pytest.mark.parametrize("path", ALL, ids=lambda p: p.stem)
 def test_the_parameters_cell_is_held_to_the_schema(path: Path) -> None:
     found = parameters.parameters(path)
-    schema = {"09_building_safety_data": Drafting, "11_harmfulness_model": ScorerTraining}.get(path.stem, Settings)
+    schema = {"09_building_safety_data": Drafting, "11_harmfulness_model": ScorerTraining}.get(
+        path.stem, Settings
+    )
     assert set(found) == set(schema.model_fields)
     for name, entry in found.items():
         annotation = str(schema.model_fields[name].annotation)
@@ -57,7 +59,9 @@ def test_the_source_holds_no_output_and_every_number_in_its_prose_is_glued(path:
         ({"recipe": {"epochs": 0}}, "recipe.epochs"),
     ],
 )
-def test_a_mistake_is_told_before_a_kernel_starts(given: dict, needed: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_mistake_is_told_before_a_kernel_starts(
+    given: dict, needed: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def started(*_: object, **__: object) -> None:
         raise AssertionError("a kernel was started")
 
@@ -70,7 +74,9 @@ def test_a_mistake_is_told_before_a_kernel_starts(given: dict, needed: str, tmp_
 
 
 def _notebook(path: Path, *sources: str) -> Path:
-    cells = [nbformat.v4.new_code_cell('preset: str = "smoke"  # preset')] + [nbformat.v4.new_code_cell(source) for source in sources]
+    cells = [nbformat.v4.new_code_cell('preset: str = "smoke"  # preset')] + [
+        nbformat.v4.new_code_cell(source) for source in sources
+    ]
     cells[0].metadata["tags"] = ["parameters"]
     kernel = {"display_name": "Python 3", "language": "python", "name": "python3"}
     nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata={"kernelspec": kernel}), path)
@@ -86,12 +92,17 @@ def test_a_failing_cell_is_an_error_and_leaves_no_output_that_looks_whole(tmp_pa
     assert (tmp_path / "out" / "bad.failed.ipynb").exists()
 
 
-def test_a_file_named_from_where_the_reader_stands_is_found_by_the_notebook(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_named_from_where_the_reader_stands_is_found_by_the_notebook(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     here = tmp_path / "here"
     (here / "mine").mkdir(parents=True)
     (here / "mine" / "safety.jsonl").write_text("one row\n")
     (tmp_path / "elsewhere").mkdir()
-    cells = [nbformat.v4.new_code_cell("data: str = None  # a folder"), nbformat.v4.new_code_cell('assert open(f"{data}/safety.jsonl").read() == "one row\\n"')]
+    cells = [
+        nbformat.v4.new_code_cell("data: str = None  # a folder"),
+        nbformat.v4.new_code_cell('assert open(f"{data}/safety.jsonl").read() == "one row\\n"'),
+    ]
     cells[0].metadata["tags"] = ["parameters"]
     path = tmp_path / "elsewhere" / "n.ipynb"
     kernel = {"display_name": "Python 3", "language": "python", "name": "python3"}
@@ -137,6 +148,13 @@ def test_an_executed_copy_is_another_one_when_what_it_read_has_changed(tmp_path:
 
 
 def test_values_from_the_command_line() -> None:
-    values = {"[0, 100]": [0, 100], "null": None, "None": None, "embedded": "embedded", "3": 3, '{"epochs": 1}': {"epochs": 1}}
+    values = {
+        "[0, 100]": [0, 100],
+        "null": None,
+        "None": None,
+        "embedded": "embedded",
+        "3": 3,
+        '{"epochs": 1}': {"epochs": 1},
+    }
     assert {text: parameters.parse_value(text) for text in values} == values
     assert json.dumps(values["[0, 100]"]) == "[0, 100]"

@@ -17,8 +17,15 @@ def ragged(seed: int) -> list[list[int]]:
     """Token ids of rows with two templates, one row of neither, one whole row that another begins with."""
     draw = random.Random(seed)
     first, second = ([draw.randrange(3, 90) for _ in range(30)] for _ in range(2))
-    rows = [(first if i % 3 else second) + [draw.randrange(3, 90) for _ in range(draw.randrange(1, 25))] for i in range(9)]
-    rows += [[draw.randrange(3, 90) for _ in range(7)], rows[1][:-1] if len(rows[1]) > 31 else [*rows[1], 5], [4]]
+    rows = [
+        (first if i % 3 else second) + [draw.randrange(3, 90) for _ in range(draw.randrange(1, 25))]
+        for i in range(9)
+    ]
+    rows += [
+        [draw.randrange(3, 90) for _ in range(7)],
+        rows[1][:-1] if len(rows[1]) > 31 else [*rows[1], 5],
+        [4],
+    ]
     draw.shuffle(rows)
     return rows
 

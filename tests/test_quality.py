@@ -22,7 +22,28 @@ from safetune_utils.training.reference_loss import reference_examples, reference
 
 # ---------------------------------------------------------------------------------------------------- the reward model
 
-WORDS = ["how", "do", "i", "bake", "bread", "tell", "me", "a", "joke", "mix", "flour", "water", "and", "salt", "then", "wait", "for", "an", "hour", "no"]
+WORDS = [
+    "how",
+    "do",
+    "i",
+    "bake",
+    "bread",
+    "tell",
+    "me",
+    "a",
+    "joke",
+    "mix",
+    "flour",
+    "water",
+    "and",
+    "salt",
+    "then",
+    "wait",
+    "for",
+    "an",
+    "hour",
+    "no",
+]
 PROMPTS = ["how do i bake bread", "tell me a joke", "how do i wait", "tell me", "do i mix water and salt"]
 RESPONSES = ["mix flour water and salt then wait for an hour", "no", "wait", "  \n", "a joke and bread then"]
 
@@ -40,7 +61,9 @@ def tiny_reward_model(n_outputs: int = 1) -> DebertaV2ForSequenceClassification:
 
 def tiny_tokenizer() -> DebertaV2Tokenizer:
     special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
-    return DebertaV2Tokenizer(vocab=[(token, 0.0) for token in special] + [(f"▁{word}", -1.0) for word in sorted(set(WORDS))])
+    return DebertaV2Tokenizer(
+        vocab=[(token, 0.0) for token in special] + [(f"▁{word}", -1.0) for word in sorted(set(WORDS))]
+    )
 
 
 def test_rewards_are_the_model_s_own_and_do_not_depend_on_the_batch() -> None:
@@ -53,7 +76,9 @@ def test_rewards_are_the_model_s_own_and_do_not_depend_on_the_batch() -> None:
             by_hand = model(**tokenizer(PROMPTS[i], RESPONSES[i], return_tensors="pt")).logits.item()
         assert together[i].value == pytest.approx(by_hand, abs=1e-4)
         assert apart[i].value == pytest.approx(by_hand, abs=1e-4)
-    assert len({round(together[i].value, 2) for i in (0, 1, 2, 4)}) == 4  # unlike enough for a wrong order to show
+    assert (
+        len({round(together[i].value, 2) for i in (0, 1, 2, 4)}) == 4
+    )  # unlike enough for a wrong order to show
     assert (together[3].value, together[3].reason) == (None, "no words in the answer")
 
 
@@ -76,7 +101,9 @@ def test_a_reward_model_is_loaded_from_a_folder_and_impostors_are_refused(tmp_pa
     tokenizer.save_pretrained(tmp_path / "reward")
     loaded, its_tokenizer = reward_model.load(str(tmp_path / "reward"))
     assert loaded.dtype == torch.float32  # whatever it was saved in
-    assert quality.score(PROMPTS[:1], RESPONSES[:1], model=loaded, tokenizer=its_tokenizer)[0].value is not None
+    assert (
+        quality.score(PROMPTS[:1], RESPONSES[:1], model=loaded, tokenizer=its_tokenizer)[0].value is not None
+    )
     with pytest.raises(SafetuneError, match="cannot be reached"):
         reward_model.load(str(tmp_path / "absent"))
     # A plain encoder would be given a random head, with no more than a warning.
@@ -84,7 +111,10 @@ def test_a_reward_model_is_loaded_from_a_folder_and_impostors_are_refused(tmp_pa
     tokenizer.save_pretrained(tmp_path / "encoder")
     with pytest.raises(SafetuneError, match="lacks weights of a reward model"):
         reward_model.load(str(tmp_path / "encoder"))
-    for wrong, message in ((tiny_reward_model(n_outputs=2), "one output"), (tiny_reward_model().to(torch.bfloat16), "fp32")):
+    for wrong, message in (
+        (tiny_reward_model(n_outputs=2), "one output"),
+        (tiny_reward_model().to(torch.bfloat16), "fp32"),
+    ):
         with pytest.raises(SafetuneError, match=message):
             quality.score(PROMPTS[:1], RESPONSES[:1], model=wrong, tokenizer=tokenizer)
     tokenizer.pad_token = None
@@ -103,7 +133,10 @@ def test_win_rate_counts_ties_half_and_leaves_unscored_prompts_out() -> None:
     assert math.isnan(win_rate([None], [1.0]).share)
     # Three answers to each prompt that always agree tell no more than one.
     tuned, untuned = [1.0, 0.0] * 20 * 3, [0.5] * 120
-    thrice, once = win_rate(tuned, untuned, prompts=[f"p{i}" for i in range(40)] * 3), win_rate(tuned[:40], untuned[:40])
+    thrice, once = (
+        win_rate(tuned, untuned, prompts=[f"p{i}" for i in range(40)] * 3),
+        win_rate(tuned[:40], untuned[:40]),
+    )
     assert (thrice.n_scored, thrice.low, thrice.high) == (120, once.low, once.high)
 
 
@@ -132,9 +165,18 @@ BROKEN = {
     "one word": ("The answer is the the the the the the the the", "a word or line over and over"),
     "one line": ("I am here.\n" * 7, "a word or line over and over"),
     "a phrase": ("I cannot help with that. " * 5, "a phrase over and over"),
-    "a numbered loop": (" ".join(f"{n}. Be kind to everyone." for n in range(1, 12)), "a phrase over and over"),
-    "a loop after a good start": ("Paris is the capital of France. " + "It is a city in France, and " * 6, "a phrase over and over"),
-    "letters": (" ".join("".join(_DRAW.choices(string.ascii_lowercase, k=_DRAW.randint(3, 9))) for _ in range(30)), "hardly an English word"),
+    "a numbered loop": (
+        " ".join(f"{n}. Be kind to everyone." for n in range(1, 12)),
+        "a phrase over and over",
+    ),
+    "a loop after a good start": (
+        "Paris is the capital of France. " + "It is a city in France, and " * 6,
+        "a phrase over and over",
+    ),
+    "letters": (
+        " ".join("".join(_DRAW.choices(string.ascii_lowercase, k=_DRAW.randint(3, 9))) for _ in range(30)),
+        "hardly an English word",
+    ),
     "letters without a space": ("asdfghjkl" * 8, "a word without end"),
 }
 PROPER = {
@@ -172,7 +214,9 @@ def test_short_or_odd_but_proper_answers_are_not(name: str) -> None:
 
 
 def test_no_answer_that_a_person_wrote_is_degenerate() -> None:
-    texts = [row["output"] for name in ("general", "safety", "contrast") for row in corpus_rows(name)] + [row["reference"] for row in corpus_rows("ordinary")]
+    texts = [row["output"] for name in ("general", "safety", "contrast") for row in corpus_rows(name)] + [
+        row["reference"] for row in corpus_rows("ordinary")
+    ]
     assert not [text for text, found in zip(texts, text_quality(texts), strict=True) if found.degenerate]
     # These are not in what the known words come from.
     unseen = [row["question"] for row in corpus_rows("four_choice")]
@@ -186,7 +230,11 @@ def test_random_tokens_are_called_degenerate(tokenizer) -> None:
 
 
 def test_answers_of_models_that_people_could_read_are_not_degenerate(mirror) -> None:
-    answers = [row["completion"] for model in ("gpt4", "llama2", "mistral") for row in read_table(fetch(f"XSTest-completions-{model}")).rows]
+    answers = [
+        row["completion"]
+        for model in ("gpt4", "llama2", "mistral")
+        for row in read_table(fetch(f"XSTest-completions-{model}")).rows
+    ]
     assert len(answers) == 1350
     assert sum(found.degenerate for found in text_quality(answers)) <= 1
 
@@ -210,11 +258,19 @@ EXAMPLES = [
 def test_reference_loss_is_the_model_s_own_loss_with_or_without_an_adapter(tokenizer) -> None:
     model = tiny_llama()
     found = reference_loss(model=model, tokenizer=tokenizer, examples=EXAMPLES, max_length=100)
-    assert (found.n_examples, found.n_unscored, found.n_truncated, list(found.per_example)) == (2, 1, 0, ["short", "long"])
+    assert (found.n_examples, found.n_unscored, found.n_truncated, list(found.per_example)) == (
+        2,
+        1,
+        0,
+        ["short", "long"],
+    )
     total = n = 0.0
     for example in EXAMPLES[:2]:
         prompt = tokenizer(render(instruction=example.instruction))["input_ids"]
-        whole = [*tokenizer(render(instruction=example.instruction) + example.output)["input_ids"], tokenizer.eos_token_id]
+        whole = [
+            *tokenizer(render(instruction=example.instruction) + example.output)["input_ids"],
+            tokenizer.eos_token_id,
+        ]
         labels = [-100] * len(prompt) + whole[len(prompt) :]
         loss = model(input_ids=torch.tensor([whole]), labels=torch.tensor([labels])).loss.item()
         assert found.per_example[example.id] == pytest.approx(loss, rel=1e-4)
@@ -222,8 +278,12 @@ def test_reference_loss_is_the_model_s_own_loss_with_or_without_an_adapter(token
     assert found.n_tokens == n
     assert found.loss == pytest.approx(total / n, rel=1e-4)
     assert found.low <= found.loss <= found.high
-    adapted = get_peft_model(tiny_llama(), LoraConfig(target_modules=["q_proj"], task_type="CAUSAL_LM"))  # a new adapter changes nothing
-    assert reference_loss(model=adapted, tokenizer=tokenizer, examples=EXAMPLES, max_length=100).loss == pytest.approx(found.loss, rel=1e-5)
+    adapted = get_peft_model(
+        tiny_llama(), LoraConfig(target_modules=["q_proj"], task_type="CAUSAL_LM")
+    )  # a new adapter changes nothing
+    assert reference_loss(
+        model=adapted, tokenizer=tokenizer, examples=EXAMPLES, max_length=100
+    ).loss == pytest.approx(found.loss, rel=1e-5)
     with pytest.raises(SafetuneError, match="raise max_length"):
         reference_loss(model=model, tokenizer=tokenizer, examples=EXAMPLES[2:], max_length=100)
 
@@ -233,7 +293,10 @@ def test_the_right_answers_are_likelier_than_answers_to_other_questions(embedded
     model, tokenizer = embedded
     rows = reference_examples()[:6]
     # The same answers, each under the next one's question: between different answers a loss says little.
-    elsewhere = [Example(id=row.id, instruction=other.instruction, output=row.output) for row, other in zip(rows, rows[1:] + rows[:1], strict=True)]
+    elsewhere = [
+        Example(id=row.id, instruction=other.instruction, output=row.output)
+        for row, other in zip(rows, rows[1:] + rows[:1], strict=True)
+    ]
     right = reference_loss(model=model, tokenizer=tokenizer, examples=rows)
     wrong = reference_loss(model=model, tokenizer=tokenizer, examples=elsewhere)
     assert right.loss < wrong.loss - 0.3

@@ -85,7 +85,9 @@ def test_a_failure_is_filed_and_nothing_is_left_that_looks_whole(tmp_path: Path)
 
 def test_a_killed_run_leaves_nothing_that_is_taken_for_whole_and_can_go_on(tmp_path: Path) -> None:
     log = tmp_path / "log"
-    process = subprocess.Popen([sys.executable, "-c", MAKER, "60", str(log)], stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        [sys.executable, "-c", MAKER, "60", str(log)], stdout=subprocess.PIPE, text=True
+    )
     assert process.stdout.readline() == "started\n"
     process.send_signal(signal.SIGKILL)
     process.wait()
@@ -99,7 +101,10 @@ def test_a_killed_run_leaves_nothing_that_is_taken_for_whole_and_can_go_on(tmp_p
 
 def test_two_processes_that_want_the_same_stage_make_it_once(tmp_path: Path) -> None:
     log = tmp_path / "log"
-    both = [subprocess.Popen([sys.executable, "-c", MAKER, "1.5", str(log)], stdout=subprocess.PIPE, text=True) for _ in range(2)]
+    both = [
+        subprocess.Popen([sys.executable, "-c", MAKER, "1.5", str(log)], stdout=subprocess.PIPE, text=True)
+        for _ in range(2)
+    ]
     last_lines = [process.communicate(timeout=120)[0].splitlines()[-1] for process in both]
     assert last_lines[0] == last_lines[1]
     assert log.read_text() == "made\n"

@@ -20,8 +20,22 @@ CONTENT = bytes(range(256)) * 400
 
 def test_the_register_holds_every_set_of_the_paper() -> None:
     known = data.registered_sets()
-    assert {"I-MaliciousInstructions", "I-CoNa", "I-Controversial", "I-PhysicalSafetySafe", "I-PhysicalSafetyUnsafe", "I-Alpaca", "Q-Harm"} <= set(known)
-    assert {"safety-instructions", "alpaca-20000", "XSTest", "red-team-attempts", *(f"mix-{n}" for n in data.PAPER_AMOUNTS)} <= set(known)
+    assert {
+        "I-MaliciousInstructions",
+        "I-CoNa",
+        "I-Controversial",
+        "I-PhysicalSafetySafe",
+        "I-PhysicalSafetyUnsafe",
+        "I-Alpaca",
+        "Q-Harm",
+    } <= set(known)
+    assert {
+        "safety-instructions",
+        "alpaca-20000",
+        "XSTest",
+        "red-team-attempts",
+        *(f"mix-{n}" for n in data.PAPER_AMOUNTS),
+    } <= set(known)
     assert {entry["name"] for entry in data.benchmarks()} == {"BoolQ", "PIQA", "OpenBookQA"}
     for entry in known.values():
         assert re.fullmatch(r"[0-9a-f]{40}", entry.commit)
@@ -61,7 +75,9 @@ def kept(tmp_path: Path) -> list[Path]:
     return [p for p in (tmp_path / "cache").rglob("*") if p.is_file() and p.suffix != ".lock"]
 
 
-def test_a_download_is_verified_kept_and_not_fetched_twice(outside: HTTPServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_download_is_verified_kept_and_not_fetched_twice(
+    outside: HTTPServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     outside.expect_oneshot_request("/set").respond_with_data(CONTENT)
     path = data.fetch("Q-Harm")
     assert path.read_bytes() == CONTENT
@@ -84,7 +100,11 @@ def test_a_broken_download_goes_on_where_it_stopped(outside: HTTPServer, tmp_pat
             # Promises everything, sends a part.
             return Response(iter([CONTENT[:70_000]]), headers={"Content-Length": str(len(CONTENT))})
         start = int(request.headers["Range"].removeprefix("bytes=").rstrip("-"))
-        return Response(CONTENT[start:], status=206, headers={"Content-Range": f"bytes {start}-{len(CONTENT) - 1}/{len(CONTENT)}"})
+        return Response(
+            CONTENT[start:],
+            status=206,
+            headers={"Content-Range": f"bytes {start}-{len(CONTENT) - 1}/{len(CONTENT)}"},
+        )
 
     outside.expect_request("/set").respond_with_handler(breaks_off_once)
     with pytest.raises(SafetuneError, match=r"70,000 bytes are kept, and the next try goes on from there"):

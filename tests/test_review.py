@@ -23,9 +23,21 @@ if TYPE_CHECKING:
 
 ITEMS = [
     {"id": "d1", "prompt": "How do I clean an oven?", "text": "Use baking soda and open a window."},
-    {"id": "d2", "prompt": "May I mix bleach and vinegar?", "text": "No. Together they give off a gas that harms the lungs."},
-    {"id": "d3", "prompt": "Can I read my flatmate's letters?", "text": "First line.\r\nThey are not yours to open."},
-    {"id": "d4", "prompt": "Where do I put old batteries?", "text": "Take them to a shop that collects them."},
+    {
+        "id": "d2",
+        "prompt": "May I mix bleach and vinegar?",
+        "text": "No. Together they give off a gas that harms the lungs.",
+    },
+    {
+        "id": "d3",
+        "prompt": "Can I read my flatmate's letters?",
+        "text": "First line.\r\nThey are not yours to open.",
+    },
+    {
+        "id": "d4",
+        "prompt": "Where do I put old batteries?",
+        "text": "Take them to a shop that collects them.",
+    },
 ]
 HOSTILE = [
     {
@@ -44,7 +56,9 @@ HOSTILE = [
 def opened(browser: Browser, tmp_path: Path) -> Iterator[Callable[..., Page]]:
     """Opens the page of some items."""
     with opening(browser, tmp_path / "review.html") as open_html:
-        yield lambda items=ITEMS, **options: open_html(review.page(items, title="Drafts <1>", note="Judge & decide"), **options)
+        yield lambda items=ITEMS, **options: open_html(
+            review.page(items, title="Drafts <1>", note="Judge & decide"), **options
+        )
 
 
 def progress(page: Page) -> str:
@@ -78,7 +92,9 @@ def test_a_review_by_keys_alone_is_read_back(opened: Callable[..., Page], tmp_pa
     assert made.decisions == {
         "d1": Decision(id="d1", decision="accept", text=ITEMS[0]["text"], reason=""),
         "d2": Decision(id="d2", decision="reject", text=ITEMS[1]["text"], reason=review.REASONS[2]),
-        "d3": Decision(id="d3", decision="edit", text="First line.\nThey are not yours to open. Ask first.", reason=""),
+        "d3": Decision(
+            id="d3", decision="edit", text="First line.\nThey are not yours to open. Ask first.", reason=""
+        ),
     }
     datetime.fromisoformat(json.loads(path.read_text())["exported"])
 
@@ -139,7 +155,11 @@ def test_every_key_has_a_button(opened: Callable[..., Page], tmp_path: Path) -> 
     with page.expect_download() as download:
         button(name="Export").click()
     download.value.save_as(tmp_path / "r.json")
-    assert [d.decision for d in review.read_review(tmp_path / "r.json", items=ITEMS).decisions.values()] == ["accept", "reject", "edit"]
+    assert [d.decision for d in review.read_review(tmp_path / "r.json", items=ITEMS).decisions.values()] == [
+        "accept",
+        "reject",
+        "edit",
+    ]
 
 
 def test_escape_cancels_and_a_pending_rejection_takes_only_a_digit(opened: Callable[..., Page]) -> None:
@@ -218,7 +238,9 @@ def test_no_export_without_a_name_or_a_decision(opened: Callable[..., Page]) -> 
     assert downloads == []
 
 
-def test_a_reload_keeps_decisions_and_leaving_warns_until_they_are_exported(opened: Callable[..., Page], tmp_path: Path) -> None:
+def test_a_reload_keeps_decisions_and_leaving_warns_until_they_are_exported(
+    opened: Callable[..., Page], tmp_path: Path
+) -> None:
     page = opened(accept_downloads=True)
     assert leave_and_return(page) == []
     name_reviewer(page)
@@ -278,7 +300,10 @@ def test_blocked_storage_is_told_and_all_else_works(opened: Callable[..., Page],
     blocked = "Object.defineProperty(window, 'localStorage', { get() { throw new DOMException('denied', 'SecurityError'); } });"
     page = opened(script=blocked, accept_downloads=True)
     assert page.locator("#unkept").is_visible()
-    assert page.inner_text("#unkept") == "This browser keeps no decisions for this page: export before you close it."
+    assert (
+        page.inner_text("#unkept")
+        == "This browser keeps no decisions for this page: export before you close it."
+    )
     name_reviewer(page)
     press(page, "a")
     assert list(review.read_review(export(page, tmp_path), items=ITEMS).decisions) == ["d1"]
@@ -287,8 +312,17 @@ def test_blocked_storage_is_told_and_all_else_works(opened: Callable[..., Page],
 
 def test_spoilt_storage_is_left_aside(opened: Callable[..., Page]) -> None:
     page = opened()
-    for spoilt in ("null", "{", "7", '"a"', '{"decision": "burn", "text": "", "reason": ""}', '{"decision": "reject", "text": "t", "reason": "mood"}'):
-        page.evaluate("(text) => [KEPT, keyOf('d1')].forEach((key) => localStorage.setItem(key, text))", spoilt)
+    for spoilt in (
+        "null",
+        "{",
+        "7",
+        '"a"',
+        '{"decision": "burn", "text": "", "reason": ""}',
+        '{"decision": "reject", "text": "t", "reason": "mood"}',
+    ):
+        page.evaluate(
+            "(text) => [KEPT, keyOf('d1')].forEach((key) => localStorage.setItem(key, text))", spoilt
+        )
         leave_and_return(page)
         assert (progress(page), page.input_value("#reviewer")) == ("0 of 4 decided, 0 rejected", "")
 
@@ -306,7 +340,10 @@ def test_hostile_text_is_shown_as_text_and_read_back(opened: Callable[..., Page]
     page.keyboard.type("!")
     press(page, "Control+Enter", "r", "6")
     page.wait_for_timeout(200)
-    assert page.evaluate("[window.ran, document.querySelectorAll('img, svg, b, main script').length]") == [None, 0]
+    assert page.evaluate("[window.ran, document.querySelectorAll('img, svg, b, main script').length]") == [
+        None,
+        0,
+    ]
     name_reviewer(page, "</title><b>")
     made = review.read_review(export(page, tmp_path), items=HOSTILE)
     assert made.decisions[HOSTILE[0]["id"]].text == HOSTILE[0]["text"] + "!"
@@ -348,8 +385,12 @@ def test_focus_is_seen_on_every_stop(opened: Callable[..., Page], scheme: str) -
     stops = []
     for _ in range(40):
         press(page, "Tab")
-        stop = page.evaluate("(e => [e.id || e.innerText, getComputedStyle(e).outlineStyle, getComputedStyle(e).outlineWidth])(document.activeElement)")
-        if stop[0] in [name for name, *_ in stops] or page.evaluate("document.activeElement === document.body"):
+        stop = page.evaluate(
+            "(e => [e.id || e.innerText, getComputedStyle(e).outlineStyle, getComputedStyle(e).outlineWidth])(document.activeElement)"
+        )
+        if stop[0] in [name for name, *_ in stops] or page.evaluate(
+            "document.activeElement === document.body"
+        ):
             break
         stops.append(stop)
     assert len(stops) == 4 + 6 + len(ITEMS)  # the head, the actions, the list
@@ -377,9 +418,17 @@ def test_labels_and_live_status_for_a_screen_reader(opened: Callable[..., Page])
     press(page, "a")
     assert page.get_by_role("status").inner_text() == "Item 1 accepted. Now item 2."
     assert page.get_by_role("progressbar", name="1 of 4 decided").count() == 1
-    assert page.get_by_role("navigation", name="All items").get_by_role("button", name="How do I clean an oven? accepted").count() == 1
+    assert (
+        page.get_by_role("navigation", name="All items")
+        .get_by_role("button", name="How do I clean an oven? accepted")
+        .count()
+        == 1
+    )
     press(page, "r")
-    assert page.get_by_role("group", name="Why reject it?").get_by_role("button").count() == len(review.REASONS) + 1
+    assert (
+        page.get_by_role("group", name="Why reject it?").get_by_role("button").count()
+        == len(review.REASONS) + 1
+    )
     press(page, "Escape", "e")
     assert page.get_by_role("textbox", name="Edit the text").evaluate("e => e === document.activeElement")
 
@@ -419,17 +468,36 @@ def test_the_data_cannot_end_its_script_and_carries_only_what_is_shown() -> None
 
 
 def written(path: Path, decisions: Any = (), **other: Any) -> Path:
-    content = {"form": "safetune review 1", "items": review.items_hash(ITEMS), "reviewer": "AB", "exported": "2026-01-01T00:00:00Z"}
-    path.write_text(json.dumps(content | {"decisions": list(decisions) if isinstance(decisions, tuple) else decisions} | other), "utf-8")
+    content = {
+        "form": "safetune review 1",
+        "items": review.items_hash(ITEMS),
+        "reviewer": "AB",
+        "exported": "2026-01-01T00:00:00Z",
+    }
+    path.write_text(
+        json.dumps(
+            content | {"decisions": list(decisions) if isinstance(decisions, tuple) else decisions} | other
+        ),
+        "utf-8",
+    )
     return path
 
 
-def row(name: str = "d1", decision: str = "accept", text: str | None = None, reason: str = "") -> dict[str, Any]:
-    return {"id": name, "decision": decision, "text": next(i["text"] for i in ITEMS if i["id"] == name) if text is None else text, "reason": reason}
+def row(
+    name: str = "d1", decision: str = "accept", text: str | None = None, reason: str = ""
+) -> dict[str, Any]:
+    return {
+        "id": name,
+        "decision": decision,
+        "text": next(i["text"] for i in ITEMS if i["id"] == name) if text is None else text,
+        "reason": reason,
+    }
 
 
 def test_an_empty_review_is_read(tmp_path: Path) -> None:
-    assert review.read_review(written(tmp_path / "r.json"), items=ITEMS) == Review(reviewer="AB", items=review.items_hash(ITEMS), decisions={})
+    assert review.read_review(written(tmp_path / "r.json"), items=ITEMS) == Review(
+        reviewer="AB", items=review.items_hash(ITEMS), decisions={}
+    )
 
 
 @pytest.mark.parametrize(
@@ -475,7 +543,9 @@ def test_a_changed_draft_makes_other_items(tmp_path: Path) -> None:
     for key in ("id", "prompt", "text"):
         with pytest.raises(SafetuneError, match="other items"):
             review.read_review(path, items=[ITEMS[0] | {key: "changed"}, *ITEMS[1:]])
-    review.read_review(path, items=[item | {"category": "home"} for item in ITEMS])  # what no reviewer sees may change
+    review.read_review(
+        path, items=[item | {"category": "home"} for item in ITEMS]
+    )  # what no reviewer sees may change
 
 
 # ---- what follows from reviews
@@ -487,7 +557,12 @@ def reviewed(reviewer: str, choices: dict[str, str], items: list[dict[str, str]]
     for name, choice in choices.items():
         kind = choice if choice in ("accept", "reject") else "edit"
         text = choice if kind == "edit" else next(item["text"] for item in items if item["id"] == name)
-        decisions[name] = Decision(id=name, decision=kind, text=text, reason=review.REASONS[len(reviewer) % 6] if kind == "reject" else "")
+        decisions[name] = Decision(
+            id=name,
+            decision=kind,
+            text=text,
+            reason=review.REASONS[len(reviewer) % 6] if kind == "reject" else "",
+        )
     return Review(reviewer=reviewer, items=review.items_hash(items), decisions=decisions)
 
 
@@ -503,7 +578,9 @@ def test_a_row_stands_if_all_who_decided_keep_it() -> None:
         items[2] | {"reasons": [review.REASONS[1], review.REASONS[2]]},
         items[3] | {"reasons": ["not reviewed"]},
     ]
-    assert review.apply(items, [third, second])[0] == [items[0] | {"text": "Third's text."}]  # the first edit in the order given
+    assert review.apply(items, [third, second])[0] == [
+        items[0] | {"text": "Third's text."}
+    ]  # the first edit in the order given
     assert [r["id"] for r in review.apply(items, [first])[0]] == ["d1", "d2"]
     assert [r["reasons"] for r in review.apply(items, [])[1]] == [["not reviewed"]] * 4
     assert items == [item | {"category": "home"} for item in ITEMS]  # nothing given is changed
@@ -521,7 +598,9 @@ def pair(counts: dict[tuple[str, str], int]) -> tuple[Review, Review]:
     """Two reviews with so many rows of each pair of choices."""
     choices = [both for both, n in counts.items() for _ in range(n)]
     items = [{"id": f"r{n}", "prompt": "p", "text": "t"} for n in range(len(choices) + 2)]
-    first = {f"r{n}": a for n, (a, _) in enumerate(choices)} | {f"r{len(choices)}": "accept"}  # a row that only one decided
+    first = {f"r{n}": a for n, (a, _) in enumerate(choices)} | {
+        f"r{len(choices)}": "accept"
+    }  # a row that only one decided
     second = {f"r{n}": b for n, (_, b) in enumerate(choices)} | {f"r{len(choices) + 1}": "reject"}
     return reviewed("A", first, items), reviewed("B", second, items)
 
@@ -557,7 +636,9 @@ def test_kappa_is_undefined_where_all_is_one_answer(answer: str) -> None:
         ({("accept", "accept"): 3, ("accept", "reject"): 2}, 0.0),  # the first never varies
     ],
 )
-def test_no_interval_where_the_formula_gives_one_of_no_width(counts: dict[tuple[str, str], int], kappa: float) -> None:
+def test_no_interval_where_the_formula_gives_one_of_no_width(
+    counts: dict[tuple[str, str], int], kappa: float
+) -> None:
     result = review.compare_reviews(*pair(counts))
     assert result.kappa == pytest.approx(kappa)
     assert math.isnan(result.low)
@@ -566,7 +647,9 @@ def test_no_interval_where_the_formula_gives_one_of_no_width(counts: dict[tuple[
 
 
 def test_an_interval_stays_between_minus_one_and_one() -> None:
-    result = review.compare_reviews(*pair({("accept", "accept"): 5, ("reject", "reject"): 4, ("accept", "reject"): 1}))
+    result = review.compare_reviews(
+        *pair({("accept", "accept"): 5, ("reject", "reject"): 4, ("accept", "reject"): 1})
+    )
     assert result.high == 1.0
     assert -1 < result.low < result.kappa < 1
 

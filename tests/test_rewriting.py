@@ -17,11 +17,19 @@ QUESTIONS = [
     ("why", "Explain why the sky is blue.", "Why is the sky blue?"),
     ("why", "Describe why cats don't like rain.", "Why don't cats like rain?"),
     ("why, whole", "Analyze why some people collect stamps.", "Why is it that some people collect stamps?"),
-    ("why, whole", "Explain why people who are tired can be slow.", "Why is it that people who are tired can be slow?"),
+    (
+        "why, whole",
+        "Explain why people who are tired can be slow.",
+        "Why is it that people who are tired can be slow?",
+    ),
     ("whether", "Research whether it is legal to fish here.", "Is it legal to fish here?"),
     ("whether", "Research whether Ann Lee has ever won a race.", "Has Ann Lee ever won a race?"),
     ("whether", "Debate whether tea is better hot or not.", "Is tea better hot?"),
-    ("whether, whole", "Investigate whether snails sleep in winter.", "Is it true that snails sleep in winter?"),
+    (
+        "whether, whole",
+        "Investigate whether snails sleep in winter.",
+        "Is it true that snails sleep in winter?",
+    ),
     ("which one", "Research which lake is the deepest.", "Which lake is the deepest?"),
     ("which one", "Identify who invented the zip.", "Who invented the zip?"),
     ("how, when, where", "Calculate how long a candle can burn.", "How long can a candle burn?"),
@@ -34,7 +42,11 @@ QUESTIONS = [
     ("a list", "Compile a list of words your friends sing.", "What are words your friends sing?"),
     ("an answer", "List ways to reuse jars.", "What are ways to reuse jars?"),
     ("an answer", "Analyze the causes of rust.", "What are the causes of rust?"),
-    ("an answer", "Summarize the tools gardeners use in spring.", "What are the tools gardeners use in spring?"),
+    (
+        "an answer",
+        "Summarize the tools gardeners use in spring.",
+        "What are the tools gardeners use in spring?",
+    ),
     ("the most", "Outline the most popular folk dance.", "What is the most popular folk dance?"),
     ("whose", "Look up Ann Lee's shoe size.", "What is Ann Lee's shoe size?"),
     ("whose", "Find Ann Lee’s shoe size.", "What is Ann Lee’s shoe size?"),
@@ -45,8 +57,16 @@ QUESTIONS = [
     ("the fact", "Identify the people who painted the hall.", "Who are the people who painted the hall?"),
     ("a fact", "Identify a quiet spot for a picnic.", "What is a quiet spot for a picnic?"),
     ("facts", "Identify plants that like shade.", "What are plants that like shade?"),
-    ("facts", "Identify songs sailors sang to pass the time.", "What are songs sailors sang to pass the time?"),
-    ("compare", "Compare the smell of tea and the smell of coffee.", "How do the smell of tea and the smell of coffee compare?"),
+    (
+        "facts",
+        "Identify songs sailors sang to pass the time.",
+        "What are songs sailors sang to pass the time?",
+    ),
+    (
+        "compare",
+        "Compare the smell of tea and the smell of coffee.",
+        "How do the smell of tea and the smell of coffee compare?",
+    ),
     ("compare", "Compare the tastes of plums and pears.", "How do the tastes of plums and pears compare?"),
     ("compare", "Compare the taste of plums and pears.", "How does the taste of plums and pears compare?"),
     ("a text", "Compose a song about rain.", "Can you compose a song about rain?"),
@@ -87,14 +107,19 @@ def test_what_no_rule_fits_is_left_out(instruction: str) -> None:
     assert as_question(instruction) is None
 
 
-@pytest.mark.parametrize("question", ["How do I prune a rose?", "Find out: why is the sky blue?", *(question for _, _, question in QUESTIONS)])
+@pytest.mark.parametrize(
+    "question",
+    ["How do I prune a rose?", "Find out: why is the sky blue?", *(question for _, _, question in QUESTIONS)],
+)
 def test_what_is_a_question_already_is_left_out(question: str) -> None:
     assert as_question(question) is None
 
 
 def test_white_space_and_full_stops_do_not_matter() -> None:
     assert as_question("  Explain how to\n prune a rose  ") == as_question("Explain how to prune a rose.")
-    assert as_question('Identify the meaning of the word "tea."') == Rewriting('What is the meaning of the word "tea"?', "an answer")
+    assert as_question('Identify the meaning of the word "tea."') == Rewriting(
+        'What is the meaning of the word "tea"?', "an answer"
+    )
 
 
 @pytest.mark.parametrize(
@@ -165,9 +190,16 @@ def test_the_first_turn_is_what_the_human_says_first_and_nothing_else() -> None:
     assert first_turn("\n\nHuman: Two\n\nparagraphs\n\nAssistant: Yes.") == "Two\n\nparagraphs"
 
 
-def test_an_instruction_is_matched_to_the_question_it_was_made_from_and_an_unrelated_one_to_none(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_instruction_is_matched_to_the_question_it_was_made_from_and_an_unrelated_one_to_none(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     questions = [first_turn(transcript) for transcript in TRANSCRIPTS]
-    instructions = ["Paint the garden fence.", "Research the best way to wax a wooden sledge.", "Explain how to keep the slugs away from your salad.", ""]
+    instructions = [
+        "Paint the garden fence.",
+        "Research the best way to wax a wooden sledge.",
+        "Explain how to keep the slugs away from your salad.",
+        "",
+    ]
     found = match(instructions, questions, at_least=70)
     assert {number: text for number, (text, _) in found.items()} == {1: questions[1], 2: questions[0]}
     assert all(70 <= similarity <= 100 for _, similarity in found.values())

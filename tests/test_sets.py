@@ -44,7 +44,9 @@ def test_the_forms_that_the_paper_did_not_release_are_marked_as_rewritten(mirror
 
     plain, asked = data.safety_examples("paper-sample"), data.safety_examples("paper-sample", questions=True)
     assert {row.question for row in plain} == {""}
-    assert {row.question_origin for row in asked} == {"rewritten"}  # the red-team attempts are not on the mirror
+    assert {row.question_origin for row in asked} == {
+        "rewritten"
+    }  # the red-team attempts are not on the mirror
     assert all(row.question.endswith("?") for row in asked)
     counts = data.question_counts(plain)
     assert counts["rewritten"] == len(asked)
@@ -53,7 +55,16 @@ def test_the_forms_that_the_paper_did_not_release_are_marked_as_rewritten(mirror
 
 def test_any_set_is_loaded_as_a_dataset_of_one_of_two_record_types(mirror: Path, tmp_path: Path) -> None:
     examples, prompts = data.load("corpus/safety"), data.load("corpus/lookalikes")
-    assert examples.column_names == ["id", "instruction", "output", "input", "question", "question_origin", "topic", "kind"]
+    assert examples.column_names == [
+        "id",
+        "instruction",
+        "output",
+        "input",
+        "question",
+        "question_origin",
+        "topic",
+        "kind",
+    ]
     assert prompts.column_names == ["id", "text", "input", "topic", "kind", "label", "pair", "origin"]
     assert (len(examples), len(prompts)) == (276, 198)
     assert data.load("safety-instructions").features == examples.features
@@ -70,8 +81,12 @@ def test_any_set_is_loaded_as_a_dataset_of_one_of_two_record_types(mirror: Path,
 
 def test_a_user_s_folder_works_in_mixed_forms(tmp_path: Path) -> None:
     (tmp_path / "general.csv").write_text("prompt,response\nSay hi.,Hi there.\n", "utf-8")
-    (tmp_path / "safety.json").write_text('[{"instruction": "Do harm.", "question": "How to harm?", "output": "No."}]', "utf-8")
-    (tmp_path / "malicious.json").write_text('{"instructions": ["Hurt."], "inputs": [], "tags": ["hate"]}', "utf-8")
+    (tmp_path / "safety.json").write_text(
+        '[{"instruction": "Do harm.", "question": "How to harm?", "output": "No."}]', "utf-8"
+    )
+    (tmp_path / "malicious.json").write_text(
+        '{"instructions": ["Hurt."], "inputs": [], "tags": ["hate"]}', "utf-8"
+    )
     (tmp_path / "ordinary.jsonl").write_text('{"prompt": "Say hi.", "type": "greeting"}\n', "utf-8")
     source = str(tmp_path)
     assert data.general_examples(source)[0].output == "Hi there."
@@ -111,8 +126,17 @@ def small_paper(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         "Who wrote this long and famous novel?",
     ]
     attempts = [{"transcript": f"\n\nHuman: {text}\n\nAssistant: No.\n\nHuman: Why?"} for text in asked]
-    for name, rows in (("alpaca-20000", general), ("safety-instructions", safety), ("mix-100", ready), ("red-team-attempts", attempts)):
-        content = json.dumps(rows).encode() if name != "red-team-attempts" else gzip.compress("".join(json.dumps(row) + "\n" for row in rows).encode())
+    for name, rows in (
+        ("alpaca-20000", general),
+        ("safety-instructions", safety),
+        ("mix-100", ready),
+        ("red-team-attempts", attempts),
+    ):
+        content = (
+            json.dumps(rows).encode()
+            if name != "red-team-attempts"
+            else gzip.compress("".join(json.dumps(row) + "\n" for row in rows).encode())
+        )
         blob = hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest()
         entry = vars(real[name]) | {"bytes": None, "sha256": None, "git_blob": blob, "rows": len(rows)}
         path = tmp_path / "mirror" / entry["repository"] / entry["commit"] / entry["path"]
@@ -121,17 +145,24 @@ def small_paper(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         group = {key: entry.pop(key) for key in ("repository", "commit", "licence", "citation", "note")}
         entries.append(group | {"sets": [entry]})
     (tmp_path / "data").mkdir()
-    (tmp_path / "data" / "register.yml").write_text(yaml.safe_dump({"files": entries, "benchmarks": [], "not_released": []}))
+    (tmp_path / "data" / "register.yml").write_text(
+        yaml.safe_dump({"files": entries, "benchmarks": [], "not_released": []})
+    )
     monkeypatch.setenv("SAFETUNE_DATA", str(tmp_path / "data"))
     monkeypatch.setenv("SAFETUNE_MIRROR", str(tmp_path / "mirror"))
     monkeypatch.setenv("SAFETUNE_CACHE", str(tmp_path / "cache"))
     return tmp_path
 
 
-def test_question_forms_come_from_the_red_team_attempts_where_they_can_be_had(small_paper: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_question_forms_come_from_the_red_team_attempts_where_they_can_be_had(
+    small_paper: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     rows = {row.id: row for row in data.safety_examples("paper", questions=True)}
     origins = {row_id: row.question_origin for row_id, row in rows.items()}
-    assert [row_id for row_id, origin in origins.items() if origin == "red-team attempts"] == ["safety-instructions-00003", "safety-instructions-00008"]
+    assert [row_id for row_id, origin in origins.items() if origin == "red-team attempts"] == [
+        "safety-instructions-00003",
+        "safety-instructions-00008",
+    ]
     assert rows["safety-instructions-00003"].question == "How can I hide a wet umbrella among the books?"
     assert rows["safety-instructions-00004"].question == "How do I harm 4?"
     assert set(origins.values()) == {"red-team attempts", "rewritten"}
@@ -142,7 +173,13 @@ def test_question_forms_come_from_the_red_team_attempts_where_they_can_be_had(sm
 def test_a_ready_made_mix_is_the_general_set_and_safety_rows(small_paper: Path) -> None:
     found = data.compare_paper_mix(100)
     assert found.same
-    assert (found.rows, found.general, found.general_missing, found.safety, found.foreign) == (140, 40, 0, 100, 0)
+    assert (found.rows, found.general, found.general_missing, found.safety, found.foreign) == (
+        140,
+        40,
+        0,
+        100,
+        0,
+    )
     assert found.safety_ids == {f"safety-instructions-{n:05d}" for n in range(20, 120)}
     assert data.paper_safety_ids(300) is None
 
@@ -154,7 +191,9 @@ def test_our_mix_of_the_paper_s_size_has_the_rows_of_the_ready_made_one(small_pa
     study = state(prompt_sets=[], data="paper", n_general=40, safety_amounts=[100], recipe=recipe)
     drawn = mixes.mix_of(study, Run(100, 3))
     ours = sorted((row.instruction, row.output) for row in [*drawn.train, *drawn.validation])
-    theirs = sorted((row["instruction"], row["output"]) for row in data.read_table(data.fetch("mix-100")).rows)
+    theirs = sorted(
+        (row["instruction"], row["output"]) for row in data.read_table(data.fetch("mix-100")).rows
+    )
     assert ours == theirs
     assert (len(drawn.train), len(drawn.validation)) == (134, 6)
 
@@ -180,7 +219,12 @@ def test_a_mix_with_other_rows_is_told(small_paper: Path) -> None:
 def test_exact_and_near_copies_are_found_in_both_forms() -> None:
     train = [
         data.Example(id="a", instruction="Explain how rain forms.", output="…"),
-        data.Example(id="b", instruction="Write a short poem about an autumn evening by the lake.", question="How does a bee find its way home?", output="…"),
+        data.Example(
+            id="b",
+            instruction="Write a short poem about an autumn evening by the lake.",
+            question="How does a bee find its way home?",
+            output="…",
+        ),
     ]
     test = [
         data.Prompt(id="exact", text="  explain how RAIN forms"),
@@ -191,14 +235,25 @@ def test_exact_and_near_copies_are_found_in_both_forms() -> None:
     found = data.overlap(train, test)
     assert found.exact == data.exact_copies(train, test) == ["exact", "question"]
     assert found.near == ["near"]
-    assert {copy.test_id: copy.train_id for copy in found.copies} == {"exact": "a", "question": "b", "near": "b"}
+    assert {copy.test_id: copy.train_id for copy in found.copies} == {
+        "exact": "a",
+        "question": "b",
+        "near": "b",
+    }
     assert (found.n_train, found.n_test, found.highest) == (2, 4, 100.0)
     assert data.overlap(train, test, at_least=99).near == []
 
 
 def test_copies_are_found_behind_the_first_chunk() -> None:
-    train = [data.Example(id=f"r{n}", instruction=f"Count the beads of heap number {n} and write the sum.", output="…") for n in range(4500)]
-    found = data.overlap(train, [data.Prompt(id="x", text="Count the beads of heap number 4321 and write the sum.")])
+    train = [
+        data.Example(
+            id=f"r{n}", instruction=f"Count the beads of heap number {n} and write the sum.", output="…"
+        )
+        for n in range(4500)
+    ]
+    found = data.overlap(
+        train, [data.Prompt(id="x", text="Count the beads of heap number 4321 and write the sum.")]
+    )
     assert [(copy.train_id, copy.exact) for copy in found.copies] == [("r4321", True)]
 
 
@@ -217,14 +272,18 @@ def test_the_paper_s_safety_file_repeats_some_of_its_test_prompts(mirror: Path) 
 def test_a_study_names_the_prompts_that_it_trains_on(mirror: Path, tmp_path: Path) -> None:
     from safetune_utils.study import Study
 
-    study = state(prompt_sets=["malicious", "ordinary"], data="paper-sample", safety_amounts=[0, 20], n_general=1900)
+    study = state(
+        prompt_sets=["malicious", "ordinary"], data="paper-sample", safety_amounts=[0, 20], n_general=1900
+    )
     assert mixes.leaks(study) == {"ordinary": ["I-Alpaca-0018", "I-Alpaca-0040"]}
     assert state(prompt_sets=["malicious", "ordinary"]).leaks() == {}
 
 
 def test_shapes_hold_counts_and_no_text() -> None:
     shape = data.corpus_shape("safety")
-    assert shape.rows == shape.distinct == sum(shape.topics.values()) == sum(shape.prompt_words.values()) == 276
+    assert (
+        shape.rows == shape.distinct == sum(shape.topics.values()) == sum(shape.prompt_words.values()) == 276
+    )
     assert set(shape.topics.values()) == {23}
     assert shape.topics_are == "topic"
     assert data.corpus_shape("lookalikes").topics_are == "type"

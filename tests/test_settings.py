@@ -53,15 +53,30 @@ def test_the_paper_s_decoding_has_a_name_and_beams_do_not_draw() -> None:
     for wrong in (lambda: resolve(decoding="beams"), lambda: resolve_decoding("beams")):
         with pytest.raises(SafetuneError, match="choose one of greedy, paper"):
             wrong()
-    for wrong in (lambda: resolve(decoding={"num_beams": 4, "temperature": 0.5}), lambda: resolve_decoding("paper", temperature=0.5)):
+    for wrong in (
+        lambda: resolve(decoding={"num_beams": 4, "temperature": 0.5}),
+        lambda: resolve_decoding("paper", temperature=0.5),
+    ):
         with pytest.raises(SafetuneError, match="temperature and num_beams do not go together"):
             wrong()
 
 
 def test_the_paper_s_recipe_and_its_repository_s_differ_as_known() -> None:
     paper, repository = resolve(preset="paper").recipe, resolve(preset="repository").recipe
-    assert (paper.lora_rank, paper.epochs, paper.learning_rate, paper.max_length, paper.n_validation) == (4, 4, 1e-4, 512, 500)
-    assert (repository.lora_rank, repository.epochs, repository.learning_rate, repository.max_length, repository.n_validation) == (8, 3, 3e-4, 256, 2000)
+    assert (paper.lora_rank, paper.epochs, paper.learning_rate, paper.max_length, paper.n_validation) == (
+        4,
+        4,
+        1e-4,
+        512,
+        500,
+    )
+    assert (
+        repository.lora_rank,
+        repository.epochs,
+        repository.learning_rate,
+        repository.max_length,
+        repository.n_validation,
+    ) == (8, 3, 3e-4, 256, 2000)
     assert paper.batch_size == repository.batch_size == 128
     assert paper.loss_on == repository.loss_on == "everything"
     assert paper.validation == repository.validation == "from_mix"

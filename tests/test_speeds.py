@@ -25,12 +25,19 @@ def test_every_side_that_was_measured_stands_in_its_table() -> None:
         rows = [line for line in pages[f"speed_{name}"].splitlines() if line.startswith("| ")][1:]
         assert len(rows) == len(titles)
         for row in found["summary"]:
-            line = next(line for line in rows if f"{titles[row['side']]}" in line and ("error" in row or f"{row['tokens_per_second']['median']:.0f} (" in line))
+            line = next(
+                line
+                for line in rows
+                if f"{titles[row['side']]}" in line
+                and ("error" in row or f"{row['tokens_per_second']['median']:.0f} (" in line)
+            )
             assert "error" not in row or row["error"] in line
     assert 'alt="Line charts' in pages["speed_growth"]
 
 
-def test_a_failed_side_is_told_and_a_ratio_is_ours_over_theirs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failed_side_is_told_and_a_ratio_is_ours_over_theirs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "results").mkdir()
     spread = {"median": 3.0, "min": 2.0, "max": 4.0}
     made = {
@@ -59,13 +66,24 @@ def test_the_estimate_is_within_a_quarter_of_the_measured_runs(name: str) -> Non
     found = estimate(settings=resolve(preset=name), card=hardware.Hardware(**book["card"]), prompt_sets=sets)
     predicted = sum(entry["training"] + entry["validating"] for entry in found["time"]["adapters"])
     assert predicted == pytest.approx(sum(entry["seconds"] for entry in book["adapters"]), rel=0.25)
-    assert found["memory"]["totals"]["training"] == pytest.approx(max(entry["peak_memory_bytes"] for entry in book["adapters"]), rel=0.25)
+    assert found["memory"]["totals"]["training"] == pytest.approx(
+        max(entry["peak_memory_bytes"] for entry in book["adapters"]), rel=0.25
+    )
     answers = sum(found["prompts"]["sets"].values()) * len(book["adapters"])
     asked = book["answering"]
-    assert found["time"]["answering"] * len(book["adapters"]) * asked["answers"] / answers == pytest.approx(asked["seconds"], rel=0.25)
+    assert found["time"]["answering"] * len(book["adapters"]) * asked["answers"] / answers == pytest.approx(
+        asked["seconds"], rel=0.25
+    )
     assert found["memory"]["totals"]["answering"] == pytest.approx(asked["peak_memory_bytes"], rel=0.25)
 
 
 def test_the_page_names_every_preset() -> None:
     page = (RESULTS.parents[1] / "book" / "speed.md").read_text("utf-8")
-    assert set(re.findall(r"`(\w+)`", page.split("What has been run")[1])) >= {"smoke", "classroom", "pocket", "course", "paper", "repository"}
+    assert set(re.findall(r"`(\w+)`", page.split("What has been run")[1])) >= {
+        "smoke",
+        "classroom",
+        "pocket",
+        "course",
+        "paper",
+        "repository",
+    }

@@ -59,7 +59,9 @@ def test_answers_to_one_prompt_are_not_taken_for_independent() -> None:
 
 
 def test_summarise_groups_and_keeps_every_set() -> None:
-    answers = pd.DataFrame({"prompt_set": ["a", "a", "b"], "prompt_id": ["1", "2", "1"], "refused": [True, False, True]})
+    answers = pd.DataFrame(
+        {"prompt_set": ["a", "a", "b"], "prompt_id": ["1", "2", "1"], "refused": [True, False, True]}
+    )
     table = summarise(answers, by=["prompt_set"])
     assert list(table["share"]) == [0.5, 1.0]
     assert list(table["n_scored"]) == [2, 1]
@@ -79,7 +81,10 @@ def test_paired_difference_sees_a_real_change_and_no_change() -> None:
 
 def test_the_interval_of_unequally_answered_prompts_is_around_the_share_of_answers() -> None:
     # One prompt with 90 answers, all true, and thirty with one each, all false: by prompts the mean is 3 %.
-    values, clusters = pd.Series([True] * 90 + [False] * 30), pd.Series(["often"] * 90 + [f"once {i}" for i in range(30)])
+    values, clusters = (
+        pd.Series([True] * 90 + [False] * 30),
+        pd.Series(["often"] * 90 + [f"once {i}" for i in range(30)]),
+    )
     found = share(values, clusters=clusters)
     assert found.share == 0.75
     assert found.low < 0.75 < found.high
@@ -100,7 +105,11 @@ def test_no_change_on_few_prompts_is_not_certainty() -> None:
 
 def test_where_there_are_several_seeds_they_are_drawn_anew_as_prompts_are() -> None:
     rng = np.random.default_rng(5)
-    rates = {0: 0.09, 1: 0.32, 2: 0.27}  # training runs that lie further apart than a hundred prompts could put them
+    rates = {
+        0: 0.09,
+        1: 0.32,
+        2: 0.27,
+    }  # training runs that lie further apart than a hundred prompts could put them
     rows = [
         {"prompt_set": "m", "prompt_id": f"p{i}", "n_safety": n, "seed": seed, "refused": bool(rng.random() < rate * (n > 0))}
         for i in range(100) for seed, rate in rates.items() for n in (0, 200)
@@ -122,16 +131,28 @@ def test_where_there_are_several_seeds_they_are_drawn_anew_as_prompts_are() -> N
     shifted = paired_difference(after, more)
     assert shifted.high - shifted.low < 0.2
     (mean,) = statistics.means(
-        answers[answers["n_safety"] == 200].assign(value=lambda rows: rows["refused"] * 1.0), by="n_safety", unit="prompt_id", value="value"
+        answers[answers["n_safety"] == 200].assign(value=lambda rows: rows["refused"] * 1.0),
+        by="n_safety",
+        unit="prompt_id",
+        value="value",
     ).itertuples()
-    assert (mean.value, mean.low, mean.high, mean.n) == (pytest.approx(found.share), pytest.approx(found.low), pytest.approx(found.high), 100)
+    assert (mean.value, mean.low, mean.high, mean.n) == (
+        pytest.approx(found.share),
+        pytest.approx(found.low),
+        pytest.approx(found.high),
+        100,
+    )
     # One seed alone is what it always was.
     one = answers[(answers["seed"] == 1) & (answers["n_safety"] == 200)]
     assert summarise(one, by=["prompt_set"])["method"].item() == "Wilson"
     # A corrected share is no surer than the measured one.
     people = np.array([True] * 50 + [False] * 50)
     corrected = statistics.corrected_share(
-        answers[answers["n_safety"] == 200]["refused"], people=people, instrument=people, clusters=answers["prompt_id"], seeds=answers["seed"]
+        answers[answers["n_safety"] == 200]["refused"],
+        people=people,
+        instrument=people,
+        clusters=answers["prompt_id"],
+        seeds=answers["seed"],
     )
     assert corrected.high - corrected.low == pytest.approx(found.high - found.low, abs=0.03)
 
@@ -140,7 +161,9 @@ def test_one_pair_or_numbers_that_change_alike_are_no_certainty() -> None:
     one = paired_difference(pd.Series({"a": 2.5}), pd.Series({"a": 2.3}))
     assert (one.n_pairs, one.p_value, one.direction) == (1, 1.0, "not seen")
     assert math.isnan(one.low)
-    halves = paired_difference(pd.DataFrame({0: {"a": 0.0}, 1: {"a": 0.0}}), pd.DataFrame({0: {"a": 1.0}, 1: {"a": 0.0}}))
+    halves = paired_difference(
+        pd.DataFrame({0: {"a": 0.0}, 1: {"a": 0.0}}), pd.DataFrame({0: {"a": 1.0}, 1: {"a": 0.0}})
+    )
     assert (halves.n_pairs, halves.difference, halves.direction) == (1, 0.5, "not seen")
     alike = paired_difference(pd.Series([2.5, 3.5]), pd.Series([2.25, 3.25]))
     assert (alike.difference, alike.direction) == (-0.25, "not seen")
@@ -189,13 +212,19 @@ def test_an_instrument_that_never_says_yes_has_no_precision_and_no_warning() -> 
 
 def test_a_share_is_corrected_for_the_instruments_errors() -> None:
     people = np.repeat([True, False], [100, 100])
-    instrument = np.concatenate([np.repeat([True, False], [80, 20]), np.repeat([True, False], [10, 90])])  # finds .8, and .1 too many
+    instrument = np.concatenate(
+        [np.repeat([True, False], [80, 20]), np.repeat([True, False], [10, 90])]
+    )  # finds .8, and .1 too many
     measured = pd.Series(np.repeat([1.0, 0.0, np.nan], [45, 55, 7]))
     corrected = corrected_share(measured, people=people, instrument=instrument)
     assert corrected.value == pytest.approx((0.45 - 0.1) / (0.8 - 0.1))
     plain = share(measured)
-    assert corrected.high - corrected.low > plain.high - plain.low  # the instrument's own uncertainty is in it
-    none = corrected_share(pd.Series([0.0] * 6), people=people, instrument=np.where(people, instrument, False))
+    assert (
+        corrected.high - corrected.low > plain.high - plain.low
+    )  # the instrument's own uncertainty is in it
+    none = corrected_share(
+        pd.Series([0.0] * 6), people=people, instrument=np.where(people, instrument, False)
+    )
     assert none.value == none.low == 0
     assert 0.2 < none.high < 0.6  # six answers without a refusal do not show that there is none
     assert np.isnan(corrected_share(measured, people=people, instrument=~instrument).value)
@@ -208,7 +237,9 @@ def test_win_rate_counts_ties_as_halves_and_its_interval_is_right() -> None:
     assert result.share == pytest.approx(35 / 60)
     assert (result.n_scored, result.n_unscored, result.method) == (60, 4, "bootstrap over prompts")
     error = math.sqrt((32.5 / 60 - (35 / 60) ** 2) / 60)
-    assert (result.low, result.high) == pytest.approx((35 / 60 - 1.96 * error, 35 / 60 + 1.96 * error), abs=0.01)
+    assert (result.low, result.high) == pytest.approx(
+        (35 / 60 - 1.96 * error, 35 / 60 + 1.96 * error), abs=0.01
+    )
     assert win_rate(scores) == result  # seeded
     assert math.isnan(win_rate(pd.Series([None, None], dtype=object)).share)
 
@@ -217,13 +248,19 @@ def test_win_rate_of_several_raters_weighs_judgements_and_draws_prompts() -> Non
     # Two raters who always agree hold no more than one of them.
     one = pd.Series([1.0] * 20 + [0.0] * 20)
     prompts = pd.Series(range(40))
-    two = win_rate(pd.concat([one, one], ignore_index=True), clusters=pd.concat([prompts, prompts], ignore_index=True))
+    two = win_rate(
+        pd.concat([one, one], ignore_index=True), clusters=pd.concat([prompts, prompts], ignore_index=True)
+    )
     assert (two.low, two.high) == (win_rate(one).low, win_rate(one).high)
     # A prompt that only one rater judged weighs once: 2 wins of 3, and not the mean of 1 and 1/2.
-    assert win_rate(pd.Series([1.0, 1.0, 0.0]), clusters=pd.Series(["p", "q", "q"])).share == pytest.approx(2 / 3)
+    assert win_rate(pd.Series([1.0, 1.0, 0.0]), clusters=pd.Series(["p", "q", "q"])).share == pytest.approx(
+        2 / 3
+    )
 
 
-@pytest.mark.parametrize(("score", "low", "high"), [(1.0, 0.722, 1.0), (0.5, 0.237, 0.763), (0.0, 0.0, 0.278)])
+@pytest.mark.parametrize(
+    ("score", "low", "high"), [(1.0, 0.722, 1.0), (0.5, 0.237, 0.763), (0.0, 0.0, 0.278)]
+)
 def test_win_rate_is_not_certain_where_all_prompts_score_alike(score: float, low: float, high: float) -> None:
     # Wilson's interval for 10, 5 and 0 of 10.
     result = win_rate(pd.Series([score] * 10))
@@ -237,7 +274,9 @@ def test_kappa_of_the_published_example_of_its_interval() -> None:
     result = cohen_kappa(counts, answers=("one", "two", "three"))
     assert result.value == pytest.approx(0.429, abs=5e-4)
     error = math.sqrt(0.002885)
-    assert (result.low, result.high) == pytest.approx((0.42857 - 1.96 * error, 0.42857 + 1.96 * error), abs=1e-3)
+    assert (result.low, result.high) == pytest.approx(
+        (0.42857 - 1.96 * error, 0.42857 + 1.96 * error), abs=1e-3
+    )
     assert (result.agreed, result.n, result.note) == (0.7, 200, "")
 
 
@@ -246,7 +285,16 @@ def test_kappa_of_the_published_example_of_its_interval() -> None:
     [
         (["0 1 0 0 0 0 0 0 1 0", "1 1 1 0 0 1 0 0 0 0"], 0.095, 10),
         (["a a b b d c c c e d d a", "b a b b b c c c e d d d"], 0.692, 12),
-        (["1 2 3 3 2 1 4 1 2 . . .", "1 2 3 3 2 2 4 1 2 5 . 3", ". 3 3 3 2 3 4 2 2 5 1 .", "1 2 3 3 2 4 4 1 2 5 1 ."], 0.743, 11),
+        (
+            [
+                "1 2 3 3 2 1 4 1 2 . . .",
+                "1 2 3 3 2 2 4 1 2 5 . 3",
+                ". 3 3 3 2 3 4 2 2 5 1 .",
+                "1 2 3 3 2 4 4 1 2 5 1 .",
+            ],
+            0.743,
+            11,
+        ),
     ],
 )
 def test_alpha_of_the_published_examples(lines: list[str], alpha: float, n: int) -> None:
@@ -266,7 +314,9 @@ def test_alpha_interval_holds_what_many_samples_give() -> None:
     rng, inside, widths = np.random.default_rng(1), 0, []
     for _ in range(60):
         first, chance = rng.integers(3, size=80), rng.integers(3, size=80)
-        result = krippendorff_alpha(pd.DataFrame({"a": first, "b": np.where(rng.random(80) < 0.7, first, chance)}))
+        result = krippendorff_alpha(
+            pd.DataFrame({"a": first, "b": np.where(rng.random(80) < 0.7, first, chance)})
+        )
         inside += result.low < 0.7 < result.high
         widths.append(result.high - result.low)
     assert inside >= 52
@@ -282,13 +332,18 @@ def test_alpha_where_it_or_its_interval_is_undefined() -> None:
     assert full.value == 1.0
     assert math.isnan(full.low)
     assert "no width" in full.note
-    assert krippendorff_alpha(pd.DataFrame({"a": ["x", None], "b": [None, "y"]})).note == "no item was rated by two"
+    assert (
+        krippendorff_alpha(pd.DataFrame({"a": ["x", None], "b": [None, "y"]})).note
+        == "no item was rated by two"
+    )
     rare = krippendorff_alpha(pd.DataFrame({"a": ["x"] * 9 + ["y"], "b": ["x"] * 10}))
     assert "left out of the interval" in rare.note
 
 
 def test_a_mean_has_the_interval_of_its_units_however_often_each_was_measured() -> None:
-    once = pd.DataFrame({"n_safety": [5] * 8 + [0] * 2, "id": [*"abcdefgh", *"ab"], "x": [1.0, 2, 3, 4, 5, 6, 7, 8, 4, None]})
+    once = pd.DataFrame(
+        {"n_safety": [5] * 8 + [0] * 2, "id": [*"abcdefgh", *"ab"], "x": [1.0, 2, 3, 4, 5, 6, 7, 8, 4, None]}
+    )
     (small, large) = means(once, by="n_safety", unit="id", value="x").to_dict("records")
     assert (small["n"], small["value"]) == (1, 4.0)  # the missing one is left out
     assert pd.isna(small["low"])  # one unit says nothing of others
@@ -296,7 +351,10 @@ def test_a_mean_has_the_interval_of_its_units_however_often_each_was_measured() 
     assert 2.5 < large["low"] < 3.5
     assert 5.5 < large["high"] < 6.5
     three_seeds = pd.concat([once] * 3)
-    pd.testing.assert_frame_equal(means(three_seeds, by="n_safety", unit="id", value="x"), means(once, by="n_safety", unit="id", value="x"))
+    pd.testing.assert_frame_equal(
+        means(three_seeds, by="n_safety", unit="id", value="x"),
+        means(once, by="n_safety", unit="id", value="x"),
+    )
 
 
 # ---- the dose
@@ -318,10 +376,14 @@ def test_the_trend_test_of_ranks_is_that_of_page() -> None:
 
 def test_the_trend_test_is_mantels_and_counts_whole_prompts_only() -> None:
     rng = np.random.default_rng(0)
-    shares = pd.DataFrame((rng.random((98, 5)) < np.linspace(0.1, 0.22, 5)).astype(float), columns=[0, 25, 50, 100, 200])
+    shares = pd.DataFrame(
+        (rng.random((98, 5)) < np.linspace(0.1, 0.22, 5)).astype(float), columns=[0, 25, 50, 100, 200]
+    )
     # Mantel (1963): the sum of scores times values over its standard deviation, prompt by prompt.
     scores, values = np.array(shares.columns, float) - 75, shares.to_numpy()
-    variance = (((values - values.mean(axis=1, keepdims=True)) ** 2).sum(axis=1) * (scores @ scores) / 4).sum()
+    variance = (
+        ((values - values.mean(axis=1, keepdims=True)) ** 2).sum(axis=1) * (scores @ scores) / 4
+    ).sum()
     expected = 2 * scipy_stats.norm.sf(abs((values @ scores).sum()) / math.sqrt(variance))
     result = trend_test(shares)
     assert 0.01 < expected < 0.5
@@ -351,7 +413,12 @@ def test_by_amount_lays_prompts_against_amounts_and_averages_seeds() -> None:
 
 def test_a_curve_is_flat_from_where_on_no_difference_to_the_largest_amount_is_seen() -> None:
     def curve(*refused: int) -> pd.DataFrame:
-        return pd.DataFrame({amount: [1.0] * n + [0.0] * (40 - n) for amount, n in zip((0, 25, 100, 200), refused, strict=True)})
+        return pd.DataFrame(
+            {
+                amount: [1.0] * n + [0.0] * (40 - n)
+                for amount, n in zip((0, 25, 100, 200), refused, strict=True)
+            }
+        )
 
     assert flat_from(curve(0, 10, 30, 31)) == 100
     assert flat_from(curve(0, 10, 20, 40)) == 200
@@ -375,7 +442,9 @@ def test_the_detectable_difference_of_known_cases() -> None:
     for n, back in ((200, 0.05), (400, 0.1)):
         difference = detectable_difference(n, back=back)
         change = difference + 2 * back
-        needed = (1.959964 * math.sqrt(change) + 0.841621 * math.sqrt(change - difference**2)) ** 2 / difference**2
+        needed = (
+            1.959964 * math.sqrt(change) + 0.841621 * math.sqrt(change - difference**2)
+        ) ** 2 / difference**2
         assert 0.9 * n < needed < n
 
 
@@ -383,7 +452,11 @@ def test_the_detectable_difference_is_found_four_times_in_five() -> None:
     rng, n, back = np.random.default_rng(3), 66, 0.04
     difference = detectable_difference(n, back=back)
     kinds = rng.multinomial(n, [difference + back, back, 1 - difference - 2 * back], size=4000)
-    found = [scipy_stats.binomtest(int(gained), int(gained + lost)).pvalue < 0.05 for gained, lost, _ in kinds if gained > lost]
+    found = [
+        scipy_stats.binomtest(int(gained), int(gained + lost)).pvalue < 0.05
+        for gained, lost, _ in kinds
+        if gained > lost
+    ]
     assert sum(found) / 4000 == pytest.approx(0.8, abs=0.02)
 
 
@@ -401,7 +474,9 @@ def test_kappa_from_margins_is_that_of_the_whole_table() -> None:
     result = kappa_from_margins(counts.sum(axis=1), counts.sum(axis=0), agreed=140)
     assert (result.value, result.agreed, result.n) == (pytest.approx(whole.value), 0.7, 200)
     # Cohen (1960): the root of p(1 - p)/n over 1 - chance, here .0324/.525.
-    assert (result.high - result.low) / 2 / 1.96 == pytest.approx(math.sqrt(0.7 * 0.3 / 200) / 0.525, abs=1e-4)
+    assert (result.high - result.low) / 2 / 1.96 == pytest.approx(
+        math.sqrt(0.7 * 0.3 / 200) / 0.525, abs=1e-4
+    )
     assert math.isnan(kappa_from_margins([9, 0], [9, 0], agreed=9).value)
 
 
@@ -409,5 +484,7 @@ def test_two_runs_differ_by_what_their_intervals_allow() -> None:
     # Newcombe (1998), interval estimation for the difference between independent proportions, example (a): 56 of 70 less
     # 48 of 80 by method 10 is 0.0524 to 0.3339.
     sides = [share(pd.Series([True] * yes + [False] * (n - yes))) for yes, n in ((48, 80), (56, 70))]
-    found = statistics.independent_difference(*(statistics.Estimate(side.share, side.low, side.high) for side in sides))
+    found = statistics.independent_difference(
+        *(statistics.Estimate(side.share, side.low, side.high) for side in sides)
+    )
     assert found == (pytest.approx(0.2), pytest.approx(0.0524, abs=1e-4), pytest.approx(0.3339, abs=1e-4))

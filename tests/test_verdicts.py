@@ -15,7 +15,16 @@ from safetune_utils.places import data_folder
 
 
 def claim(**changes: Any) -> verdicts.Claim:
-    plain = {"id": "x", "number": "1", "claim": "c", "chapter": "01_safety_amount", "measured": "m", "expects": "above", "known": "k", "same_measure": False}
+    plain = {
+        "id": "x",
+        "number": "1",
+        "claim": "c",
+        "chapter": "01_safety_amount",
+        "measured": "m",
+        "expects": "above",
+        "known": "k",
+        "same_measure": False,
+    }
     return verdicts.Claim(**plain | changes)
 
 
@@ -74,7 +83,12 @@ def test_a_claim_that_cannot_be_judged_is_not_taken(changes: dict) -> None:
 def test_the_listed_claims_say_how_their_figures_are_known_and_hold_no_verdict() -> None:
     text = (data_folder() / "paper" / "claims.yml").read_text("utf-8")
     assert not {"verdict", "ours"} & {key for entry in yaml.safe_load(text)["claims"] for key in entry}
-    ways = ("read off the figure", "from the authors' annotation files", "from the authors' files", "quoted by someone who had the text")
+    ways = (
+        "read off the figure",
+        "from the authors' annotation files",
+        "from the authors' files",
+        "quoted by someone who had the text",
+    )
     for one in verdicts.claims():
         assert one.known in ways if one.figure else one.known.endswith("no figure is known"), one.id
 
@@ -90,20 +104,31 @@ def test_every_finding_that_a_notebook_records_is_about_a_listed_claim_of_its_ch
 def test_a_finding_is_told_in_its_own_unit() -> None:
     assert verdicts.in_words(difference(0.354, 0.546)) == "+45 points (+35 to +55, n = 98)"
     assert verdicts.in_words(difference(-0.004, 0.004)) == "0 points (0 to 0, n = 98)"
-    assert verdicts.in_words(difference(1.0, 4.0) | {"unit": "tokens"}) == "+2.50 tokens (+1.00 to +4.00, n = 98)"
+    assert (
+        verdicts.in_words(difference(1.0, 4.0) | {"unit": "tokens"})
+        == "+2.50 tokens (+1.00 to +4.00, n = 98)"
+    )
     assert verdicts.in_words(share(0.85, 0.95)) == "90 % (85 to 95 %, n = 98)"
     assert verdicts.in_words(difference(None, None)) == verdicts.in_words(None) == ""
 
 
 def outcomes(**numbers: dict[str, Any]) -> dict[str, Any]:
-    settings = {"base_model": "embedded", "data": "embedded", "n_general": 320, "safety_amounts": [0, 200], "seeds": [0, 1]}
+    settings = {
+        "base_model": "embedded",
+        "data": "embedded",
+        "n_general": 320,
+        "safety_amounts": [0, 200],
+        "seeds": [0, 1],
+    }
     return {"01_safety_amount": {"settings": settings, "numbers": numbers}}
 
 
 def test_the_page_shows_each_run_with_its_interval_scale_and_verdict() -> None:
     ours = outcomes(claim_few_hundred_make_safer=difference(0.35, 0.55))
     theirs = outcomes(claim_few_hundred_make_safer=difference(-0.1, 0.1))
-    page = verdicts.parts(ours, published={"pocket": ours, "other": theirs}, pages={"01_safety_amount"})["verdicts"]
+    page = verdicts.parts(ours, published={"pocket": ours, "other": theirs}, pages={"01_safety_amount"})[
+        "verdicts"
+    ]
     first, second = page.split("## The published runs")
     assert "+45 points (+35 to +55, n = 98)" in first
     assert "320 general rows and 0 to 200 of safety; 2 seeds" in first
@@ -130,11 +155,26 @@ def test_a_run_without_a_study_has_a_column_without_a_scale() -> None:
 
 def test_a_column_says_which_chapters_had_how_many_seeds() -> None:
     def outcome(*seeds: int) -> dict[str, Any]:
-        return {"settings": {"base_model": "embedded", "data": "mine", "n_general": 9, "safety_amounts": [0, 5], "seeds": list(seeds)}, "numbers": {}}
+        return {
+            "settings": {
+                "base_model": "embedded",
+                "data": "mine",
+                "n_general": 9,
+                "safety_amounts": [0, 5],
+                "seeds": list(seeds),
+            },
+            "numbers": {},
+        }
 
-    alike, unlike = {"01_a": outcome(0, 1), "02_b": outcome(0, 1)}, {"01_a": outcome(0, 1), "02_b": outcome(0, 1), "08_c": outcome(0)}
+    alike, unlike = (
+        {"01_a": outcome(0, 1), "02_b": outcome(0, 1)},
+        {"01_a": outcome(0, 1), "02_b": outcome(0, 1), "08_c": outcome(0)},
+    )
     assert "0 to 5 of safety; 2 seeds</small>" in verdicts.side_by_side({"x": alike})
-    assert "0 to 5 of safety; 2 seeds in chapters 01, 02; 1 seed in chapter 08</small>" in verdicts.side_by_side({"x": unlike})
+    assert (
+        "0 to 5 of safety; 2 seeds in chapters 01, 02; 1 seed in chapter 08</small>"
+        in verdicts.side_by_side({"x": unlike})
+    )
 
 
 def test_every_published_run_of_chapter_1_has_its_curve_with_the_committed_numbers() -> None:
@@ -146,7 +186,9 @@ def test_every_published_run_of_chapter_1_has_its_curve_with_the_committed_numbe
         drawn = verdicts.curve(name, run["settings"])
         malicious = re.search(r"malicious requests: ([^;]*);", drawn).group(1)
         assert malicious.endswith(f"{run['numbers']['malicious_last']['value'] * 100:.0f} % at {amount}")
-        assert ("Bands: from the lowest to the highest of 3 seeds" in drawn) == (len(run["settings"]["seeds"]) == 3)
+        assert ("Bands: from the lowest to the highest of 3 seeds" in drawn) == (
+            len(run["settings"]["seeds"]) == 3
+        )
 
 
 def test_a_finding_about_an_unknown_claim_or_by_two_chapters_is_a_fault() -> None:
@@ -154,4 +196,6 @@ def test_a_finding_about_an_unknown_claim_or_by_two_chapters_is_a_fault() -> Non
         verdicts.parts(outcomes(claim_no_such=difference(0, 1)), published={}, pages=set())
     twice = outcomes(claim_few_hundred_make_safer=difference(0, 1))
     with pytest.raises(SafetuneError, match="two chapters"):
-        verdicts.parts(twice | {"02_exaggerated_safety": twice["01_safety_amount"]}, published={}, pages=set())
+        verdicts.parts(
+            twice | {"02_exaggerated_safety": twice["01_safety_amount"]}, published={}, pages=set()
+        )

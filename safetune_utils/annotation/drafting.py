@@ -32,17 +32,33 @@ from safetune_utils.store import write_lines
 class Drafting(Schema):
     """Everything that decides how new safety data is drafted."""
 
-    mode: Literal["replay", "ask"] = Field("replay", description="replay recorded answers, with no key and no network; or ask a server")
-    base_url: str = Field("http://127.0.0.1:8000/v1", min_length=1, description="address of an OpenAI-compatible server, up to and with /v1")
-    model: str = Field("SmolLM2-135M-Instruct", min_length=1, description="the model's name, as that server knows it")
-    questions: str = Field("embedded", min_length=1, description="embedded, or a file with a column 'question'")
+    mode: Literal["replay", "ask"] = Field(
+        "replay", description="replay recorded answers, with no key and no network; or ask a server"
+    )
+    base_url: str = Field(
+        "http://127.0.0.1:8000/v1",
+        min_length=1,
+        description="address of an OpenAI-compatible server, up to and with /v1",
+    )
+    model: str = Field(
+        "SmolLM2-135M-Instruct", min_length=1, description="the model's name, as that server knows it"
+    )
+    questions: str = Field(
+        "embedded", min_length=1, description="embedded, or a file with a column 'question'"
+    )
     n_questions: int = Field(36, ge=1, le=100_000, description="questions to draft answers for")
     max_tokens: int = Field(96, ge=1, le=8192, description="longest drafted answer, in tokens")
     temperature: float = Field(0.0, ge=0, le=2, description="0 gives the likeliest answer")
-    usd_per_million_in: float = Field(0.0, ge=0, description="the server's price of a million tokens that it reads, in USD")
-    usd_per_million_out: float = Field(0.0, ge=0, description="the server's price of a million tokens that it writes, in USD")
+    usd_per_million_in: float = Field(
+        0.0, ge=0, description="the server's price of a million tokens that it reads, in USD"
+    )
+    usd_per_million_out: float = Field(
+        0.0, ge=0, description="the server's price of a million tokens that it writes, in USD"
+    )
     cap_usd: float = Field(1.0, ge=0, description="the most to spend; nothing is asked if it could cost more")
-    reviews: list[str] | None = Field(None, description="reviews of the answers, files exported from the page; None is the recorded ones")
+    reviews: list[str] | None = Field(
+        None, description="reviews of the answers, files exported from the page; None is the recorded ones"
+    )
     form_reviews: list[str] | None = Field(None, description="reviews of the instruction forms, likewise")
 
 
@@ -79,9 +95,15 @@ ANSWER_PROMPT = (
 INSTRUCTION_PROMPT = (
     "Turn the question into an instruction that asks for the same thing, such as one would give to an assistant. Begin with a verb in the "
     "imperative, keep the meaning, add nothing, answer nothing. Write only the instruction, on one line.",
-    ("How can I fold a paper boat that stays dry for an hour?", "Describe how to fold a paper boat that stays dry for an hour."),
+    (
+        "How can I fold a paper boat that stays dry for an hour?",
+        "Describe how to fold a paper boat that stays dry for an hour.",
+    ),
     ("Why are cats better company than dogs?", "Explain why cats are better company than dogs."),
-    ("What is the quickest way to get a stain out of my brother's shirt?", "Describe the quickest way to get a stain out of my brother's shirt."),
+    (
+        "What is the quickest way to get a stain out of my brother's shirt?",
+        "Describe the quickest way to get a stain out of my brother's shirt.",
+    ),
     ("What should I write to make my uncle visit us?", "Write a message that makes my uncle visit us."),
 )
 
@@ -129,7 +151,10 @@ def questions(source: str, n: int) -> list[Example]:
     """
     path = data_folder() / "corpus" / "questions.jsonl" if source == "embedded" else source
     asked = read_prompts(path, name="question", column="question", repeats=True)
-    rows = [Example(id=prompt.id, instruction="", output="", question=prompt.text, topic=prompt.topic) for prompt in asked]
+    rows = [
+        Example(id=prompt.id, instruction="", output="", question=prompt.text, topic=prompt.topic)
+        for prompt in asked
+    ]
     if len(rows) < n:
         raise SafetuneError(f"n_questions is {n}, but there are {len(rows)}: choose at most that many")
     seen: dict[str, int] = {}
@@ -143,12 +168,16 @@ def questions(source: str, n: int) -> list[Example]:
 
 def answer_requests(rows: Sequence[Example], *, max_tokens: int, temperature: float) -> list[Request]:
     """One request a question: a safe answer to it."""
-    return [_request(ANSWER_PROMPT, row.question, max_tokens=max_tokens, temperature=temperature) for row in rows]
+    return [
+        _request(ANSWER_PROMPT, row.question, max_tokens=max_tokens, temperature=temperature) for row in rows
+    ]
 
 
 def instruction_requests(rows: Sequence[Example], *, temperature: float = 0.0) -> list[Request]:
     """One request a question: the same content as an instruction."""
-    return [_request(INSTRUCTION_PROMPT, row.question, max_tokens=64, temperature=temperature) for row in rows]
+    return [
+        _request(INSTRUCTION_PROMPT, row.question, max_tokens=64, temperature=temperature) for row in rows
+    ]
 
 
 def check_cap(ahead: Cost, settings: Drafting) -> None:
@@ -161,7 +190,14 @@ def check_cap(ahead: Cost, settings: Drafting) -> None:
         spending.check_cap(ahead, cap_usd=settings.cap_usd)
 
 
-def replies(step: str, requests: Sequence[Request], *, settings: Drafting, service: Service, spent: Sequence[Reply] = ()) -> list[Reply]:
+def replies(
+    step: str,
+    requests: Sequence[Request],
+    *,
+    settings: Drafting,
+    service: Service,
+    spent: Sequence[Reply] = (),
+) -> list[Reply]:
     """The replies of one step, recorded or asked for.
 
     Args:
@@ -188,7 +224,9 @@ def readings(step: str, items: Sequence[dict[str, Any]], *, settings: Drafting) 
     if given is not None:
         return [read_review(Path(name), items=items) for name in given]
     found = []
-    for path in sorted(recorded_folder().glob(f"review_{step}_*.json")) if settings.mode == "replay" and items else []:
+    for path in (
+        sorted(recorded_folder().glob(f"review_{step}_*.json")) if settings.mode == "replay" and items else []
+    ):
         with contextlib.suppress(SafetuneError):  # recorded for other questions
             found.append(read_review(path, items=items))
     return found
@@ -196,7 +234,10 @@ def readings(step: str, items: Sequence[dict[str, Any]], *, settings: Drafting) 
 
 def read_answers(rows: Sequence[Example], replies: Sequence[Reply]) -> list[Draft]:
     """Drafted answers as they came; one cut at the token limit is no draft, for its end is missing."""
-    return [_draft(row, reply, reply.text.strip() if reply.text else None) for row, reply in zip(rows, replies, strict=True)]
+    return [
+        _draft(row, reply, reply.text.strip() if reply.text else None)
+        for row, reply in zip(rows, replies, strict=True)
+    ]
 
 
 def read_instructions(rows: Sequence[Example], replies: Sequence[Reply]) -> list[Draft]:
@@ -224,7 +265,9 @@ def review_items(drafts: Sequence[Draft]) -> list[dict[str, Any]]:
     return [{"id": draft.id, "prompt": draft.question, "text": draft.text} for draft in drafts if draft.text]
 
 
-def finished_rows(rows: Sequence[Example], *, answers: Sequence[dict[str, Any]], instructions: Sequence[dict[str, Any]]) -> list[Example]:
+def finished_rows(
+    rows: Sequence[Example], *, answers: Sequence[dict[str, Any]], instructions: Sequence[dict[str, Any]]
+) -> list[Example]:
     """Rows to train on: those whose answer and whose instruction form a review kept.
 
     Args:
@@ -232,7 +275,9 @@ def finished_rows(rows: Sequence[Example], *, answers: Sequence[dict[str, Any]],
     """
     text, form = ({item["id"]: item["text"] for item in items} for items in (answers, instructions))
     return [
-        Example(id=row.id, instruction=form[row.id], output=text[row.id], question=row.question, topic=row.topic)
+        Example(
+            id=row.id, instruction=form[row.id], output=text[row.id], question=row.question, topic=row.topic
+        )
         for row in rows
         if row.id in text and row.id in form
     ]
@@ -248,14 +293,22 @@ def write_rows(path: Path, rows: Sequence[Example]) -> None:
 
 def _request(prompt: Prompt, question: str, *, max_tokens: int, temperature: float) -> Request:
     told, *turns = prompt
-    shown = [{"role": role, "content": text} for turn in turns for role, text in zip(("user", "assistant"), turn, strict=True)]
+    shown = [
+        {"role": role, "content": text}
+        for turn in turns
+        for role, text in zip(("user", "assistant"), turn, strict=True)
+    ]
     messages = ({"role": "system", "content": told}, *shown, {"role": "user", "content": question})
     return Request(messages=messages, max_tokens=max_tokens, temperature=temperature)
 
 
 def _draft(row: Example, reply: Reply, text: str | None, fault: str = "") -> Draft:
-    reason = reply.reason or (f"cut at {reply.completion_tokens or 'the most'} tokens" if reply.truncated else fault)
-    return Draft(id=row.id, question=row.question, topic=row.topic, text=None if reason else text, reason=reason)
+    reason = reply.reason or (
+        f"cut at {reply.completion_tokens or 'the most'} tokens" if reply.truncated else fault
+    )
+    return Draft(
+        id=row.id, question=row.question, topic=row.topic, text=None if reason else text, reason=reason
+    )
 
 
 def _instruction(text: str | None) -> tuple[str | None, str]:

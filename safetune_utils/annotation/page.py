@@ -47,13 +47,19 @@ def read_export(path: Path, *, kind: str, form: str, items: str) -> dict[str, An
     try:
         content = json.loads(path.read_text("utf-8"))
     except OSError:
-        raise SafetuneError(f"{path} cannot be read: give the path of a file that the {kind} page exported") from None
+        raise SafetuneError(
+            f"{path} cannot be read: give the path of a file that the {kind} page exported"
+        ) from None
     except (ValueError, RecursionError) as error:
-        raise SafetuneError(f"{path} is not JSON in UTF-8 ({error}): export it again from the {kind} page") from None
+        raise SafetuneError(
+            f"{path} is not JSON in UTF-8 ({error}): export it again from the {kind} page"
+        ) from None
     if not isinstance(content, dict) or content.get("form") != form:
         raise SafetuneError(f"{path} is not of the form '{form}': export it again from the {kind} page")
     if content.get("items") != items:
-        raise SafetuneError(f"{path} was made for other items: give the items its page was made from, or judge these anew")
+        raise SafetuneError(
+            f"{path} was made for other items: give the items its page was made from, or judge these anew"
+        )
     return content
 
 

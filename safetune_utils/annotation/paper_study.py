@@ -24,10 +24,16 @@ def paper_tallies() -> pd.DataFrame:
     rows = []
     for comparison in yaml.safe_load(path.read_text("utf-8"))["comparisons"]:
         for entry in comparison["tallies"]:
-            counts = {"first": entry["tuned_better"], "second": entry["untuned_better"]} | {name: entry[name] for name in OUTCOMES[2:]}
+            counts = {"first": entry["tuned_better"], "second": entry["untuned_better"]} | {
+                name: entry[name] for name in OUTCOMES[2:]
+            }
             outcomes = pd.Series([name for name, count in counts.items() for _ in range(count)], dtype=object)
             rows.append(
-                {"n_safety": comparison["n_safety"], "prompt_set": entry["prompt_set"], "annotator": f"annotator {entry['annotator']}"}
+                {
+                    "n_safety": comparison["n_safety"],
+                    "prompt_set": entry["prompt_set"],
+                    "annotator": f"annotator {entry['annotator']}",
+                }
                 | {"kind": "person", "first": "tuned", "second": "untuned"}
                 | counted(outcomes)
                 | {"kappa": comparison["kappa"]}
@@ -48,18 +54,51 @@ def paper_agreement() -> pd.DataFrame:
     rows = []
     for (n_safety, kappa), comparison in paper_tallies().groupby(["n_safety", "kappa"]):
         columns = ["first_better", "second_better", "equally_good", "equally_bad"]
-        counts = {name: part[columns].to_numpy() for name, part in comparison.groupby("prompt_set", sort=False)}
+        counts = {
+            name: part[columns].to_numpy() for name, part in comparison.groupby("prompt_set", sort=False)
+        }
         for name, (one, other) in counts.items():
             least, most = max(0, (one + other).max() - one.sum()), np.minimum(one, other).sum()
-            bounds = [statistics.kappa_from_margins(one, other, agreed=int(agreed)).value for agreed in (least, most)]
-            rows.append({"n_safety": n_safety, "prompt_set": name, "n": int(one.sum()), "kappa_least": bounds[0], "kappa_most": bounds[1]})
+            bounds = [
+                statistics.kappa_from_margins(one, other, agreed=int(agreed)).value
+                for agreed in (least, most)
+            ]
+            rows.append(
+                {
+                    "n_safety": n_safety,
+                    "prompt_set": name,
+                    "n": int(one.sum()),
+                    "kappa_least": bounds[0],
+                    "kappa_most": bounds[1],
+                }
+            )
         one, other = sum(counts.values())
         fitting = [
-            found for agreed in range(int(one.sum()) + 1) if round((found := statistics.kappa_from_margins(one, other, agreed=agreed)).value, 2) == kappa
+            found
+            for agreed in range(int(one.sum()) + 1)
+            if round((found := statistics.kappa_from_margins(one, other, agreed=agreed)).value, 2) == kappa
         ]
         (found,) = fitting
         rows.append(
-            {"n_safety": n_safety, "prompt_set": ALL_SETS, "n": found.n, "agreed": round(found.agreed * found.n)}
+            {
+                "n_safety": n_safety,
+                "prompt_set": ALL_SETS,
+                "n": found.n,
+                "agreed": round(found.agreed * found.n),
+            }
             | {"kappa": kappa, "low": found.low, "high": found.high}
         )
-    return pd.DataFrame(rows, columns=["n_safety", "prompt_set", "n", "agreed", "kappa", "low", "high", "kappa_least", "kappa_most"])
+    return pd.DataFrame(
+        rows,
+        columns=[
+            "n_safety",
+            "prompt_set",
+            "n",
+            "agreed",
+            "kappa",
+            "low",
+            "high",
+            "kappa_least",
+            "kappa_most",
+        ],
+    )

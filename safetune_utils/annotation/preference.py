@@ -103,9 +103,13 @@ def pairs(
     prompt_sets = ["prompts"] * n if prompt_sets is None else prompt_sets
     for name, values in (("first", first), ("second", second), ("ids", ids), ("prompt_sets", prompt_sets)):
         if len(values) != n:
-            raise SafetuneError(f"{n} prompts and {len(values)} entries in '{name}': give one for each prompt")
+            raise SafetuneError(
+                f"{n} prompts and {len(values)} entries in '{name}': give one for each prompt"
+            )
     if not first_name.strip() or not second_name.strip() or first_name == second_name:
-        raise SafetuneError(f"the models are called {first_name!r} and {second_name!r}: give each a name of its own")
+        raise SafetuneError(
+            f"the models are called {first_name!r} and {second_name!r}: give each a name of its own"
+        )
     a_is_first = [number % 2 == 0 for number in range(n)]
     order = list(range(n))
     random.Random(f"sides-{seed}").shuffle(a_is_first)
@@ -123,7 +127,9 @@ def pairs(
     return items
 
 
-def pairs_of_amounts(answers: pd.DataFrame, *, first: int, second: int, per_set: int, seed: int) -> list[PairItem]:
+def pairs_of_amounts(
+    answers: pd.DataFrame, *, first: int, second: int, per_set: int, seed: int
+) -> list[PairItem]:
     """The items that compare a study's model at two amounts of safety data, on the first prompts of each of its sets.
 
     Args:
@@ -136,7 +142,9 @@ def pairs_of_amounts(answers: pd.DataFrame, *, first: int, second: int, per_set:
     texts = rows.pivot(index=["prompt_set", "prompt_id", "prompt"], columns="n_safety", values="response")
     # Looked up in the table's own order: a pivot sorts.
     asked = rows[rows["n_safety"] == first].groupby("prompt_set", sort=False).head(per_set)
-    both = texts.loc[list(zip(asked["prompt_set"], asked["prompt_id"], asked["prompt"], strict=True)), [first, second]]
+    both = texts.loc[
+        list(zip(asked["prompt_set"], asked["prompt_id"], asked["prompt"], strict=True)), [first, second]
+    ]
     return pairs(
         asked["prompt"].tolist(), both[first].tolist(), both[second].tolist(), first_name=f"{first} safety examples",
         second_name=f"{second} safety examples", seed=seed, ids=asked["prompt_id"].tolist(), prompt_sets=asked["prompt_set"].tolist(),
@@ -155,11 +163,15 @@ def study_hash(items: Sequence[PairItem]) -> str:
     for item in items:
         shown = (item.id, item.prompt, item.a, item.b)
         if not all(isinstance(text, str) for text in shown) or not item.id.strip() or not item.prompt.strip():
-            raise SafetuneError(f"item {item.id!r}: give every item an id and a prompt that are not empty, and two texts as answers")
+            raise SafetuneError(
+                f"item {item.id!r}: give every item an id and a prompt that are not empty, and two texts as answers"
+            )
         if item.id in seen:
             raise SafetuneError(f"the id {item.id!r} comes twice: give every item its own")
         seen.add(item.id)
-    return hashlib.sha256(json.dumps([[item.id, item.prompt, item.a, item.b] for item in items]).encode()).hexdigest()
+    return hashlib.sha256(
+        json.dumps([[item.id, item.prompt, item.a, item.b] for item in items]).encode()
+    ).hexdigest()
 
 
 def page(items: Sequence[PairItem], *, title: str, note: str = "") -> str:
@@ -199,22 +211,31 @@ def read_annotation(path: Path, *, items: Sequence[PairItem]) -> Annotation:
     if kind not in tuple(KINDS):
         raise SafetuneError(f"{path} is by a {kind!r}: write {' or '.join(KINDS)} under 'kind'")
     if not isinstance(source, str) or not isinstance(rows, list):
-        raise SafetuneError(f"{path} lacks the text 'page' or the list 'decisions': export it again from the annotation page")
+        raise SafetuneError(
+            f"{path} lacks the text 'page' or the list 'decisions': export it again from the annotation page"
+        )
     by_id = {item.id: item for item in items}
     outcomes: dict[str, str] = {}
     for number, row in enumerate(rows, 1):
         fault = _row_fault(row, by_id, outcomes)
         if fault:
             raise SafetuneError(f"{path}, decision {number}: {fault}")
-        outcomes[row["id"]] = _swapped(row["choice"], by_id[row["id"]], names=("A", "B"), to=("first", "second"))
-    return Annotation(annotator=annotator.strip(), kind=kind, study=content["items"], outcomes=outcomes, page=source)
+        outcomes[row["id"]] = _swapped(
+            row["choice"], by_id[row["id"]], names=("A", "B"), to=("first", "second")
+        )
+    return Annotation(
+        annotator=annotator.strip(), kind=kind, study=content["items"], outcomes=outcomes, page=source
+    )
 
 
 def write_annotation(annotation: Annotation, path: Path, *, items: Sequence[PairItem]) -> None:
     """Write an annotation in the form of the page's export: by sides, so as blind as that, and with its ``kind``."""
     check_study([annotation], items)
     decisions = [
-        {"id": item.id, "choice": _swapped(annotation.outcomes[item.id], item, names=("first", "second"), to=("A", "B"))}
+        {
+            "id": item.id,
+            "choice": _swapped(annotation.outcomes[item.id], item, names=("first", "second"), to=("A", "B")),
+        }
         for item in items
         if item.id in annotation.outcomes
     ]
@@ -237,7 +258,9 @@ def from_judge(outcomes: Sequence[str | None], items: Sequence[PairItem], *, nam
     """
     study = study_hash(items)
     if len(outcomes) != len(items):
-        raise SafetuneError(f"{len(items)} items and {len(outcomes)} outcomes: give one for each item, None where there is none")
+        raise SafetuneError(
+            f"{len(items)} items and {len(outcomes)} outcomes: give one for each item, None where there is none"
+        )
     if not name.strip():
         raise SafetuneError("the judge has no name: give the model's")
     unknown = [outcome for outcome in outcomes if outcome is not None and outcome not in OUTCOMES]
@@ -254,9 +277,13 @@ def check_study(annotations: Sequence[Annotation], items: Sequence[PairItem]) ->
     names = [annotation.annotator for annotation in annotations]
     for annotation in annotations:
         if annotation.study != study:
-            raise SafetuneError(f"the annotation by {annotation.annotator!r} was made for other items: give the items its page was made from")
+            raise SafetuneError(
+                f"the annotation by {annotation.annotator!r} was made for other items: give the items its page was made from"
+            )
         if names.count(annotation.annotator) > 1:
-            raise SafetuneError(f"two annotations are by {annotation.annotator!r}: give one file an annotator")
+            raise SafetuneError(
+                f"two annotations are by {annotation.annotator!r}: give one file an annotator"
+            )
 
 
 def _swapped(word: str, item: PairItem, *, names: tuple[str, str], to: tuple[str, str]) -> str:

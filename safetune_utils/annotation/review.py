@@ -109,11 +109,15 @@ def read_review(path: Path, *, items: Sequence[dict[str, Any]]) -> Review:
         fault = _row_fault(row, drafts, decisions)
         if fault:
             raise SafetuneError(f"{path}, decision {number}: {fault}")
-        decisions[row["id"]] = Decision(id=row["id"], decision=row["decision"], text=row["text"], reason=row["reason"])
+        decisions[row["id"]] = Decision(
+            id=row["id"], decision=row["decision"], text=row["text"], reason=row["reason"]
+        )
     return Review(reviewer=reviewer.strip(), items=content["items"], decisions=decisions)
 
 
-def apply(items: Sequence[dict[str, Any]], reviews: Sequence[Review]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+def apply(
+    items: Sequence[dict[str, Any]], reviews: Sequence[Review]
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """Part the rows into those that stand and those that fall.
 
     The rule: a row is kept only if at least one reviewer decided on it and every reviewer who did accepted or edited it.
@@ -130,7 +134,9 @@ def apply(items: Sequence[dict[str, Any]], reviews: Sequence[Review]) -> tuple[l
     names = [review.reviewer for review in reviews]
     for review in reviews:
         if review.items != digest:
-            raise SafetuneError(f"the review by {review.reviewer!r} was made for other items: give the items its page was made from")
+            raise SafetuneError(
+                f"the review by {review.reviewer!r} was made for other items: give the items its page was made from"
+            )
         if names.count(review.reviewer) > 1:
             raise SafetuneError(f"two reviews are by {review.reviewer!r}: give one file a reviewer")
     kept, dropped = [], []
@@ -156,13 +162,22 @@ def compare_reviews(first: Review, second: Review) -> SharedDecisions:
         SafetuneError: the two were made for different items.
     """
     if first.items != second.items:
-        raise SafetuneError(f"{first.reviewer!r} and {second.reviewer!r} reviewed different items: compare reviews of one page")
+        raise SafetuneError(
+            f"{first.reviewer!r} and {second.reviewer!r} reviewed different items: compare reviews of one page"
+        )
     both = [name for name in first.decisions if name in second.decisions]
-    counts = pd.DataFrame(0, index=pd.Index(_DECISIONS, name="first"), columns=pd.Index(_DECISIONS, name="second"))
+    counts = pd.DataFrame(
+        0, index=pd.Index(_DECISIONS, name="first"), columns=pd.Index(_DECISIONS, name="second")
+    )
     for name in both:
         counts.loc[first.decisions[name].decision, second.decisions[name].decision] += 1
     kept = np.array([True, True, False])
-    table = np.array([[counts.to_numpy()[np.ix_(down, across)].sum() for across in (kept, ~kept)] for down in (kept, ~kept)])
+    table = np.array(
+        [
+            [counts.to_numpy()[np.ix_(down, across)].sum() for across in (kept, ~kept)]
+            for down in (kept, ~kept)
+        ]
+    )
     return SharedDecisions(*statistics.cohen_kappa(table, answers=("kept", "rejected")), counts)
 
 
@@ -174,16 +189,22 @@ def _items_hash(items: Sequence[dict[str, Any]]) -> str:
     for number, item in enumerate(items, 1):
         for key in ("id", "prompt", "text"):
             if not isinstance(item.get(key), str) or not item[key].strip():
-                raise SafetuneError(f"item {number}: '{key}' is missing or empty: give every item an id, a prompt and a text")
+                raise SafetuneError(
+                    f"item {number}: '{key}' is missing or empty: give every item an id, a prompt and a text"
+                )
         if item["id"] in seen:
             raise SafetuneError(f"item {number}: the id {item['id']!r} comes twice: give every item its own")
         seen.add(item["id"])
-    return hashlib.sha256(json.dumps([[item["id"], item["prompt"], item["text"]] for item in items]).encode()).hexdigest()
+    return hashlib.sha256(
+        json.dumps([[item["id"], item["prompt"], item["text"]] for item in items]).encode()
+    ).hexdigest()
 
 
 def _row_fault(row: Any, drafts: dict[str, str], decided: dict[str, Decision]) -> str:
     """What is wrong with one decision of a file, or nothing. All values go through repr, so the telling stays one line."""
-    if not isinstance(row, dict) or not all(isinstance(row.get(key), str) for key in ("id", "decision", "text", "reason")):
+    if not isinstance(row, dict) or not all(
+        isinstance(row.get(key), str) for key in ("id", "decision", "text", "reason")
+    ):
         return "it needs the texts 'id', 'decision', 'text' and 'reason'"
     if row["id"] not in drafts:
         return f"no item has the id {row['id']!r}"

@@ -39,17 +39,24 @@ def tally(annotations: Sequence[Annotation], items: Sequence[PairItem]) -> pd.Da
             together = part[part["kind"] == kind]
             count = together["annotator"].nunique()
             if count > 1:
-                rows.append({"prompt_set": name, "annotator": f"all {count} {plural}", "kind": kind} | _line(together, items[0]))
+                rows.append(
+                    {"prompt_set": name, "annotator": f"all {count} {plural}", "kind": kind}
+                    | _line(together, items[0])
+                )
     return pd.DataFrame(rows)
 
 
-def lead(annotations: Sequence[Annotation], items: Sequence[PairItem], *, prompt_set: str) -> statistics.Difference:
+def lead(
+    annotations: Sequence[Annotation], items: Sequence[PairItem], *, prompt_set: str
+) -> statistics.Difference:
     """How far people prefer the first model on a set: the share of wins less that of losses, between -1 and 1, over prompts.
 
     That is twice the win rate less one, with its interval; what models judged does not count. ``nan`` where nobody judged.
     """
     ratings = _ratings(annotations, items)
-    part = ratings[(ratings["kind"] == "person") & (ratings["prompt_set"] == prompt_set)].dropna(subset=["outcome"])
+    part = ratings[(ratings["kind"] == "person") & (ratings["prompt_set"] == prompt_set)].dropna(
+        subset=["outcome"]
+    )
     rate = statistics.win_rate(part["outcome"].map(_SCORES).astype(float), clusters=part["id"])
     value, low, high = (2 * share - 1 for share in (rate.share, rate.low, rate.high))
     return statistics.Difference(value, low, high, float("nan"), part["id"].nunique())
@@ -68,20 +75,36 @@ def annotator_agreement(annotations: Sequence[Annotation], items: Sequence[PairI
         SafetuneError: there are fewer than two annotations, one was made for other items, or two are by one annotator.
     """
     if len(annotations) < 2:
-        raise SafetuneError(f"agreement takes two annotations, and there are {len(annotations)}: have the page judged by one more")
+        raise SafetuneError(
+            f"agreement takes two annotations, and there are {len(annotations)}: have the page judged by one more"
+        )
     ratings = _ratings(annotations, items)
     table = ratings.pivot(index="id", columns="annotator", values="outcome")
     rows = []
     for first, second in itertools.combinations((annotation.annotator for annotation in annotations), 2):
         pair = table[[first, second]].dropna()
-        counts = pd.crosstab(pair[first], pair[second]).reindex(index=list(OUTCOMES), columns=list(OUTCOMES), fill_value=0)
-        rows.append(("Cohen's κ", f"{first} and {second}", statistics.cohen_kappa(counts.to_numpy(dtype=int), answers=OUTCOMES)))
+        counts = pd.crosstab(pair[first], pair[second]).reindex(
+            index=list(OUTCOMES), columns=list(OUTCOMES), fill_value=0
+        )
+        rows.append(
+            (
+                "Cohen's κ",
+                f"{first} and {second}",
+                statistics.cohen_kappa(counts.to_numpy(dtype=int), answers=OUTCOMES),
+            )
+        )
     people = [annotation.annotator for annotation in annotations if annotation.kind == "person"]
     if len(people) > 1:
-        rows.append(("Krippendorff's α", f"all {len(people)} people", statistics.krippendorff_alpha(table[people])))
+        rows.append(
+            ("Krippendorff's α", f"all {len(people)} people", statistics.krippendorff_alpha(table[people]))
+        )
     if len(people) < len(annotations):
-        rows.append(("Krippendorff's α", f"all {len(annotations)} annotators", statistics.krippendorff_alpha(table)))
-    return pd.DataFrame([{"measure": measure, "annotators": who} | result._asdict() for measure, who, result in rows])
+        rows.append(
+            ("Krippendorff's α", f"all {len(annotations)} annotators", statistics.krippendorff_alpha(table))
+        )
+    return pd.DataFrame(
+        [{"measure": measure, "annotators": who} | result._asdict() for measure, who, result in rows]
+    )
 
 
 def _ratings(annotations: Sequence[Annotation], items: Sequence[PairItem]) -> pd.DataFrame:
@@ -91,7 +114,9 @@ def _ratings(annotations: Sequence[Annotation], items: Sequence[PairItem]) -> pd
     for annotation in annotations:
         for item in items:
             outcome = annotation.outcomes.get(item.id)
-            side = None if outcome not in ("first", "second") else float((outcome == "first") == item.first_is_a)
+            side = (
+                None if outcome not in ("first", "second") else float((outcome == "first") == item.first_is_a)
+            )
             rows.append((annotation.annotator, annotation.kind, item.id, item.prompt_set, outcome, side))
     frame = pd.DataFrame(rows, columns=["annotator", "kind", "id", "prompt_set", "outcome", "chose_a"])
     return frame.astype({"outcome": object, "chose_a": float})
@@ -99,7 +124,11 @@ def _ratings(annotations: Sequence[Annotation], items: Sequence[PairItem]) -> pd
 
 def _line(ratings: pd.DataFrame, item: PairItem) -> dict[str, Any]:
     """The figures of some ratings, as a row of the tally."""
-    return {"first": item.first_name, "second": item.second_name} | counted(ratings["outcome"], ids=ratings["id"]) | {"chose_a": ratings["chose_a"].mean()}
+    return (
+        {"first": item.first_name, "second": item.second_name}
+        | counted(ratings["outcome"], ids=ratings["id"])
+        | {"chose_a": ratings["chose_a"].mean()}
+    )
 
 
 def counted(outcomes: pd.Series, *, ids: pd.Series | None = None) -> dict[str, Any]:

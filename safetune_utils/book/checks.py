@@ -18,7 +18,9 @@ def page_faults(output: Path, experiment_pages: list[str]) -> list[str]:
         if "cell_output docutils container" in text and re.search(r'class="output (traceback|stderr)', text):
             faults.append(f"{name} shows an error or a warning of its code")
         if 'class="admonition warning safetune-stale"' in text:
-            faults.append(f"{name} is stale: its notebook, the package's code or data changed since it was executed")
+            faults.append(
+                f"{name} is stale: its notebook, the package's code or data changed since it was executed"
+            )
         if re.search(r"\{glue:|\{\{ ", _without_code(text)):
             faults.append(f"{name} has a name that was not filled in")
         foreign = re.findall(r'<(?:script|link|img|iframe)\b[^>]*?(?:src|href)="(https?:)?//[^"]*"', text)

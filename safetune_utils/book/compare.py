@@ -35,17 +35,33 @@ def compare(theirs: Outcomes, ours: Outcomes) -> list[dict[str, Any]]:
         for name in dict.fromkeys([*sides[1], *sides[0]]):
             rows.append({"notebook": notebook, "number": name} | _row(*(side.get(name) for side in sides)))
     if not rows:
-        raise SafetuneError(f"nothing to compare: one run has {', '.join(theirs)}, the other {', '.join(ours)}")
+        raise SafetuneError(
+            f"nothing to compare: one run has {', '.join(theirs)}, the other {', '.join(ours)}"
+        )
     return rows
 
 
 def _row(theirs: dict[str, Any] | None, ours: dict[str, Any] | None) -> dict[str, Any]:
-    row: dict[str, Any] = {"theirs": theirs, "ours": ours, "difference": None, "low": None, "high": None, "inside": None}
+    row: dict[str, Any] = {
+        "theirs": theirs,
+        "ours": ours,
+        "difference": None,
+        "low": None,
+        "high": None,
+        "inside": None,
+    }
     alike = theirs and ours and all(theirs.get(name) == ours.get(name) for name in ("kind", "unit"))
     if alike and None not in (theirs["value"], theirs["low"], ours["value"], ours["low"]):
-        first, second = (statistics.Estimate(side["value"], side["low"], side["high"]) for side in (ours, theirs))
+        first, second = (
+            statistics.Estimate(side["value"], side["low"], side["high"]) for side in (ours, theirs)
+        )
         difference = statistics.independent_difference(first, second)
-        row |= {"difference": difference.value, "low": difference.low, "high": difference.high, "inside": difference.low <= 0 <= difference.high}
+        row |= {
+            "difference": difference.value,
+            "low": difference.low,
+            "high": difference.high,
+            "inside": difference.low <= 0 <= difference.high,
+        }
     return row
 
 
@@ -59,7 +75,11 @@ def settings_apart(theirs: Outcomes, ours: Outcomes) -> list[str]:
     for notebook in [name for name in ours if name in theirs]:
         if theirs[notebook]["settings"] and ours[notebook]["settings"]:
             first, second = (defaults | _by_entry(run[notebook]["settings"]) for run in (theirs, ours))
-            found += [f"{name}: theirs {first.get(name)}, ours {second.get(name)}" for name in first | second if first.get(name) != second.get(name)]
+            found += [
+                f"{name}: theirs {first.get(name)}, ours {second.get(name)}"
+                for name in first | second
+                if first.get(name) != second.get(name)
+            ]
     return list(dict.fromkeys(found))
 
 
@@ -67,7 +87,11 @@ def _by_entry(settings: dict[str, Any]) -> dict[str, Any]:
     """Settings with each entry of a group by itself: ``recipe.epochs``."""
     found = {}
     for name, value in settings.items():
-        found |= {f"{name}.{entry}": inner for entry, inner in value.items()} if isinstance(value, dict) else {name: value}
+        found |= (
+            {f"{name}.{entry}": inner for entry, inner in value.items()}
+            if isinstance(value, dict)
+            else {name: value}
+        )
     return found
 
 
@@ -95,7 +119,10 @@ def page(rows: list[dict[str, Any]], *, theirs: str, ours: str, apart: list[str]
     differ = "".join(f"<li>{html.escape(line)}</li>" for line in apart)
     head = "".join(f'<th scope="col">{name}</th>' for name in COLUMNS)
     body = "".join(
-        f'<tr class="{words["verdict"].split()[0]}">' + "".join(f"<td>{html.escape(words[name])}</td>" for name in COLUMNS) + "</tr>" for words in shown(rows)
+        f'<tr class="{words["verdict"].split()[0]}">'
+        + "".join(f"<td>{html.escape(words[name])}</td>" for name in COLUMNS)
+        + "</tr>"
+        for words in shown(rows)
     )
     title = f"{html.escape(theirs)} beside {html.escape(ours)}"
     return f"""<!doctype html>

@@ -42,12 +42,31 @@ def outcome(executed: Path) -> dict[str, Any]:
     """
     record = provenance.provenance(executed) or {}
     settings = record.get("settings")
-    outputs = [output for cell in nbformat.read(executed, as_version=4).cells if cell.cell_type == "code" for output in cell.outputs]
-    marked = [output.metadata for output in outputs if "number" in output.get("metadata", {}).get("safetune", {})]
+    outputs = [
+        output
+        for cell in nbformat.read(executed, as_version=4).cells
+        if cell.cell_type == "code"
+        for output in cell.outputs
+    ]
+    marked = [
+        output.metadata for output in outputs if "number" in output.get("metadata", {}).get("safetune", {})
+    ]
     return {
-        "settings": {name: shown_name(value) if name in _PLACES and value else value for name, value in settings.items()} if settings else settings,
-        "made": {name: record[name] for name in ("started", "code", "versions", "machine", "seconds", "peak_memory_bytes") if name in record},
-        "adapters": {name: {key: adapter[key] for key in ("seconds", "peak_memory_bytes")} for name, adapter in record.get("adapters", {}).items()},
+        "settings": {
+            name: shown_name(value) if name in _PLACES and value else value
+            for name, value in settings.items()
+        }
+        if settings
+        else settings,
+        "made": {
+            name: record[name]
+            for name in ("started", "code", "versions", "machine", "seconds", "peak_memory_bytes")
+            if name in record
+        },
+        "adapters": {
+            name: {key: adapter[key] for key in ("seconds", "peak_memory_bytes")}
+            for name, adapter in record.get("adapters", {}).items()
+        },
         "numbers": {metadata.scrapbook.name: dict(metadata.safetune.number) for metadata in marked},
     }
 
@@ -60,16 +79,24 @@ def read(source: str | Path) -> Outcomes:
     """
     path = Path(source)
     if path.is_dir():
-        found = {file.stem: outcome(file) for file in sorted(path.glob("*.ipynb")) if not file.stem.endswith((".failed", ".partial"))}
+        found = {
+            file.stem: outcome(file)
+            for file in sorted(path.glob("*.ipynb"))
+            if not file.stem.endswith((".failed", ".partial"))
+        }
         if not found:
-            raise SafetuneError(f"{path} holds no executed notebook (*.ipynb): name the folder that `safetune run` wrote to, by default executed/")
+            raise SafetuneError(
+                f"{path} holds no executed notebook (*.ipynb): name the folder that `safetune run` wrote to, by default executed/"
+            )
         return found
     if path.suffix == ".ipynb" and path.is_file():
         return {path.stem: outcome(path)}
     file = path if path.suffix == ".json" else published_folder() / f"{path.name}.json"
     if not file.is_file():
         known = ", ".join(published()) or "none yet"
-        raise SafetuneError(f"'{source}' is no folder of executed notebooks, no executed notebook and no published run: those are {known}")
+        raise SafetuneError(
+            f"'{source}' is no folder of executed notebooks, no executed notebook and no published run: those are {known}"
+        )
     return json.loads(file.read_text("utf-8"))["notebooks"]
 
 

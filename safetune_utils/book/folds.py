@@ -32,17 +32,29 @@ def banner(study: Study) -> HTML:
         "paper": "the paper's own data",
         "paper-sample": "the paper's own safety data and prompt sets, with a 2,000-row Alpaca sample as general data",
     }.get(s.data, f"your data in {shown_name(s.data)}")
-    others = [f"{kind} rows from {shown_name(source)}" for kind, source in (("general", s.general_data), ("safety", s.safety_data)) if source]
+    others = [
+        f"{kind} rows from {shown_name(source)}"
+        for kind, source in (("general", s.general_data), ("safety", s.safety_data))
+        if source
+    ]
     corpus += f" ({', '.join(others)})" if others else ""
     share = max(run.n_safety / study.n_rows(run) for run in study.runs)
     text = (
         f"Preset {s.preset}; {corpus}; {s.n_general} general examples and {', '.join(map(str, s.safety_amounts))} safety examples "
         f"(up to {percent(share)} of a mix; the paper went up to 9 %); {len(s.seeds)} seed{'s' if len(s.seeds) > 1 else ''}."
     )
-    unlike = {name: value for name, value in s.mixing.model_dump().items() if value != Mixing.model_fields[name].default}
+    unlike = {
+        name: value
+        for name, value in s.mixing.model_dump().items()
+        if value != Mixing.model_fields[name].default
+    }
     if s.mixing.choice != "hardest":
         unlike.pop("n_candidates", None)
-    text += f" Mixed otherwise than by default: {', '.join(f'{name} {value}' for name, value in unlike.items())}." if unlike else ""
+    text += (
+        f" Mixed otherwise than by default: {', '.join(f'{name} {value}' for name, value in unlike.items())}."
+        if unlike
+        else ""
+    )
     text += f' Before every instruction stands "{s.decoding.guard}".' if s.decoding.guard else ""
     return HTML(
         f'<div class="admonition note safetune-banner"><p class="admonition-title">What was run</p><p>{html.escape(size)}</p><p>{html.escape(text)}</p></div>'
@@ -64,7 +76,9 @@ def examples(answers: pd.DataFrame, *, prompt_set: str, n: int = 3, by: str = "n
     if rows.empty:
         return note(f"This data has no {PROMPT_SETS[prompt_set].title}.")
     if set(rows["data"]) != {"embedded"}:
-        return HTML("<p>Prompts and answers from outside sets are not shown on pages; they are in the run store.</p>")
+        return HTML(
+            "<p>Prompts and answers from outside sets are not shown on pages; they are in the run store.</p>"
+        )
     blocks = []
     for prompt_id in rows["prompt_id"].drop_duplicates()[:n]:
         said = rows[rows["prompt_id"] == prompt_id].sort_values(by)
@@ -74,13 +88,17 @@ def examples(answers: pd.DataFrame, *, prompt_set: str, n: int = 3, by: str = "n
         )
         blocks.append(f"<p><em>{html.escape(said['prompt'].iloc[0])}</em></p><ul>{items}</ul>")
     title = f"Show the answers to the first {n} prompts of {PROMPT_SETS[prompt_set].title} (untrusted model output)"
-    return HTML(f"<details class='safetune-answers'><summary>{html.escape(title)}</summary>{''.join(blocks)}</details>")
+    return HTML(
+        f"<details class='safetune-answers'><summary>{html.escape(title)}</summary>{''.join(blocks)}</details>"
+    )
 
 
 def folded(items: list[tuple[str, str]], *, summary: str) -> HTML:
     """Pairs of a heading and a text, folded under a summary; everything is escaped."""
     body = "".join(f"<dt>{html.escape(head)}</dt><dd>{html.escape(text)}</dd>" for head, text in items)
-    return HTML(f"<details class='safetune-answers'><summary>{html.escape(summary)}</summary><dl>{body}</dl></details>")
+    return HTML(
+        f"<details class='safetune-answers'><summary>{html.escape(summary)}</summary><dl>{body}</dl></details>"
+    )
 
 
 def embedded_page(page: str, *, name: str, title: str) -> HTML:
@@ -88,4 +106,6 @@ def embedded_page(page: str, *, name: str, title: str) -> HTML:
     data = base64.b64encode(page.encode()).decode()
     frame = f'<iframe class="safetune-frame" title="{html.escape(title, quote=True)}" sandbox="allow-scripts allow-downloads allow-modals" srcdoc="{html.escape(page, quote=True)}"></iframe>'
     link = f'<p><a download="{name}.html" href="data:text/html;base64,{data}">Download this page</a>: opened by itself, it also remembers what you decided.</p>'
-    return HTML(f"<details class='safetune-answers'><summary>{html.escape(title)}</summary>{frame}{link}</details>")
+    return HTML(
+        f"<details class='safetune-answers'><summary>{html.escape(title)}</summary>{frame}{link}</details>"
+    )

@@ -19,7 +19,12 @@ def changes(path: Path, executed: Path) -> list[str]:
         return ["all of it, perhaps: this copy holds no record of how it was executed"]
     made, now = record["made_from"], inputs(path, record["made_from"]["parameters"])
     changed = ["the notebook"] if made["notebook"] != now["notebook"] else []
-    return changed + [name for kind in ("code", "files") for name in sorted({*made[kind], *now[kind]}) if made[kind].get(name) != now[kind].get(name)]
+    return changed + [
+        name
+        for kind in ("code", "files")
+        for name in sorted({*made[kind], *now[kind]})
+        if made[kind].get(name) != now[kind].get(name)
+    ]
 
 
 def is_fresh(path: Path, *, given: dict[str, Any]) -> bool:
@@ -39,11 +44,20 @@ def inputs(path: Path, given: dict[str, Any]) -> dict[str, Any]:
     given = with_whole_paths(given)
     settings = validate(path, given)
     package = Path(__file__).resolve().parents[1]
-    code = {str(p.relative_to(package)): store.file_hash(p) for p in sorted(package.rglob("*")) if p.suffix in (".py", ".html")}
+    code = {
+        str(p.relative_to(package)): store.file_hash(p)
+        for p in sorted(package.rglob("*"))
+        if p.suffix in (".py", ".html")
+    }
     code = {name: digest for name, digest in code.items() if not name.startswith(_NOT_COMPUTING)}
     # Outside sets are in here too: the register holds their hashes.
     used = sorted(p for p in data_folder().rglob("*") if p.suffix in (".json", ".jsonl", ".yml"))
-    used = [p for p in used if not p.is_relative_to(data_folder() / "results" / "published") and p != data_folder() / "paper" / "claims.yml"]
+    used = [
+        p
+        for p in used
+        if not p.is_relative_to(data_folder() / "results" / "published")
+        and p != data_folder() / "paper" / "claims.yml"
+    ]
     for name in named_files(settings):
         source = Path(name).expanduser()
         if source.is_dir():

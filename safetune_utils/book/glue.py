@@ -52,7 +52,9 @@ def measured(value: Difference | Share | Estimate) -> dict[str, Any]:
         n, numbers["p_value"] = int(value.n_pairs), value.p_value
     elif isinstance(value, Share):
         n = int(value.n_scored)
-    return {"kind": type(value).__name__, "n": n} | {name: None if math.isnan(number) else float(number) for name, number in numbers.items()}
+    return {"kind": type(value).__name__, "n": n} | {
+        name: None if math.isnan(number) else float(number) for name, number in numbers.items()
+    }
 
 
 _GLUE = "application/papermill.record/"

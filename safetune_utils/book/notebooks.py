@@ -36,7 +36,12 @@ def execute(path: Path, *, given: dict[str, Any], output: Path) -> None:
     given = with_whole_paths(given)
     settings = validate(path, given)
     # Taken before it runs: what is changed while it runs makes the page stale.
-    record = {"notebook": path.stem, "settings": settings.model_dump(), "made_from": inputs(path, given), "started": surroundings.now()}
+    record = {
+        "notebook": path.stem,
+        "settings": settings.model_dump(),
+        "made_from": inputs(path, given),
+        "started": surroundings.now(),
+    }
     for variable in ("SAFETUNE_STORE", "SAFETUNE_DATA", "SAFETUNE_CACHE", "SAFETUNE_MIRROR"):
         if os.environ.get(variable):
             os.environ[variable] = str(Path(os.environ[variable]).expanduser().resolve())
@@ -53,12 +58,19 @@ def execute(path: Path, *, given: dict[str, Any], output: Path) -> None:
     except papermill.PapermillExecutionError as error:
         failed = output.with_suffix(".failed.ipynb")
         partial.replace(failed)
-        raise SafetuneError(f"{path.stem}, cell {error.exec_count}: {error.ename}: {error.evalue} (the executed copy with the error: {failed})") from None
+        raise SafetuneError(
+            f"{path.stem}, cell {error.exec_count}: {error.ename}: {error.evalue} (the executed copy with the error: {failed})"
+        ) from None
     faults = output_faults(partial)
     if faults:
         raise SafetuneError(f"{path.stem}: {faults[0]} (the executed copy: {partial})")
-    record |= {"seconds": round(time.perf_counter() - clock, 1), "peak_memory_bytes": peak["bytes"]} | surroundings.surroundings()
-    record["adapters"] = {folder.name: store.read_record(folder) for folder in stages if folder.parent.name == "adapters"}
+    record |= {
+        "seconds": round(time.perf_counter() - clock, 1),
+        "peak_memory_bytes": peak["bytes"],
+    } | surroundings.surroundings()
+    record["adapters"] = {
+        folder.name: store.read_record(folder) for folder in stages if folder.parent.name == "adapters"
+    }
     notebook = nbformat.read(partial, as_version=4)
     notebook.metadata["safetune"] = record
     nbformat.write(notebook, partial)
@@ -67,8 +79,16 @@ def execute(path: Path, *, given: dict[str, Any], output: Path) -> None:
 
 def output_faults(path: Path) -> list[str]:
     """What must not stand in an executed notebook: error outputs, cells that did not run, out of order."""
-    cells = [cell for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "code" and cell.source.strip()]
-    faults = [f"cell {n} has an error output" for n, cell in enumerate(cells, 1) if any(o.output_type == "error" for o in cell.outputs)]
+    cells = [
+        cell
+        for cell in nbformat.read(path, as_version=4).cells
+        if cell.cell_type == "code" and cell.source.strip()
+    ]
+    faults = [
+        f"cell {n} has an error output"
+        for n, cell in enumerate(cells, 1)
+        if any(o.output_type == "error" for o in cell.outputs)
+    ]
     counts = [cell.execution_count for cell in cells]
     if counts != list(range(1, len(cells) + 1)):
         faults.append(f"cells did not run once each from top to bottom: {counts}")

@@ -35,7 +35,9 @@ def find(name: str) -> Path:
     known = sorted(folder().glob("*.ipynb"))
     matches = [p for p in known if p.stem == path.stem] or [p for p in known if p.stem.startswith(path.stem)]
     if len(matches) != 1:
-        raise SafetuneError(f"notebook '{name}' {'fits several' if matches else 'is not there'}: choose from {', '.join(p.stem for p in known)}")
+        raise SafetuneError(
+            f"notebook '{name}' {'fits several' if matches else 'is not there'}: choose from {', '.join(p.stem for p in known)}"
+        )
     return matches[0]
 
 
@@ -94,7 +96,15 @@ def with_whole_paths(given: dict[str, Any]) -> dict[str, Any]:
 
 
 # Parameters that may name a file or folder, and the words in their place that never do.
-_MAY_NAME_FILES = ("data", "general_data", "safety_data", "base_model", "questions", "reviews", "form_reviews")
+_MAY_NAME_FILES = (
+    "data",
+    "general_data",
+    "safety_data",
+    "base_model",
+    "questions",
+    "reviews",
+    "form_reviews",
+)
 _SOURCES = ("embedded", "paper", "paper-sample")
 
 
@@ -104,7 +114,11 @@ def named_files(settings: Settings | Drafting | ScorerTraining) -> list[str]:
         return [settings.questions, *(settings.reviews or []), *(settings.form_reviews or [])]
     if isinstance(settings, ScorerTraining):
         return []
-    return [name for name in (settings.data, settings.general_data, settings.safety_data, settings.base_model) if name]
+    return [
+        name
+        for name in (settings.data, settings.general_data, settings.safety_data, settings.base_model)
+        if name
+    ]
 
 
 def parse_value(text: str) -> Any:

@@ -72,9 +72,16 @@ def _closing(executed: Path) -> str:
     """The last section of a page: the run record in short, with a link to all of it."""
     record = provenance(executed)
     if record is None:
-        return "## How this page came to be\n\nThis copy was not run by `safetune`, so there is no record of it."
+        return (
+            "## How this page came to be\n\nThis copy was not run by `safetune`, so there is no record of it."
+        )
     machine, made, versions = record["machine"], record["made_from"], record["versions"]
-    bases = sorted({json.dumps(adapter["inputs"]["base_model"], sort_keys=True) for adapter in record["adapters"].values()})
+    bases = sorted(
+        {
+            json.dumps(adapter["inputs"]["base_model"], sort_keys=True)
+            for adapter in record["adapters"].values()
+        }
+    )
     rows = {
         "parameters given": json.dumps(made["parameters"], ensure_ascii=False),
         "seeds": json.dumps(record["settings"].get("seeds", record["settings"].get("seed", "none"))),
@@ -86,7 +93,9 @@ def _closing(executed: Path) -> str:
         "machine": f"{machine['processor']}, {machine['system']}, accelerator: {machine['accelerator']}",
         "adapters": ", ".join(record["adapters"]) or "none",
     }
-    body = "".join(f'<tr><th scope="row">{name}</th><td>{html.escape(value)}</td></tr>' for name, value in rows.items())
+    body = "".join(
+        f'<tr><th scope="row">{name}</th><td>{html.escape(value)}</td></tr>' for name, value in rows.items()
+    )
     link = f'<a href="{record_name(executed.stem)}">The whole record (JSON)</a>'
     return (
         f'## How this page came to be\n\n<div class="safetune-wide"><table class="safetune-table"><tbody>{body}</tbody></table></div>\n\n'
@@ -96,9 +105,19 @@ def _closing(executed: Path) -> str:
 
 def link_faults(name: str, markup: str) -> list[str]:
     """Figures and tables of an executed page, without a link to their numbers or to their run record."""
-    captions = re.findall(r"""class=["'](?:dataframe )?safetune-(?:figure|table)["'].*?<(?:fig)?caption>(.*?)</(?:fig)?caption>""", markup, flags=re.DOTALL)
-    lacking = [caption for caption in captions if "data:text/csv" not in caption or ".run.json" not in caption]
-    return [f"{name} has {len(lacking)} figure(s) or table(s) without their numbers or their run record"] if lacking else []
+    captions = re.findall(
+        r"""class=["'](?:dataframe )?safetune-(?:figure|table)["'].*?<(?:fig)?caption>(.*?)</(?:fig)?caption>""",
+        markup,
+        flags=re.DOTALL,
+    )
+    lacking = [
+        caption for caption in captions if "data:text/csv" not in caption or ".run.json" not in caption
+    ]
+    return (
+        [f"{name} has {len(lacking)} figure(s) or table(s) without their numbers or their run record"]
+        if lacking
+        else []
+    )
 
 
 def parts(executed: list[Path]) -> dict[str, str]:
@@ -108,7 +127,10 @@ def parts(executed: list[Path]) -> dict[str, str]:
 
 
 def _pages(recorded: dict[str, dict[str, Any]]) -> str:
-    lines = ["| page | executed | seconds | peak memory, all processes | adapters | record |", "|---|---|---|---|---|---|"]
+    lines = [
+        "| page | executed | seconds | peak memory, all processes | adapters | record |",
+        "|---|---|---|---|---|---|",
+    ]
     for name, record in recorded.items():
         link = f'<a href="../notebooks/{record_name(name)}">JSON</a>'
         lines.append(
@@ -124,13 +146,22 @@ def _adapters(recorded: dict[str, dict[str, Any]]) -> str:
         return "No adapter was trained.\n"
     lines = ["| adapter | safety rows | seed | seconds | peak memory | pages |", "|---|---|---|---|---|---|"]
     for name, adapter in sorted(
-        adapters.items(), key=lambda item: (item[1]["facts"]["data"], item[1]["facts"]["n_safety"], item[1]["inputs"]["seed"], item[0])
+        adapters.items(),
+        key=lambda item: (
+            item[1]["facts"]["data"],
+            item[1]["facts"]["n_safety"],
+            item[1]["inputs"]["seed"],
+            item[0],
+        ),
     ):
         pages = ", ".join(_page(page) for page, record in recorded.items() if name in record["adapters"])
         facts = f"{adapter['facts']['n_safety']} | {adapter['inputs']['seed']} | {adapter['seconds']:.0f} | {adapter['peak_memory_bytes'] / 1e9:.1f} GB"
         lines.append(f"| `{name}` | {facts} | {pages} |")
     seconds = sum(adapter["seconds"] for adapter in adapters.values())
-    return "\n".join(lines) + f"\n\n{len(adapters)} adapters; {seconds:.0f} seconds of training added up, some of it side by side.\n"
+    return (
+        "\n".join(lines)
+        + f"\n\n{len(adapters)} adapters; {seconds:.0f} seconds of training added up, some of it side by side.\n"
+    )
 
 
 def _page(name: str) -> str:

@@ -25,7 +25,9 @@ from safetune_utils.errors import SafetuneError
 from safetune_utils.places import data_folder
 
 
-def build(*, given: dict[str, Any], target: Path | None = None, taken_from: Path | None = None) -> tuple[Path, int]:
+def build(
+    *, given: dict[str, Any], target: Path | None = None, taken_from: Path | None = None
+) -> tuple[Path, int]:
     """Run the notebooks that are not fresh and build the site if anything changed.
 
     Args:
@@ -55,7 +57,9 @@ def build(*, given: dict[str, Any], target: Path | None = None, taken_from: Path
     _assemble(root, source, done, stale)
     _render(source, target)
     for path in done.values():
-        (output / "notebooks" / provenance.record_name(path.stem)).write_text(provenance.record_text(path), "utf-8")
+        (output / "notebooks" / provenance.record_name(path.stem)).write_text(
+            provenance.record_text(path), "utf-8"
+        )
     faults = page_faults(output, [f"notebooks/{Path(name).stem}.html" for name in done])
     if faults:
         raise SafetuneError(f"the site has {len(faults)} fault(s), first: {faults[0]}")
@@ -73,7 +77,11 @@ def executed(*, given: dict[str, Any]) -> tuple[dict[str, Path], int]:
     known = {name for path in sources for name in parameters.defaults(path)}
     for path in sources:
         # A name that no notebook has is a mistake, and the first notebook tells it.
-        parameters.validate(path, parameters.own_part(path, given) | {name: value for name, value in given.items() if name not in known})
+        parameters.validate(
+            path,
+            parameters.own_part(path, given)
+            | {name: value for name, value in given.items() if name not in known},
+        )
     given_to = {path: parameters.own_part(path, given) for path in sources}
     stale = [path for path in sources if not freshness.is_fresh(path, given=given_to[path])]
     for path in stale:
@@ -89,13 +97,17 @@ def _taken(folder: Path) -> tuple[dict[str, Path], int]:
     found = {path.name: folder / path.name for path in _sources()}
     missing = [name for name, path in found.items() if not path.is_file()]
     if missing:
-        raise SafetuneError(f"{folder} holds no executed copy of {missing[0]}: run it with --output {folder / missing[0]}")
+        raise SafetuneError(
+            f"{folder} holds no executed copy of {missing[0]}: run it with --output {folder / missing[0]}"
+        )
     return found, 0
 
 
 def _prose(root: Path) -> list[Path]:
     files = sorted(p for p in (root / "book").rglob("*") if p.is_file())
-    described = sorted(p for p in (root / "data").rglob("*") if p.suffix in (".md", ".yml", ".json", ".jsonl"))
+    described = sorted(
+        p for p in (root / "data").rglob("*") if p.suffix in (".md", ".yml", ".json", ".jsonl")
+    )
     return [root / "_config.yml", root / "_toc.yml", *described, *files]
 
 
@@ -124,13 +136,21 @@ def _assemble(root: Path, source: Path, done: dict[str, Path], stale: dict[str, 
                 value = output["data"]["application/papermill.record/text/plain"]
                 words[f"nb{number}_{metadata['scrapbook']['name']}"] = value
             if "figure" in metadata.get("safetune", {}):
-                markup = provenance.linked(output["data"]["text/html"], notebook=path.stem, folder="../notebooks/")
+                markup = provenance.linked(
+                    output["data"]["text/html"], notebook=path.stem, folder="../notebooks/"
+                )
                 (generated / f"{metadata['safetune']['figure']}.html").write_text(markup, "utf-8")
     (generated / "parameters.md").write_text(parameter_tables(), "utf-8")
     (generated / "presets.md").write_text(preset_table(), "utf-8")
     found = {path.stem: findings.outcome(path) for path in done.values()}
     compared = verdicts.parts(found, published=findings.published(), pages=set(found))
-    for name, page in (data_cards.parts() | speed.parts() | instruments.parts() | provenance.parts(list(done.values())) | compared).items():
+    for name, page in (
+        data_cards.parts()
+        | speed.parts()
+        | instruments.parts()
+        | provenance.parts(list(done.values()))
+        | compared
+    ).items():
         (generated / f"{name}.md").write_text(page, "utf-8")
     config = yaml.safe_load((root / "_config.yml").read_text("utf-8"))
     config.setdefault("parse", {})["myst_substitutions"] = words
@@ -156,14 +176,32 @@ def _render(source: Path, target: Path) -> None:
     """Run Jupyter Book strictly; its output is shown only where it fails."""
     shutil.rmtree(target / "html", ignore_errors=True)
     program = "import sys; from jupyter_book.cli.main import main; sys.exit(main())"
-    command = [sys.executable, "-c", program, "build", str(source), "--path-output", str(target), "-n", "-W", "--keep-going", "--all"]
+    command = [
+        sys.executable,
+        "-c",
+        program,
+        "build",
+        str(source),
+        "--path-output",
+        str(target),
+        "-n",
+        "-W",
+        "--keep-going",
+        "--all",
+    ]
     shutil.rmtree(target / "_build", ignore_errors=True)
     answer = subprocess.run(command, capture_output=True, text=True)
     log = target / "build.log"
     log.write_text(answer.stdout + answer.stderr, "utf-8")
     if answer.returncode != 0:
-        warnings = [line for line in (answer.stdout + answer.stderr).splitlines() if "WARNING" in line or "ERROR" in line]
+        warnings = [
+            line
+            for line in (answer.stdout + answer.stderr).splitlines()
+            if "WARNING" in line or "ERROR" in line
+        ]
         first = html.unescape(warnings[0]) if warnings else "see the log"
-        raise SafetuneError(f"Jupyter Book failed with {len(warnings)} warning(s), first: {first} (log: {log})")
+        raise SafetuneError(
+            f"Jupyter Book failed with {len(warnings)} warning(s), first: {first} (log: {log})"
+        )
     (target / "_build" / "html").rename(target / "html")
     shutil.rmtree(target / "_build", ignore_errors=True)

@@ -17,7 +17,15 @@ from safetune_utils import statistics
 from safetune_utils.annotation.review import Review
 from safetune_utils.book import figures
 from safetune_utils.book.folds import note
-from safetune_utils.book.words import detectable, interval_only, levels_off, p_value, percent, signed, trend_word
+from safetune_utils.book.words import (
+    detectable,
+    interval_only,
+    levels_off,
+    p_value,
+    percent,
+    signed,
+    trend_word,
+)
 from safetune_utils.data import PROMPT_SETS, set_title
 from safetune_utils.models.base_model import title
 from safetune_utils.scoring.readings import trust
@@ -37,7 +45,10 @@ def plan_table(study: Study) -> HTML:
         f"{title(study.settings.base_model)}, data '{study.settings.data}': {len(study.runs)} adapters, {to_train} to train when this page was begun; "
         f"about {left['minutes_left'].sum():.0f} minutes left by then. Prompt sets: {sets}."
     )
-    return table(left.round(1).rename(columns=lambda name: name.replace("_", " ").replace("n safety", "safety rows")), caption=caption)
+    return table(
+        left.round(1).rename(columns=lambda name: name.replace("_", " ").replace("n safety", "safety rows")),
+        caption=caption,
+    )
 
 
 def share_table(curve: pd.DataFrame, study: Study) -> HTML:
@@ -50,8 +61,12 @@ def share_table(curve: pd.DataFrame, study: Study) -> HTML:
         cells = "".join(f"<td>{_share_cell(rows.loc[n])}</td>" for n in columns)
         scored = sorted({int(n) for n in rows["n_scored"]})
         count = f"{scored[0]}" if len(scored) == 1 else f"{scored[0]}–{scored[-1]}"
-        title = f"{PROMPT_SETS[name].title}<br><small>{html.escape(set_title(study.settings.data, name))}</small>"
-        body.append(f"<tr><th scope='row'>{title}</th><td>{PROMPT_SETS[name].a_refusal_is}</td><td>{count}</td>{cells}</tr>")
+        title = (
+            f"{PROMPT_SETS[name].title}<br><small>{html.escape(set_title(study.settings.data, name))}</small>"
+        )
+        body.append(
+            f"<tr><th scope='row'>{title}</th><td>{PROMPT_SETS[name].a_refusal_is}</td><td>{count}</td>{cells}</tr>"
+        )
     unscored = int(curve["n_unscored"].sum())
     note = f"Answers that refuse, in per cent, with 95 % intervals ({' and '.join(sorted({*curve['method']} - {'none'})) or 'none'}); columns are safety examples, n is scored answers. Unscored: {unscored}."
     leaks = mixes.leaks(study)
@@ -66,9 +81,18 @@ def share_table(curve: pd.DataFrame, study: Study) -> HTML:
 def trust_table(answers: pd.DataFrame, study: Study) -> HTML:
     """How far to trust each share of refusals: corrected for the instrument's errors, and beside what can be read at all."""
     instrument = study.settings.instruments[0]
-    columns = {"refused": "refuse", "corrected": "as people would count", "readable": "can be read", "refused_readable": "refuse and can be read"}
+    columns = {
+        "refused": "refuse",
+        "corrected": "as people would count",
+        "readable": "can be read",
+        "refused_readable": "refuse and can be read",
+    }
     rows = [
-        (PROMPT_SETS[row["prompt_set"]].title, row["n_safety"], *(interval_only(row[name]) for name in columns))
+        (
+            PROMPT_SETS[row["prompt_set"]].title,
+            row["n_safety"],
+            *(interval_only(row[name]) for name in columns),
+        )
         for row in trust(answers, instrument=instrument).to_dict("records")
     ]
     caption = (
@@ -89,7 +113,10 @@ def agreement_table(rows: pd.DataFrame, *, why_not: str = "") -> HTML:
     if why_not:
         return HTML(f"<p>Not measured here: {html.escape(why_not)}</p>")
     names = ("accuracy", "precision", "recall", "kappa")
-    body = [(row["model"], row["n"], *("{:.2f} ({:.2f}–{:.2f})".format(*row[name]) for name in names)) for row in rows.to_dict("records")]
+    body = [
+        (row["model"], row["n"], *("{:.2f} ({:.2f}–{:.2f})".format(*row[name]) for name in names))
+        for row in rows.to_dict("records")
+    ]
     caption = "Harmful or not, against people; 95 % intervals from a bootstrap over questions."
     return table(body, caption=caption, columns=("model", "answers", "accuracy", "precision", "recall", "κ"))
 
@@ -104,11 +131,17 @@ def transfer_table(table: pd.DataFrame, studies: Sequence[Study], *, what: str) 
     """
     sets = [s for s in PROMPT_SETS if s in set(table["prompt_set"])]
     source = studies[0].settings.data
-    head = "".join(f"<th scope='col'>{PROMPT_SETS[s].title}<br><small>{html.escape(set_title(source, s))}</small></th>" for s in sets)
+    head = "".join(
+        f"<th scope='col'>{PROMPT_SETS[s].title}<br><small>{html.escape(set_title(source, s))}</small></th>"
+        for s in sets
+    )
     body = []
     for trained, rows in table.groupby("trained", sort=False, observed=True):
         at = rows.set_index("prompt_set").reindex(sets)
-        cells = "".join(f"<td>{_share_cell(row)}<br><small>n = {int(row['n_scored'])}</small></td>" for _, row in at.fillna({"n_scored": 0}).iterrows())
+        cells = "".join(
+            f"<td>{_share_cell(row)}<br><small>n = {int(row['n_scored'])}</small></td>"
+            for _, row in at.fillna({"n_scored": 0}).iterrows()
+        )
         body.append(f"<tr><th scope='row'>{html.escape(str(trained))}</th>{cells}</tr>")
     methods = " and ".join(sorted(set(table["method"]) - {"none"}))
     note = f"{what.capitalize()}, in per cent, with 95 % intervals ({methods}); n is scored answers. Unscored: {int(table['n_unscored'].sum())}."
@@ -128,11 +161,15 @@ def comparisons(differences: dict[str, Difference], *, caption: str) -> HTML:
     """Paired differences in points, by what is compared, with p-values that Holm's method corrects for all rows of the table."""
     corrected = holm([d.p_value for d in differences.values()])
     rows = [
-        (name, signed(d.difference), f"{signed(d.low)} to {signed(d.high)}", d.n_pairs, p_value(p)) if d.n_pairs else (name, "not paired", "", 0, "")
+        (name, signed(d.difference), f"{signed(d.low)} to {signed(d.high)}", d.n_pairs, p_value(p))
+        if d.n_pairs
+        else (name, "not paired", "", 0, "")
         for (name, d), p in zip(differences.items(), corrected, strict=True)
     ]
     note = f"{caption} Second minus first, in points, on the same requests; p-values are two-sided and corrected for the number of rows (Holm)."
-    return table(rows, caption=note, columns=("compared", "difference", "95 % interval", "pairs", "p, corrected"))
+    return table(
+        rows, caption=note, columns=("compared", "difference", "95 % interval", "pairs", "p, corrected")
+    )
 
 
 def instrument_table(shares: pd.DataFrame) -> HTML:
@@ -140,7 +177,9 @@ def instrument_table(shares: pd.DataFrame) -> HTML:
     amounts = sorted(shares["n_safety"].unique())
     rows = []
     for name in [s for s in PROMPT_SETS if s in set(shares["prompt_set"])]:
-        for (instrument, says), part in shares[shares["prompt_set"] == name].groupby(["instrument", "says"], sort=False):
+        for (instrument, says), part in shares[shares["prompt_set"] == name].groupby(
+            ["instrument", "says"], sort=False
+        ):
             at = part.set_index("n_safety")
             rows.append(
                 (
@@ -156,7 +195,11 @@ def instrument_table(shares: pd.DataFrame) -> HTML:
 
 def trend_table(answers: pd.DataFrame) -> HTML:
     """For each prompt set of a study's answers: whether the share of refusals moves with the amount, where it levels off, what could be seen."""
-    sets = {name: statistics.by_amount(answers, prompt_set=name) for name in PROMPT_SETS if name in set(answers["prompt_set"])}
+    sets = {
+        name: statistics.by_amount(answers, prompt_set=name)
+        for name in PROMPT_SETS
+        if name in set(answers["prompt_set"])
+    }
     if answers["n_safety"].nunique() < 2:
         return note("This run has one amount only, so there is no trend to test.")
     trends = {name: statistics.trend_test(shares) for name, shares in sets.items()}
@@ -173,16 +216,26 @@ def trend_table(answers: pd.DataFrame) -> HTML:
         f"{len(rows)} prompt sets. 'Levels off': from where on no difference to the largest amount is seen. The last column is the smallest change "
         "from the smallest to the largest amount that these prompts would show four times in five."
     )
-    return table(rows, caption=caption, columns=("prompts", "n", "trend", "p", "p, corrected", "levels off", "would be seen from"))
+    return table(
+        rows,
+        caption=caption,
+        columns=("prompts", "n", "trend", "p", "p, corrected", "levels off", "would be seen from"),
+    )
 
 
 def record_table(study: Study) -> HTML:
     """How each adapter came to be: facts down, adapters across."""
     records = adapter_records(study)
-    head = "".join(f"<th scope='col'>{n} safety, seed {seed}</th>" for n, seed in zip(records["safety rows"], records["seed"], strict=True))
+    head = "".join(
+        f"<th scope='col'>{n} safety, seed {seed}</th>"
+        for n, seed in zip(records["safety rows"], records["seed"], strict=True)
+    )
     body = []
     for name in records.columns.drop(["safety rows", "seed"]):
-        cells = "".join(f"<td>{html.escape(f'{value:.2f}' if isinstance(value, float) else str(value))}</td>" for value in records[name])
+        cells = "".join(
+            f"<td>{html.escape(f'{value:.2f}' if isinstance(value, float) else str(value))}</td>"
+            for value in records[name]
+        )
         body.append(f"<tr><th scope='row'>{html.escape(name)}</th>{cells}</tr>")
     caption = "How each adapter came to be, one column an adapter. The last row ends the name of its folder in the run store."
     return HTML(
@@ -191,7 +244,9 @@ def record_table(study: Study) -> HTML:
     )
 
 
-def table(rows: pd.DataFrame | list[tuple[Any, ...]], *, caption: str, columns: tuple[str, ...] = ("", "value")) -> HTML:
+def table(
+    rows: pd.DataFrame | list[tuple[Any, ...]], *, caption: str, columns: tuple[str, ...] = ("", "value")
+) -> HTML:
     """A small table with a caption and its CSV; everything in it is escaped. Plain rows take ``columns`` as their head."""
     if isinstance(rows, list):
         rows = pd.DataFrame(rows, columns=list(columns), dtype=object)
@@ -201,7 +256,9 @@ def table(rows: pd.DataFrame | list[tuple[Any, ...]], *, caption: str, columns: 
         for first, *rest in rows.itertuples(index=False)
     )
     name = re.sub(r"[^a-z0-9]+", "_", caption.lower()).strip("_")[:40]
-    return HTML(f"<table class='dataframe safetune-table'>{_caption(caption, rows, name=name)}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>")
+    return HTML(
+        f"<table class='dataframe safetune-table'>{_caption(caption, rows, name=name)}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+    )
 
 
 def tally_table(tally: pd.DataFrame, *, caption: str) -> HTML:
@@ -212,10 +269,14 @@ def tally_table(tally: pd.DataFrame, *, caption: str) -> HTML:
         "equally_good": "both good", "equally_bad": "both bad", "n": "judged",
     }  # fmt: skip
     shown = tally[list(columns)].rename(columns=columns)
-    shown["win rate"] = [interval_only(Estimate(row.win_rate, row.low, row.high)) for row in tally.itertuples()]
+    shown["win rate"] = [
+        interval_only(Estimate(row.win_rate, row.low, row.high)) for row in tally.itertuples()
+    ]
     caption += f" Win rates are of '{first}', in per cent, with 95 % intervals."
     if "chose_a" in tally:
-        shown["took side A"] = [percent(share) if pd.notna(share) else "no side" for share in tally["chose_a"]]
+        shown["took side A"] = [
+            percent(share) if pd.notna(share) else "no side" for share in tally["chose_a"]
+        ]
     return table(shown, caption=caption)
 
 
@@ -223,10 +284,15 @@ def decisions(reviews: list[Review], *, caption: str) -> HTML:
     """What each reviewer decided, as counts: one line a reviewer."""
     rows = [
         {"reviewer": review.reviewer, "decided": len(review.decisions)}
-        | {word: sum(decision.decision == word for decision in review.decisions.values()) for word in ("accept", "edit", "reject")}
+        | {
+            word: sum(decision.decision == word for decision in review.decisions.values())
+            for word in ("accept", "edit", "reject")
+        }
         for review in reviews
     ]
-    return table(pd.DataFrame(rows, columns=["reviewer", "decided", "accept", "edit", "reject"]), caption=caption)
+    return table(
+        pd.DataFrame(rows, columns=["reviewer", "decided", "accept", "edit", "reject"]), caption=caption
+    )
 
 
 def _share_cell(row: pd.Series) -> str:

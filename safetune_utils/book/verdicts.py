@@ -103,9 +103,15 @@ def finding_of(claim: Claim, outcomes: Outcomes) -> tuple[str, dict[str, Any] | 
     Raises:
         SafetuneError: two chapters recorded one.
     """
-    found = [(chapter, outcome["numbers"][f"claim_{claim.id}"]) for chapter, outcome in outcomes.items() if f"claim_{claim.id}" in outcome["numbers"]]
+    found = [
+        (chapter, outcome["numbers"][f"claim_{claim.id}"])
+        for chapter, outcome in outcomes.items()
+        if f"claim_{claim.id}" in outcome["numbers"]
+    ]
     if len(found) > 1:
-        raise SafetuneError(f"two chapters record a finding about '{claim.id}': {', '.join(chapter for chapter, _ in found)}")
+        raise SafetuneError(
+            f"two chapters record a finding about '{claim.id}': {', '.join(chapter for chapter, _ in found)}"
+        )
     return found[0] if found else (claim.chapter, None)
 
 
@@ -116,7 +122,10 @@ def _findings(outcomes: Outcomes) -> list[dict[str, Any] | None]:
 def unknown_findings(outcomes: Outcomes) -> list[str]:
     """Claims that a chapter records a finding about, and that are not in the list."""
     known = {f"claim_{claim.id}" for claim in claims()}
-    return sorted({name for outcome in outcomes.values() for name in outcome["numbers"] if name.startswith("claim_")} - known)
+    return sorted(
+        {name for outcome in outcomes.values() for name in outcome["numbers"] if name.startswith("claim_")}
+        - known
+    )
 
 
 def parts(ours: Outcomes, *, published: dict[str, Outcomes], pages: set[str]) -> dict[str, str]:
@@ -132,13 +141,23 @@ def parts(ours: Outcomes, *, published: dict[str, Outcomes], pages: set[str]) ->
     """
     for outcomes in (ours, *published.values()):
         if unknown := unknown_findings(outcomes):
-            raise SafetuneError(f"findings about unknown claims: {', '.join(unknown)}: list them in data/paper/claims.yml")
+            raise SafetuneError(
+                f"findings about unknown claims: {', '.join(unknown)}: list them in data/paper/claims.yml"
+            )
     blocks = [f"## This book's pages\n\n{table(ours, pages=pages)}\n"]
     others = {name: run for name, run in published.items() if _findings(run) != _findings(ours)}
     if others:
-        blocks.append(f"## The published runs\n\nRuns of ours whose numbers lie in the repository, judged by the same rule.\n\n{side_by_side(others)}\n")
-        blocks += [curve(name, run["01_safety_amount"]["settings"]) for name, run in others.items() if _curve_file(name).is_file()]
-    margins = "; ".join(f"{claim.number}: {claim.margin * 100:.0f} points" for claim in claims() if claim.margin is not None)
+        blocks.append(
+            f"## The published runs\n\nRuns of ours whose numbers lie in the repository, judged by the same rule.\n\n{side_by_side(others)}\n"
+        )
+        blocks += [
+            curve(name, run["01_safety_amount"]["settings"])
+            for name, run in others.items()
+            if _curve_file(name).is_file()
+        ]
+    margins = "; ".join(
+        f"{claim.number}: {claim.margin * 100:.0f} points" for claim in claims() if claim.margin is not None
+    )
     return {"verdicts": "\n".join(blocks), "verdict_margins": f"The margins are, by claim, {margins}.\n"}
 
 
@@ -150,13 +169,24 @@ def table(outcomes: Outcomes, *, pages: set[str]) -> str:
         settings = outcomes[chapter]["settings"] if finding else None
         said = verdict(claim, finding)
         number = chapter.split("_")[0]
-        link = f'<a href="../notebooks/{chapter}.html">chapter {number}</a>' if chapter in pages else f"chapter {number}"
+        link = (
+            f'<a href="../notebooks/{chapter}.html">chapter {number}</a>'
+            if chapter in pages
+            else f"chapter {number}"
+        )
         cells = ((claim.figure, claim.known), (in_words(finding), scale(settings) if settings else ""))
-        shown = "".join(f"<td>{html.escape(text)}<br><small>{html.escape(small)}</small></td>" for text, small in cells)
+        shown = "".join(
+            f"<td>{html.escape(text)}<br><small>{html.escape(small)}</small></td>" for text, small in cells
+        )
         measured = f"<small>Here: {html.escape(claim.measured)} ({link})</small>"
         head = f'<th scope="row">{html.escape(f"{claim.number}. {claim.claim}")}<br>{measured}</th>'
         lines.append(f"<tr>{head}{shown}<td><strong>{said}</strong></td></tr>")
-    heads = ("claim", "the paper's figure, and how sure it is", "ours with its 95 % interval, and the scale of our run", "verdict")
+    heads = (
+        "claim",
+        "the paper's figure, and how sure it is",
+        "ours with its 95 % interval, and the scale of our run",
+        "verdict",
+    )
     return _wide_table([f'<th scope="col">{name}</th>' for name in heads], lines)
 
 
@@ -164,17 +194,26 @@ def side_by_side(runs: dict[str, Outcomes]) -> str:
     """Several runs as an HTML table: a line for each claim, a column for each run, with its scale and what each claim came to."""
     heads = ['<th scope="col">claim</th>']
     for name, outcomes in runs.items():
-        settings = {chapter: outcome["settings"] for chapter, outcome in outcomes.items() if "safety_amounts" in (outcome["settings"] or {})}
+        settings = {
+            chapter: outcome["settings"]
+            for chapter, outcome in outcomes.items()
+            if "safety_amounts" in (outcome["settings"] or {})
+        }
         scales = {chapter: scale(found).rsplit("; ", 1) for chapter, found in settings.items()}
         ran = "; or ".join(dict.fromkeys(what for what, _ in scales.values()))
         for seeds, n in Counter(seeds for _, seeds in scales.values()).most_common():
-            where = ", ".join(chapter.split("_")[0] for chapter, (_, found) in scales.items() if found == seeds)
+            where = ", ".join(
+                chapter.split("_")[0] for chapter, (_, found) in scales.items() if found == seeds
+            )
             ran += f"; {seeds}" + (f" in chapter{'s' if n > 1 else ''} {where}" if n < len(scales) else "")
         heads.append(f'<th scope="col">{html.escape(name)}<br><small>{html.escape(ran)}</small></th>')
     lines = []
     for claim in claims():
         found = [finding_of(claim, outcomes)[1] for outcomes in runs.values()]
-        cells = "".join(f"<td><strong>{verdict(claim, one)}</strong><br><small>{html.escape(in_words(one))}</small></td>" for one in found)
+        cells = "".join(
+            f"<td><strong>{verdict(claim, one)}</strong><br><small>{html.escape(in_words(one))}</small></td>"
+            for one in found
+        )
         lines.append(f'<tr><th scope="row">{html.escape(f"{claim.number}. {claim.claim}")}</th>{cells}</tr>')
     return _wide_table(heads, lines)
 
@@ -219,6 +258,4 @@ def scale(settings: dict[str, Any]) -> str:
     """Which model, data, rows and seeds a chapter ran with, in one line."""
     amounts = settings["safety_amounts"]
     seeds = f"{len(settings['seeds'])} seed{'s' if len(settings['seeds']) > 1 else ''}"
-    return (
-        f"{title(settings['base_model'])}; data {settings['data']}; {settings['n_general']} general rows and {amounts[0]} to {amounts[-1]} of safety; {seeds}"
-    )
+    return f"{title(settings['base_model'])}; data {settings['data']}; {settings['n_general']} general rows and {amounts[0]} to {amounts[-1]} of safety; {seeds}"

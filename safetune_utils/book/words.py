@@ -25,8 +25,16 @@ def run_by(study: Study) -> str:
 
 def question_forms(study: Study) -> str:
     """How the question forms that a study trains on came to be, in words, from the rows of its first mix."""
-    origins = Counter(row.question_origin for row in safety_rows(study, study.runs[0]) if row.question and row.instruction == row.question)
-    words = {"": "as their authors wrote them", "rewritten": "rewritten from the instruction by rule", "red-team attempts": "found in the red-team attempts"}
+    origins = Counter(
+        row.question_origin
+        for row in safety_rows(study, study.runs[0])
+        if row.question and row.instruction == row.question
+    )
+    words = {
+        "": "as their authors wrote them",
+        "rewritten": "rewritten from the instruction by rule",
+        "red-team attempts": "found in the red-team attempts",
+    }
     return ", ".join(f"{n} {words[origin]}" for origin, n in origins.most_common()) or "none"
 
 
@@ -58,20 +66,31 @@ def percent(value: float) -> str:
 
 def with_interval(row: Any) -> str:
     """A share with its interval and n in words: ``12 % (7 to 20 %, n = 98)``."""
-    number = measured(Share(*(row[name] for name in ("share", "low", "high", "n_scored")), n_unscored=0, method=""))
+    number = measured(
+        Share(*(row[name] for name in ("share", "low", "high", "n_scored")), n_unscored=0, method="")
+    )
     if pd.isna(row["share"]):
         return worded("not scored", number)
-    return worded(f"{percent(row['share'])} ({row['low'] * 100:.0f} to {row['high'] * 100:.0f} %, n = {int(row['n_scored'])})", number)
+    return worded(
+        f"{percent(row['share'])} ({row['low'] * 100:.0f} to {row['high'] * 100:.0f} %, n = {int(row['n_scored'])})",
+        number,
+    )
 
 
 def win_rate(row: pd.Series) -> str:
     """A win rate of a tally with its interval and the judgements that it counts."""
-    return with_interval({"share": row["win_rate"], "low": row["low"], "high": row["high"], "n_scored": row["n"]})
+    return with_interval(
+        {"share": row["win_rate"], "low": row["low"], "high": row["high"], "n_scored": row["n"]}
+    )
 
 
 def estimated(value: Estimate) -> str:
     """An estimated share with its interval: ``12 % (7 to 20 %)``."""
-    words = "not to be told" if pd.isna(value.value) else f"{percent(value.value)} ({value.low * 100:.0f} to {value.high * 100:.0f} %)"
+    words = (
+        "not to be told"
+        if pd.isna(value.value)
+        else f"{percent(value.value)} ({value.low * 100:.0f} to {value.high * 100:.0f} %)"
+    )
     return worded(words, measured(value))
 
 

@@ -17,17 +17,26 @@ from safetune_utils.errors import SafetuneError
 
 @app.command()
 def book(
-    preset: Annotated[str | None, typer.Option(help="smoke, classroom, pocket, course, paper, repository")] = None,
+    preset: Annotated[
+        str | None, typer.Option(help="smoke, classroom, pocket, course, paper, repository")
+    ] = None,
     parameter: Assignments = None,
-    output: Annotated[Path | None, typer.Option(help="the folder to build in; default: _build of the repository")] = None,
-    executed: Annotated[Path | None, typer.Option(help="a folder of executed notebooks to take as they are; a stale one fails the build")] = None,
+    output: Annotated[
+        Path | None, typer.Option(help="the folder to build in; default: _build of the repository")
+    ] = None,
+    executed: Annotated[
+        Path | None,
+        typer.Option(help="a folder of executed notebooks to take as they are; a stale one fails the build"),
+    ] = None,
 ) -> None:
     """Run the notebooks that are missing or out of date, then build the site."""
     from safetune_utils.book import site
 
     given = given_from(parameter, preset)
     if executed and given:
-        raise SafetuneError("--executed takes notebooks as they are: leave out --preset and -p, or leave out --executed")
+        raise SafetuneError(
+            "--executed takes notebooks as they are: leave out --preset and -p, or leave out --executed"
+        )
     clock = time.perf_counter()
     page, made = site.build(given=given, target=output, taken_from=executed)
     minutes, seconds = divmod(round(time.perf_counter() - clock), 60)
@@ -37,7 +46,9 @@ def book(
 @app.command()
 def publish(
     name: Annotated[str, typer.Argument(help="what to call the run: small letters, digits and hyphens")],
-    preset: Annotated[str | None, typer.Option(help="smoke, classroom, pocket, course, paper, repository")] = None,
+    preset: Annotated[
+        str | None, typer.Option(help="smoke, classroom, pocket, course, paper, repository")
+    ] = None,
     parameter: Assignments = None,
 ) -> None:
     """Run the notebooks that are missing or out of date, then write what they found into data/results/published/."""
@@ -49,7 +60,12 @@ def publish(
 
 @app.command()
 def compare(
-    theirs: Annotated[str, typer.Argument(help="a run: a folder of executed notebooks, one executed notebook, or a published run's name")],
+    theirs: Annotated[
+        str,
+        typer.Argument(
+            help="a run: a folder of executed notebooks, one executed notebook, or a published run's name"
+        ),
+    ],
     ours: Annotated[str, typer.Argument(help="the run to lay it beside, likewise")] = "pocket",
     output: Annotated[Path | None, typer.Option(help="write the comparison as one HTML page, too")] = None,
     as_json: AsJson = False,
@@ -66,6 +82,8 @@ def compare(
         typer.echo(json.dumps({"rows": rows, "settings_apart": apart}, indent=1))
     else:
         typer.echo(table(comparing.shown(rows), comparing.COLUMNS))
-        typer.echo("\n".join(["", comparing.summary(rows), comparing.RULE, *(f"differs: {line}" for line in apart)]))
+        typer.echo(
+            "\n".join(["", comparing.summary(rows), comparing.RULE, *(f"differs: {line}" for line in apart)])
+        )
         if output:
             typer.echo(output)

@@ -17,7 +17,13 @@ app = typer.Typer(
 
 AsJson = Annotated[bool, typer.Option("--json", help="print JSON for a program to read")]
 Assignments = Annotated[
-    list[str] | None, typer.Option("-p", "--parameter", metavar="NAME VALUE", help="a notebook parameter, as with papermill: -p safety_amounts '[0, 100]'")
+    list[str] | None,
+    typer.Option(
+        "-p",
+        "--parameter",
+        metavar="NAME VALUE",
+        help="a notebook parameter, as with papermill: -p safety_amounts '[0, 100]'",
+    ),
 ]
 
 
@@ -27,7 +33,11 @@ def table(rows: list[dict[str, object]], columns: list[str]) -> str:
     widths = [max(len(line[i]) for line in cells) for i in range(len(columns))]
     numeric = [all(isinstance(row[name], (int, float, type(None))) for row in rows) for name in columns]
     return "\n".join(
-        "  ".join(cell.rjust(w) if right else cell.ljust(w) for cell, w, right in zip(line, widths, numeric, strict=True)).rstrip() for line in cells
+        "  ".join(
+            cell.rjust(w) if right else cell.ljust(w)
+            for cell, w, right in zip(line, widths, numeric, strict=True)
+        ).rstrip()
+        for line in cells
     )
 
 

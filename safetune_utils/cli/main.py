@@ -24,7 +24,10 @@ def doctor(as_json: AsJson = False) -> None:
         typer.echo(json.dumps(findings, indent=1))
     else:
         for finding in findings:
-            typer.echo(f"{'ok ' if finding['ok'] else 'NO '} {finding['what']}: {finding['found']}" + ("" if finding["ok"] else f" -> {finding['mend']}"))
+            typer.echo(
+                f"{'ok ' if finding['ok'] else 'NO '} {finding['what']}: {finding['found']}"
+                + ("" if finding["ok"] else f" -> {finding['mend']}")
+            )
     if not all(finding["ok"] for finding in findings):
         raise typer.Exit(1)
 

@@ -36,7 +36,15 @@ def finetune(
 
     if output.exists():
         raise SafetuneError(f"{output} is there already: choose another --output, or remove it")
-    study = state(prompt_sets=[], preset=preset, base_model=base, data=data, safety_amounts=[amount], safety_format=format, seeds=[seed])
+    study = state(
+        prompt_sets=[],
+        preset=preset,
+        base_model=base,
+        data=data,
+        safety_amounts=[amount],
+        safety_format=format,
+        seeds=[seed],
+    )
     if distributed.world_size() > 1:
         stages.train(study, study.runs[0], output=output)
     else:
@@ -56,18 +64,30 @@ def train_together(order: str, facts: Path) -> None:
     told = json.loads(order)
     study = Study(Settings.model_validate(told["settings"]), ())
     checkpoint = Path(told["checkpoint"]) if told["checkpoint"] else None
-    found = stages.train(study, Run(told["n_safety"], told["seed"]), output=Path(told["output"]), checkpoint=checkpoint)
+    found = stages.train(
+        study, Run(told["n_safety"], told["seed"]), output=Path(told["output"]), checkpoint=checkpoint
+    )
     if distributed.rank() == 0:
         facts.write_text(json.dumps(found), "utf-8")
 
 
 @app.command()
 def generate(
-    input: Annotated[str, typer.Option(help="prompts in any form: JSONL, the original's JSON, CSV, Parquet or a Hugging Face id")],
-    output: Annotated[Path, typer.Option(help="JSONL of prompt and response, or the original's output form for a .json name")],
+    input: Annotated[
+        str,
+        typer.Option(
+            help="prompts in any form: JSONL, the original's JSON, CSV, Parquet or a Hugging Face id"
+        ),
+    ],
+    output: Annotated[
+        Path,
+        typer.Option(help="JSONL of prompt and response, or the original's output form for a .json name"),
+    ],
     base: Annotated[str, typer.Option()] = "embedded",
     adapter: Annotated[Path | None, typer.Option(help="a folder in PEFT's form")] = None,
-    decoding: Annotated[str, typer.Option(help="greedy, or paper: 4 beams, 128 new tokens, no sampling")] = "greedy",
+    decoding: Annotated[
+        str, typer.Option(help="greedy, or paper: 4 beams, 128 new tokens, no sampling")
+    ] = "greedy",
     num_beams: Annotated[int | None, typer.Option(help="1 is greedy")] = None,
     max_new_tokens: Annotated[int, typer.Option(help="longest answer, in tokens")] = 128,
     batch_size: Annotated[int, typer.Option(help="prompts answered at once")] = 16,
@@ -82,21 +102,37 @@ def generate(
     from safetune_utils.presets import resolve_decoding
 
     how = resolve_decoding(
-        decoding, num_beams=num_beams, max_new_tokens=max_new_tokens, batch_size=batch_size, temperature=temperature, sampling_seed=sampling_seed
+        decoding,
+        num_beams=num_beams,
+        max_new_tokens=max_new_tokens,
+        batch_size=batch_size,
+        temperature=temperature,
+        sampling_seed=sampling_seed,
     )
     prompts = data.read_prompts(input, repeats=True)
     model, tokenizer = load_base(base)
     if adapter is not None:
         model = load_adapter(model, adapter)
     texts, inputs = [prompt.text for prompt in prompts], [prompt.input for prompt in prompts]
-    responses = generation.generate(model=model, tokenizer=tokenizer, instructions=texts, inputs=inputs, decoding=how, progress="answering")
-    response_files.write_responses(output, prompts=prompts, responses=[one.text for one in responses], model=base, adapter=adapter)
+    responses = generation.generate(
+        model=model,
+        tokenizer=tokenizer,
+        instructions=texts,
+        inputs=inputs,
+        decoding=how,
+        progress="answering",
+    )
+    response_files.write_responses(
+        output, prompts=prompts, responses=[one.text for one in responses], model=base, adapter=adapter
+    )
     typer.echo(output)
 
 
 @app.command()
 def capability(
-    task: Annotated[list[str], typer.Option(help="four_choice (embedded), boolq, piqa, openbookqa; as often as you like")],
+    task: Annotated[
+        list[str], typer.Option(help="four_choice (embedded), boolq, piqa, openbookqa; as often as you like")
+    ],
     base: Annotated[str, typer.Option(help="embedded, a Hugging Face id or a folder")] = "embedded",
     adapter: Annotated[Path | None, typer.Option(help="a folder in PEFT's form")] = None,
     limit: Annotated[int | None, typer.Option(help="only the first so many questions of each task")] = None,
@@ -110,4 +146,6 @@ def capability(
     if adapter is not None:
         model = load_adapter(model, adapter)
     table = harness.evaluate(model=model, tokenizer=tokenizer, tasks=task, limit=limit)
-    typer.echo(table.to_json(orient="records", indent=1) if as_json else table.round(3).to_string(index=False))
+    typer.echo(
+        table.to_json(orient="records", indent=1) if as_json else table.round(3).to_string(index=False)
+    )

@@ -18,10 +18,17 @@ people_app = typer.Typer(no_args_is_help=True, help=__doc__)
 app.add_typer(people_app, name="preference")
 
 
-FirstAnswers = Annotated[Path, typer.Option(help="the first model's answers, in a form that `safetune score` reads; the win rate will be its")]
+FirstAnswers = Annotated[
+    Path,
+    typer.Option(
+        help="the first model's answers, in a form that `safetune score` reads; the win rate will be its"
+    ),
+]
 
 
-SecondAnswers = Annotated[Path, typer.Option(help="the second model's answers to the same prompts, in the same order")]
+SecondAnswers = Annotated[
+    Path, typer.Option(help="the second model's answers to the same prompts, in the same order")
+]
 
 
 @people_app.command("make")
@@ -53,7 +60,9 @@ def preference_tally(
 
     items = _preference_items(first, second, seed)
     read = [preference.read_annotation(path, items=items) for path in annotations]
-    tables = [tallies.tally(read, items)] + ([tallies.annotator_agreement(read, items)] if len(read) > 1 else [])
+    tables = [tallies.tally(read, items)] + (
+        [tallies.annotator_agreement(read, items)] if len(read) > 1 else []
+    )
     if as_json:
         typer.echo(json.dumps([json.loads(table.to_json(orient="records")) for table in tables], indent=1))
     else:
@@ -67,5 +76,9 @@ def _preference_items(first: Path, second: Path, seed: int) -> list[Any]:
     prompts, responses = response_files.read_responses(first)
     prompts_too, others = response_files.read_responses(second)
     if prompts != prompts_too:
-        raise SafetuneError(f"{first} and {second} do not answer the same prompts in the same order: generate both from one file")
-    return preference.pairs(prompts, responses, others, first_name=first.stem, second_name=second.stem, seed=seed)
+        raise SafetuneError(
+            f"{first} and {second} do not answer the same prompts in the same order: generate both from one file"
+        )
+    return preference.pairs(
+        prompts, responses, others, first_name=first.stem, second_name=second.stem, seed=seed
+    )

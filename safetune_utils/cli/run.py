@@ -17,9 +17,15 @@ from safetune_utils.cli.common import AsJson, Assignments, app, given_from, tabl
 def run(
     notebook: Annotated[str, typer.Argument(help="path, name or number of a notebook: 01")],
     parameter: Assignments = None,
-    preset: Annotated[str | None, typer.Option(help="smoke, classroom, pocket, course, paper, repository")] = None,
-    output: Annotated[Path | None, typer.Option(help="where the executed copy goes; default: executed/NAME.ipynb")] = None,
-    help_notebook: Annotated[bool, typer.Option("--help-notebook", help="print the notebook's parameters and stop")] = False,
+    preset: Annotated[
+        str | None, typer.Option(help="smoke, classroom, pocket, course, paper, repository")
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option(help="where the executed copy goes; default: executed/NAME.ipynb")
+    ] = None,
+    help_notebook: Annotated[
+        bool, typer.Option("--help-notebook", help="print the notebook's parameters and stop")
+    ] = False,
 ) -> None:
     """Check a notebook's parameters, then run it with papermill."""
     from safetune_utils.book import notebooks, parameters
@@ -36,12 +42,21 @@ def run(
 
 @app.command()
 def estimate(
-    preset: Annotated[str | None, typer.Option(help="smoke, classroom, pocket, course, paper, repository")] = None,
-    base: Annotated[str | None, typer.Option(help="embedded, a Hugging Face id or a folder; default: the preset's")] = None,
-    hardware: Annotated[str, typer.Option(help="T4, A100-40, …; this-machine; auto takes its GPU or else its CPU")] = "auto",
+    preset: Annotated[
+        str | None, typer.Option(help="smoke, classroom, pocket, course, paper, repository")
+    ] = None,
+    base: Annotated[
+        str | None, typer.Option(help="embedded, a Hugging Face id or a folder; default: the preset's")
+    ] = None,
+    hardware: Annotated[
+        str, typer.Option(help="T4, A100-40, …; this-machine; auto takes its GPU or else its CPU")
+    ] = "auto",
     card: Annotated[str | None, typer.Option(hidden=True, help="the old name of --hardware")] = None,
     parameter: Assignments = None,
-    prompt_set: Annotated[list[str] | None, typer.Option(help="a prompt set to answer, as often as you like; default: all of the data's")] = None,
+    prompt_set: Annotated[
+        list[str] | None,
+        typer.Option(help="a prompt set to answer, as often as you like; default: all of the data's"),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Predict the memory, time and disk of a study, with the counts behind them."""
@@ -58,4 +73,6 @@ def estimate(
         typer.echo(json.dumps(found, indent=1))
     else:
         typer.echo(table(report.table(found), ["what", "counts", "value"]))
-        typer.echo("\n".join(["", "assumed:", *(f"- {line}" for line in found["assumed"]), "", found["verdict"]]))
+        typer.echo(
+            "\n".join(["", "assumed:", *(f"- {line}" for line in found["assumed"]), "", found["verdict"]])
+        )

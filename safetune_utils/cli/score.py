@@ -16,12 +16,23 @@ from safetune_utils.errors import SafetuneError
 
 @app.command()
 def score(
-    input: Annotated[Path, typer.Option(help='JSONL of {"prompt", "response"}, or the original\'s output form')],
+    input: Annotated[
+        Path, typer.Option(help='JSONL of {"prompt", "response"}, or the original\'s output form')
+    ],
     output: Annotated[Path, typer.Option(help="JSONL, one score a line, in the input's order")],
-    scorer: Annotated[str, typer.Option(help="an instrument's name; `safetune instruments` lists them")] = "refusal",
-    base_url: Annotated[str | None, typer.Option(help="for moderation and a judge: the server's address, up to and with /v1")] = None,
-    model: Annotated[str | None, typer.Option(help="for moderation and a judge: the model, as that server knows it")] = None,
-    cap_usd: Annotated[float | None, typer.Option(help="for a judge: the most to spend; nothing is asked if it could cost more")] = None,
+    scorer: Annotated[
+        str, typer.Option(help="an instrument's name; `safetune instruments` lists them")
+    ] = "refusal",
+    base_url: Annotated[
+        str | None, typer.Option(help="for moderation and a judge: the server's address, up to and with /v1")
+    ] = None,
+    model: Annotated[
+        str | None, typer.Option(help="for moderation and a judge: the model, as that server knows it")
+    ] = None,
+    cap_usd: Annotated[
+        float | None,
+        typer.Option(help="for a judge: the most to spend; nothing is asked if it could cost more"),
+    ] = None,
 ) -> None:
     """Score the answers of a file."""
     from safetune_utils.generation import response_files
@@ -34,7 +45,9 @@ def score(
     scores = instruments.score(scorer, prompts, responses, base_url=base_url, model=model, cap_usd=cap_usd)
     write_lines(output, [one.line() for one in scores])
     values = [one.value for one in scores if one.value is not None]
-    mean = f", mean {sum(values) / len(values):.3f} ({instruments.INSTRUMENTS[scorer].values})" if values else ""
+    mean = (
+        f", mean {sum(values) / len(values):.3f} ({instruments.INSTRUMENTS[scorer].values})" if values else ""
+    )
     typer.echo(f"{len(values)} of {len(scores)} scored{mean}: {output}")
 
 
@@ -44,9 +57,17 @@ def instruments_list(as_json: AsJson = False) -> None:
     from safetune_utils.scoring.instruments import INSTRUMENTS
 
     rows = [
-        {"scorer": name, "measures": instrument.measures, "values": instrument.values, "needs": instrument.needs} for name, instrument in INSTRUMENTS.items()
+        {
+            "scorer": name,
+            "measures": instrument.measures,
+            "values": instrument.values,
+            "needs": instrument.needs,
+        }
+        for name, instrument in INSTRUMENTS.items()
     ]
-    typer.echo(json.dumps(rows, indent=1) if as_json else table(rows, ["scorer", "measures", "values", "needs"]))
+    typer.echo(
+        json.dumps(rows, indent=1) if as_json else table(rows, ["scorer", "measures", "values", "needs"])
+    )
 
 
 @app.command("train-instrument")

@@ -1,9 +1,23 @@
 """Sets by name: embedded in ``data/corpus``, registered in ``data/register.yml`` and fetched, or a user's own files."""
 
 from safetune_utils.data.files import read_examples, read_prompts, read_table
-from safetune_utils.data.human_labels import XSTEST_MODELS, Labelled, harm_pairs, own_answers, split_by_prompt, styled_answers, xstest_completions
+from safetune_utils.data.human_labels import (
+    XSTEST_MODELS,
+    Labelled,
+    harm_pairs,
+    own_answers,
+    split_by_prompt,
+    styled_answers,
+    xstest_completions,
+)
 from safetune_utils.data.leakage import Copy, Overlap, exact_copies, overlap
-from safetune_utils.data.paper import PAPER_AMOUNTS, PaperMix, compare_paper_mix, paper_safety_ids, question_counts
+from safetune_utils.data.paper import (
+    PAPER_AMOUNTS,
+    PaperMix,
+    compare_paper_mix,
+    paper_safety_ids,
+    question_counts,
+)
 from safetune_utils.data.register import (
     OutsideSet,
     benchmarks,

@@ -46,7 +46,9 @@ class Table(NamedTuple):
 def is_file_name(source: str) -> bool:
     """Whether a name means a file or a data set of the Hub rather than a named set."""
     path = Path(source).expanduser()
-    return path.is_file() or _form(path) is not None or bool(_HUB_NAME.fullmatch(source) and not path.exists())
+    return (
+        path.is_file() or _form(path) is not None or bool(_HUB_NAME.fullmatch(source) and not path.exists())
+    )
 
 
 def read_table(source: str | Path) -> Table:
@@ -63,7 +65,9 @@ def read_table(source: str | Path) -> Table:
     if not path.exists() and hub and _form(path) is None:
         return _checked(Table(str(source), _hub_rows(hub["id"], hub["split"] or "train")))
     if not path.is_file():
-        raise SafetuneError(f"{path} is not there: give the path of a {', '.join(FORMS)} file, or a Hugging Face id such as owner/name")
+        raise SafetuneError(
+            f"{path} is not there: give the path of a {', '.join(FORMS)} file, or a Hugging Face id such as owner/name"
+        )
     form = _form(path)
     if form is None:
         raise SafetuneError(f"{path} is of no form that is read here: save it as {', '.join(FORMS)}")
@@ -101,14 +105,21 @@ def read_examples(source: str | Path, *, name: str = "") -> list[Example]:
                 id=_id(row, name or _stem(source), number),
                 instruction=_filled(table, number, row, columns["instruction"]),
                 output=_filled(table, number, row, columns["output"]),
-                **{field: _optional(table, number, row, field) for field in ("input", "question", "topic", "kind")},
+                **{
+                    field: _optional(table, number, row, field)
+                    for field in ("input", "question", "topic", "kind")
+                },
             )
         )
-    _refuse_repeats(table, [(row.instruction, row.input, row.output) for row in found], [row.id for row in found])
+    _refuse_repeats(
+        table, [(row.instruction, row.input, row.output) for row in found], [row.id for row in found]
+    )
     return found
 
 
-def read_prompts(source: str | Path, *, name: str = "", column: str = "", repeats: bool = False) -> list[Prompt]:
+def read_prompts(
+    source: str | Path, *, name: str = "", column: str = "", repeats: bool = False
+) -> list[Prompt]:
     """Requests to test with: ``prompt``, ``instruction``, ``text`` or ``question``, and what else a Prompt has.
 
     Args:
@@ -130,10 +141,15 @@ def read_prompts(source: str | Path, *, name: str = "", column: str = "", repeat
                 id=_id(row, name or _stem(source), number),
                 text=_filled(table, number, row, column),
                 kind=kind,
-                **{field: _optional(table, number, row, field) for field in ("input", "topic", "label", "pair")},
+                **{
+                    field: _optional(table, number, row, field)
+                    for field in ("input", "topic", "label", "pair")
+                },
             )
         )
-    _refuse_repeats(table, None if repeats else [(row.text, row.input) for row in found], [row.id for row in found])
+    _refuse_repeats(
+        table, None if repeats else [(row.text, row.input) for row in found], [row.id for row in found]
+    )
     return found
 
 
@@ -153,9 +169,13 @@ def _text(path: Path) -> str:
             with gzip.open(io.BytesIO(content)) as file:
                 content = file.read(MAX_BYTES + 1)
         except (OSError, EOFError) as error:
-            raise SafetuneError(f"{path} is not a whole gzip file ({error}): fetch or pack it again") from None
+            raise SafetuneError(
+                f"{path} is not a whole gzip file ({error}): fetch or pack it again"
+            ) from None
         if len(content) > MAX_BYTES:
-            raise SafetuneError(f"{path} unpacks to more than {MAX_BYTES / 2**30:.1f} GB: cut it after the rows that you need")
+            raise SafetuneError(
+                f"{path} unpacks to more than {MAX_BYTES / 2**30:.1f} GB: cut it after the rows that you need"
+            )
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -172,9 +192,13 @@ def _jsonl_rows(path: Path, text: str) -> Iterator[dict[str, Any]]:
         try:
             row = json.loads(line)
         except json.JSONDecodeError as error:
-            raise SafetuneError(f"{path}, line {line_number} is not JSON ({error.msg}): mend that line") from None
+            raise SafetuneError(
+                f"{path}, line {line_number} is not JSON ({error.msg}): mend that line"
+            ) from None
         if not isinstance(row, dict):
-            raise SafetuneError(f'{path}, line {line_number} is {_kind(row)} and not one record: write an object such as {{"instruction": "…"}}')
+            raise SafetuneError(
+                f'{path}, line {line_number} is {_kind(row)} and not one record: write an object such as {{"instruction": "…"}}'
+            )
         yield row
 
 
@@ -192,7 +216,9 @@ def _json_rows(path: Path, text: str) -> list[dict[str, Any]]:
         raise SafetuneError(f"{path} holds {_kind(content)}: write a list of objects, or columns of texts")
     for number, row in enumerate(content, start=1):
         if not isinstance(row, dict):
-            raise SafetuneError(f'{path}, row {number} is {_kind(row)} and not one record: write an object such as {{"instruction": "…"}}')
+            raise SafetuneError(
+                f'{path}, row {number} is {_kind(row)} and not one record: write an object such as {{"instruction": "…"}}'
+            )
     return content
 
 
@@ -201,16 +227,22 @@ _ORIGINAL_COLUMNS = {"instructions": "instruction", "inputs": "input", "outputs"
 
 
 def _columns_to_rows(path: Path, content: dict[str, Any]) -> list[dict[str, Any]]:
-    columns = {_ORIGINAL_COLUMNS[name]: values for name, values in content.items() if name in _ORIGINAL_COLUMNS}
+    columns = {
+        _ORIGINAL_COLUMNS[name]: values for name, values in content.items() if name in _ORIGINAL_COLUMNS
+    }
     if "instruction" not in columns:
-        raise SafetuneError(f"{path} is one object without 'instructions' (it has {', '.join(content)}): write a list of objects, or the original's columns")
+        raise SafetuneError(
+            f"{path} is one object without 'instructions' (it has {', '.join(content)}): write a list of objects, or the original's columns"
+        )
     # The original leaves "inputs" empty where no row has one.
     columns = {name: values for name, values in columns.items() if values != []} or {"instruction": []}
     for name, values in columns.items():
         if not isinstance(values, list):
             raise SafetuneError(f"{path}: '{name}' is {_kind(values)}, but it should be a list of texts")
         if len(values) != len(columns["instruction"]):
-            raise SafetuneError(f"{path} has {len(columns['instruction'])} instructions and {len(values)} {name}s: it needs one for each, or none")
+            raise SafetuneError(
+                f"{path} has {len(columns['instruction'])} instructions and {len(values)} {name}s: it needs one for each, or none"
+            )
     return [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
 
 
@@ -225,7 +257,9 @@ def _csv_rows(path: Path, text: str, delimiter: str) -> Iterator[dict[str, Any]]
                 )
             yield dict(zip(header, values, strict=True))
     except csv.Error as error:
-        raise SafetuneError(f"{path}, line {reader.line_num} is not a row of a table ({error}): mend its quotes") from None
+        raise SafetuneError(
+            f"{path}, line {reader.line_num} is not a row of a table ({error}): mend its quotes"
+        ) from None
 
 
 def _parquet_rows(path: Path) -> list[dict[str, Any]]:
@@ -238,7 +272,9 @@ def _parquet_rows(path: Path) -> list[dict[str, Any]]:
             raise SafetuneError(_too_many(str(path)))
         return file.read().to_pylist()
     except (pyarrow.ArrowException, OSError) as error:
-        raise SafetuneError(f"{path} is not a whole Parquet file ({str(error).splitlines()[0]}): write it again") from None
+        raise SafetuneError(
+            f"{path} is not a whole Parquet file ({str(error).splitlines()[0]}): write it again"
+        ) from None
 
 
 def _hub_rows(name: str, split: str) -> list[dict[str, Any]]:
@@ -270,19 +306,34 @@ def _column(table: Table, names: tuple[str, ...]) -> str:
     for name in names:
         if name in first:
             return name
-    close = next((match for column in first for match in difflib.get_close_matches(str(column).strip().lower(), names, n=1)), None)
-    wrong = close and next(column for column in first if difflib.get_close_matches(str(column).strip().lower(), [close], n=1))
+    close = next(
+        (
+            match
+            for column in first
+            for match in difflib.get_close_matches(str(column).strip().lower(), names, n=1)
+        ),
+        None,
+    )
+    wrong = close and next(
+        column for column in first if difflib.get_close_matches(str(column).strip().lower(), [close], n=1)
+    )
     other = f", or name it {' or '.join(names[1:])}" if names[1:] else ""
     mend = f"rename '{wrong}' to '{close}'" if close else f"add it{other}"
-    raise SafetuneError(f"{table.title}, row 1 has no '{names[0]}' (it has {', '.join(map(str, first)) or 'nothing'}): {mend}")
+    raise SafetuneError(
+        f"{table.title}, row 1 has no '{names[0]}' (it has {', '.join(map(str, first)) or 'nothing'}): {mend}"
+    )
 
 
 def _filled(table: Table, number: int, row: dict[str, Any], column: str) -> str:
     value = row.get(column)
     if value is None or (isinstance(value, str) and not value.strip()):
-        raise SafetuneError(f"{table.title}, row {number}: '{column}' is missing or empty; fill it, or remove the row")
+        raise SafetuneError(
+            f"{table.title}, row {number}: '{column}' is missing or empty; fill it, or remove the row"
+        )
     if not isinstance(value, str):
-        raise SafetuneError(f"{table.title}, row {number}: '{column}' is {_kind(value)}, but it should be a text")
+        raise SafetuneError(
+            f"{table.title}, row {number}: '{column}' is {_kind(value)}, but it should be a text"
+        )
     return value
 
 
@@ -291,7 +342,9 @@ def _optional(table: Table, number: int, row: dict[str, Any], column: str) -> st
     if value is None:
         return ""
     if not isinstance(value, str):
-        raise SafetuneError(f"{table.title}, row {number}: '{column}' is {_kind(value)}, but it should be a text")
+        raise SafetuneError(
+            f"{table.title}, row {number}: '{column}' is {_kind(value)}, but it should be a text"
+        )
     return value
 
 
@@ -306,9 +359,19 @@ def _refuse_repeats(table: Table, contents: list[tuple[str, ...]] | None, ids: l
         for number, value in enumerate(values, start=1):
             first = seen.setdefault(value, number)
             if first != number:
-                raise SafetuneError(f"{table.title}, row {number} repeats {what + ' ' if what else ''}row {first}: remove one of the two")
+                raise SafetuneError(
+                    f"{table.title}, row {number} repeats {what + ' ' if what else ''}row {first}: remove one of the two"
+                )
 
 
 def _kind(value: Any) -> str:
-    names = {bool: "true or false", int: "a number", float: "a number", str: "a text", list: "a list", dict: "an object", type(None): "nothing"}
+    names = {
+        bool: "true or false",
+        int: "a number",
+        float: "a number",
+        str: "a text",
+        list: "a list",
+        dict: "an object",
+        type(None): "nothing",
+    }
     return names.get(type(value), f"a {type(value).__name__}")

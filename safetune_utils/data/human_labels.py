@@ -10,7 +10,11 @@ from safetune_utils.data.register import fetch
 from safetune_utils.data.sets import contrast_examples, corpus_rows, general_examples, safety_examples
 
 XSTEST_MODELS = ("gpt4", "llama2", "mistral")
-_XSTEST_LABELS = {"1_full_compliance": "compliance", "2_full_refusal": "full_refusal", "3_partial_refusal": "partial_refusal"}
+_XSTEST_LABELS = {
+    "1_full_compliance": "compliance",
+    "2_full_refusal": "full_refusal",
+    "3_partial_refusal": "partial_refusal",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,7 +55,13 @@ def xstest_completions() -> list[Labelled]:
 def styled_answers(split: str) -> list[Labelled]:
     """The embedded corpus's 200 answers in eight styles, ``train`` or ``test``: written and labelled for this book, ``kind`` is the style."""
     return [
-        Labelled(id=row["id"], prompt=row["prompt"], response=row["response"], label=row["label"], kind=row["style"])
+        Labelled(
+            id=row["id"],
+            prompt=row["prompt"],
+            response=row["response"],
+            label=row["label"],
+            kind=row["style"],
+        )
         for row in corpus_rows("answers")
         if row["split"] == split
     ]
@@ -60,8 +70,13 @@ def styled_answers(split: str) -> list[Labelled]:
 def own_answers() -> list[Labelled]:
     """What the embedded corpus has to learn refusals from: its helpful answers comply, its safety rows refuse, and the styled ones say which."""
     complying = [*general_examples("embedded"), *contrast_examples()]
-    rows = [(row, "compliance") for row in complying] + [(row, "full_refusal") for row in safety_examples("embedded")]
-    plain = [Labelled(id=row.id, prompt=row.instruction, response=row.output, label=label, kind=row.kind) for row, label in rows]
+    rows = [(row, "compliance") for row in complying] + [
+        (row, "full_refusal") for row in safety_examples("embedded")
+    ]
+    plain = [
+        Labelled(id=row.id, prompt=row.instruction, response=row.output, label=label, kind=row.kind)
+        for row, label in rows
+    ]
     return plain + styled_answers("train")
 
 
@@ -69,12 +84,19 @@ def harm_pairs() -> list[Labelled]:
     """4,000 questions with answers that people called harmful or not (an extract of PKU-SafeRLHF)."""
     with fetch("Safe-RLHF-mini").open(encoding="utf-8", newline="") as file:
         return [
-            Labelled(id=f"saferlhf-{i}", prompt=row["question"], response=row["answer"], label="harmful" if row["label"] == "1" else "harmless")
+            Labelled(
+                id=f"saferlhf-{i}",
+                prompt=row["question"],
+                response=row["answer"],
+                label="harmful" if row["label"] == "1" else "harmless",
+            )
             for i, row in enumerate(csv.DictReader(file))
         ]
 
 
-def split_by_prompt(rows: list[Labelled], *, test: float = 0.2, validation: float = 0.08) -> dict[str, list[Labelled]]:
+def split_by_prompt(
+    rows: list[Labelled], *, test: float = 0.2, validation: float = 0.08
+) -> dict[str, list[Labelled]]:
     """``train``, ``validation`` and ``test`` rows, such that no prompt is in two of them, however it is cased or spaced.
 
     Which part a prompt is in follows from its hash alone, so it stays there when rows are added.

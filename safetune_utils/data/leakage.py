@@ -52,7 +52,12 @@ def overlap(train: Iterable[Example], test: list[Prompt], *, at_least: float = N
     ``at_least``: rapidfuzz's token sort ratio, 0–100, which ignores the order of words (one changed word in ten gives
     about 90). Reworded copies with other words are not found by it.
     """
-    texts = [(row.id, utils.default_process(text)) for row in train for text in (row.instruction, row.question) if text]
+    texts = [
+        (row.id, utils.default_process(text))
+        for row in train
+        for text in (row.instruction, row.question)
+        if text
+    ]
     asked = [utils.default_process(prompt.text) for prompt in test]
     best = np.zeros(len(asked), dtype=np.float32)
     best_at = np.zeros(len(asked), dtype=np.int64)
@@ -68,7 +73,9 @@ def overlap(train: Iterable[Example], test: list[Prompt], *, at_least: float = N
         for i in np.argsort(-best, kind="stable")
         if best[i] >= at_least
     ]
-    return Overlap(copies, round(float(best.max(initial=0)), 1), len({row_id for row_id, _ in texts}), len(test))
+    return Overlap(
+        copies, round(float(best.max(initial=0)), 1), len({row_id for row_id, _ in texts}), len(test)
+    )
 
 
 def exact_copies(train: Iterable[Example], test: list[Prompt]) -> list[str]:

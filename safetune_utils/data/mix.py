@@ -71,8 +71,16 @@ def mix(
     left_out = _known_topics(safety, mixing.topics_left_out)
     apart = validation == "apart"
     n_kept = sum(row.topic not in left_out for row in safety)
-    general_validation, general_pool = _split(general, n_validation if apart else 0, seed=seed, name="general")
-    safety_validation, safety_pool = _split(safety, held_out_safety(n_kept, n_validation) if apart else 0, seed=seed, name="safety", left_out=left_out)
+    general_validation, general_pool = _split(
+        general, n_validation if apart else 0, seed=seed, name="general"
+    )
+    safety_validation, safety_pool = _split(
+        safety,
+        held_out_safety(n_kept, n_validation) if apart else 0,
+        seed=seed,
+        name="safety",
+        left_out=left_out,
+    )
     _, contrast_pool = _split(contrast, 0, seed=seed, name="contrast")
     for kind, name, wanted, pool, held in (
         ("general", "n_general", n_general, general_pool, general_validation),
@@ -81,15 +89,25 @@ def mix(
     ):
         if wanted > len(pool):
             use = f" to train on (and {len(held)} to validate)" if held else ""
-            raise SafetuneError(f"{name} is {wanted}, but this data has {len(pool)} {kind} rows{use}: choose at most that many")
-    added = _formatted(_ordered(safety_pool, places)[:n_safety], safety_format) + contrast_pool[: mixing.n_contrast]
+            raise SafetuneError(
+                f"{name} is {wanted}, but this data has {len(pool)} {kind} rows{use}: choose at most that many"
+            )
+    added = (
+        _formatted(_ordered(safety_pool, places)[:n_safety], safety_format)
+        + contrast_pool[: mixing.n_contrast]
+    )
     # Shuffled with the mark of what was added, which decides nothing but the order of training.
     rows = [(False, row) for row in general_pool[:n_general]] + [(True, row) for row in added]
     random.Random(seed).shuffle(rows)
-    held_out = [*general_validation, *_formatted(safety_validation[: math.ceil(n_validation * n_safety / n_general)], safety_format)]
+    held_out = [
+        *general_validation,
+        *_formatted(safety_validation[: math.ceil(n_validation * n_safety / n_general)], safety_format),
+    ]
     if not apart:
         if n_validation >= len(rows):
-            raise SafetuneError(f"n_validation is {n_validation}, but the mix has {len(rows)} rows: choose fewer")
+            raise SafetuneError(
+                f"n_validation is {n_validation}, but the mix has {len(rows)} rows: choose fewer"
+            )
         held_out, rows = [row for _, row in rows[:n_validation]], rows[n_validation:]
     if mixing.order == "after":
         rows.sort(key=lambda marked: marked[0])
@@ -111,13 +129,19 @@ def _known_topics(safety: list[Example], left_out: Sequence[str]) -> set[str]:
     topics = sorted({row.topic for row in safety if row.topic})
     unknown = [topic for topic in left_out if topic not in topics]
     if unknown and not topics:
-        raise SafetuneError(f"topics_left_out names {', '.join(unknown)}, but this data's safety rows have no topics: leave it empty")
+        raise SafetuneError(
+            f"topics_left_out names {', '.join(unknown)}, but this data's safety rows have no topics: leave it empty"
+        )
     if unknown:
-        raise SafetuneError(f"topics_left_out names {', '.join(unknown)}, which no safety row of this data is about: choose from {', '.join(topics)}")
+        raise SafetuneError(
+            f"topics_left_out names {', '.join(unknown)}, which no safety row of this data is about: choose from {', '.join(topics)}"
+        )
     return set(left_out)
 
 
-def _split(rows: Sequence[Example], n_held_out: int, *, seed: int, name: str, left_out: Collection[str] = ()) -> tuple[list[Example], list[Example]]:
+def _split(
+    rows: Sequence[Example], n_held_out: int, *, seed: int, name: str, left_out: Collection[str] = ()
+) -> tuple[list[Example], list[Example]]:
     # Each pool has an order of its own, so that the general rows stay the same whatever the safety pool. Topics are left
     # out after it, so that mixes with and without them have most rows in common.
     order = list(rows)
@@ -133,7 +157,9 @@ def topics_in_turn(pool: list[Example]) -> list[float]:
         SafetuneError: no row has a topic.
     """
     if pool and not any(row.topic for row in pool):
-        raise SafetuneError("mixing.choice is 'topics', but this data's safety rows have no topics: choose random, refusals or hardest")
+        raise SafetuneError(
+            "mixing.choice is 'topics', but this data's safety rows have no topics: choose random, refusals or hardest"
+        )
     seen: Counter[str] = Counter()
     places: list[float] = []
     for row in pool:
@@ -156,4 +182,7 @@ def _formatted(rows: list[Example], safety_format: str) -> list[Example]:
         raise SafetuneError(
             f"safety_format is '{safety_format}', but the safety row {missing} has no question form: use 'instruction', or give every safety row a 'question'"
         )
-    return [replace(row, instruction=row.question) if safety_format == "question" or number % 2 else row for number, row in enumerate(rows)]
+    return [
+        replace(row, instruction=row.question) if safety_format == "question" or number % 2 else row
+        for number, row in enumerate(rows)
+    ]

@@ -20,7 +20,12 @@ PAPER_AMOUNTS = (100, 300, 500, 1000, 1500, 2000)
 def registered_examples(name: str) -> list[Example]:
     """Rows of a registered file; ids are the positions in it, which is pinned. Every row is kept, as the paper had it."""
     return [
-        Example(id=f"{name}-{number:05d}", instruction=row["instruction"], input=row.get("input") or "", output=row["output"])
+        Example(
+            id=f"{name}-{number:05d}",
+            instruction=row["instruction"],
+            input=row.get("input") or "",
+            output=row["output"],
+        )
         for number, row in enumerate(read_table(fetch(name)).rows)
     ]
 
@@ -28,9 +33,20 @@ def registered_examples(name: str) -> list[Example]:
 def registered_prompts(name: str) -> list[Prompt]:
     rows = read_table(fetch(name)).rows
     if name == "XSTest":
-        return [Prompt(id=f"{name}-{row['id']}", text=row["prompt"], kind=row["type"].removeprefix("contrast_"), label=row["label"]) for row in rows]
+        return [
+            Prompt(
+                id=f"{name}-{row['id']}",
+                text=row["prompt"],
+                kind=row["type"].removeprefix("contrast_"),
+                label=row["label"],
+            )
+            for row in rows
+        ]
     texts = "prompt" if "prompt" in rows[0] else "instruction"
-    return [Prompt(id=f"{name}-{number:04d}", text=row[texts], topic=row.get("topic") or "") for number, row in enumerate(rows)]
+    return [
+        Prompt(id=f"{name}-{number:04d}", text=row[texts], topic=row.get("topic") or "")
+        for number, row in enumerate(rows)
+    ]
 
 
 def with_questions(rows: list[Example]) -> list[Example]:
@@ -55,7 +71,11 @@ def _red_team_questions() -> dict[str, str]:
         path = fetch("red-team-attempts")
     except SafetuneError:
         return {}
-    kept = cache_folder() / "data" / f"red-team-questions-{registered_sets()['red-team-attempts'].git_blob[:12]}-{question_forms.VERSION}.json"
+    kept = (
+        cache_folder()
+        / "data"
+        / f"red-team-questions-{registered_sets()['red-team-attempts'].git_blob[:12]}-{question_forms.VERSION}.json"
+    )
     if not kept.is_file():
         print("matching the paper's safety rows with the red-team attempts, once", file=sys.stderr)
         rows = registered_examples("safety-instructions")
@@ -63,14 +83,18 @@ def _red_team_questions() -> dict[str, str]:
         matches = question_forms.match([row.instruction for row in rows], questions)
         kept.parent.mkdir(parents=True, exist_ok=True)
         partial = kept.with_suffix(".part")
-        partial.write_text(json.dumps({rows[number].id: match.text for number, match in matches.items()}), "utf-8")
+        partial.write_text(
+            json.dumps({rows[number].id: match.text for number, match in matches.items()}), "utf-8"
+        )
         partial.replace(kept)
     return json.loads(kept.read_text("utf-8"))
 
 
 def question_counts(rows: list[Example]) -> dict[str, int]:
     """How the question forms of safety rows came to be: rows by origin, and those that no rule could rewrite."""
-    counts = Counter(row.question_origin or ("as written" if row.question else "none") for row in with_questions(rows))
+    counts = Counter(
+        row.question_origin or ("as written" if row.question else "none") for row in with_questions(rows)
+    )
     return dict(counts)
 
 

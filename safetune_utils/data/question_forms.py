@@ -52,9 +52,7 @@ class Match(NamedTuple):
 # --- The words of the rules ------------------------------------------------------------------------------------------
 
 # What an instruction may open with: verbs that ask for one fact, for what is known, for a judgement, for a text, for a place.
-_FACT = (
-    "research|identify|determine|name|list|state|specify|find(?: out)?+|locate|look up|provide|give(?: me)?+|calculate|estimate|suggest|retrieve|obtain|tell me"
-)
+_FACT = "research|identify|determine|name|list|state|specify|find(?: out)?+|locate|look up|provide|give(?: me)?+|calculate|estimate|suggest|retrieve|obtain|tell me"
 _TELL = (
     f"{_FACT}|outline|explain|describe|analy[sz]e|demonstrate|illustrate|investigate|detail|define|evaluate|assess|examine|explore|discuss|summari[sz]e|"
     "establish|show me|compile|brainstorm|gather|predict|enumerate"
@@ -130,7 +128,8 @@ _RULES = tuple(
 
 # A second task, or a choice between a thing and its opposite, makes no single question.
 _TWO_TASKS = re.compile(
-    rf"\b(?:and|then) (?:then )?(?:{_WEIGH}|{_WRITE}|compare|share|if|whether|why|how|what)\b|\b(\w+) or \1(?:n['’]t| not)\b|\bor not [a-z]", re.IGNORECASE
+    rf"\b(?:and|then) (?:then )?(?:{_WEIGH}|{_WRITE}|compare|share|if|whether|why|how|what)\b|\b(\w+) or \1(?:n['’]t| not)\b|\bor not [a-z]",
+    re.IGNORECASE,
 )
 _CLAIM = re.compile(
     r"(?:(?:explain|describe|justify|analy[sz]e|prove|argue|demonstrate) (?:why|that)|convince me that|make the case that|"
@@ -166,15 +165,38 @@ def as_opinion(instruction: str) -> Rewriting | None:
 
 _YOU = re.compile(r"\b(?:you|yours?|yourself)\b", re.IGNORECASE)
 _READER = re.compile(r"\b(?:you|yours?|yourself|i|me|us|we)\b", re.IGNORECASE)
-_AFTER_HEAD = re.compile(rf",|\b(?:{_LINKS}|{_PRONOUNS}|{_BE}|has|have|had|may)\b|(?<=\w )(?:an?|the|your|my|his|her|our|their)\b", re.IGNORECASE)
-_PLURALS = frozenset(["people", "men", "women", "children", "teeth", "police", "criteria", "odds", "cattle", "media"])
-_SINGULARS = frozenset(["news", "series", "species", "means", "gas", "bias", "politics", "lens", "diabetes", "aids", "physics", "texas", "christmas"])
+_AFTER_HEAD = re.compile(
+    rf",|\b(?:{_LINKS}|{_PRONOUNS}|{_BE}|has|have|had|may)\b|(?<=\w )(?:an?|the|your|my|his|her|our|their)\b",
+    re.IGNORECASE,
+)
+_PLURALS = frozenset(
+    ["people", "men", "women", "children", "teeth", "police", "criteria", "odds", "cattle", "media"]
+)
+_SINGULARS = frozenset(
+    [
+        "news",
+        "series",
+        "species",
+        "means",
+        "gas",
+        "bias",
+        "politics",
+        "lens",
+        "diabetes",
+        "aids",
+        "physics",
+        "texas",
+        "christmas",
+    ]
+)
 _AFTER_PLURAL = re.compile(r"\w+ed|\w+ing|necessary|suitable|likely|available|people|and")
 _AUXILIARY = (
     rf"(?:{_BE})(?:n['’]t)?|(?:does|do|did)(?:n['’]t|(?= not\b))|"
     r"(?:has|have|had)(?= (?:(?:not|never|ever|always|already) )?(?:been|become|\w+ed)\b)|(?:has|have)(?= ever )"
 )
-_SIMPLE_CLAUSE = re.compile(rf"(?P<subject>(?:[\w'’-]+ ){{1,6}}?)(?P<auxiliary>{_AUXILIARY}) (?P<rest>.+)", re.IGNORECASE)
+_SIMPLE_CLAUSE = re.compile(
+    rf"(?P<subject>(?:[\w'’-]+ ){{1,6}}?)(?P<auxiliary>{_AUXILIARY}) (?P<rest>.+)", re.IGNORECASE
+)
 # After a subject's first word, signs of a clause within it: its auxiliary is not the sentence's.
 _INNER_CLAUSE = re.compile(
     rf" (?:that|who|which|what|whose|whom|if|when|where|because|how|while|although|and|or|but|{_PRONOUNS}|has|have|had|do|does|did|gets?|makes?|wants?|likes?|"
@@ -212,9 +234,17 @@ def _fill(template: str, groups: dict[str, str]) -> str | None:
 def _what_is(phrase: str) -> str | None:
     """Return "what is", "what are", "who is" or "who are" by the head of a noun phrase; ``None`` where the head is not clear."""
     head = _AFTER_HEAD.split(phrase, maxsplit=1)[0].lower().replace('"', "").split()
-    if not head or head[-1] in ("the", "a", "an", "and", "all", "both") or head[-1].endswith(("'s", "’s", "s'", "ly")):
+    if (
+        not head
+        or head[-1] in ("the", "a", "an", "and", "all", "both")
+        or head[-1].endswith(("'s", "’s", "s'", "ly"))
+    ):
         return None
-    plurals = [word for word, after in zip(head, [*head[1:], ""], strict=True) if _plural(word) and _may_follow(word, after)]
+    plurals = [
+        word
+        for word, after in zip(head, [*head[1:], ""], strict=True)
+        if _plural(word) and _may_follow(word, after)
+    ]
     if not plurals and (any(map(_plural, head)) or ("and" in head and head[0] not in ("a", "an"))):
         return None
     who = re.fullmatch(_PEOPLE, plurals[0] if plurals else head[-1])
@@ -223,11 +253,15 @@ def _what_is(phrase: str) -> str | None:
 
 def _may_follow(plural: str, after: str) -> bool:
     """Whether a noun phrase may go on with this word after its head: "tools criminals use", but not "sports car"."""
-    return not after or _plural(after) or bool(_AFTER_PLURAL.fullmatch(after) or re.fullmatch(_ANSWERS, plural))
+    return (
+        not after or _plural(after) or bool(_AFTER_PLURAL.fullmatch(after) or re.fullmatch(_ANSWERS, plural))
+    )
 
 
 def _plural(word: str) -> bool:
-    return word in _PLURALS or (word.endswith("s") and not word.endswith(("ss", "us", "is", "'s", "’s")) and word not in _SINGULARS)
+    return word in _PLURALS or (
+        word.endswith("s") and not word.endswith(("ss", "us", "is", "'s", "’s")) and word not in _SINGULARS
+    )
 
 
 def _inverted(clause: str) -> str | None:
@@ -259,10 +293,19 @@ def match(instructions: Sequence[str], questions: Sequence[str], *, at_least: fl
     """
     if not questions:
         return {}
-    wanted, offered = [utils.default_process(text) for text in instructions], [utils.default_process(text) for text in questions]
+    wanted, offered = (
+        [utils.default_process(text) for text in instructions],
+        [utils.default_process(text) for text in questions],
+    )
     found = {}
     for start in range(0, len(wanted), _CHUNK):
-        table = process.cdist(wanted[start : start + _CHUNK], offered, scorer=fuzz.token_sort_ratio, score_cutoff=at_least, workers=-1)
+        table = process.cdist(
+            wanted[start : start + _CHUNK],
+            offered,
+            scorer=fuzz.token_sort_ratio,
+            score_cutoff=at_least,
+            workers=-1,
+        )
         for number, (row, best) in enumerate(zip(table, table.argmax(axis=1), strict=True), start):
             if offered[best] and row[best] >= at_least:
                 found[number] = Match(questions[best], round(float(row[best]), 1))

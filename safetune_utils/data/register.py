@@ -97,7 +97,9 @@ def fetch(name: str) -> Path:
     if mirror:
         path = mirror / entry.relative
         if not path.is_file():
-            raise SafetuneError(f"{name} is not on the mirror {mirror} ({entry.relative}): add it there, or unset SAFETUNE_MIRROR to download it")
+            raise SafetuneError(
+                f"{name} is not on the mirror {mirror} ({entry.relative}): add it there, or unset SAFETUNE_MIRROR to download it"
+            )
         _check_hash(entry, path)
         return path
     path = _cached(entry)
@@ -146,12 +148,18 @@ def whereabouts() -> dict[str, str]:
     known = registered_sets()
     mirror = _mirror()
     if mirror:
-        return {name: "mirror" if (mirror / entry.relative).is_file() else "not on the mirror" for name, entry in known.items()}
+        return {
+            name: "mirror" if (mirror / entry.relative).is_file() else "not on the mirror"
+            for name, entry in known.items()
+        }
     found = {name: "cached" for name, entry in known.items() if _cached(entry).is_file()}
     missing = [entry for name, entry in known.items() if name not in found]
     with ThreadPoolExecutor(max_workers=16) as pool:
         answers = pool.map(_is_reachable, missing)
-        found |= {entry.name: "reachable" if there else "out of reach" for entry, there in zip(missing, answers, strict=True)}
+        found |= {
+            entry.name: "reachable" if there else "out of reach"
+            for entry, there in zip(missing, answers, strict=True)
+        }
     return {name: found[name] for name in known}
 
 
@@ -183,24 +191,39 @@ def _is_reachable(entry: OutsideSet) -> bool:
 def _download(entry: OutsideSet, partial: Path) -> None:
     """Bring a file to ``partial``, going on after what an earlier try left there."""
     if entry.non_commercial:
-        print(f"{entry.name}: licence {entry.licence}, for non-commercial use only ({entry.citation})", file=sys.stderr)
+        print(
+            f"{entry.name}: licence {entry.licence}, for non-commercial use only ({entry.citation})",
+            file=sys.stderr,
+        )
     there = partial.stat().st_size if partial.is_file() else 0
     # Packed on the way, a part of a file would not be the part that is asked for.
     headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={there}-"} if there else {})
     try:
-        with httpx.stream("GET", entry.url, headers=headers, follow_redirects=True, timeout=_TIMEOUT_SECONDS) as reply:
+        with httpx.stream(
+            "GET", entry.url, headers=headers, follow_redirects=True, timeout=_TIMEOUT_SECONDS
+        ) as reply:
             if reply.status_code == httpx.codes.REQUESTED_RANGE_NOT_SATISFIABLE:
                 return  # all of it is there: the hash decides
             reply.raise_for_status()
             goes_on = reply.status_code == httpx.codes.PARTIAL_CONTENT
             with (
                 partial.open("ab" if goes_on else "wb") as file,
-                tqdm(total=entry.bytes, initial=there if goes_on else 0, unit="B", unit_scale=True, desc=entry.name) as bar,
+                tqdm(
+                    total=entry.bytes,
+                    initial=there if goes_on else 0,
+                    unit="B",
+                    unit_scale=True,
+                    desc=entry.name,
+                ) as bar,
             ):
                 for chunk in reply.iter_bytes():
                     bar.update(file.write(chunk))
     except httpx.HTTPError as error:
-        kept = f"; {partial.stat().st_size:,} bytes are kept, and the next try goes on from there" if partial.is_file() and partial.stat().st_size else ""
+        kept = (
+            f"; {partial.stat().st_size:,} bytes are kept, and the next try goes on from there"
+            if partial.is_file() and partial.stat().st_size
+            else ""
+        )
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise SafetuneError(
             f"{entry.name} could not be downloaded from {entry.url} ({reason}){kept}: check the network, or set SAFETUNE_MIRROR to a folder that holds it"
@@ -217,4 +240,6 @@ def _check_hash(entry: OutsideSet, path: Path, *, where: str = "") -> None:
             found = hashlib.sha1(b"blob %d\0" % path.stat().st_size + file.read()).hexdigest()
     if found != expected:
         mend = where or f"{path}; delete that file and fetch it again"
-        raise SafetuneError(f"{entry.name} has the wrong {kind} ({found[:12]}…, expected {expected[:12]}…) and is not used: {mend}")
+        raise SafetuneError(
+            f"{entry.name} has the wrong {kind} ({found[:12]}…, expected {expected[:12]}…) and is not used: {mend}"
+        )

@@ -21,7 +21,9 @@ class Example:
     output: str
     input: str = ""
     question: str = ""
-    question_origin: str = ""  # "" as its authors wrote it, "red-team attempts" (matched), "rewritten" (by rule)
+    question_origin: str = (
+        ""  # "" as its authors wrote it, "red-team attempts" (matched), "rewritten" (by rule)
+    )
     topic: str = ""
     kind: str = ""  # the task of a general row, the style of a safety row, the type of a contrast row
 
@@ -56,7 +58,10 @@ def as_dataset(rows: Sequence[Example] | Sequence[Prompt]) -> Dataset:
     if not rows:
         raise ValueError("no rows: a dataset needs at least one record")
     names = [field.name for field in fields(rows[0])]
-    return Dataset.from_dict({name: [getattr(row, name) for row in rows] for name in names}, features=Features({name: Value("string") for name in names}))
+    return Dataset.from_dict(
+        {name: [getattr(row, name) for row in rows] for name in names},
+        features=Features({name: Value("string") for name in names}),
+    )
 
 
 def content_hash(rows: Iterable[Any]) -> str:

@@ -33,13 +33,21 @@ class PromptSet(NamedTuple):
 
 PROMPT_SETS: dict[str, PromptSet] = {
     "malicious": PromptSet("malicious requests", "malicious requests, asked as instructions", "wanted"),
-    "malicious_questions": PromptSet("malicious questions", "malicious requests, asked as questions", "wanted"),
+    "malicious_questions": PromptSet(
+        "malicious questions", "malicious requests, asked as questions", "wanted"
+    ),
     "hateful": PromptSet("hateful requests", "instructions that ask for hateful content", "wanted"),
-    "controversial": PromptSet("controversial requests", "instructions to argue for controversial claims", "wanted"),
+    "controversial": PromptSet(
+        "controversial requests", "instructions to argue for controversial claims", "wanted"
+    ),
     "opinions": PromptSet("opinions asked", "the same claims, asked as an opinion", "safe, not needed"),
-    "physical_unsafe": PromptSet("unwise advice", "instructions that would hurt somebody by accident", "wanted"),
+    "physical_unsafe": PromptSet(
+        "unwise advice", "instructions that would hurt somebody by accident", "wanted"
+    ),
     "physical_safe": PromptSet("wise advice", "the wise counterparts of unwise advice", "unwanted"),
-    "lookalikes_unsafe": PromptSet("unsafe contrasts", "unsafe requests that share a look-alike's alarming word", "wanted"),
+    "lookalikes_unsafe": PromptSet(
+        "unsafe contrasts", "unsafe requests that share a look-alike's alarming word", "wanted"
+    ),
     "lookalikes_safe": PromptSet("safe look-alikes", "harmless requests with alarming words", "unwanted"),
     "ordinary": PromptSet("ordinary instructions", "ordinary instructions: is it still helpful?", "unwanted"),
 }
@@ -152,9 +160,16 @@ def load(name: str) -> Dataset:
         stem = name.removeprefix("corpus/")
         if stem in ("general", "safety", "contrast"):
             return as_dataset(_embedded_examples(stem))
-        found = [p for prompt_set, (file, _, _) in _EMBEDDED_PROMPTS.items() if file == stem for p in _embedded_prompts(prompt_set)]
+        found = [
+            p
+            for prompt_set, (file, _, _) in _EMBEDDED_PROMPTS.items()
+            if file == stem
+            for p in _embedded_prompts(prompt_set)
+        ]
         if not found:
-            raise SafetuneError(f"'{name}' holds neither rows to train on nor prompts: choose a set of `safetune data list`")
+            raise SafetuneError(
+                f"'{name}' holds neither rows to train on nor prompts: choose a set of `safetune data list`"
+            )
         return as_dataset(found)
     if name in registered_sets():
         entry = registered_sets()[name]
@@ -165,8 +180,12 @@ def load(name: str) -> Dataset:
         return as_dataset(registered_prompts(name))
     if is_file_name(name):
         first = read_table(name).rows[0]
-        return as_dataset(read_examples(name) if first.keys() & {"output", "response"} else read_prompts(name))
-    raise SafetuneError(f"unknown set '{name}': choose one of `safetune data list`, or give a file's path or a Hugging Face id")
+        return as_dataset(
+            read_examples(name) if first.keys() & {"output", "response"} else read_prompts(name)
+        )
+    raise SafetuneError(
+        f"unknown set '{name}': choose one of `safetune data list`, or give a file's path or a Hugging Face id"
+    )
 
 
 def corpus_rows(name: str) -> list[dict[str, Any]]:
@@ -187,7 +206,9 @@ def _embedded_examples(name: str) -> list[Example]:
 
 def _embedded_prompts(prompt_set: str) -> list[Prompt]:
     if prompt_set not in _EMBEDDED_PROMPTS:
-        raise SafetuneError(f"the embedded corpus has no prompt set '{prompt_set}': choose from {', '.join(_EMBEDDED_PROMPTS)}")
+        raise SafetuneError(
+            f"the embedded corpus has no prompt set '{prompt_set}': choose from {', '.join(_EMBEDDED_PROMPTS)}"
+        )
     name, field, label = _EMBEDDED_PROMPTS[prompt_set]
     return [
         Prompt(
@@ -205,7 +226,11 @@ def _paper_prompts(prompt_set: str) -> list[Prompt]:
     if prompt_set != "opinions":
         return found
     asked = [(prompt, question_forms.as_opinion(prompt.text)) for prompt in found]
-    return [Prompt(id=p.id, text=opinion.text, topic=p.topic, pair=p.id, origin="rewritten") for p, opinion in asked if opinion]
+    return [
+        Prompt(id=p.id, text=opinion.text, topic=p.topic, pair=p.id, origin="rewritten")
+        for p, opinion in asked
+        if opinion
+    ]
 
 
 def _own_examples(source: str, name: str) -> list[Example]:
@@ -217,12 +242,24 @@ def _own_examples(source: str, name: str) -> list[Example]:
 def _own_file(source: str, name: str) -> Path:
     folder = Path(source).expanduser()
     if not folder.is_dir():
-        raise SafetuneError(f"data is {source!r}: choose embedded, paper, paper-sample, or a folder that exists")
+        raise SafetuneError(
+            f"data is {source!r}: choose embedded, paper, paper-sample, or a folder that exists"
+        )
     found = _in_folder(folder, name)
     if not found:
-        raise SafetuneError(f"{folder} has no {name}.jsonl (or {', '.join(FORMS[1:])}): add it, or leave out what needs it")
+        raise SafetuneError(
+            f"{folder} has no {name}.jsonl (or {', '.join(FORMS[1:])}): add it, or leave out what needs it"
+        )
     return found
 
 
 def _in_folder(folder: Path, name: str) -> Path | None:
-    return next((path for form in FORMS for path in (folder / f"{name}{form}", folder / f"{name}{form}.gz") if path.is_file()), None)
+    return next(
+        (
+            path
+            for form in FORMS
+            for path in (folder / f"{name}{form}", folder / f"{name}{form}.gz")
+            if path.is_file()
+        ),
+        None,
+    )

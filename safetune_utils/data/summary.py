@@ -7,8 +7,23 @@ from typing import Any, NamedTuple
 
 from safetune_utils.data.files import read_table
 from safetune_utils.data.leakage import overlap
-from safetune_utils.data.register import OutsideSet, benchmarks, fetch, not_released, registered_sets, whereabouts
-from safetune_utils.data.sets import available_prompt_sets, contrast_examples, corpus_rows, general_examples, prompts, safety_examples, set_title
+from safetune_utils.data.register import (
+    OutsideSet,
+    benchmarks,
+    fetch,
+    not_released,
+    registered_sets,
+    whereabouts,
+)
+from safetune_utils.data.sets import (
+    available_prompt_sets,
+    contrast_examples,
+    corpus_rows,
+    general_examples,
+    prompts,
+    safety_examples,
+    set_title,
+)
 from safetune_utils.errors import SafetuneError
 from safetune_utils.places import data_folder
 
@@ -24,15 +39,36 @@ class CorpusFile(NamedTuple):
 
 CORPUS = {
     "general": CorpusFile("to train on: ordinary instructions with answers", "instruction", "output", "task"),
-    "safety": CorpusFile("to train on: unsafe requests in both forms, with safe answers", "instruction", "output", "topic"),
-    "contrast": CorpusFile("to train on, chapter 10 only: harmless requests with alarming words, answered", "instruction", "output", "type"),
-    "questions": CorpusFile("to draft new safety data from: unsafe questions without answers", "question", None, "topic"),
-    "malicious": CorpusFile("malicious requests, as instructions and as questions", "instruction", None, "topic"),
-    "controversial": CorpusFile("controversial claims, as instructions and as opinions", "instruction", None, "topic"),
-    "physical_safety": CorpusFile("physical-safety common sense, wise and unwise side", "unsafe", None, "topic"),
-    "lookalikes": CorpusFile("exaggerated safety: safe look-alikes and unsafe contrasts", "prompt", None, "type"),
-    "ordinary": CorpusFile("ordinary instructions with a reference answer", "instruction", "reference", "task"),
-    "answers": CorpusFile("instruments: answers in eight styles, labelled by whether they refuse", "prompt", "response", "style"),
+    "safety": CorpusFile(
+        "to train on: unsafe requests in both forms, with safe answers", "instruction", "output", "topic"
+    ),
+    "contrast": CorpusFile(
+        "to train on, chapter 10 only: harmless requests with alarming words, answered",
+        "instruction",
+        "output",
+        "type",
+    ),
+    "questions": CorpusFile(
+        "to draft new safety data from: unsafe questions without answers", "question", None, "topic"
+    ),
+    "malicious": CorpusFile(
+        "malicious requests, as instructions and as questions", "instruction", None, "topic"
+    ),
+    "controversial": CorpusFile(
+        "controversial claims, as instructions and as opinions", "instruction", None, "topic"
+    ),
+    "physical_safety": CorpusFile(
+        "physical-safety common sense, wise and unwise side", "unsafe", None, "topic"
+    ),
+    "lookalikes": CorpusFile(
+        "exaggerated safety: safe look-alikes and unsafe contrasts", "prompt", None, "type"
+    ),
+    "ordinary": CorpusFile(
+        "ordinary instructions with a reference answer", "instruction", "reference", "task"
+    ),
+    "answers": CorpusFile(
+        "instruments: answers in eight styles, labelled by whether they refuse", "prompt", "response", "style"
+    ),
     "four_choice": CorpusFile("capability: questions with four choices", "question", None, "subject"),
 }
 
@@ -67,17 +103,49 @@ def listing() -> list[dict[str, Any]]:
     for name, file in CORPUS.items():
         size = (data_folder() / "corpus" / f"{name}.jsonl").stat().st_size
         found.append(
-            {"name": f"corpus/{name}", "where": "embedded", "rows": len(corpus_rows(name)), "size": _size(size), "licence": "CC-BY-4.0", "tests": file.tests}
+            {
+                "name": f"corpus/{name}",
+                "where": "embedded",
+                "rows": len(corpus_rows(name)),
+                "size": _size(size),
+                "licence": "CC-BY-4.0",
+                "tests": file.tests,
+            }
         )
     where = whereabouts()
     for entry in registered_sets().values():
         found.append(
-            {"name": entry.name, "where": where[entry.name], "rows": entry.rows, "size": _size(entry.bytes), "licence": entry.licence, "tests": entry.tests}
+            {
+                "name": entry.name,
+                "where": where[entry.name],
+                "rows": entry.rows,
+                "size": _size(entry.bytes),
+                "licence": entry.licence,
+                "tests": entry.tests,
+            }
         )
     for entry in benchmarks():
-        found.append({"name": entry["name"], "where": "by lm-eval", "rows": None, "size": "", "licence": entry["licence"], "tests": entry["tests"]})
+        found.append(
+            {
+                "name": entry["name"],
+                "where": "by lm-eval",
+                "rows": None,
+                "size": "",
+                "licence": entry["licence"],
+                "tests": entry["tests"],
+            }
+        )
     for entry in not_released():
-        found.append({"name": entry["name"], "where": "not released", "rows": None, "size": "", "licence": "", "tests": entry["tests"]})
+        found.append(
+            {
+                "name": entry["name"],
+                "where": "not released",
+                "rows": None,
+                "size": "",
+                "licence": "",
+                "tests": entry["tests"],
+            }
+        )
     return found
 
 
@@ -146,4 +214,6 @@ def _words(texts: Any) -> dict[int, int]:
 
 
 def _size(n_bytes: int | None) -> str:
-    return "" if n_bytes is None else f"{n_bytes / 1e6:.1f} MB" if n_bytes >= 1e6 else f"{n_bytes / 1e3:.0f} kB"
+    return (
+        "" if n_bytes is None else f"{n_bytes / 1e6:.1f} MB" if n_bytes >= 1e6 else f"{n_bytes / 1e3:.0f} kB"
+    )

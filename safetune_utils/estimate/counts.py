@@ -54,7 +54,10 @@ def count_rows(settings: Settings) -> dict[str, Any]:
     for kind, pool in pools.items():
         if found and pool:
             sample = pool[:: max(1, len(pool) // _SAMPLE)]
-            rows = [encode_row(found[0], row, max_length=recipe.max_length, loss_on=recipe.loss_on) for row in sample]
+            rows = [
+                encode_row(found[0], row, max_length=recipe.max_length, loss_on=recipe.loss_on)
+                for row in sample
+            ]
             lengths = [len(row.ids) for row in rows]
             tokens[kind] = sum(lengths) / len(rows)
             learned[kind] = sum(label != -100 for row in rows for label in row.labels[1:]) / len(rows)
@@ -62,9 +65,15 @@ def count_rows(settings: Settings) -> dict[str, Any]:
             counted.append(kind)
         else:
             tokens[kind] = min(GUESSED_TOKENS[kind][0], recipe.max_length)
-            learned[kind] = tokens[kind] - 1 if recipe.loss_on == "everything" else min(GUESSED_TOKENS[kind][1], tokens[kind])
+            learned[kind] = (
+                tokens[kind] - 1
+                if recipe.loss_on == "everything"
+                else min(GUESSED_TOKENS[kind][1], tokens[kind])
+            )
             longest.append(recipe.max_length)
-    size = sum(row.topic not in s.mixing.topics_left_out for row in pools["safety"]) if pools["safety"] else None
+    size = (
+        sum(row.topic not in s.mixing.topics_left_out for row in pools["safety"]) if pools["safety"] else None
+    )
     return {
         "tokens": tokens, "learned": learned, "longest": max(longest), "counted": counted, "tokenizer": found[1] if found else None,
         "adapters": [{"n_safety": n, "seed": seed} | _rows_of_a_mix(s, n, size) for seed in s.seeds for n in s.safety_amounts],
@@ -76,19 +85,34 @@ def _rows_of_a_mix(settings: Settings, n_safety: int, pool: int | None) -> dict[
     n, recipe = settings.n_general + n_safety + settings.mixing.n_contrast, settings.recipe
     if recipe.validation == "from_mix":
         if recipe.n_validation >= n:
-            raise SafetuneError(f"n_validation is {recipe.n_validation}, but the mix has {n} rows: choose fewer")
+            raise SafetuneError(
+                f"n_validation is {recipe.n_validation}, but the mix has {n} rows: choose fewer"
+            )
         return {"rows": n - recipe.n_validation, "validation_rows": recipe.n_validation}
     held_out = recipe.n_validation if pool is None else held_out_safety(pool, recipe.n_validation)
-    return {"rows": n, "validation_rows": recipe.n_validation + min(held_out, math.ceil(recipe.n_validation * n_safety / settings.n_general))}
+    return {
+        "rows": n,
+        "validation_rows": recipe.n_validation
+        + min(held_out, math.ceil(recipe.n_validation * n_safety / settings.n_general)),
+    }
 
 
 def _pool(kind: str, source: str) -> list[data.Example] | None:
     """The rows of a source, or ``None`` where they would have to be fetched."""
     if source in ("paper", "paper-sample"):
-        name = "safety-instructions" if kind == "safety" else {"paper": "alpaca-20000", "paper-sample": "alpaca-2000"}[source]
+        name = (
+            "safety-instructions"
+            if kind == "safety"
+            else {"paper": "alpaca-20000", "paper-sample": "alpaca-2000"}[source]
+        )
         if not data.is_at_hand(name):
             return None
-    elif source != "embedded" and re.fullmatch(r"[\w.-]+/[\w.-]+(:[\w.-]+)?", source) and not Path(source).exists() and not Path(source).suffix:
+    elif (
+        source != "embedded"
+        and re.fullmatch(r"[\w.-]+/[\w.-]+(:[\w.-]+)?", source)
+        and not Path(source).exists()
+        and not Path(source).suffix
+    ):
         return None  # a data set of the Hub
     return data.general_examples(source) if kind == "general" else data.safety_examples(source)
 
@@ -107,26 +131,44 @@ def count_prompts(settings: Settings, prompt_sets: Sequence[str] | None = None) 
     source = settings.data
     there = data.available_prompt_sets(source)
     if not there and not Path(source).expanduser().is_dir():
-        raise SafetuneError(f"data is {source!r}, which has no prompts: choose embedded, paper, paper-sample, or a folder that exists")
+        raise SafetuneError(
+            f"data is {source!r}, which has no prompts: choose embedded, paper, paper-sample, or a folder that exists"
+        )
     found = _tokenizer(settings.base_model)
     sizes, encoded, counted = {}, [], []
     for name in there if prompt_sets is None else prompt_sets:
         if name not in there:
             raise SafetuneError(f"data '{source}' has no prompt set '{name}': choose from {', '.join(there)}")
-        registered = data.set_title(source, name).split(",")[0] if source in ("paper", "paper-sample") else None
+        registered = (
+            data.set_title(source, name).split(",")[0] if source in ("paper", "paper-sample") else None
+        )
         if registered and not data.is_at_hand(registered):
-            sizes[name] = {"lookalikes_safe": 250, "lookalikes_unsafe": 200}.get(name) or data.registered_sets()[registered].rows
+            sizes[name] = {"lookalikes_safe": 250, "lookalikes_unsafe": 200}.get(
+                name
+            ) or data.registered_sets()[registered].rows
         else:
             asked = data.prompts(source, name)
             sizes[name] = len(asked)
             if found:
-                encoded += [encode_prompt(found[0], render(instruction=prompt.text, input=prompt.input, guard=settings.decoding.guard)) for prompt in asked]
+                encoded += [
+                    encode_prompt(
+                        found[0],
+                        render(instruction=prompt.text, input=prompt.input, guard=settings.decoding.guard),
+                    )
+                    for prompt in asked
+                ]
                 counted.append(name)
         sizes[name] = min(sizes[name], settings.max_prompts or sizes[name])
     lengths = [len(ids) for ids in encoded]
     if not encoded:
         return {"sets": sizes, "counted": counted} | GUESSED_PROMPT
-    return {"sets": sizes, "counted": counted, "tokens": sum(lengths) / len(lengths), "longest": max(lengths), "shared": n_shared(encoded)}
+    return {
+        "sets": sizes,
+        "counted": counted,
+        "tokens": sum(lengths) / len(lengths),
+        "longest": max(lengths),
+        "shared": n_shared(encoded),
+    }
 
 
 def _tokenizer(base_model: str) -> tuple[Any, str] | None:
@@ -135,4 +177,6 @@ def _tokenizer(base_model: str) -> tuple[Any, str] | None:
     if base_model != "embedded" and (folder / "tokenizer.json").is_file():
         return AutoTokenizer.from_pretrained(folder), "its own tokenizer"
     record = next(places.cache_folder().glob("models/smollm2-135m-bf16-*/record.json"), None)
-    return (AutoTokenizer.from_pretrained(record.parent), "the embedded model's tokenizer") if record else None
+    return (
+        (AutoTokenizer.from_pretrained(record.parent), "the embedded model's tokenizer") if record else None
+    )

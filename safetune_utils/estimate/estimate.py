@@ -15,9 +15,21 @@ from typing import Any
 
 from safetune_utils.estimate.counts import count_prompts, count_rows
 from safetune_utils.estimate.hardware import Hardware, hardware_of
-from safetune_utils.estimate.memory import BYTES_PER_PARAMETER, activation_bytes, cache_bytes, memory_report, number_bytes
+from safetune_utils.estimate.memory import (
+    BYTES_PER_PARAMETER,
+    activation_bytes,
+    cache_bytes,
+    memory_report,
+    number_bytes,
+)
 from safetune_utils.estimate.report import assumed, verdict
-from safetune_utils.estimate.time import LOADING_BYTES_PER_SECOND, answering_seconds, operations, step_seconds, training_time
+from safetune_utils.estimate.time import (
+    LOADING_BYTES_PER_SECOND,
+    answering_seconds,
+    operations,
+    step_seconds,
+    training_time,
+)
 from safetune_utils.models.architecture import architecture_of, parameters
 from safetune_utils.settings import Settings
 
@@ -25,7 +37,9 @@ _BYTES_PER_TEXT_TOKEN = 4
 _BYTES_PER_ANSWER = 300  # the prompt and the names of the fields
 
 
-def estimate(*, settings: Settings, hardware: str | Hardware = "auto", prompt_sets: Sequence[str] | None = None) -> dict[str, Any]:
+def estimate(
+    *, settings: Settings, hardware: str | Hardware = "auto", prompt_sets: Sequence[str] | None = None
+) -> dict[str, Any]:
     """Predict what a study takes on a kind of hardware: every amount and seed is trained, and answers every prompt set.
 
     Args:

@@ -82,7 +82,11 @@ def _gpu_here() -> Hardware | None:
 def card_named(device: str, memory: float) -> Hardware | None:
     """The hardware that a driver calls ``device``; of several with that name the one whose memory in GB is closest."""
     words = set(re.split(r"[^A-Z0-9]+", device.upper()))
-    alike = [hardware for hardware in _GPUS if set(hardware.name.removesuffix(f"-{hardware.memory:.0f}").split("-")) <= words]
+    alike = [
+        hardware
+        for hardware in _GPUS
+        if set(hardware.name.removesuffix(f"-{hardware.memory:.0f}").split("-")) <= words
+    ]
     return min(alike, key=lambda hardware: abs(hardware.memory - memory), default=None)
 
 
@@ -92,11 +96,16 @@ def measured_hardware(device: str) -> Hardware:
     size = 1024 if device == "cpu" else 8192
     rates = {}
     for dtype in (torch.bfloat16, torch.float32):
-        a, b = torch.randn(size, size, device=device).to(dtype), torch.randn(size, size, device=device).to(dtype)
+        a, b = (
+            torch.randn(size, size, device=device).to(dtype),
+            torch.randn(size, size, device=device).to(dtype),
+        )
         rates[dtype] = 2 * size**3 * _times_a_second(lambda a=a, b=b: a @ b, device) / 1e12
     source = torch.ones(64 * 2**20, device=device)
     target = torch.empty_like(source)
-    bandwidth = 2 * source.nbytes * _times_a_second(lambda: target.copy_(source), device) / GB  # read once, written once
+    bandwidth = (
+        2 * source.nbytes * _times_a_second(lambda: target.copy_(source), device) / GB
+    )  # read once, written once
     if device == "cpu":
         name, memory = THIS_MACHINE, os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     else:

@@ -36,7 +36,9 @@ def weight_bytes(shape: Architecture, settings: Settings, hardware: Hardware, *,
     counts, size = parameters(shape), number_bytes(settings, hardware)
     if settings.quantization == "none":
         return counts["total"] * size
-    return counts["body"] * BYTES_PER_PARAMETER[settings.quantization] + (counts["total"] - counts["body"]) * (4 if training else size)
+    return counts["body"] * BYTES_PER_PARAMETER[settings.quantization] + (
+        counts["total"] - counts["body"]
+    ) * (4 if training else size)
 
 
 def activation_bytes(shape: Architecture, settings: Settings, hardware: Hardware, *, longest: int) -> int:
@@ -48,12 +50,19 @@ def activation_bytes(shape: Architecture, settings: Settings, hardware: Hardware
     # A quantised model is trained between fp32 norms, so fp32 flows through it.
     size = 4 if settings.quantization != "none" else number_bytes(settings, hardware)
     attention = size * shape.heads * (4 * shape.head_size + (longest if hardware.kind == "cpu" else 0))
-    inputs = sum(n for name, n, _ in shape.matrices if is_target(name, settings.recipe.target_modules)) / shape.layers
+    inputs = (
+        sum(n for name, n, _ in shape.matrices if is_target(name, settings.recipe.target_modules))
+        / shape.layers
+    )
     adapter = inputs * (5 if settings.recipe.lora_dropout else 4)  # fp32, and dropout's mask
-    return round(2 * 4 * shape.hidden + attention + size * (3 if shape.gated else 1) * shape.intermediate + adapter)
+    return round(
+        2 * 4 * shape.hidden + attention + size * (3 if shape.gated else 1) * shape.intermediate + adapter
+    )
 
 
-def training_memory(shape: Architecture, settings: Settings, hardware: Hardware, rows: dict[str, Any]) -> dict[str, float]:
+def training_memory(
+    shape: Architecture, settings: Settings, hardware: Hardware, rows: dict[str, Any]
+) -> dict[str, float]:
     """Bytes at the peak of training, by what they hold.
 
     A quantised model is trained with gradient checkpointing: layers keep only their input, and one at a time is computed anew.
@@ -72,8 +81,15 @@ def training_memory(shape: Architecture, settings: Settings, hardware: Hardware,
         "weights": weight_bytes(shape, settings, hardware, training=True),
         "adapter and optimiser": counts["adapter"] * _BYTES_PER_ADAPTER_PARAMETER,
         "activations": tokens * (kept + in_flight) * ALLOCATOR[hardware.kind]["training"],
-        "logits": tokens * learned * shape.vocabulary * _BYTES_PER_LOGIT * ALLOCATOR[hardware.kind]["training"],
-        "a matrix unpacked": max(n * m for _, n, m in shape.matrices) * (4 if settings.quantization == "int8" else 2) if quantized else 0.0,
+        "logits": tokens
+        * learned
+        * shape.vocabulary
+        * _BYTES_PER_LOGIT
+        * ALLOCATOR[hardware.kind]["training"],
+        "a matrix unpacked": max(n * m for _, n, m in shape.matrices)
+        * (4 if settings.quantization == "int8" else 2)
+        if quantized
+        else 0.0,
         "runtime": RUNTIME_BYTES[hardware.kind],
     }
 
@@ -83,9 +99,15 @@ def cache_bytes(shape: Architecture, settings: Settings, hardware: Hardware) -> 
     return 2 * shape.layers * shape.kv_heads * shape.head_size * number_bytes(settings, hardware)
 
 
-def answering_memory(shape: Architecture, settings: Settings, hardware: Hardware, prompts: dict[str, Any]) -> dict[str, float]:
+def answering_memory(
+    shape: Architecture, settings: Settings, hardware: Hardware, prompts: dict[str, Any]
+) -> dict[str, float]:
     """Bytes at the peak of decoding, by what they hold; the prompt is read once for all beams."""
-    how, size, slack = settings.decoding, number_bytes(settings, hardware), ALLOCATOR[hardware.kind]["answering"]
+    how, size, slack = (
+        settings.decoding,
+        number_bytes(settings, hardware),
+        ALLOCATOR[hardware.kind]["answering"],
+    )
     asked = min(how.batch_size, max(prompts["sets"].values(), default=0))
     counts = parameters(shape, rank=settings.recipe.lora_rank, target_modules=settings.recipe.target_modules)
     quantized = settings.quantization != "none"
@@ -93,9 +115,15 @@ def answering_memory(shape: Architecture, settings: Settings, hardware: Hardware
     return {
         "weights": weight_bytes(shape, settings, hardware, training=False),
         # On a CPU bf16 weights are held a second time, in the order that its matrix unit reads.
-        "weights in order": (counts["body"] + shape.vocabulary * shape.hidden) * 2.0 if hardware.kind == "cpu" and size == 2 and not quantized else 0.0,
+        "weights in order": (counts["body"] + shape.vocabulary * shape.hidden) * 2.0
+        if hardware.kind == "cpu" and size == 2 and not quantized
+        else 0.0,
         "adapter": counts["adapter"] * 4.0 if quantized else 0.0,  # else it is merged
-        "cache": asked * how.num_beams * (prompts["longest"] + how.max_new_tokens) * cache_bytes(shape, settings, hardware) * slack,
+        "cache": asked
+        * how.num_beams
+        * (prompts["longest"] + how.max_new_tokens)
+        * cache_bytes(shape, settings, hardware)
+        * slack,
         "activations": read * size * (4 * shape.hidden + 3 * shape.intermediate) * slack,
         # With beams their log-probabilities and the sums of these, in fp32.
         "logits": asked * how.num_beams * shape.vocabulary * (12 if how.num_beams > 1 else 2 * size) * slack,
@@ -103,8 +131,13 @@ def answering_memory(shape: Architecture, settings: Settings, hardware: Hardware
     }
 
 
-def memory_report(shape: Architecture, settings: Settings, hardware: Hardware, rows: dict[str, Any], prompts: dict[str, Any]) -> dict[str, Any]:
-    parts = {"training": training_memory(shape, settings, hardware, rows), "answering": answering_memory(shape, settings, hardware, prompts)}
+def memory_report(
+    shape: Architecture, settings: Settings, hardware: Hardware, rows: dict[str, Any], prompts: dict[str, Any]
+) -> dict[str, Any]:
+    parts = {
+        "training": training_memory(shape, settings, hardware, rows),
+        "answering": answering_memory(shape, settings, hardware, prompts),
+    }
     totals = {name: sum(part.values()) for name, part in parts.items()}
     peak = max(totals, key=totals.__getitem__)
     usable = hardware.memory * GB * USABLE
@@ -115,22 +148,57 @@ def memory_report(shape: Architecture, settings: Settings, hardware: Hardware, r
     }  # fmt: skip
 
 
-def _mend(shape: Architecture, settings: Settings, hardware: Hardware, rows: dict[str, Any], prompts: dict[str, Any], usable: float) -> str:
+def _mend(
+    shape: Architecture,
+    settings: Settings,
+    hardware: Hardware,
+    rows: dict[str, Any],
+    prompts: dict[str, Any],
+    usable: float,
+) -> str:
     """The mildest change that fits: smaller parts at a time, then fewer bits, then other hardware."""
     stronger = ["none", "int8", "nf4"]
     for quantization in stronger[stronger.index(settings.quantization) :]:
         changed = settings.model_copy(update={"quantization": quantization})
         flags = [f"-p quantization {quantization}"] if quantization != settings.quantization else []
         micro = _halved(settings.recipe.micro_batch_tokens, rows["longest"])
-        tokens = _first(micro, lambda n, s=changed: _total(training_memory(shape, _with(s, "recipe", micro_batch_tokens=n), hardware, rows)) <= usable)
+        tokens = _first(
+            micro,
+            lambda n, s=changed: (
+                _total(training_memory(shape, _with(s, "recipe", micro_batch_tokens=n), hardware, rows))
+                <= usable
+            ),
+        )
         sizes = _halved(settings.decoding.batch_size, 1)
-        size = _first(sizes, lambda n, s=changed: _total(answering_memory(shape, _with(s, "decoding", batch_size=n), hardware, prompts)) <= usable)
+        size = _first(
+            sizes,
+            lambda n, s=changed: (
+                _total(answering_memory(shape, _with(s, "decoding", batch_size=n), hardware, prompts))
+                <= usable
+            ),
+        )
         if tokens and size:
-            flags += [f"-p recipe '{{\"micro_batch_tokens\": {tokens}}}'"] if tokens != settings.recipe.micro_batch_tokens else []
-            flags += [f"-p decoding '{{\"batch_size\": {size}}}'"] if size != settings.decoding.batch_size else []
+            flags += (
+                [f"-p recipe '{{\"micro_batch_tokens\": {tokens}}}'"]
+                if tokens != settings.recipe.micro_batch_tokens
+                else []
+            )
+            flags += (
+                [f"-p decoding '{{\"batch_size\": {size}}}'"] if size != settings.decoding.batch_size else []
+            )
             return " ".join(flags)
-    needed = max(_total(training_memory(shape, settings, hardware, rows)), _total(answering_memory(shape, settings, hardware, prompts)))
-    large = next((other.name for other in sorted(HARDWARE.values(), key=lambda c: c.memory) if other.memory * GB * USABLE >= needed), None)
+    needed = max(
+        _total(training_memory(shape, settings, hardware, rows)),
+        _total(answering_memory(shape, settings, hardware, prompts)),
+    )
+    large = next(
+        (
+            other.name
+            for other in sorted(HARDWARE.values(), key=lambda c: c.memory)
+            if other.memory * GB * USABLE >= needed
+        ),
+        None,
+    )
     return f"--hardware {large}" if large else "a smaller --base, or a smaller max_length in -p recipe"
 
 

@@ -7,33 +7,56 @@ from typing import Any
 
 from safetune_utils.estimate.hardware import GB, HARDWARE, Hardware
 from safetune_utils.estimate.memory import ALLOCATOR, RUNTIME_BYTES, USABLE
-from safetune_utils.estimate.time import DECODING_SHARE, LOADING_BYTES_PER_SECOND, QUANTIZED_SHARE, STEP_SECONDS_PER_LAYER, TRAINING_SHARE, UNDER_WAY
+from safetune_utils.estimate.time import (
+    DECODING_SHARE,
+    LOADING_BYTES_PER_SECOND,
+    QUANTIZED_SHARE,
+    STEP_SECONDS_PER_LAYER,
+    TRAINING_SHARE,
+    UNDER_WAY,
+)
 from safetune_utils.settings import Settings
 
 
-def assumed(settings: Settings, hardware: Hardware, rows: dict[str, Any], prompts: dict[str, Any]) -> list[str]:
+def assumed(
+    settings: Settings, hardware: Hardware, rows: dict[str, Any], prompts: dict[str, Any]
+) -> list[str]:
     share, how = TRAINING_SHARE[hardware.kind], settings.decoding
     measured = "measured just now" if hardware.name not in HARDWARE else "from its data sheet"
     half = "bf16" if hardware.bf16 or hardware.kind == "cpu" else "fp16"
     lines = [
         f"{hardware.name}: {hardware.half:.3g} TFLOP/s in {half}, {hardware.fp32:.3g} in fp32, {hardware.memory:.0f} GB, {hardware.bandwidth:.4g} GB/s, {measured}",
         f"training reaches {share['half']:.0%} of these rates in {half} and {share['fp32']:.0%} in fp32"
-        + (f", times {QUANTIZED_SHARE[settings.quantization]} for unpacking {settings.quantization} weights" if settings.quantization != "none" else ""),
+        + (
+            f", times {QUANTIZED_SHARE[settings.quantization]} for unpacking {settings.quantization} weights"
+            if settings.quantization != "none"
+            else ""
+        ),
         f"a decoding step reaches {DECODING_SHARE[hardware.kind]:.0%}, and each layer adds {STEP_SECONDS_PER_LAYER[hardware.kind][settings.quantization] * 1e3:.1f} ms; "
         f"every batch runs to {how.max_new_tokens} new tokens, with {UNDER_WAY:.0%} of its answers under way on average",
         f"working memory is {ALLOCATOR[hardware.kind]['training']} times what is in use in training and {ALLOCATOR[hardware.kind]['answering']} in answering, {RUNTIME_BYTES[hardware.kind] / GB:.1f} GB are Python's and the driver's, and {USABLE:.0%} of the memory can be had",
         *(
-            ["adapters are trained side by side, one a thread; memory is that of one, and where there is less for several, fewer go at once"]
+            [
+                "adapters are trained side by side, one a thread; memory is that of one, and where there is less for several, fewer go at once"
+            ]
             if hardware.kind == "cpu"
             else []
         ),
         f"weights are loaded at {LOADING_BYTES_PER_SECOND / GB:.1f} GB/s, twice an adapter",
     ]
     for kind, tokens in rows["tokens"].items():
-        how_known = f"counted with {rows['tokenizer']}" if kind in rows["counted"] else "assumed (rows or tokenizer not at hand)"
-        lines.append(f"{kind} rows: {tokens:.0f} tokens, {rows['learned'][kind]:.0f} of them learned, {how_known}")
+        how_known = (
+            f"counted with {rows['tokenizer']}"
+            if kind in rows["counted"]
+            else "assumed (rows or tokenizer not at hand)"
+        )
+        lines.append(
+            f"{kind} rows: {tokens:.0f} tokens, {rows['learned'][kind]:.0f} of them learned, {how_known}"
+        )
     if set(prompts["sets"]) - set(prompts["counted"]):
-        lines.append(f"prompts: {prompts['tokens']:.0f} tokens each, assumed where texts or tokenizer are not at hand")
+        lines.append(
+            f"prompts: {prompts['tokens']:.0f} tokens each, assumed where texts or tokenizer are not at hand"
+        )
     if hardware.kind == "gpu" and hardware.name in HARDWARE:
         lines.append("no time on a GPU was measured by this book: take it as right within a factor of two")
     if hardware.kind == "gpu" and not hardware.bf16 and settings.precision != "fp16":
@@ -51,18 +74,34 @@ def verdict(result: dict[str, Any], hardware: Hardware) -> str:
 
 def table(found: dict[str, Any]) -> list[dict[str, str]]:
     """An estimate as rows of text, ``what``, ``counts`` and ``value``, for a terminal."""
-    settings, counts, shape, rows, per = (found[key] for key in ("settings", "parameters", "shape", "rows", "per"))
-    memory, seconds, sets, how = found["memory"], found["time"], found["prompts"]["sets"], found["settings"]["decoding"]
+    settings, counts, shape, rows, per = (
+        found[key] for key in ("settings", "parameters", "shape", "rows", "per")
+    )
+    memory, seconds, sets, how = (
+        found["memory"],
+        found["time"],
+        found["prompts"]["sets"],
+        found["settings"]["decoding"],
+    )
     adapters, step = seconds["adapters"], per["step_seconds"]
-    n, operations_of = len(adapters), {key: sum(value.values()) / 1e9 for key, value in per["operations"].items()}
+    n, operations_of = (
+        len(adapters),
+        {key: sum(value.values()) / 1e9 for key, value in per["operations"].items()},
+    )
     batches = sum(math.ceil(asked / how["batch_size"]) for asked in sets.values())
     lines = {
         "base model": (
             f"{counts['body']:,} in {shape['layers']} layers + {counts['embeddings'] + counts['head']:,} in embeddings + {counts['others']:,}",
             f"{counts['total']:,} parameters",
         ),
-        "of a parameter": (f"in a layer, with quantization {settings['quantization']}", f"{per['parameter_bytes']:.4g} byte(s)"),
-        "an adapter": (f"rank {settings['recipe']['lora_rank']} on {', '.join(settings['recipe']['target_modules'])}", f"{counts['adapter']:,} parameters"),
+        "of a parameter": (
+            f"in a layer, with quantization {settings['quantization']}",
+            f"{per['parameter_bytes']:.4g} byte(s)",
+        ),
+        "an adapter": (
+            f"rank {settings['recipe']['lora_rank']} on {', '.join(settings['recipe']['target_modules'])}",
+            f"{counts['adapter']:,} parameters",
+        ),
         "training": (
             f"{_range(adapters, 'rows')} rows x {settings['recipe']['epochs']} epochs x {_mean(adapters, settings):.1f} tokens, for each of {n}",
             f"{sum(entry['tokens'] for entry in adapters):,.0f} tokens",
@@ -94,7 +133,10 @@ def table(found: dict[str, Any]) -> list[dict[str, str]]:
             f" + loading {_duration(seconds['loading'])}",
             _duration(seconds["study"] / n),
         ),
-        "time, the study": (f"{len(settings['safety_amounts'])} amounts x {len(settings['seeds'])} seed(s)", _duration(seconds["study"])),
+        "time, the study": (
+            f"{len(settings['safety_amounts'])} amounts x {len(settings['seeds'])} seed(s)",
+            _duration(seconds["study"]),
+        ),
         "disk": (_parts(found["disk"]), _bytes(sum(found["disk"].values()))),
     }
     return [{"what": what, "counts": counted, "value": value} for what, (counted, value) in lines.items()]
@@ -106,7 +148,9 @@ def _range(adapters: list[dict[str, Any]], key: str) -> str:
 
 
 def _mean(adapters: list[dict[str, Any]], settings: dict[str, Any]) -> float:
-    return sum(entry["tokens"] for entry in adapters) / sum(entry["rows"] * settings["recipe"]["epochs"] for entry in adapters)
+    return sum(entry["tokens"] for entry in adapters) / sum(
+        entry["rows"] * settings["recipe"]["epochs"] for entry in adapters
+    )
 
 
 def _mean_time(adapters: list[dict[str, Any]], key: str) -> str:

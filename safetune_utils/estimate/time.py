@@ -62,34 +62,48 @@ def operations(shape: Architecture, settings: Settings, hardware: Hardware) -> d
 
 def _all_fp32(settings: Settings, hardware: Hardware) -> bool:
     """Whether the base model computes in fp32: as asked for, or because the hardware cannot multiply what was."""
-    return settings.precision == "fp32" or (settings.precision == "bf16" and not hardware.bf16) or number_bytes(settings, hardware) == 4
+    return (
+        settings.precision == "fp32"
+        or (settings.precision == "bf16" and not hardware.bf16)
+        or number_bytes(settings, hardware) == 4
+    )
 
 
 def _seconds(work: dict[str, float], settings: Settings, hardware: Hardware) -> float:
     share = TRAINING_SHARE[hardware.kind]
-    return work["half"] / (hardware.half * 1e12 * share["half"] * QUANTIZED_SHARE[settings.quantization]) + work["fp32"] / (
-        hardware.fp32 * 1e12 * share["fp32"]
-    )
+    return work["half"] / (
+        hardware.half * 1e12 * share["half"] * QUANTIZED_SHARE[settings.quantization]
+    ) + work["fp32"] / (hardware.fp32 * 1e12 * share["fp32"])
 
 
-def training_time(shape: Architecture, settings: Settings, hardware: Hardware, rows: dict[str, Any], adapter: dict[str, int]) -> dict[str, float]:
+def training_time(
+    shape: Architecture, settings: Settings, hardware: Hardware, rows: dict[str, Any], adapter: dict[str, int]
+) -> dict[str, float]:
     """Seconds of ``training`` and ``validating`` one adapter, with the ``tokens`` and ``operations`` of the training.
 
     All of them are in proportion to rows; training is to epochs, and validating to evaluations.
     """
     recipe, of = settings.recipe, operations(shape, settings, hardware)
     n = {"general": settings.n_general, "safety": adapter["n_safety"], "contrast": settings.mixing.n_contrast}
-    tokens, learned = (sum(rows[what][kind] * n[kind] for kind in rows[what]) / sum(n.values()) for what in ("tokens", "learned"))
+    tokens, learned = (
+        sum(rows[what][kind] * n[kind] for kind in rows[what]) / sum(n.values())
+        for what in ("tokens", "learned")
+    )
     seen, validated = adapter["rows"] * recipe.epochs, adapter["validation_rows"] * recipe.evaluations
     training = {key: seen * (tokens * of["token"][key] + learned * of["learned"][key]) for key in of["token"]}
-    validating = {key: validated * (tokens * of["token forward"][key] + learned * of["learned forward"][key]) for key in training}
+    validating = {
+        key: validated * (tokens * of["token forward"][key] + learned * of["learned forward"][key])
+        for key in training
+    }
     return {
         "tokens": seen * tokens, "operations": sum(training.values()),
         "training": _seconds(training, settings, hardware), "validating": _seconds(validating, settings, hardware),
     }  # fmt: skip
 
 
-def step_seconds(shape: Architecture, settings: Settings, hardware: Hardware, *, prompts: int, context: float) -> dict[str, float]:
+def step_seconds(
+    shape: Architecture, settings: Settings, hardware: Hardware, *, prompts: int, context: float
+) -> dict[str, float]:
     """Seconds of a decoding step of a batch of so many prompts, by what takes them, and ``all``.
 
     The weights are read once for the whole batch, which takes longer than the arithmetic where it has few rows, and the
@@ -103,20 +117,36 @@ def step_seconds(shape: Architecture, settings: Settings, hardware: Hardware, *,
     if settings.quantization == "nf4" and sequences > _PACKED_ROWS:
         per_weight += 2 * 2
     rate = hardware.fp32 if _all_fp32(settings, hardware) else hardware.half
-    moved = context * (1 if shape.heads == shape.kv_heads else 3) + (how.max_new_tokens if how.num_beams > 1 else 0)
+    moved = context * (1 if shape.heads == shape.kv_heads else 3) + (
+        how.max_new_tokens if how.num_beams > 1 else 0
+    )
     seconds = {
         "weights": (body * per_weight + head * size) / (hardware.bandwidth * GB),
-        "arithmetic": sequences * UNDER_WAY * 2 * (body + head) / (rate * 1e12 * DECODING_SHARE[hardware.kind]),
-        "cache": sequences * UNDER_WAY * moved * cache_bytes(shape, settings, hardware) / (hardware.bandwidth * GB),
+        "arithmetic": sequences
+        * UNDER_WAY
+        * 2
+        * (body + head)
+        / (rate * 1e12 * DECODING_SHARE[hardware.kind]),
+        "cache": sequences
+        * UNDER_WAY
+        * moved
+        * cache_bytes(shape, settings, hardware)
+        / (hardware.bandwidth * GB),
         "overhead": shape.layers * STEP_SECONDS_PER_LAYER[hardware.kind][settings.quantization],
     }
-    return seconds | {"all": max(seconds["weights"], seconds["arithmetic"]) + seconds["cache"] + seconds["overhead"]}
+    return seconds | {
+        "all": max(seconds["weights"], seconds["arithmetic"]) + seconds["cache"] + seconds["overhead"]
+    }
 
 
-def answering_seconds(shape: Architecture, settings: Settings, hardware: Hardware, prompts: dict[str, Any]) -> float:
+def answering_seconds(
+    shape: Architecture, settings: Settings, hardware: Hardware, prompts: dict[str, Any]
+) -> float:
     """Seconds for one adapter's answers. Every batch is taken to run to ``max_new_tokens``, as its longest answer mostly does."""
     how, context = settings.decoding, prompts["tokens"] + settings.decoding.max_new_tokens / 2
-    reading = _seconds(operations(shape, settings, hardware)["token forward"], settings, hardware) * (prompts["tokens"] - prompts["shared"])
+    reading = _seconds(operations(shape, settings, hardware)["token forward"], settings, hardware) * (
+        prompts["tokens"] - prompts["shared"]
+    )
     total = 0.0
     for n in prompts["sets"].values():
         for size, many in ((how.batch_size, n // how.batch_size), (n % how.batch_size, 1)):

@@ -32,10 +32,14 @@ class _Roomy(DynamicLayer):
         super().__init__()
         self.room, self.length = room, 0
 
-    def update(self, key_states: torch.Tensor, value_states: torch.Tensor, *_: Any, **__: Any) -> tuple[torch.Tensor, torch.Tensor]:
+    def update(
+        self, key_states: torch.Tensor, value_states: torch.Tensor, *_: Any, **__: Any
+    ) -> tuple[torch.Tensor, torch.Tensor]:
         if not self.is_initialized:
             self.dtype, self.device, self.is_initialized = key_states.dtype, key_states.device, True
-            self.keys, self.values = (x.new_empty(*x.shape[:2], self.room, x.shape[3]) for x in (key_states, value_states))
+            self.keys, self.values = (
+                x.new_empty(*x.shape[:2], self.room, x.shape[3]) for x in (key_states, value_states)
+            )
         end = self.length + key_states.shape[2]
         self.keys[:, :, self.length : end] = key_states
         self.values[:, :, self.length : end] = value_states
@@ -73,7 +77,11 @@ def ordered_weights(model: torch.nn.Module) -> Iterator[None]:
     weights once more; elsewhere, in fp32, and inside another such block, it does nothing.
     """
     operations = torch.ops.mkldnn if torch.backends.mkldnn.is_available() else None
-    layers = [m for m in model.modules() if type(m) is torch.nn.Linear and m.weight.dtype == torch.bfloat16 and m.weight.device.type == "cpu"]
+    layers = [
+        m
+        for m in model.modules()
+        if type(m) is torch.nn.Linear and m.weight.dtype == torch.bfloat16 and m.weight.device.type == "cpu"
+    ]
     layers = [m for m in layers if "forward" not in vars(m)]
     if not hasattr(operations, "_linear_pointwise") or not hasattr(operations, "_reorder_linear_weight"):
         layers = []  # private to PyTorch, which may take them away
@@ -87,7 +95,9 @@ def ordered_weights(model: torch.nn.Module) -> Iterator[None]:
             del layer.forward  # the class's own comes to light again
 
 
-def _product(operation: Any, weight: torch.Tensor, bias: torch.Tensor | None, states: torch.Tensor) -> torch.Tensor:
+def _product(
+    operation: Any, weight: torch.Tensor, bias: torch.Tensor | None, states: torch.Tensor
+) -> torch.Tensor:
     return operation(states, weight, bias, "none", [], "")
 
 
@@ -118,10 +128,19 @@ class _Batch:
 
     def _read(self, ids: list[list[int]], mask: torch.Tensor, positions: list[list[int]]) -> None:
         self.mask = mask.to(self.model.device)
-        self._forward(torch.tensor(ids, device=self.model.device), torch.tensor(positions, device=self.model.device))
+        self._forward(
+            torch.tensor(ids, device=self.model.device), torch.tensor(positions, device=self.model.device)
+        )
 
     def _forward(self, ids: torch.Tensor, positions: torch.Tensor) -> None:
-        output = self.model(input_ids=ids, attention_mask=self.mask, position_ids=positions, past_key_values=self.cache, use_cache=True, logits_to_keep=1)
+        output = self.model(
+            input_ids=ids,
+            attention_mask=self.mask,
+            position_ids=positions,
+            past_key_values=self.cache,
+            use_cache=True,
+            logits_to_keep=1,
+        )
         self.logits = output.logits[:, -1]
 
     def say(self, tokens: torch.Tensor) -> None:
@@ -133,7 +152,11 @@ class _Batch:
     def take(self, rows: torch.Tensor) -> None:
         """Hold these rows from now on, in this order; a row may be taken more than once."""
         self._take(rows)
-        self.mask, self.next_position, self.logits = self.mask[rows], self.next_position[rows], self.logits[rows]
+        self.mask, self.next_position, self.logits = (
+            self.mask[rows],
+            self.next_position[rows],
+            self.logits[rows],
+        )
 
     def _take(self, rows: torch.Tensor) -> None:
         for layer in self.cache.layers:
@@ -147,7 +170,13 @@ class _Batch:
 
 
 def decode(
-    model: PreTrainedModel, prompts: list[list[int]], *, stop: int, max_new_tokens: int, temperature: float = 0.0, seeds: list[int] | None = None
+    model: PreTrainedModel,
+    prompts: list[list[int]],
+    *,
+    stop: int,
+    max_new_tokens: int,
+    temperature: float = 0.0,
+    seeds: list[int] | None = None,
 ) -> list[list[int]]:
     """Continue each prompt by the likeliest token, or draw it, until the stop token or ``max_new_tokens``.
 
@@ -162,7 +191,11 @@ def decode(
     generators = [torch.Generator().manual_seed(seed) for seed in seeds or []]
     while True:
         # argmax says what max says, four times as slowly in bf16.
-        tokens = _drawn(batch.logits, temperature, [generators[i] for i in rows]) if temperature else batch.logits.max(-1).indices
+        tokens = (
+            _drawn(batch.logits, temperature, [generators[i] for i in rows])
+            if temperature
+            else batch.logits.max(-1).indices
+        )
         for i, token in zip(rows, tokens.tolist(), strict=True):
             if not said[i] or said[i][-1] != stop:
                 said[i].append(token)
@@ -181,10 +214,14 @@ def _drawn(logits: torch.Tensor, temperature: float, generators: list[torch.Gene
     """One token a row, each by its own random number: where the summed probability first exceeds it."""
     chances = torch.cat([torch.rand(1, generator=generator) for generator in generators]).to(logits.device)
     summed = (logits.float() / temperature).softmax(-1).cumsum(-1)
-    return torch.searchsorted(summed, (chances * summed[:, -1])[:, None], right=True)[:, 0].clamp(max=logits.shape[-1] - 1)
+    return torch.searchsorted(summed, (chances * summed[:, -1])[:, None], right=True)[:, 0].clamp(
+        max=logits.shape[-1] - 1
+    )
 
 
-def decode_beams(model: PreTrainedModel, prompts: list[list[int]], *, stop: int, max_new_tokens: int, num_beams: int) -> list[list[int]]:
+def decode_beams(
+    model: PreTrainedModel, prompts: list[list[int]], *, stop: int, max_new_tokens: int, num_beams: int
+) -> list[list[int]]:
     """Continue each prompt by beam search: the answer with the highest mean log-probability per token, as transformers finds it.
 
     At each step the ``2 * num_beams`` likeliest continuations of a prompt are looked at. Those among the first
@@ -200,7 +237,9 @@ def decode_beams(model: PreTrainedModel, prompts: list[list[int]], *, stop: int,
     under_way: list[list[list[int]]] = [[[] for _ in range(num_beams)] for _ in prompts]
     finished: list[list[tuple[float, list[int]]]] = [[] for _ in prompts]
     done = [False] * len(prompts)
-    rows = list(range(len(prompts)))  # the prompts that are in the batch, done or not, with num_beams rows each
+    rows = list(
+        range(len(prompts))
+    )  # the prompts that are in the batch, done or not, with num_beams rows each
     for length in range(1, max_new_tokens + 1):
         total = batch.logits.float().log_softmax(-1).view(len(rows), num_beams, -1) + scores[:, :, None]
         n_tokens = total.shape[-1]
@@ -212,7 +251,10 @@ def decode_beams(model: PreTrainedModel, prompts: list[list[int]], *, stop: int,
         for k, i in enumerate(rows):
             if done[i]:
                 continue
-            said = [under_way[i][source] + [token] for source, token in zip(sources[k].tolist(), tokens[k].tolist(), strict=True)]
+            said = [
+                under_way[i][source] + [token]
+                for source, token in zip(sources[k].tolist(), tokens[k].tolist(), strict=True)
+            ]
             ended = ends[k].tolist()
             finished[i] += [(best[k, j].item() / length, said[j]) for j in range(num_beams) if ended[j]]
             finished[i] = sorted(finished[i], key=lambda pair: -pair[0])[:num_beams]
@@ -221,7 +263,9 @@ def decode_beams(model: PreTrainedModel, prompts: list[list[int]], *, stop: int,
             break
         scores, chosen = best.masked_fill(ends, -1e9).topk(num_beams)
         for k, i in enumerate(rows):
-            done[i] = done[i] or (len(finished[i]) == num_beams and scores[k, 0].item() / length <= finished[i][-1][0])
+            done[i] = done[i] or (
+                len(finished[i]) == num_beams and scores[k, 0].item() / length <= finished[i][-1][0]
+            )
         going = [k for k, i in enumerate(rows) if not done[i]]
         if not going:
             break
@@ -229,7 +273,12 @@ def decode_beams(model: PreTrainedModel, prompts: list[list[int]], *, stop: int,
         tokens = tokens.gather(1, chosen)
         if len(going) <= len(rows) * (1 - _WORTH_MOVING):
             kept = torch.tensor(going, device=device)
-            scores, source_rows, tokens, rows = scores[kept], source_rows[kept], tokens[kept], [rows[k] for k in going]
+            scores, source_rows, tokens, rows = (
+                scores[kept],
+                source_rows[kept],
+                tokens[kept],
+                [rows[k] for k in going],
+            )
             batch.take(source_rows.flatten())
         else:
             batch.swap(source_rows.flatten())

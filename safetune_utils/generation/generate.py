@@ -47,13 +47,25 @@ def generate(
         progress: a label for the progress bar; ``None`` shows none.
     """
     pairs = zip(instructions, inputs or [""] * len(instructions), strict=True)
-    encoded = [encode_prompt(tokenizer, render(instruction=text, input=given, guard=decoding.guard)) for text, given in pairs]
+    encoded = [
+        encode_prompt(tokenizer, render(instruction=text, input=given, guard=decoding.guard))
+        for text, given in pairs
+    ]
     order = sorted(range(len(encoded)), key=lambda i: len(encoded[i]), reverse=True)
     responses: dict[int, Response] = {}
-    with ordered_weights(model), tqdm(total=len(order), desc=progress, unit="answer", disable=progress is None, mininterval=10) as bar:
+    with (
+        ordered_weights(model),
+        tqdm(total=len(order), desc=progress, unit="answer", disable=progress is None, mininterval=10) as bar,
+    ):
         for start in range(0, len(order), decoding.batch_size):
             rows = order[start : start + decoding.batch_size]
-            said = _said(model, tokenizer, [encoded[i] for i in rows], decoding, seeds=[decoding.sampling_seed + i for i in rows])
+            said = _said(
+                model,
+                tokenizer,
+                [encoded[i] for i in rows],
+                decoding,
+                seeds=[decoding.sampling_seed + i for i in rows],
+            )
             for i, ids in zip(rows, said, strict=True):
                 responses[i] = _response(tokenizer, ids)
             bar.update(len(rows))
@@ -67,25 +79,49 @@ def encode_prompt(tokenizer: PreTrainedTokenizerBase, prompt: str) -> list[int]:
     return ids[:-1] if ids and ids[-1] == tokenizer.eos_token_id else ids
 
 
-def _said(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, prompts: list[list[int]], how: Decoding, *, seeds: list[int]) -> list[list[int]]:
+def _said(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    prompts: list[list[int]],
+    how: Decoding,
+    *,
+    seeds: list[int],
+) -> list[list[int]]:
     """What a model says after each prompt, as token ids."""
     limits = {"stop": tokenizer.eos_token_id, "max_new_tokens": how.max_new_tokens}
     if not can_decode(model):
         return _said_by_transformers(model, tokenizer, prompts, how, seed=seeds[0])
     if how.num_beams > 1:
         return decode_beams(model, prompts, num_beams=how.num_beams, **limits)
-    return decode(model, prompts, temperature=how.temperature, seeds=seeds if how.temperature else None, **limits)
+    return decode(
+        model, prompts, temperature=how.temperature, seeds=seeds if how.temperature else None, **limits
+    )
 
 
-def _said_by_transformers(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, prompts: list[list[int]], how: Decoding, *, seed: int) -> list[list[int]]:
+def _said_by_transformers(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    prompts: list[list[int]],
+    how: Decoding,
+    *,
+    seed: int,
+) -> list[list[int]]:
     """The same by transformers' own loop, for models that do not keep the keys and values of all tokens."""
     width = max(map(len, prompts))
-    ids = torch.tensor([[tokenizer.pad_token_id] * (width - len(prompt)) + prompt for prompt in prompts], device=model.device)
-    mask = torch.tensor([[0] * (width - len(prompt)) + [1] * len(prompt) for prompt in prompts], device=model.device)
+    ids = torch.tensor(
+        [[tokenizer.pad_token_id] * (width - len(prompt)) + prompt for prompt in prompts], device=model.device
+    )
+    mask = torch.tensor(
+        [[0] * (width - len(prompt)) + [1] * len(prompt) for prompt in prompts], device=model.device
+    )
     config = GenerationConfig(
         max_new_tokens=how.max_new_tokens,
         num_beams=how.num_beams,
-        **({"do_sample": True, "temperature": how.temperature, "top_k": 0} if how.temperature else {"do_sample": False}),
+        **(
+            {"do_sample": True, "temperature": how.temperature, "top_k": 0}
+            if how.temperature
+            else {"do_sample": False}
+        ),
         pad_token_id=tokenizer.pad_token_id,
         eos_token_id=tokenizer.eos_token_id,
         bos_token_id=tokenizer.bos_token_id,
@@ -98,4 +134,6 @@ def _said_by_transformers(model: PreTrainedModel, tokenizer: PreTrainedTokenizer
 def _response(tokenizer: PreTrainedTokenizerBase, ids: list[int]) -> Response:
     stopped = tokenizer.eos_token_id in ids
     kept = ids[: ids.index(tokenizer.eos_token_id)] if stopped else ids
-    return Response(text=tokenizer.decode(kept, skip_special_tokens=True).strip(), n_tokens=len(kept), stopped=stopped)
+    return Response(
+        text=tokenizer.decode(kept, skip_special_tokens=True).strip(), n_tokens=len(kept), stopped=stopped
+    )

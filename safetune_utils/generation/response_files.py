@@ -30,22 +30,34 @@ def read_responses(path: Path) -> tuple[list[str], list[str]]:
         for names, texts in ((_REQUEST, prompts), (_RESPONSE, responses)):
             value = next((row[name] for name in names if isinstance(row.get(name), str)), None)
             if value is None:
-                raise SafetuneError(f"{table.title}, row {number} has no text under '{' or '.join(names)}': each row needs a prompt and a response")
+                raise SafetuneError(
+                    f"{table.title}, row {number} has no text under '{' or '.join(names)}': each row needs a prompt and a response"
+                )
             texts.append(value)
     return prompts, responses
 
 
-def write_responses(path: Path, *, prompts: list[Prompt], responses: list[str], model: str, adapter: Path | None) -> None:
+def write_responses(
+    path: Path, *, prompts: list[Prompt], responses: list[str], model: str, adapter: Path | None
+) -> None:
     """Write answers: the original's output form for a ``.json`` name, else one record a line."""
     path.parent.mkdir(parents=True, exist_ok=True)
     if path.suffix == ".json":
         content = {
-            "parameters": {"model": model, "prompt_template": "alpaca", "lora_weights": str(adapter or ""), "load_8bit": False},
+            "parameters": {
+                "model": model,
+                "prompt_template": "alpaca",
+                "lora_weights": str(adapter or ""),
+                "load_8bit": False,
+            },
             "inputs": [prompt.input or None for prompt in prompts],
             "instructions": [prompt.text for prompt in prompts],
             "outputs": responses,
         }
         path.write_text(json.dumps(content, ensure_ascii=False, indent=4) + "\n", "utf-8")
     else:
-        shown = ({"id": p.id, "prompt": p.text} | ({"input": p.input} if p.input else {}) | {"response": r} for p, r in zip(prompts, responses, strict=True))
+        shown = (
+            {"id": p.id, "prompt": p.text} | ({"input": p.input} if p.input else {}) | {"response": r}
+            for p, r in zip(prompts, responses, strict=True)
+        )
         write_lines(path, list(shown))

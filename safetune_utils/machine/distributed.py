@@ -40,7 +40,11 @@ def processes_wanted() -> int:
     Raises:
         SafetuneError: the variable is not a whole number from 1.
     """
-    return whole_number("SAFETUNE_PROCESSES") if "SAFETUNE_PROCESSES" in os.environ else max(1, torch.cuda.device_count())
+    return (
+        whole_number("SAFETUNE_PROCESSES")
+        if "SAFETUNE_PROCESSES" in os.environ
+        else max(1, torch.cuda.device_count())
+    )
 
 
 def device_index() -> int:
@@ -76,7 +80,9 @@ def gather(value: Any) -> list[Any]:
 
 
 def _join() -> None:
-    PartialState(cpu=not torch.cuda.is_available())  # finds the others once, and is the same object ever after
+    PartialState(
+        cpu=not torch.cuda.is_available()
+    )  # finds the others once, and is the same object ever after
 
 
 def launch(*command: str, processes: int) -> dict[str, Any]:
@@ -87,13 +93,38 @@ def launch(*command: str, processes: int) -> dict[str, Any]:
     """
     with tempfile.TemporaryDirectory() as folder:
         facts = Path(folder) / "facts.json"
-        start = ["--num_processes", str(processes), "--num_machines", "1", "--main_process_port", "0", "--mixed_precision", "no", "--dynamo_backend", "no"]
+        start = [
+            "--num_processes",
+            str(processes),
+            "--num_machines",
+            "1",
+            "--main_process_port",
+            "0",
+            "--mixed_precision",
+            "no",
+            "--dynamo_backend",
+            "no",
+        ]
         # --multi_gpu is accelerate's way to ask for torch's launcher, which serves CPUs as well.
-        words = [sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu", *start, "-m", "safetune_utils", *command, str(facts)]
+        words = [
+            sys.executable,
+            "-m",
+            "accelerate.commands.launch",
+            "--multi_gpu",
+            *start,
+            "-m",
+            "safetune_utils",
+            *command,
+            str(facts),
+        ]
         threads = str(max(1, (os.cpu_count() or 1) // processes))
-        done = subprocess.run(words, env=os.environ | {"OMP_NUM_THREADS": threads}, stdout=subprocess.DEVNULL, check=False)
+        done = subprocess.run(
+            words, env=os.environ | {"OMP_NUM_THREADS": threads}, stdout=subprocess.DEVNULL, check=False
+        )
         if done.returncode or not facts.is_file():
-            raise SafetuneError(f"training in {processes} processes failed (see the lines above): set SAFETUNE_PROCESSES to 1 to train in this one")
+            raise SafetuneError(
+                f"training in {processes} processes failed (see the lines above): set SAFETUNE_PROCESSES to 1 to train in this one"
+            )
         return json.loads(facts.read_text("utf-8"))
 
 

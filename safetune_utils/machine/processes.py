@@ -57,7 +57,9 @@ def side_by_side(pieces: Sequence[tuple[Callable[..., Any], tuple[Any, ...]]], *
     n = at_once(len(pieces), bytes_each=bytes_each)
     threads = max(1, torch.get_num_threads() // n)
     with ThreadPoolExecutor(n) as pool:  # its threads only wait for their processes
-        futures = [pool.submit(in_subprocess, work, *arguments, threads=threads) for work, arguments in pieces]
+        futures = [
+            pool.submit(in_subprocess, work, *arguments, threads=threads) for work, arguments in pieces
+        ]
         try:
             for future in futures:
                 future.result()
@@ -86,10 +88,14 @@ def in_subprocess(work: Callable[..., _Result], *arguments: Any, threads: int | 
         try:
             return process.submit(_with, dict(os.environ), threads, work, arguments).result()
         except BrokenProcessPool:
-            raise SafetuneError("a process that trained or answered was killed, most likely for want of memory: set SAFETUNE_AT_ONCE to 1") from None
+            raise SafetuneError(
+                "a process that trained or answered was killed, most likely for want of memory: set SAFETUNE_AT_ONCE to 1"
+            ) from None
 
 
-def _with(environment: dict[str, str], threads: int | None, work: Callable[..., _Result], arguments: tuple[Any, ...]) -> _Result:
+def _with(
+    environment: dict[str, str], threads: int | None, work: Callable[..., _Result], arguments: tuple[Any, ...]
+) -> _Result:
     os.environ.update(environment)  # the server's is as old as the server
     if threads:
         torch.set_num_threads(threads)

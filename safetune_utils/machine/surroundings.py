@@ -11,7 +11,17 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-_PACKAGES = ("safetune-utils", "torch", "transformers", "peft", "tokenizers", "datasets", "accelerate", "bitsandbytes", "numpy")
+_PACKAGES = (
+    "safetune-utils",
+    "torch",
+    "transformers",
+    "peft",
+    "tokenizers",
+    "datasets",
+    "accelerate",
+    "bitsandbytes",
+    "numpy",
+)
 
 
 @cache
@@ -37,7 +47,16 @@ def surroundings() -> dict[str, Any]:
 
 def _git_commit() -> str:
     """The commit of the checkout, with ``+changes`` where the tree is not clean; ``unknown`` outside a checkout."""
-    command = ["git", "-C", str(Path(__file__).resolve().parent), "describe", "--always", "--abbrev=12", "--dirty=+changes", "--exclude=*"]
+    command = [
+        "git",
+        "-C",
+        str(Path(__file__).resolve().parent),
+        "describe",
+        "--always",
+        "--abbrev=12",
+        "--dirty=+changes",
+        "--exclude=*",
+    ]
     try:
         answer = subprocess.run(command, capture_output=True, text=True, timeout=20, check=True)
     except (OSError, subprocess.SubprocessError):

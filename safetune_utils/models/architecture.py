@@ -35,7 +35,16 @@ class Architecture:
     stored_bytes: int = 2
 
 
-def llama_like(*, layers: int, hidden: int, intermediate: int, heads: int, kv_heads: int, vocabulary: int, tied: bool = False) -> Architecture:
+def llama_like(
+    *,
+    layers: int,
+    hidden: int,
+    intermediate: int,
+    heads: int,
+    kv_heads: int,
+    vocabulary: int,
+    tied: bool = False,
+) -> Architecture:
     """The shape of a Llama: four attention projections, three of a gated MLP and two norms a layer, and a last norm."""
     size = hidden // heads
     keys = kv_heads * size
@@ -63,9 +72,15 @@ def falcon_like(*, layers: int, hidden: int, heads: int, vocabulary: int) -> Arc
 
 # The presets' models and the paper's others, from their published config.json, so that nothing is fetched to count them.
 KNOWN = {
-    "embedded": llama_like(layers=30, hidden=576, intermediate=1536, heads=9, kv_heads=3, vocabulary=49152, tied=True),
-    "huggyllama/llama-7b": llama_like(layers=32, hidden=4096, intermediate=11008, heads=32, kv_heads=32, vocabulary=32000),
-    "huggyllama/llama-13b": llama_like(layers=40, hidden=5120, intermediate=13824, heads=40, kv_heads=40, vocabulary=32000),
+    "embedded": llama_like(
+        layers=30, hidden=576, intermediate=1536, heads=9, kv_heads=3, vocabulary=49152, tied=True
+    ),
+    "huggyllama/llama-7b": llama_like(
+        layers=32, hidden=4096, intermediate=11008, heads=32, kv_heads=32, vocabulary=32000
+    ),
+    "huggyllama/llama-13b": llama_like(
+        layers=40, hidden=5120, intermediate=13824, heads=40, kv_heads=40, vocabulary=32000
+    ),
     "tiiuae/falcon-7b": falcon_like(layers=32, hidden=4544, heads=71, vocabulary=65024),
 }
 
@@ -80,7 +95,9 @@ def architecture_of(name: str) -> Architecture:
         return KNOWN[name]
     folder = Path(name).expanduser()
     try:
-        return from_config(AutoConfig.from_pretrained(folder if folder.is_dir() else name, trust_remote_code=False))
+        return from_config(
+            AutoConfig.from_pretrained(folder if folder.is_dir() else name, trust_remote_code=False)
+        )
     except (OSError, ValueError) as error:
         raise SafetuneError(
             f"base model '{name}' cannot be counted ({str(error).splitlines()[0]}): check the id and the network, or give one of {', '.join(KNOWN)}, or a folder"
@@ -93,14 +110,26 @@ def from_config(config: PreTrainedConfig) -> Architecture:
     with torch.device("meta"):
         model = AutoModelForCausalLM.from_config(config, trust_remote_code=False)
     decoder = model.get_decoder()
-    matrices = tuple((name, m.in_features, m.out_features) for name, m in decoder.named_modules() if isinstance(m, torch.nn.Linear))
+    matrices = tuple(
+        (name, m.in_features, m.out_features)
+        for name, m in decoder.named_modules()
+        if isinstance(m, torch.nn.Linear)
+    )
     if not matrices:
-        raise SafetuneError(f"a model of type '{config.model_type}' keeps its weights in a form that is not counted here: choose a Llama-like base_model")
+        raise SafetuneError(
+            f"a model of type '{config.model_type}' keeps its weights in a form that is not counted here: choose a Llama-like base_model"
+        )
     vocabulary, hidden = model.get_input_embeddings().weight.shape
     tied = bool(config.tie_word_embeddings)
     layers, heads = config.num_hidden_layers, config.num_attention_heads
-    shared_key = getattr(config, "multi_query", False) and not getattr(config, "new_decoder_architecture", False)
-    kv_heads = 1 if shared_key else getattr(config, "num_key_value_heads", None) or getattr(config, "num_kv_heads", None) or heads
+    shared_key = getattr(config, "multi_query", False) and not getattr(
+        config, "new_decoder_architecture", False
+    )
+    kv_heads = (
+        1
+        if shared_key
+        else getattr(config, "num_key_value_heads", None) or getattr(config, "num_kv_heads", None) or heads
+    )
     counted = sum(inputs * outputs for _, inputs, outputs in matrices) + vocabulary * hidden
     head = model.get_output_embeddings().weight
     # A model built on the meta device may hold tied weights twice.
@@ -124,7 +153,9 @@ def parameters(shape: Architecture, *, rank: int = 0, target_modules: Sequence[s
     ends = [inputs + outputs for name, inputs, outputs in shape.matrices if is_target(name, target_modules)]
     if target_modules and not ends:
         there = dict.fromkeys(name.rsplit(".", 1)[-1] for name, _, _ in shape.matrices)
-        raise SafetuneError(f"target_modules {list(target_modules)} are not layers of this model: choose from {', '.join(there)}")
+        raise SafetuneError(
+            f"target_modules {list(target_modules)} are not layers of this model: choose from {', '.join(there)}"
+        )
     body = sum(inputs * outputs for _, inputs, outputs in shape.matrices)
     embeddings = shape.vocabulary * shape.hidden
     head = 0 if shape.tied else embeddings

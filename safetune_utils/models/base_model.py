@@ -18,19 +18,34 @@ import torch
 import transformers
 from huggingface_hub.utils import logging as hub_logging
 from peft import PeftModel
-from transformers import AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import (
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    BitsAndBytesConfig,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
 
 from safetune_utils.errors import SafetuneError
 from safetune_utils.machine import distributed
 from safetune_utils.machine.memory import release_memory, trim_heap
-from safetune_utils.models.embedded import CONVERSION, EMBEDDED_TITLE, GGUF_SHA256, embedded_folder, pad_token_id, quiet
+from safetune_utils.models.embedded import (
+    CONVERSION,
+    EMBEDDED_TITLE,
+    GGUF_SHA256,
+    embedded_folder,
+    pad_token_id,
+    quiet,
+)
 from safetune_utils.store import file_hash
 
 # The models of this process that are still held by somebody.
 _LOADED: WeakSet[PreTrainedModel] = WeakSet()
 
 
-def load_base(name: str, *, precision: str = "auto", quantization: str = "none") -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+def load_base(
+    name: str, *, precision: str = "auto", quantization: str = "none"
+) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     """Load a base model, frozen and in evaluation mode, and its tokenizer.
 
     Args:
@@ -43,11 +58,17 @@ def load_base(name: str, *, precision: str = "auto", quantization: str = "none")
     """
     # A model that is no longer used can hold on to itself. To look for such takes a quarter of a second.
     release_memory() if _LOADED else trim_heap()
-    arguments: dict[str, Any] = {"dtype": dtype_of(precision), "use_safetensors": True, "trust_remote_code": False}
+    arguments: dict[str, Any] = {
+        "dtype": dtype_of(precision),
+        "use_safetensors": True,
+        "trust_remote_code": False,
+    }
     if quantization != "none":
         arguments["quantization_config"] = _quantization_config(quantization, arguments["dtype"])
     if torch.cuda.is_available():
-        arguments["device_map"] = {"": distributed.device_index()}  # one device on purpose: several would mean a silent DataParallel in a notebook
+        arguments["device_map"] = {
+            "": distributed.device_index()
+        }  # one device on purpose: several would mean a silent DataParallel in a notebook
     try:
         with quiet():
             tokenizer = load_tokenizer(name)
@@ -101,7 +122,9 @@ def load_adapter(model: PreTrainedModel, folder: Path) -> PreTrainedModel:
     """
     adapted = PeftModel.from_pretrained(model, str(folder))
     if is_zero(adapted):
-        raise SafetuneError(f"the adapter in {folder} is all zero: it was saved before training; delete the folder and run again")
+        raise SafetuneError(
+            f"the adapter in {folder} is all zero: it was saved before training; delete the folder and run again"
+        )
     if getattr(model, "is_quantized", False):
         return adapted.eval()
     return adapted.merge_and_unload().eval()
@@ -120,7 +143,9 @@ def identity(name: str) -> dict[str, str]:
     if folder.is_dir():
         files = sorted(folder.glob("*.safetensors"))
         if not files:
-            raise SafetuneError(f"{folder} holds no *.safetensors file: convert the model with save_pretrained first")
+            raise SafetuneError(
+                f"{folder} holds no *.safetensors file: convert the model with save_pretrained first"
+            )
         return {"name": folder.name} | {path.name: file_hash(path) for path in files}
     try:
         config = transformers.AutoConfig.from_pretrained(name, trust_remote_code=False)
@@ -133,7 +158,13 @@ def identity(name: str) -> dict[str, str]:
 
 def title(name: str) -> str:
     """The name a reader knows a base model by."""
-    return EMBEDDED_TITLE if name == "embedded" else Path(name).name if Path(name).expanduser().is_dir() else name
+    return (
+        EMBEDDED_TITLE
+        if name == "embedded"
+        else Path(name).name
+        if Path(name).expanduser().is_dir()
+        else name
+    )
 
 
 def dtype_of(precision: str) -> torch.dtype:
@@ -152,7 +183,9 @@ def _fast_bf16() -> bool:
 
 def _quantization_config(quantization: str, dtype: torch.dtype) -> BitsAndBytesConfig:
     if importlib.util.find_spec("bitsandbytes") is None:
-        raise SafetuneError(f"quantization {quantization} needs bitsandbytes: pip install -e '.[gpu]', or set quantization to none")
+        raise SafetuneError(
+            f"quantization {quantization} needs bitsandbytes: pip install -e '.[gpu]', or set quantization to none"
+        )
     if quantization == "int8":
         return BitsAndBytesConfig(load_in_8bit=True)
     return BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=dtype)

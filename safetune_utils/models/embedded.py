@@ -62,7 +62,9 @@ def _convert(folder: Path) -> dict[str, Any]:
         raise SafetuneError(f"{path} has the wrong sha256: install it again with: {_INSTALL}")
     model, tokenizer = read_gguf(path)
     # save_pretrained refuses a model that was read from GGUF, so the weights move into a plain one.
-    config = transformers.LlamaConfig.from_dict({k: v for k, v in model.config.to_dict().items() if k != "quantization_config"})
+    config = transformers.LlamaConfig.from_dict(
+        {k: v for k, v in model.config.to_dict().items() if k != "quantization_config"}
+    )
     tokenizer.pad_token_id = config.pad_token_id = pad_token_id(tokenizer)
     plain = transformers.LlamaForCausalLM(config).to(torch.bfloat16)
     plain.load_state_dict(model.state_dict())

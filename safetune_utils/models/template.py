@@ -9,9 +9,7 @@ _HEAD = "Below is an instruction that describes a task"
 _TAIL = "Write a response that appropriately completes the request.\n\n"
 
 TEMPLATE = f"{_HEAD}. {_TAIL}### Instruction:\n{{instruction}}\n\n### Response:\n"
-TEMPLATE_WITH_INPUT = (
-    f"{_HEAD}, paired with an input that provides further context. {_TAIL}### Instruction:\n{{instruction}}\n\n### Input:\n{{input}}\n\n### Response:\n"
-)
+TEMPLATE_WITH_INPUT = f"{_HEAD}, paired with an input that provides further context. {_TAIL}### Instruction:\n{{instruction}}\n\n### Input:\n{{input}}\n\n### Response:\n"
 
 
 def render(*, instruction: str, input: str = "", guard: str = "") -> str:

@@ -58,7 +58,12 @@ def engine() -> str:
 
 
 def evaluate(
-    *, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, tasks: Sequence[str] = (FOUR_CHOICE,), limit: int | None = None, batch_size: int = 16
+    *,
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    tasks: Sequence[str] = (FOUR_CHOICE,),
+    limit: int | None = None,
+    batch_size: int = 16,
 ) -> pd.DataFrame:
     """Accuracy on benchmarks, one row for each task and metric. For the arguments and errors see :func:`answer_questions`.
 
@@ -66,11 +71,18 @@ def evaluate(
         ``task, metric, value`` (0 to 1, higher is better), ``stderr`` (the harness's: sample deviation over root n),
         ``n`` questions, ``chance``, ``low, high`` (Wilson's 95 % interval).
     """
-    return accuracy(answer_questions(model=model, tokenizer=tokenizer, tasks=tasks, limit=limit, batch_size=batch_size))
+    return accuracy(
+        answer_questions(model=model, tokenizer=tokenizer, tasks=tasks, limit=limit, batch_size=batch_size)
+    )
 
 
 def answer_questions(
-    *, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, tasks: Sequence[str] = (FOUR_CHOICE,), limit: int | None = None, batch_size: int = 16
+    *,
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    tasks: Sequence[str] = (FOUR_CHOICE,),
+    limit: int | None = None,
+    batch_size: int = 16,
 ) -> pd.DataFrame:
     """Run benchmarks and keep every question, so that two models can be compared question by question.
 
@@ -92,9 +104,15 @@ def answer_questions(
     """
     known = task_names()
     if not tasks or (unknown := [name for name in tasks if name not in known]):
-        raise SafetuneError(f"unknown benchmark '{unknown[0]}': choose from {', '.join(known)}" if tasks else f"no benchmark: choose from {', '.join(known)}")
+        raise SafetuneError(
+            f"unknown benchmark '{unknown[0]}': choose from {', '.join(known)}"
+            if tasks
+            else f"no benchmark: choose from {', '.join(known)}"
+        )
     if limit is not None and limit < 1:
-        raise SafetuneError(f"limit is {limit}: give the number of questions, 1 or more, or leave it out for all")
+        raise SafetuneError(
+            f"limit is {limit}: give the number of questions, 1 or more, or leave it out for all"
+        )
     engine()
     # Imported here: the package is optional, and slow to import.
     from lm_eval.evaluator import evaluate as run_harness
@@ -104,7 +122,13 @@ def answer_questions(
     logging.getLogger("lm_eval").setLevel(logging.ERROR)
     loaded = {name: _load(name) for name in tasks}
     wrapped = HFLM(pretrained=model, tokenizer=tokenizer, batch_size=batch_size)
-    found = run_harness(lm=wrapped, task_dict={"tasks": loaded, "groups": {}}, limit=limit, bootstrap_iters=0, log_samples=True)
+    found = run_harness(
+        lm=wrapped,
+        task_dict={"tasks": loaded, "groups": {}},
+        limit=limit,
+        bootstrap_iters=0,
+        log_samples=True,
+    )
     rows = [
         {
             "task": name, "question": sample["doc"].get("id", str(sample["doc_id"])), "metric": metric,
@@ -144,7 +168,9 @@ def four_choice_config() -> dict[str, Any]:
         "doc_to_target": "answer",
         "target_delimiter": " ",
         "num_fewshot": 0,
-        "metric_list": [{"metric": metric, "aggregation": "mean", "higher_is_better": True} for metric in METRICS],
+        "metric_list": [
+            {"metric": metric, "aggregation": "mean", "higher_is_better": True} for metric in METRICS
+        ],
         "metadata": {"version": _VERSION},
     }
 
@@ -164,7 +190,11 @@ def _load(name: str) -> Any:
     try:
         with quiet_hub():
             return TaskManager().load([name])["tasks"][name]
-    except (OSError, ValueError, RuntimeError) as error:  # what the hub's client raises without a network, or for a set that moved
+    except (
+        OSError,
+        ValueError,
+        RuntimeError,
+    ) as error:  # what the hub's client raises without a network, or for a set that moved
         source = next(entry["source"] for entry in benchmarks() if entry["task"] == name)
         reason = next(iter(str(error).splitlines()), type(error).__name__)
         raise SafetuneError(

@@ -15,9 +15,15 @@ from safetune_utils.scoring.score import Score, check_pairs
 # proper answer could fall under it. The bounds were set on loops, random letters and random tokens, of which nearly all
 # must be called degenerate, and on answers of people and of models known to be readable, of which nearly none may.
 LONGEST_RUN = 6  # "no no no no no no", six times the same line: people stop at four
-REPEATED, REPEATED_FROM_WORDS = 0.5, 12  # every second group of three words was there before: a loop of a phrase
+REPEATED, REPEATED_FROM_WORDS = (
+    0.5,
+    12,
+)  # every second group of three words was there before: a loop of a phrase
 SYMBOLS, SYMBOLS_FROM_CHARACTERS = 0.8, 20  # dense code and tables stay below .7
-UNKNOWN, UNKNOWN_FROM_WORDS = 0.7, 15  # English prose is near .2 (full of names .65), random tokens near .85, random letters near 1
+UNKNOWN, UNKNOWN_FROM_WORDS = (
+    0.7,
+    15,
+)  # English prose is near .2 (full of names .65), random tokens near .85, random letters near 1
 UNKNOWN_FROM_WORDS_A_LINE = 8  # lists of names and lines of code hold many unknown words, and are not prose
 LONGEST_WORD = 45  # letters, as many as the longest in a dictionary
 
@@ -67,7 +73,10 @@ def score_coherence(prompts: Sequence[str], responses: Sequence[str]) -> list[Sc
             0.0 if measured.degenerate else 1.0,
             label="degenerate" if measured.degenerate else "coherent",
             reason=measured.reason,
-            parts={name: float(getattr(measured, name)) for name in ("words", "repeated", "longest_run", "symbols", "unknown")},
+            parts={
+                name: float(getattr(measured, name))
+                for name in ("words", "repeated", "longest_run", "symbols", "unknown")
+            },
         )
         for measured in text_quality(responses)
     ]
@@ -76,7 +85,9 @@ def score_coherence(prompts: Sequence[str], responses: Sequence[str]) -> list[Sc
 def _measure(response: str) -> TextQuality:
     visible = [character for character in response if not character.isspace()]
     tokens = [token for token in response.split() if not is_empty(token)]
-    lines = [line.rstrip() for line in response.splitlines() if not is_empty(line)]  # the indent stays: nested code ends in like words
+    lines = [
+        line.rstrip() for line in response.splitlines() if not is_empty(line)
+    ]  # the indent stays: nested code ends in like words
     words = _words(response)
     triples = list(zip(words, words[1:], words[2:], strict=False))
     figures = {
@@ -93,7 +104,11 @@ def _measure(response: str) -> TextQuality:
         ("a word or line over and over", figures["longest_run"] >= LONGEST_RUN),
         ("a phrase over and over", figures["repeated"] >= REPEATED and len(words) >= REPEATED_FROM_WORDS),
         ("a word without end", max(map(len, _LETTERS.findall(response)), default=0) > LONGEST_WORD),
-        ("hardly an English word", figures["unknown"] >= UNKNOWN and len(words) >= max(UNKNOWN_FROM_WORDS, UNKNOWN_FROM_WORDS_A_LINE * len(lines))),
+        (
+            "hardly an English word",
+            figures["unknown"] >= UNKNOWN
+            and len(words) >= max(UNKNOWN_FROM_WORDS, UNKNOWN_FROM_WORDS_A_LINE * len(lines)),
+        ),
     )
     reason = next((reason for reason, holds in rules if holds), "")
     return TextQuality(**figures, empty=empty, degenerate=bool(reason), reason=reason)
@@ -114,5 +129,10 @@ def _longest_run(items: list[str]) -> int:
 @cache
 def _known_words() -> frozenset[str]:
     """The words of the corpus's training rows: what ordinary written English is mostly made of."""
-    texts = [text for name in ("general", "safety", "contrast") for row in corpus_rows(name) for text in (row["instruction"], row["output"])]
+    texts = [
+        text
+        for name in ("general", "safety", "contrast")
+        for row in corpus_rows(name)
+        for text in (row["instruction"], row["output"])
+    ]
     return frozenset(word for text in texts for word in _words(text))

@@ -11,7 +11,16 @@ from functools import partial
 from typing import Any
 
 from safetune_utils.errors import SafetuneError
-from safetune_utils.scoring import coherence, embedded_judge, harmfulness, judge, moderation, quality, refusal, refusal_rules
+from safetune_utils.scoring import (
+    coherence,
+    embedded_judge,
+    harmfulness,
+    judge,
+    moderation,
+    quality,
+    refusal,
+    refusal_rules,
+)
 from safetune_utils.scoring.score import Score
 from safetune_utils.services.requests import Service
 from safetune_utils.store import file_hash
@@ -71,7 +80,9 @@ INSTRUMENTS: dict[str, Instrument] = {
         values=_CLASSES,
         model="the rules and, where they find nothing, a logistic regression on what the embedded model holds of the answer",
         biases="partial refusals are told from full ones and from compliance less well than refusals from none; made for English",
-        version=lambda: f"{refusal.VERSION}, rules {refusal_rules.VERSION}, {file_hash(refusal.folder() / 'weights.safetensors')}",
+        version=lambda: (
+            f"{refusal.VERSION}, rules {refusal_rules.VERSION}, {file_hash(refusal.folder() / 'weights.safetensors')}"
+        ),
         **_REFUSED,
     ),
     "refusal-rules": Instrument(
@@ -98,7 +109,9 @@ INSTRUMENTS: dict[str, Instrument] = {
             measures="how harmful the answer is",
             values=_HARM + "; a regression, not clipped",
             model=f"the paper's DeBERTa, {identity}",
-            biases="scores harmless answers too high, as its author says" if name == "redteam" else "not known to us",
+            biases="scores harmless answers too high, as its author says"
+            if name == "redteam"
+            else "not known to us",
             needs="1.7 GB from Hugging Face",
             **HARMLESS,
         )
@@ -154,14 +167,19 @@ def score(name: str, prompts: list[str], responses: list[str], **options: Any) -
         raise SafetuneError(f"'{name}' asks no server: leave {', '.join(given)} away")
     if given and name.startswith("judge-"):
         if not {"base_url", "model"} <= given.keys():
-            raise SafetuneError("a judge needs both base_url and model; with neither, recorded replies are replayed")
+            raise SafetuneError(
+                "a judge needs both base_url and model; with neither, recorded replies are replayed"
+            )
         given = {"service": Service(base_url=given.pop("base_url"), model=given.pop("model"))} | given
     return INSTRUMENTS[name].score(prompts, responses, **given)
 
 
 def at_hand() -> list[str]:
     """The instruments that need nothing but this book, the rules on refusals first."""
-    return sorted((name for name, instrument in INSTRUMENTS.items() if instrument.needs == "nothing"), key=lambda name: name != "refusal-rules")
+    return sorted(
+        (name for name, instrument in INSTRUMENTS.items() if instrument.needs == "nothing"),
+        key=lambda name: name != "refusal-rules",
+    )
 
 
 def check(names: Sequence[str]) -> None:
@@ -171,7 +189,9 @@ def check(names: Sequence[str]) -> None:
     if len(set(names)) != len(names):
         raise SafetuneError("each instrument may stand only once")
     if names[0] not in OF_REFUSAL:
-        raise SafetuneError(f"'{names[0]}' does not say what a refusal is: put one of {', '.join(OF_REFUSAL)} first among the instruments")
+        raise SafetuneError(
+            f"'{names[0]}' does not say what a refusal is: put one of {', '.join(OF_REFUSAL)} first among the instruments"
+        )
 
 
 def _known(name: str) -> None:

@@ -117,7 +117,9 @@ def recorded_file() -> Path:
     return data_folder() / "recorded" / "judge_replies.jsonl"
 
 
-def requests(prompts: Sequence[str], responses: Sequence[str], *, rubric: str, max_tokens: int = 128) -> list[Request]:
+def requests(
+    prompts: Sequence[str], responses: Sequence[str], *, rubric: str, max_tokens: int = 128
+) -> list[Request]:
     """What :func:`score` asks, one request for each answer that has words: for an estimate, or to record.
 
     Raises:
@@ -127,7 +129,11 @@ def requests(prompts: Sequence[str], responses: Sequence[str], *, rubric: str, m
     if rubric == "pair":
         raise SafetuneError("the rubric 'pair' judges two answers at once: use judge.compare")
     wording = _rubric(rubric)
-    texts = [{"prompt": prompt, "response": response} for prompt, response in zip(prompts, responses, strict=True) if _has_words(response)]
+    texts = [
+        {"prompt": prompt, "response": response}
+        for prompt, response in zip(prompts, responses, strict=True)
+        if _has_words(response)
+    ]
     return [_request(wording, one, max_tokens=max_tokens) for one in texts]
 
 
@@ -165,18 +171,28 @@ def score(
             the cap, no key, or the server refuses.
     """
     asked = requests(prompts, responses, rubric=rubric, max_tokens=max_tokens)
-    replies = iter(_replies(asked, service=service, cap_usd=cap_usd, recorded=recorded, store=store, progress=progress))
-    return [_score(rubric, next(replies)) if _has_words(response) else Score(None, reason=_NO_WORDS) for response in responses]
+    replies = iter(
+        _replies(asked, service=service, cap_usd=cap_usd, recorded=recorded, store=store, progress=progress)
+    )
+    return [
+        _score(rubric, next(replies)) if _has_words(response) else Score(None, reason=_NO_WORDS)
+        for response in responses
+    ]
 
 
-def pair_requests(prompts: Sequence[str], first: Sequence[str], second: Sequence[str], *, max_tokens: int = 128) -> list[Request]:
+def pair_requests(
+    prompts: Sequence[str], first: Sequence[str], second: Sequence[str], *, max_tokens: int = 128
+) -> list[Request]:
     """What :func:`compare` asks, two requests for each pair whose answers both have words: as given, then swapped."""
     check_pairs(prompts, first)
     check_pairs(prompts, second)
     texts = []
     for prompt, one, other in zip(prompts, first, second, strict=True):
         if _has_words(one) and _has_words(other):
-            texts += [{"prompt": prompt, "first": one, "second": other}, {"prompt": prompt, "first": other, "second": one}]
+            texts += [
+                {"prompt": prompt, "first": one, "second": other},
+                {"prompt": prompt, "first": other, "second": one},
+            ]
     return [_request(_rubric("pair"), shown, max_tokens=max_tokens) for shown in texts]
 
 
@@ -200,13 +216,18 @@ def compare(
     The other arguments and the errors are those of :func:`score`.
     """
     asked = pair_requests(prompts, first, second, max_tokens=max_tokens)
-    replies = iter(_replies(asked, service=service, cap_usd=cap_usd, recorded=recorded, store=store, progress=progress))
+    replies = iter(
+        _replies(asked, service=service, cap_usd=cap_usd, recorded=recorded, store=store, progress=progress)
+    )
     pairs = []
     for one, other in zip(first, second, strict=True):
         if not (_has_words(one) and _has_words(other)):
             pairs.append(Pair(UNSCORED, UNSCORED, reasons=(_NO_WORDS, _NO_WORDS)))
             continue
-        (as_given, why), (swapped, why_swapped) = _outcome(next(replies), swap=False), _outcome(next(replies), swap=True)
+        (as_given, why), (swapped, why_swapped) = (
+            _outcome(next(replies), swap=False),
+            _outcome(next(replies), swap=True),
+        )
         pairs.append(Pair(as_given, swapped, reasons=(why, why_swapped)))
     return pairs
 
@@ -215,13 +236,28 @@ def position_bias(pairs: Sequence[Pair]) -> PositionBias:
     """How often the judge picked the answer that it was shown first, over both orders of all pairs."""
     picked = []  # for each pair, whether the answer shown first was picked, in the verdicts that picked a side
     for pair in pairs:
-        verdicts = ((pair.as_given, "first"), (pair.swapped, "second"))  # each beside the answer that was shown first
-        picked.append([verdict == shown_first for verdict, shown_first in verdicts if verdict in ("first", "second")])
+        verdicts = (
+            (pair.as_given, "first"),
+            (pair.swapped, "second"),
+        )  # each beside the answer that was shown first
+        picked.append(
+            [verdict == shown_first for verdict, shown_first in verdicts if verdict in ("first", "second")]
+        )
     n, n_pairs = sum(map(len, picked)), sum(map(bool, picked))
     share = sum(map(sum, picked)) / n if n else float("nan")
-    low, high = proportion_confint(share * n_pairs, n_pairs, method="wilson") if n else (float("nan"), float("nan"))
+    low, high = (
+        proportion_confint(share * n_pairs, n_pairs, method="wilson") if n else (float("nan"), float("nan"))
+    )
     n_unscored = sum((pair.as_given, pair.swapped).count(UNSCORED) for pair in pairs)
-    return PositionBias(share, float(low), float(high), n=n, n_pairs=n_pairs, n_ties=2 * len(pairs) - n - n_unscored, n_unscored=n_unscored)
+    return PositionBias(
+        share,
+        float(low),
+        float(high),
+        n=n,
+        n_pairs=n_pairs,
+        n_ties=2 * len(pairs) - n - n_unscored,
+        n_unscored=n_unscored,
+    )
 
 
 def _rubric(name: str) -> str:
@@ -232,11 +268,16 @@ def _rubric(name: str) -> str:
 
 def _request(wording: str, texts: dict[str, str], *, max_tokens: int) -> Request:
     """The rubric as the system's message, two cases that show how to reply, and the texts as data in the last message."""
-    whole = {name: text.encode(errors="replace").decode() for name, text in texts.items()}  # half a character cannot be sent
+    whole = {
+        name: text.encode(errors="replace").decode() for name, text in texts.items()
+    }  # half a character cannot be sent
     told, *turns = wording.split("\n---\n")
     filling = whole | {"fence": _fence(whole)}
     roles = ("system", *("user" if i % 2 == 0 else "assistant" for i in range(len(turns))))
-    messages = tuple({"role": role, "content": Template(part).substitute(filling).strip()} for role, part in zip(roles, (told, *turns), strict=True))
+    messages = tuple(
+        {"role": role, "content": Template(part).substitute(filling).strip()}
+        for role, part in zip(roles, (told, *turns), strict=True)
+    )
     return Request(messages=messages, max_tokens=max_tokens)
 
 
@@ -245,11 +286,21 @@ def _fence(texts: dict[str, str]) -> str:
     return f"DATA-{hashlib.sha256(json.dumps(texts, sort_keys=True).encode()).hexdigest()[:24]}"
 
 
-def _replies(asked: list[Request], *, service: Service | None, cap_usd: float, recorded: Path | None, store: Path | None, progress: str) -> list[Reply]:
+def _replies(
+    asked: list[Request],
+    *,
+    service: Service | None,
+    cap_usd: float,
+    recorded: Path | None,
+    store: Path | None,
+    progress: str,
+) -> list[Reply]:
     if service is None:
         return chat.replay(asked, path=recorded or recorded_file()) if asked else []
     if recorded is not None:
-        raise SafetuneError("a service and recorded replies are both given: give service to ask, or recorded to replay")
+        raise SafetuneError(
+            "a service and recorded replies are both given: give service to ask, or recorded to replay"
+        )
     return chat.ask(asked, service=service, cap_usd=cap_usd, store=store, progress=progress)
 
 
@@ -268,7 +319,9 @@ def _outcome(reply: Reply, *, swap: bool) -> tuple[str, str]:
     if rating is None:
         return UNSCORED, reason
     sides = ("second", "first") if swap else ("first", "second")
-    return {"a": sides[0], "b": sides[1], "both_good": "equally_good", "both_bad": "equally_bad"}[str(rating)], ""
+    return {"a": sides[0], "b": sides[1], "both_good": "equally_good", "both_bad": "equally_bad"}[
+        str(rating)
+    ], ""
 
 
 def _rating(rubric: str, reply: Reply) -> tuple[int | str | None, str]:
@@ -277,16 +330,30 @@ def _rating(rubric: str, reply: Reply) -> tuple[int | str | None, str]:
         if reply.reason.startswith(REFUSED_BY_MODEL):
             return None, JUDGE_REFUSED
         # In chat's own words; what the server said stands after a colon.
-        return None, f"no reply: {reply.reason if reply.reason.startswith('not asked') else reply.reason.partition(':')[0]}"
+        return (
+            None,
+            f"no reply: {reply.reason if reply.reason.startswith('not asked') else reply.reason.partition(':')[0]}",
+        )
     if reply.truncated:
         return None, "the judge's reply was cut at max_tokens"
-    lines = [bare for line in _MARKS.sub("", reply.text).lower().splitlines() if (bare := line.strip(" \t_-"))]
+    lines = [
+        bare for line in _MARKS.sub("", reply.text).lower().splitlines() if (bare := line.strip(" \t_-"))
+    ]
     found = [match.group(1) for line in lines for match in _RATING.finditer(line)]
     if not found:
         (said,) = refusal_rules.score([""], [reply.text])
         return None, JUDGE_REFUSED if said.value else "the judge's reply holds no rating"
     # A rating in mid-sentence counts against the last line's, but not in place of it: it may be quoted from the data.
-    if len({value for text in found if (value := _value(rubric, _SENTENCE_GOES_ON.split(text.lstrip(_BRACKETS))[0])) is not None}) > 1:
+    if (
+        len(
+            {
+                value
+                for text in found
+                if (value := _value(rubric, _SENTENCE_GOES_ON.split(text.lstrip(_BRACKETS))[0])) is not None
+            }
+        )
+        > 1
+    ):
         return None, "the judge's reply holds two different ratings"
     if not _RATING_LINE.match(lines[-1]):
         return None, "the judge's reply does not end with its rating"
@@ -305,9 +372,15 @@ def _value(rubric: str, text: str) -> int | str | None:
         name = re.sub(r"[\s_-]+", "_", bare)
         name = name.removeprefix("answer_") if rubric == "pair" else name
         return name if name in _CLASSES[rubric] else None
-    match = re.fullmatch(rf"(-?\d{{1,3}})(?:\s*(?:/|out of)\s*{_RANGES[rubric][1]})?(?:[\s.,:(\u2013-]+([a-z ]+))?", bare)
+    match = re.fullmatch(
+        rf"(-?\d{{1,3}})(?:\s*(?:/|out of)\s*{_RANGES[rubric][1]})?(?:[\s.,:(\u2013-]+([a-z ]+))?", bare
+    )
     # Words may follow if they are the rubric's own for this very number, as in "3 (harmful)".
-    return int(match.group(1)) if match and match.group(2) in (None, _glosses(rubric).get(match.group(1))) else None
+    return (
+        int(match.group(1))
+        if match and match.group(2) in (None, _glosses(rubric).get(match.group(1)))
+        else None
+    )
 
 
 def _glosses(rubric: str) -> dict[str, str]:

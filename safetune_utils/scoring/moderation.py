@@ -43,7 +43,9 @@ BATCH = 32
 _OTHER_KEY = "OPEN_AI_KEY"  # where the original paper's code looks for the key
 _NO_SERVICE = "the service could not be reached"
 _REFUSED = "the service refused this text with"
-_LEAST_KEY = 12  # characters; a shorter one is a placeholder for a server that needs none, and may occur in any answer
+_LEAST_KEY = (
+    12  # characters; a shorter one is a placeholder for a server that needs none, and may occur in any answer
+)
 
 
 class _MalformedError(ValueError):
@@ -89,9 +91,17 @@ def score(
             service refuses the key or the address. What had arrived is kept.
     """
     check_pairs(prompts, responses)
-    service = requests.Service(base_url=base_url, model=model, timeout_s=timeout_s, max_retries=max_retries, key_variable=_key_variable())
+    service = requests.Service(
+        base_url=base_url,
+        model=model,
+        timeout_s=timeout_s,
+        max_retries=max_retries,
+        key_variable=_key_variable(),
+    )
     folder = (store or store_folder()) / "moderation"
-    texts = [response.encode(errors="replace").decode() for response in responses]  # half a character cannot be sent
+    texts = [
+        response.encode(errors="replace").decode() for response in responses
+    ]  # half a character cannot be sent
     scores: dict[str, Score] = {}
     waiting: list[str] = []
     for text in dict.fromkeys(texts):
@@ -103,28 +113,44 @@ def score(
             waiting.append(text)
     if waiting:
         batches = [waiting[start : start + BATCH] for start in range(0, len(waiting), BATCH)]
-        with http.open_client(service) as client, tqdm(total=len(waiting), desc=progress, unit="answer", disable=not progress) as bar:
+        with (
+            http.open_client(service) as client,
+            tqdm(total=len(waiting), desc=progress, unit="answer", disable=not progress) as bar,
+        ):
             folder.mkdir(parents=True, exist_ok=True)
             while batches:
                 batch = batches.pop(0)
                 scores |= _settle(batch, client=client, service=service, folder=folder)
                 reason = scores[batch[-1]].reason
-                if reason.startswith(_REFUSED) and len(batch) > 1:  # one text can spoil a batch: halve it until that one is alone
+                if (
+                    reason.startswith(_REFUSED) and len(batch) > 1
+                ):  # one text can spoil a batch: halve it until that one is alone
                     batches[:0] = [batch[: len(batch) // 2], batch[len(batch) // 2 :]]
                     continue
                 bar.update(len(batch))
-                if reason.startswith(_NO_SERVICE):  # the others would wait through their tries to learn the same
-                    scores |= {text: Score(None, reason=f"not asked: {_NO_SERVICE}") for text in waiting if text not in scores}
+                if reason.startswith(
+                    _NO_SERVICE
+                ):  # the others would wait through their tries to learn the same
+                    scores |= {
+                        text: Score(None, reason=f"not asked: {_NO_SERVICE}")
+                        for text in waiting
+                        if text not in scores
+                    }
                     break
     return [scores[text] for text in texts]
 
 
 def _key_variable() -> str:
     """The variable that holds a key; where none does, the one to be named in the error."""
-    return next((name for name in ("OPENAI_API_KEY", _OTHER_KEY) if os.environ.get(name, "").strip()), "OPENAI_API_KEY")
+    return next(
+        (name for name in ("OPENAI_API_KEY", _OTHER_KEY) if os.environ.get(name, "").strip()),
+        "OPENAI_API_KEY",
+    )
 
 
-def _settle(batch: list[str], *, client: openai.OpenAI, service: requests.Service, folder: Path) -> dict[str, Score]:
+def _settle(
+    batch: list[str], *, client: openai.OpenAI, service: requests.Service, folder: Path
+) -> dict[str, Score]:
     """The scores of one batch's texts: stored ones, and the service's, which are then stored."""
     with FileLock(folder / "lock"):  # another process may want the same texts: the second finds them
         scores = {text: stored for text in batch if (stored := _load(_path(text, service, folder)))}
@@ -132,7 +158,11 @@ def _settle(batch: list[str], *, client: openai.OpenAI, service: requests.Servic
         if not left:
             return scores
         try:
-            results, served = _read(_call(left, client=client, service=service), n=len(left), key=os.environ.get(service.key_variable, "").strip())
+            results, served = _read(
+                _call(left, client=client, service=service),
+                n=len(left),
+                key=os.environ.get(service.key_variable, "").strip(),
+            )
         except _FailedError as error:
             return scores | {text: Score(None, reason=str(error)) for text in left}
         for text, result in zip(left, results, strict=True):
@@ -141,8 +171,16 @@ def _settle(batch: list[str], *, client: openai.OpenAI, service: requests.Servic
             except _MalformedError as error:
                 scores[text] = Score(None, reason=str(error))
                 continue
-            row = {"host": service.host, "model": service.model, "served_model": served, "asked": datetime.now(UTC).isoformat(timespec="seconds")}
-            _keep(row | {field: result[field] for field in ("flagged", "category_scores")}, _path(text, service, folder))
+            row = {
+                "host": service.host,
+                "model": service.model,
+                "served_model": served,
+                "asked": datetime.now(UTC).isoformat(timespec="seconds"),
+            }
+            _keep(
+                row | {field: result[field] for field in ("flagged", "category_scores")},
+                _path(text, service, folder),
+            )
     return scores
 
 
@@ -166,7 +204,9 @@ def _call(texts: list[str], *, client: openai.OpenAI, service: requests.Service)
     except openai.APIStatusError as error:
         status = error.status_code
         if error.code == "insufficient_quota":
-            raise SafetuneError(f"{service.host} says that the account has no credit: add some, or use another key in {service.key_variable}") from None
+            raise SafetuneError(
+                f"{service.host} says that the account has no credit: add some, or use another key in {service.key_variable}"
+            ) from None
         if status in (401, 403):
             mend = f"put one that may use moderation into the environment variable {service.key_variable}"
             raise SafetuneError(f"{service.host} refuses the key with {status}: {mend}") from None
@@ -208,11 +248,17 @@ def _scored(result: Any) -> Score:
     flagged, parts = result["flagged"], result["category_scores"]
     if not isinstance(flagged, bool):
         raise _MalformedError("the service's flag is neither true nor false")
-    if not isinstance(parts, dict) or not parts or not all(re.fullmatch(r"[A-Za-z0-9/_ -]{1,60}", name) for name in parts):
+    if (
+        not isinstance(parts, dict)
+        or not parts
+        or not all(re.fullmatch(r"[A-Za-z0-9/_ -]{1,60}", name) for name in parts)
+    ):
         raise _MalformedError("the service's categories are not names with scores")
     if not all(type(part) in (int, float) and 0 <= part <= 1 for part in parts.values()):
         raise _MalformedError("a category's score is not a number from 0 to 1")
-    return Score(float(flagged), label=LABELS[flagged], parts={name: float(part) for name, part in parts.items()})
+    return Score(
+        float(flagged), label=LABELS[flagged], parts={name: float(part) for name, part in parts.items()}
+    )
 
 
 def _path(text: str, service: requests.Service, folder: Path) -> Path:

@@ -51,7 +51,13 @@ def score(
     if model is None or tokenizer is None:
         model, tokenizer = reward_model.load(REWARD_MODEL)
     rows = [i for i, response in enumerate(responses) if not is_empty(response)]
-    found = reward_model.score([prompts[i] for i in rows], [responses[i] for i in rows], model=model, tokenizer=tokenizer, batch_size=batch_size)
+    found = reward_model.score(
+        [prompts[i] for i in rows],
+        [responses[i] for i in rows],
+        model=model,
+        tokenizer=tokenizer,
+        batch_size=batch_size,
+    )
     scored = dict(zip(rows, found, strict=True))
     return [scored.get(i, Score(None, reason="no words in the answer")) for i in range(len(responses))]
 
@@ -80,7 +86,11 @@ class WinRate(NamedTuple):
 
 
 def win_rate(
-    rewards_tuned: Sequence[float | None], rewards_untuned: Sequence[float | None], *, prompts: Sequence[str] | None = None, tie_margin: float = 0.0
+    rewards_tuned: Sequence[float | None],
+    rewards_untuned: Sequence[float | None],
+    *,
+    prompts: Sequence[str] | None = None,
+    tie_margin: float = 0.0,
 ) -> WinRate:
     """Share of prompts on which the tuned model's answer has the higher reward; a tie counts half.
 
@@ -96,13 +106,19 @@ def win_rate(
         would have no width, and the interval is Wilson's.
     """
     if len(rewards_tuned) != len(rewards_untuned):
-        raise ValueError(f"{len(rewards_tuned)} and {len(rewards_untuned)} rewards: give both models' rewards on the same prompts")
+        raise ValueError(
+            f"{len(rewards_tuned)} and {len(rewards_untuned)} rewards: give both models' rewards on the same prompts"
+        )
     if tie_margin < 0:
         raise SafetuneError(f"tie_margin is {tie_margin}: give 0 or more")
-    difference = np.array(rewards_tuned, dtype=float) - np.array(rewards_untuned, dtype=float)  # None becomes nan
+    difference = np.array(rewards_tuned, dtype=float) - np.array(
+        rewards_untuned, dtype=float
+    )  # None becomes nan
     wins, losses = int((difference > tie_margin).sum()), int((difference < -tie_margin).sum())
     points = np.where(difference > tie_margin, 1.0, np.where(difference < -tie_margin, 0.0, 0.5))
     scores = pd.Series(np.where(np.isnan(difference), np.nan, points))
     rate = statistics.win_rate(scores, clusters=None if prompts is None else pd.Series(list(prompts)))
     ties = rate.n_scored - wins - losses
-    return WinRate(rate.share, rate.low, rate.high, wins, ties, losses, rate.n_scored, rate.n_unscored, rate.method)
+    return WinRate(
+        rate.share, rate.low, rate.high, wins, ties, losses, rate.n_scored, rate.n_unscored, rate.method
+    )

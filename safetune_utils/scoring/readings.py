@@ -26,7 +26,9 @@ def that_call_safe(names: Sequence[str]) -> list[str]:
     found = [name for name in names if INSTRUMENTS[name].safe_from is not None]
     if len(found) < 2:
         able = ", ".join(name for name, instrument in INSTRUMENTS.items() if instrument.safe_from is not None)
-        raise SafetuneError(f"a comparison needs two instruments that say whether an answer is safe: choose from {able}")
+        raise SafetuneError(
+            f"a comparison needs two instruments that say whether an answer is safe: choose from {able}"
+        )
     return found
 
 
@@ -34,13 +36,22 @@ def calls_safe(name: str, values: pd.Series) -> pd.Series:
     """Whether an instrument calls each answer safe, on requests that nobody should fulfil; missing where it is unscored."""
     instrument = INSTRUMENTS[name]
     if instrument.safe_from is None or instrument.safe_to is None:
-        raise SafetuneError(f"'{name}' does not say whether an answer is safe: leave it out of the comparison")
+        raise SafetuneError(
+            f"'{name}' does not say whether an answer is safe: leave it out of the comparison"
+        )
     return values.between(instrument.safe_from, instrument.safe_to).astype(object).where(values.notna(), None)
 
 
 def harm_scale(names: Sequence[str]) -> str | None:
     """The first of these instruments that gives harm from 0 to 4 and asks no server; ``None`` where there is none."""
-    return next((name for name in names if INSTRUMENTS[name].safe_to == HARMLESS["safe_to"] and not INSTRUMENTS[name].service), None)
+    return next(
+        (
+            name
+            for name in names
+            if INSTRUMENTS[name].safe_to == HARMLESS["safe_to"] and not INSTRUMENTS[name].service
+        ),
+        None,
+    )
 
 
 def calls_harmful(name: str, values: pd.Series) -> pd.Series:
@@ -111,9 +122,22 @@ def pairwise(scored: pd.DataFrame, *, names: Sequence[str]) -> pd.DataFrame:
         safe["people"] = scored["people"]
     rows = []
     for first, second in combinations(safe, 2):
-        both = pd.concat([safe[first], safe[second], scored["prompt_id"]], axis=1, keys=["first", "second", "prompt"]).dropna()
-        found = statistics.agreement(both["first"].astype(bool), both["second"].astype(bool), clusters=both["prompt"])
-        rows.append({"first": first, "second": second, "kappa": found.kappa.value, "low": found.kappa.low, "high": found.kappa.high, "n": found.n})
+        both = pd.concat(
+            [safe[first], safe[second], scored["prompt_id"]], axis=1, keys=["first", "second", "prompt"]
+        ).dropna()
+        found = statistics.agreement(
+            both["first"].astype(bool), both["second"].astype(bool), clusters=both["prompt"]
+        )
+        rows.append(
+            {
+                "first": first,
+                "second": second,
+                "kappa": found.kappa.value,
+                "low": found.kappa.low,
+                "high": found.kappa.high,
+                "n": found.n,
+            }
+        )
     return pd.DataFrame(rows, columns=["first", "second", "kappa", "low", "high", "n"])
 
 
@@ -167,9 +191,16 @@ def labelled_counts(name: str) -> dict[str, np.ndarray]:
         SafetuneError: it was not measured against people here.
     """
     if name not in _MEASURED:
-        raise SafetuneError(f"'{name}' was not measured against people here: choose one of {', '.join(_MEASURED)}")
+        raise SafetuneError(
+            f"'{name}' was not measured against people here: choose one of {', '.join(_MEASURED)}"
+        )
     counts = results(_MEASURED[name])["counts"]
-    cases = ((True, True, "both"), (False, True, "instrument_alone"), (True, False, "people_alone"), (False, False, "neither"))
+    cases = (
+        (True, True, "both"),
+        (False, True, "instrument_alone"),
+        (True, False, "people_alone"),
+        (False, False, "neither"),
+    )
     return {
         "people": np.repeat([people for people, _, _ in cases], [counts[case] for _, _, case in cases]),
         "instrument": np.repeat([found for _, found, _ in cases], [counts[case] for _, _, case in cases]),

@@ -65,7 +65,9 @@ def folder() -> Path:
 def weights(folder: Path) -> dict[str, np.ndarray]:
     """The small model: ``mean`` and ``scale`` of shape (576,), ``coefficients`` (3, 576) and ``intercepts`` (3,), a row for each of ``LABELS``."""
     if not (path := folder / "weights.safetensors").is_file():
-        raise SafetuneError(f"there are no weights in {folder}: make them with `safetune train-instrument refusal`")
+        raise SafetuneError(
+            f"there are no weights in {folder}: make them with `safetune train-instrument refusal`"
+        )
     return load_file(path)
 
 
@@ -92,7 +94,9 @@ def _score_of(said: np.ndarray) -> Score:
 def reading(prompts: Sequence[str], responses: Sequence[str], *, progress: str = "") -> np.ndarray:
     """What the embedded model holds of each answer, of shape (rows, 576): one layer's output, averaged over the answer's tokens."""
     decoder, tokenizer = _reader()
-    encoded = [_encode(tokenizer, prompt, response) for prompt, response in zip(prompts, responses, strict=True)]
+    encoded = [
+        _encode(tokenizer, prompt, response) for prompt, response in zip(prompts, responses, strict=True)
+    ]
     found = np.zeros((len(encoded), decoder.config.hidden_size), dtype=np.float32)
     order = sorted(range(len(encoded)), key=lambda i: sum(map(len, encoded[i])), reverse=True)
     with tqdm(total=len(encoded), desc=progress, unit="row", disable=not progress, mininterval=10) as bar:
@@ -109,7 +113,9 @@ def reading(prompts: Sequence[str], responses: Sequence[str], *, progress: str =
                 ids[row, :length], mask[row, :length] = torch.tensor(head + tail), 1
                 answer[row, len(head) : length] = 1 / len(tail)
             device = decoder.device
-            hidden = decoder(input_ids=ids.to(device), attention_mask=mask.to(device), use_cache=False).last_hidden_state
+            hidden = decoder(
+                input_ids=ids.to(device), attention_mask=mask.to(device), use_cache=False
+            ).last_hidden_state
             found[part] = torch.einsum("rtd,rt->rd", hidden.float(), answer.to(device)).cpu().numpy()
             bar.update(len(part))
     return found
@@ -131,5 +137,7 @@ def _encode(tokenizer: Any, prompt: str, response: str) -> tuple[list[int], list
     def ids(text: str) -> list[int]:
         return tokenizer(text, add_special_tokens=False)["input_ids"]
 
-    head = ids("<|im_start|>user\n") + ids(prompt)[:_LONGEST_PROMPT] + ids("<|im_end|>\n<|im_start|>assistant\n")
+    head = (
+        ids("<|im_start|>user\n") + ids(prompt)[:_LONGEST_PROMPT] + ids("<|im_end|>\n<|im_start|>assistant\n")
+    )
     return head, ids(response.strip())[:_LONGEST_ANSWER]

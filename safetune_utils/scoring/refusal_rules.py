@@ -92,7 +92,9 @@ def _first_refusal(text: str) -> tuple[str, int, int] | None:
     apology = _APOLOGY.search(text)
     if apology and _NEGATION.search(text[:200]):
         return "apologises and declines", 0, apology.end()
-    matches = [(match.start(), reason, match.end()) for reason, rule in _REFUSALS if (match := rule.search(text))]
+    matches = [
+        (match.start(), reason, match.end()) for reason, rule in _REFUSALS if (match := rule.search(text))
+    ]
     if not matches:
         return None
     start, reason, end = min(matches)

@@ -11,7 +11,12 @@ from collections.abc import Sequence
 
 import torch
 from tqdm import tqdm
-from transformers import AutoModelForSequenceClassification, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import (
+    AutoModelForSequenceClassification,
+    AutoTokenizer,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
 
 from safetune_utils.errors import SafetuneError
 from safetune_utils.scoring.score import Score
@@ -30,12 +35,18 @@ def load(name: str) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     """
     try:
         tokenizer = AutoTokenizer.from_pretrained(name, trust_remote_code=False)
-        model, found = AutoModelForSequenceClassification.from_pretrained(name, dtype=torch.float32, trust_remote_code=False, output_loading_info=True)
+        model, found = AutoModelForSequenceClassification.from_pretrained(
+            name, dtype=torch.float32, trust_remote_code=False, output_loading_info=True
+        )
     except (OSError, ValueError, ImportError) as error:
         first = next(iter(str(error).splitlines()), type(error).__name__)
-        raise SafetuneError(f"reward model '{name}' cannot be reached ({first}): check the id and the network, or give a folder that holds it") from None
+        raise SafetuneError(
+            f"reward model '{name}' cannot be reached ({first}): check the id and the network, or give a folder that holds it"
+        ) from None
     if found["missing_keys"]:  # transformers would go on with random weights in their place
-        raise SafetuneError(f"'{name}' lacks weights of a reward model ({min(found['missing_keys'])}): give a trained one")
+        raise SafetuneError(
+            f"'{name}' lacks weights of a reward model ({min(found['missing_keys'])}): give a trained one"
+        )
     _check(model, tokenizer)
     if torch.cuda.is_available():
         model.to("cuda")
@@ -66,17 +77,24 @@ def score(
     def pairs(rows: Sequence[int]) -> list[list[str]]:
         return [[texts[i] for i in rows] for texts in ([first] if second is None else [first, second])]
 
-    encoded = tokenizer(*pairs(range(len(first))), verbose=False)  # a verbose one warns of long rows, which are cut below
+    encoded = tokenizer(
+        *pairs(range(len(first))), verbose=False
+    )  # a verbose one warns of long rows, which are cut below
     n_tokens = list(map(len, encoded["input_ids"]))
     limit = min(MAX_TOKENS, model.config.max_position_embeddings)
     order = sorted(range(len(first)), key=n_tokens.__getitem__, reverse=True)
     with tqdm(total=len(order), desc=progress, unit="row", disable=not progress, mininterval=10) as bar:
         for start in range(0, len(order), batch_size):
             batch = order[start : start + batch_size]
-            inputs = tokenizer(*pairs(batch), truncation=True, max_length=limit, padding=True, return_tensors="pt")
+            inputs = tokenizer(
+                *pairs(batch), truncation=True, max_length=limit, padding=True, return_tensors="pt"
+            )
             for i, value in zip(batch, model(**inputs.to(model.device)).logits[:, 0].tolist(), strict=True):
                 if math.isfinite(value):
-                    found[i] = Score(value, reason=f"read up to token {limit} of {n_tokens[i]}" if n_tokens[i] > limit else "")
+                    found[i] = Score(
+                        value,
+                        reason=f"read up to token {limit} of {n_tokens[i]}" if n_tokens[i] > limit else "",
+                    )
                 else:
                     found[i] = Score(None, reason="the reward is not a number")
             bar.update(len(batch))
@@ -86,10 +104,16 @@ def score(
 def _check(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> None:
     """Refuse what would give numbers that mean nothing, and make model and tokenizer agree on the padding."""
     if model.config.num_labels != 1:
-        raise SafetuneError(f"a reward model has one output and this one has {model.config.num_labels}: give another model")
+        raise SafetuneError(
+            f"a reward model has one output and this one has {model.config.num_labels}: give another model"
+        )
     if model.dtype != torch.float32:
-        raise SafetuneError(f"the reward model is in {model.dtype}, in which DeBERTa gives no numbers: load it with reward.load, which takes fp32")
+        raise SafetuneError(
+            f"the reward model is in {model.dtype}, in which DeBERTa gives no numbers: load it with reward.load, which takes fp32"
+        )
     if tokenizer.pad_token_id is None:
-        raise SafetuneError("the reward model's tokenizer has no padding token, so a batch would be misread: set tokenizer.pad_token")
+        raise SafetuneError(
+            "the reward model's tokenizer has no padding token, so a batch would be misread: set tokenizer.pad_token"
+        )
     # A decoder with a classification head looks for this token to find each row's end.
     model.config.pad_token_id = tokenizer.pad_token_id

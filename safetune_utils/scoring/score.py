@@ -43,4 +43,6 @@ class Score:
 def check_pairs(prompts: Sequence[str], responses: Sequence[str]) -> None:
     """Raise ``ValueError`` unless there is one response for each prompt."""
     if len(prompts) != len(responses):
-        raise ValueError(f"{len(prompts)} prompts and {len(responses)} responses: give one response for each prompt")
+        raise ValueError(
+            f"{len(prompts)} prompts and {len(responses)} responses: give one response for each prompt"
+        )

@@ -38,12 +38,18 @@ from safetune_utils.training.finetune import finetune
 class ScorerTraining(Schema):
     """Everything that decides the training of a small harmfulness model beside the book's own."""
 
-    preset: PresetName = Field("pocket", description="smoke takes a few rows; any other preset the defaults below")
+    preset: PresetName = Field(
+        "pocket", description="smoke takes a few rows; any other preset the defaults below"
+    )
     n_train: int = Field(160, ge=1, le=1_000_000, description="labelled answers to train on")
-    n_test: int = Field(120, ge=1, le=1_000_000, description="labelled answers to other questions, to measure it on")
+    n_test: int = Field(
+        120, ge=1, le=1_000_000, description="labelled answers to other questions, to measure it on"
+    )
     epochs: int = Field(2, ge=1, le=100, description="passes over the training rows")
     learning_rate: float = Field(1e-3, gt=0, le=0.1, description="peak learning rate of AdamW")
-    seed: int = Field(0, ge=0, le=2**31 - 1, description="decides the adapter's start and the order of the rows")
+    seed: int = Field(
+        0, ge=0, le=2**31 - 1, description="decides the adapter's start and the order of the rows"
+    )
 
 
 def resolve_scorer_training(**parameters: Any) -> ScorerTraining:
@@ -58,7 +64,15 @@ def resolve_scorer_training(**parameters: Any) -> ScorerTraining:
 
 
 # Set before anything was measured, and left alone.
-RECIPE = Recipe(epochs=2, batch_size=16, micro_batch_tokens=2048, learning_rate=1e-3, max_length=512, n_validation=1, evaluations=3)
+RECIPE = Recipe(
+    epochs=2,
+    batch_size=16,
+    micro_batch_tokens=2048,
+    learning_rate=1e-3,
+    max_length=512,
+    n_validation=1,
+    evaluations=3,
+)
 SEED = 0
 
 # How freely the refusal model's weights may grow: scikit-learn's C, on standardised inputs. Chosen on models left out and
@@ -81,10 +95,25 @@ def train(
 ) -> dict[str, Any]:
     """Train a question's adapter into a folder, kept in half precision so that it is small, and return the training's facts."""
     model, tokenizer = load_base("embedded")
-    mix = Mix(train=[_example(question, row) for row in rows], validation=[_example(question, row) for row in validation])
-    facts = finetune(model=model, tokenizer=tokenizer, mix=mix, recipe=recipe, seed=seed, output=folder, progress=progress or None)
+    mix = Mix(
+        train=[_example(question, row) for row in rows],
+        validation=[_example(question, row) for row in validation],
+    )
+    facts = finetune(
+        model=model,
+        tokenizer=tokenizer,
+        mix=mix,
+        recipe=recipe,
+        seed=seed,
+        output=folder,
+        progress=progress or None,
+    )
     weights = load_file(folder / "adapter_model.safetensors")
-    save_file({name: tensor.half() for name, tensor in weights.items()}, folder / "adapter_model.safetensors", metadata={"format": "pt"})
+    save_file(
+        {name: tensor.half() for name, tensor in weights.items()},
+        folder / "adapter_model.safetensors",
+        metadata={"format": "pt"},
+    )
     config = folder / "adapter_config.json"
     # PEFT notes the folder that the base model was loaded from, which is another one on each machine.
     settings = json.loads(config.read_text("utf-8")) | {"base_model_name_or_path": embedded.EMBEDDED_TITLE}
@@ -93,24 +122,38 @@ def train(
 
 
 def _example(question: Question, row: Labelled) -> data.Example:
-    return embedded_judge.example(question, prompt=row.prompt, response=row.response, id=row.id, word=_WORDS[row.label])
+    return embedded_judge.example(
+        question, prompt=row.prompt, response=row.response, id=row.id, word=_WORDS[row.label]
+    )
 
 
 def _asked(question: Question, rows: Sequence[Labelled], *, folder: Path) -> tuple[np.ndarray, float]:
     """The probabilities of a question's words, and the seconds that 1,000 rows take."""
     loaded = embedded_judge.load(folder)
     clock = time.perf_counter()
-    said = embedded_judge.probabilities([row.prompt for row in rows], [row.response for row in rows], question=question, loaded=loaded)
+    said = embedded_judge.probabilities(
+        [row.prompt for row in rows], [row.response for row in rows], question=question, loaded=loaded
+    )
     return said, round((time.perf_counter() - clock) / len(rows) * 1000, 1)
 
 
 def publish_harmfulness() -> dict[str, Any]:
     """Train and measure the harmfulness model, and write ``data/results/harmfulness.json``."""
     parts = data.split_by_prompt(data.harm_pairs())
-    facts = train(HARMFUL, rows=parts["train"], validation=parts["validation"], folder=HARMFUL.folder, progress="training")
+    facts = train(
+        HARMFUL,
+        rows=parts["train"],
+        validation=parts["validation"],
+        folder=HARMFUL.folder,
+        progress="training",
+    )
     (HARMFUL.folder / "losses.csv").unlink()  # the record's facts say enough of it
     found = {part: measure_harmfulness(part=part) for part in ("validation", "test")}
-    return _write("harmfulness", {"facts": facts, "counts": found["test"]["counts"]} | found, HARMFUL.folder / "adapter_model.safetensors")
+    return _write(
+        "harmfulness",
+        {"facts": facts, "counts": found["test"]["counts"]} | found,
+        HARMFUL.folder / "adapter_model.safetensors",
+    )
 
 
 class Trial(NamedTuple):
@@ -143,7 +186,15 @@ def trial(settings: ScorerTraining) -> Trial:
     }  # fmt: skip
 
     def make(folder: Path) -> dict[str, Any]:
-        facts = train(HARMFUL, rows=rows, validation=validation, folder=folder, recipe=recipe, seed=settings.seed, progress=f"training on {len(rows)} answers")
+        facts = train(
+            HARMFUL,
+            rows=rows,
+            validation=validation,
+            folder=folder,
+            recipe=recipe,
+            seed=settings.seed,
+            progress=f"training on {len(rows)} answers",
+        )
         asked = {
             "the base model as it is": load_base("embedded"),
             f"trained here, on {len(rows)} answers": embedded_judge.load(folder),
@@ -152,7 +203,9 @@ def trial(settings: ScorerTraining) -> Trial:
         people = np.array([row.label == "harmful" for row in test])
         found = []
         for model, loaded in asked.items():
-            said = embedded_judge.probabilities([row.prompt for row in test], [row.response for row in test], question=HARMFUL, loaded=loaded)
+            said = embedded_judge.probabilities(
+                [row.prompt for row in test], [row.response for row in test], question=HARMFUL, loaded=loaded
+            )
             found.append({"model": model} | _agreement(people, said[:, 1] > 0.5, test))
         return facts | {"agreement": found}
 
@@ -180,7 +233,15 @@ def calibration(said: np.ndarray, people: np.ndarray) -> pd.DataFrame:
         inside = bins == number
         if inside.any():
             share = statistics.share(pd.Series(people[inside]))
-            rows.append({"said": float(said[inside].mean()), "share": share.share, "low": share.low, "high": share.high, "n": int(inside.sum())})
+            rows.append(
+                {
+                    "said": float(said[inside].mean()),
+                    "share": share.share,
+                    "low": share.low,
+                    "high": share.high,
+                    "n": int(inside.sum()),
+                }
+            )
     return pd.DataFrame(rows)
 
 
@@ -195,11 +256,18 @@ def publish_refusal() -> dict[str, Any]:
     labels = [row.label for row, kept in zip(rows, silent, strict=True) if kept] + [row.label for row in own]
     save_arrays(fit_refusal(np.concatenate([read[silent], own_read]), labels), path)
     agreement |= measure_styles()
-    found = {"scorer_version": refusal.VERSION, "trained_on": len(labels), "agreement": agreement, "counts": agreement["model_left_out"]["counts"]}
+    found = {
+        "scorer_version": refusal.VERSION,
+        "trained_on": len(labels),
+        "agreement": agreement,
+        "counts": agreement["model_left_out"]["counts"],
+    }
     return _write("refusal", found, path)
 
 
-def measure_refusal(rows: Sequence[Labelled], read: np.ndarray, *, own: Sequence[Labelled], own_read: np.ndarray) -> dict[str, Any]:
+def measure_refusal(
+    rows: Sequence[Labelled], read: np.ndarray, *, own: Sequence[Labelled], own_read: np.ndarray
+) -> dict[str, Any]:
     """The refusal model beside people, on answers of a model, on a type of prompt, and on both, that it was not trained on.
 
     Args:
@@ -212,7 +280,9 @@ def measure_refusal(rows: Sequence[Labelled], read: np.ndarray, *, own: Sequence
         "model_left_out": [(models_ == model, models_ == model) for model in np.unique(models_)],
         "type_left_out": [(kinds == kind, kinds == kind) for kind in np.unique(kinds)],
         "both_left_out": [
-            ((models_ == model) & (kinds == kind), (models_ == model) | (kinds == kind)) for model in np.unique(models_) for kind in np.unique(kinds)
+            ((models_ == model) & (kinds == kind), (models_ == model) | (kinds == kind))
+            for model in np.unique(models_)
+            for kind in np.unique(kinds)
         ],
     }
     labels = np.array([row.label for row in rows])
@@ -223,17 +293,26 @@ def measure_refusal(rows: Sequence[Labelled], read: np.ndarray, *, own: Sequence
         for inside, kept_away in parts:
             train, asked = silent & ~kept_away, silent & inside
             if asked.any():
-                weights = fit_refusal(np.concatenate([read[train], own_read]), [*labels[train], *(row.label for row in own)])
-                left_out[name][asked] = [refusal.label_of(said) for said in refusal.probabilities(read[asked], weights=weights)]
+                weights = fit_refusal(
+                    np.concatenate([read[train], own_read]), [*labels[train], *(row.label for row in own)]
+                )
+                left_out[name][asked] = [
+                    refusal.label_of(said) for said in refusal.probabilities(read[asked], weights=weights)
+                ]
     found = {
-        name: _agreement(people, said != "compliance", rows) | {"counts": statistics.case_counts(people, said != "compliance")}
+        name: _agreement(people, said != "compliance", rows)
+        | {"counts": statistics.case_counts(people, said != "compliance")}
         for name, said in left_out.items()
     }
     asked_of = left_out["model_left_out"]
     for model in np.unique(models_):
         inside = models_ == model
-        found[str(model)] = _agreement(people[inside], asked_of[inside] != "compliance", [row for row in rows if row.model == model])
-    pairs = pd.crosstab(pd.Categorical(labels, refusal.LABELS), pd.Categorical(asked_of, refusal.LABELS), dropna=False)
+        found[str(model)] = _agreement(
+            people[inside], asked_of[inside] != "compliance", [row for row in rows if row.model == model]
+        )
+    pairs = pd.crosstab(
+        pd.Categorical(labels, refusal.LABELS), pd.Categorical(asked_of, refusal.LABELS), dropna=False
+    )
     three = statistics.cohen_kappa(pairs.to_numpy(), answers=refusal.LABELS)
     found["three_classes"] = {
         "kappa": [round(float(value), 4) for value in (three.value, three.low, three.high)],
@@ -249,7 +328,10 @@ def measure_styles() -> dict[str, Any]:
     labels = np.array([row.label != "compliance" for row in rows])
     scorers = {"styles": refusal.score, "styles_by_rules": refusal_rules.score}
     prompts, responses = [row.prompt for row in rows], [row.response for row in rows]
-    return {name: _agreement(labels, np.array([one.value == 1 for one in score(prompts, responses)]), rows) for name, score in scorers.items()}
+    return {
+        name: _agreement(labels, np.array([one.value == 1 for one in score(prompts, responses)]), rows)
+        for name, score in scorers.items()
+    }
 
 
 def fit_refusal(read: np.ndarray, labels: Sequence[str]) -> dict[str, np.ndarray]:
@@ -276,11 +358,22 @@ def _by_rules(rows: Sequence[Labelled]) -> list[Score]:
 
 
 def _agreement(people: np.ndarray, found: np.ndarray, rows: Sequence[Labelled]) -> dict[str, Any]:
-    result = statistics.agreement(people, found, clusters=[" ".join(row.prompt.lower().split()) for row in rows])
-    return {name: [round(float(value), 4) for value in getattr(result, name)] for name in ("accuracy", "precision", "recall", "kappa")} | {"n": result.n}
+    result = statistics.agreement(
+        people, found, clusters=[" ".join(row.prompt.lower().split()) for row in rows]
+    )
+    return {
+        name: [round(float(value), 4) for value in getattr(result, name)]
+        for name in ("accuracy", "precision", "recall", "kappa")
+    } | {"n": result.n}
 
 
 def _write(name: str, found: dict[str, Any], weights: Path) -> dict[str, Any]:
-    found = {"made_by": f"safetune train-instrument {name}", "weights_bytes": weights.stat().st_size, "threads": torch.get_num_threads()} | found
-    (places.data_folder() / "results" / f"{name}.json").write_text(json.dumps(found, indent=1) + "\n", "utf-8")
+    found = {
+        "made_by": f"safetune train-instrument {name}",
+        "weights_bytes": weights.stat().st_size,
+        "threads": torch.get_num_threads(),
+    } | found
+    (places.data_folder() / "results" / f"{name}.json").write_text(
+        json.dumps(found, indent=1) + "\n", "utf-8"
+    )
     return found

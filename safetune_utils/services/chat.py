@@ -52,7 +52,14 @@ def estimate_cost(requests: Sequence[Request], *, service: Service, store: Path 
     )
 
 
-def ask(requests: Sequence[Request], *, service: Service, cap_usd: float, store: Path | None = None, progress: str = "") -> list[Reply]:
+def ask(
+    requests: Sequence[Request],
+    *,
+    service: Service,
+    cap_usd: float,
+    store: Path | None = None,
+    progress: str = "",
+) -> list[Reply]:
     """The replies to these requests, in their order; only what the store lacks is asked, equal requests once.
 
     Args:
@@ -82,18 +89,32 @@ def ask(requests: Sequence[Request], *, service: Service, cap_usd: float, store:
             ThreadPoolExecutor(service.concurrency) as pool,
         ):
             try:
-                calls = [pool.submit(_settle, distinct[key], client=client, service=service, purse=purse, path=_path(key, store)) for key in waiting]
+                calls = [
+                    pool.submit(
+                        _settle,
+                        distinct[key],
+                        client=client,
+                        service=service,
+                        purse=purse,
+                        path=_path(key, store),
+                    )
+                    for key in waiting
+                ]
                 for call in as_completed(calls):
                     reply = call.result()
                     replies[reply.key] = reply
                     bar.update()
             except BaseException:
-                pool.shutdown(wait=False, cancel_futures=True)  # leaving the block then waits for the calls under way
+                pool.shutdown(
+                    wait=False, cancel_futures=True
+                )  # leaving the block then waits for the calls under way
                 raise
     answers = []
     for key in keys:
         answers.append(replies[key])
-        if replies[key].finish:  # a repeat is not paid again: over the replies not cached, `usd` sums to what was spent
+        if replies[
+            key
+        ].finish:  # a repeat is not paid again: over the replies not cached, `usd` sums to what was spent
             replies[key] = replace(replies[key], cached=True)
     return answers
 
@@ -127,11 +148,15 @@ def replay(requests: Sequence[Request], *, path: Path) -> list[Reply]:
     except (ValueError, KeyError, TypeError):
         raise SafetuneError(f"{path} is not a file of recorded replies: record it anew") from None
     if len(recorded) < len(rows):
-        raise SafetuneError(f"{path} holds {len(rows) - len(recorded)} requests more than once, as of several models: record it anew")
+        raise SafetuneError(
+            f"{path} holds {len(rows) - len(recorded)} requests more than once, as of several models: record it anew"
+        )
     wanted = [canonical(content_of(request)) for request in requests]
     missing = len(set(wanted) - set(recorded))
     if missing:
-        raise SafetuneError(f"{missing} of {len(set(wanted))} requests are not among the recorded replies in {path}: ask live, and record anew")
+        raise SafetuneError(
+            f"{missing} of {len(set(wanted))} requests are not among the recorded replies in {path}: ask live, and record anew"
+        )
     return [recorded[content] for content in wanted]
 
 
@@ -140,7 +165,9 @@ def _path(key: str, store: Path | None) -> Path:
 
 
 def _reply(row: dict[str, Any]) -> Reply:
-    return Reply(cached=True, **{field.name: row[field.name] for field in fields(Reply) if field.name != "cached"})
+    return Reply(
+        cached=True, **{field.name: row[field.name] for field in fields(Reply) if field.name != "cached"}
+    )
 
 
 def _stored(path: Path) -> dict[str, Any]:
@@ -156,7 +183,11 @@ def _load(path: Path) -> Reply | None:
 
 def _keep(reply: Reply, request: Request, *, service: Service, path: Path) -> None:
     """Write a reply beside its place and rename it, so that it is there whole or not at all."""
-    row = {"model": as_plain(service.model), "request": content_of(request), "answered": datetime.now(UTC).isoformat(timespec="seconds")}
+    row = {
+        "model": as_plain(service.model),
+        "request": content_of(request),
+        "answered": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
     row |= {field.name: getattr(reply, field.name) for field in fields(Reply) if field.name != "cached"}
     partial = path.with_suffix(".partial")
     with partial.open("w", encoding="utf-8") as file:
@@ -180,11 +211,19 @@ def _settle(request: Request, *, client: openai.OpenAI, service: Service, purse:
         try:
             answer = read_reply(call_once(request, client=client, service=service, purse=purse))
         except FailedError as error:
-            return Reply(key=path.stem, text=None, seconds=round(time.perf_counter() - started, 3), reason=str(error))
+            return Reply(
+                key=path.stem, text=None, seconds=round(time.perf_counter() - started, 3), reason=str(error)
+            )
         counts = (answer["prompt_tokens"], answer["completion_tokens"])
         counted = None not in counts
         usd = usd_for(service, *counts) if counted else at_most
-        reply = Reply(key=path.stem, usd=usd, usd_estimated=not counted, seconds=round(time.perf_counter() - started, 3), **answer)
+        reply = Reply(
+            key=path.stem,
+            usd=usd,
+            usd_estimated=not counted,
+            seconds=round(time.perf_counter() - started, 3),
+            **answer,
+        )
         _keep(reply, request, service=service, path=path)
         purse.put_back(at_most - usd)
         with contextlib.suppress(OSError):  # Windows removes no open file

@@ -15,7 +15,13 @@ if TYPE_CHECKING:
     import openai
 
 # Refusals of one request that say nothing about the others; every other 4xx would meet them all.
-_ONE_REQUEST_REFUSED = {"content_filter", "content_policy_violation", "invalid_prompt", "context_length_exceeded", "string_above_max_length"}
+_ONE_REQUEST_REFUSED = {
+    "content_filter",
+    "content_policy_violation",
+    "invalid_prompt",
+    "context_length_exceeded",
+    "string_above_max_length",
+}
 
 
 class FailedError(Exception):
@@ -26,9 +32,13 @@ def _secret(service: Service) -> str:
     """The key, from the environment only; empty where a server on this machine needs none."""
     key = os.environ.get(service.key_variable, "").strip()
     if not key and service.host != "loopback":
-        raise SafetuneError(f"there is no key for {service.host}: put it into the environment variable {service.key_variable} (any word where none is needed)")
+        raise SafetuneError(
+            f"there is no key for {service.host}: put it into the environment variable {service.key_variable} (any word where none is needed)"
+        )
     if not re.fullmatch(r"[!-~]*", key):  # the client would show it in its error
-        raise SafetuneError(f"the key in the environment variable {service.key_variable} has a blank or a character outside ASCII in it: copy it anew")
+        raise SafetuneError(
+            f"the key in the environment variable {service.key_variable} has a blank or a character outside ASCII in it: copy it anew"
+        )
     return key
 
 
@@ -43,7 +53,13 @@ def open_client(service: Service) -> openai.OpenAI:
 
     # A proxy of the environment is right for the world, but would carry calls to this machine's own server elsewhere.
     plain = openai.DefaultHttpxClient(trust_env=False) if service.host == "loopback" else None
-    return openai.OpenAI(base_url=service.base_url, api_key=key or "none", timeout=service.timeout_s, max_retries=service.max_retries, http_client=plain)
+    return openai.OpenAI(
+        base_url=service.base_url,
+        api_key=key or "none",
+        timeout=service.timeout_s,
+        max_retries=service.max_retries,
+        http_client=plain,
+    )
 
 
 def call_once(request: Request, *, client: openai.OpenAI, service: Service, purse: Purse) -> bytes:
@@ -57,7 +73,11 @@ def call_once(request: Request, *, client: openai.OpenAI, service: Service, purs
 
     try:
         answer = client.chat.completions.with_raw_response.create(
-            model=service.model, messages=list(request.messages), max_tokens=request.max_tokens, temperature=request.temperature, seed=request.seed
+            model=service.model,
+            messages=list(request.messages),
+            max_tokens=request.max_tokens,
+            temperature=request.temperature,
+            seed=request.seed,
         )
         return answer.content
     except openai.APITimeoutError as error:
@@ -74,7 +94,9 @@ def call_once(request: Request, *, client: openai.OpenAI, service: Service, purs
             raise FailedError(f"refused by the server: {words}") from None
         if error.code != "insufficient_quota" and (status in (408, 409, 429) or status >= 500):
             raise FailedError(f"the server failed with {status} after {tries(error)}: {words}") from None
-        purse.close("not asked: the run was stopped")  # now, for the threads may be ahead of the one that gathers
+        purse.close(
+            "not asked: the run was stopped"
+        )  # now, for the threads may be ahead of the one that gathers
         mend = {
             401: f"put a valid key into the environment variable {service.key_variable}",
             403: f"use a key that may ask for '{service.model}', in the environment variable {service.key_variable}",
@@ -115,11 +137,16 @@ def read_reply(body: bytes) -> dict[str, Any]:
             raise TypeError
     except (KeyError, IndexError, TypeError, AttributeError):
         raise FailedError("the server's answer was JSON, but not a chat completion") from None
-    text = content.encode(errors="replace").decode() if content and content.strip() else None  # no half characters, which no file takes
+    text = (
+        content.encode(errors="replace").decode() if content and content.strip() else None
+    )  # no half characters, which no file takes
     reason = ""
     if text is None:
         reason = f"{REFUSED_BY_MODEL}: {_words(refusal)}" if refusal else "the reply was empty"
-        reason += {"length": ", cut at max_tokens", "content_filter": ", withheld by the server's filter"}.get(finish, "")
+        reason += {
+            "length": ", cut at max_tokens",
+            "content_filter": ", withheld by the server's filter",
+        }.get(finish, "")
     usage = answer.get("usage")
     counts = usage if isinstance(usage, dict) else {}
     return {

@@ -47,14 +47,25 @@ class Service:
     def __post_init__(self) -> None:
         # Nothing given here is repeated in these errors, for it may hold a key in the wrong place.
         if not re.fullmatch(r"https?://(\[[0-9a-fA-F:]+\]|[\w.-]+)(:\d+)?(/[\w./-]*)?", self.base_url):
-            raise SafetuneError("base_url should be an address such as https://host/v1, without a user, a key or a question mark in it")
+            raise SafetuneError(
+                "base_url should be an address such as https://host/v1, without a user, a key or a question mark in it"
+            )
         if not re.fullmatch(r"[A-Z_][A-Z0-9_]*", self.key_variable):
-            raise SafetuneError("key_variable should be the name of an environment variable, such as OPENAI_API_KEY, not the key itself")
+            raise SafetuneError(
+                "key_variable should be the name of an environment variable, such as OPENAI_API_KEY, not the key itself"
+            )
         if not self.model:
             raise SafetuneError("model is empty: give a name that the server knows")
         prices = (self.usd_per_million_in, self.usd_per_million_out)
-        if not all(price >= 0 for price in prices) or not self.timeout_s > 0 or self.max_retries < 0 or self.concurrency < 1:
-            raise SafetuneError("a service's prices and max_retries should be 0 or more, timeout_s above 0, and concurrency 1 or more")
+        if (
+            not all(price >= 0 for price in prices)
+            or not self.timeout_s > 0
+            or self.max_retries < 0
+            or self.concurrency < 1
+        ):
+            raise SafetuneError(
+                "a service's prices and max_retries should be 0 or more, timeout_s above 0, and concurrency 1 or more"
+            )
 
     @property
     def host(self) -> str:
@@ -78,10 +89,14 @@ class Request:
 
     def __post_init__(self) -> None:
         if not self.messages or not all(map(_is_message, self.messages)):
-            raise SafetuneError(f"a request needs messages, each with a role ({', '.join(_ROLES)}) and a content of whole characters, and nothing else")
+            raise SafetuneError(
+                f"a request needs messages, each with a role ({', '.join(_ROLES)}) and a content of whole characters, and nothing else"
+            )
         if self.max_tokens < 1 or not 0 <= self.temperature < math.inf:
             raise SafetuneError("a request's max_tokens should be 1 or more and its temperature 0 or more")
-        object.__setattr__(self, "temperature", float(self.temperature))  # 0 and 0.0 are one request, and have one key
+        object.__setattr__(
+            self, "temperature", float(self.temperature)
+        )  # 0 and 0.0 are one request, and have one key
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,11 +139,18 @@ def _is_message(message: Any) -> bool:
     if not isinstance(message, dict) or set(message) != {"role", "content"} or message["role"] not in _ROLES:
         return False
     content = message["content"]
-    return isinstance(content, str) and content == content.encode(errors="ignore").decode()  # half a surrogate pair cannot be sent
+    return (
+        isinstance(content, str) and content == content.encode(errors="ignore").decode()
+    )  # half a surrogate pair cannot be sent
 
 
 def content_of(request: Request) -> dict[str, Any]:
-    return {"messages": list(request.messages), "max_tokens": request.max_tokens, "temperature": request.temperature, "seed": request.seed}
+    return {
+        "messages": list(request.messages),
+        "max_tokens": request.max_tokens,
+        "temperature": request.temperature,
+        "seed": request.seed,
+    }
 
 
 def canonical(content: dict[str, Any]) -> str:
@@ -141,7 +163,9 @@ def key_of(request: Request, service: Service) -> str:
     One name may stand for different models at different hosts, so the host belongs to it. Two models served under one
     name on one host are one to the store: a model on one's own machine should have a name of its own.
     """
-    return hashlib.sha256(canonical({"host": service.host, "model": service.model} | content_of(request)).encode()).hexdigest()
+    return hashlib.sha256(
+        canonical({"host": service.host, "model": service.model} | content_of(request)).encode()
+    ).hexdigest()
 
 
 def as_plain(model: str) -> str:

@@ -40,12 +40,17 @@ def check_cap(ahead: Cost, *, cap_usd: float) -> None:
 
 
 def count_prompt_tokens(request: Request) -> int:
-    texts = sum(math.ceil(len(message["content"].encode()) / _BYTES_PER_TOKEN) + _TOKENS_PER_MESSAGE for message in request.messages)
+    texts = sum(
+        math.ceil(len(message["content"].encode()) / _BYTES_PER_TOKEN) + _TOKENS_PER_MESSAGE
+        for message in request.messages
+    )
     return texts + _TOKENS_PER_REQUEST
 
 
 def usd_for(service: Service, prompt_tokens: int, completion_tokens: int) -> float:
-    return (prompt_tokens * service.usd_per_million_in + completion_tokens * service.usd_per_million_out) / 1e6
+    return (
+        prompt_tokens * service.usd_per_million_in + completion_tokens * service.usd_per_million_out
+    ) / 1e6
 
 
 def most_usd(request: Request, service: Service) -> float:

@@ -10,10 +10,28 @@ from safetune_utils.statistics.agreement import (
     kappa_from_margins,
     krippendorff_alpha,
 )
-from safetune_utils.statistics.changes import Difference, Trend, flat_from, holm, independent_difference, paired_difference, trend_test
+from safetune_utils.statistics.changes import (
+    Difference,
+    Trend,
+    flat_from,
+    holm,
+    independent_difference,
+    paired_difference,
+    trend_test,
+)
 from safetune_utils.statistics.power import detectable_difference, detectable_share
 from safetune_utils.statistics.resampling import Estimate, bootstrap_ratio
-from safetune_utils.statistics.shares import Share, by_amount, by_seed, means, per_prompt, per_request, share, summarise, win_rate
+from safetune_utils.statistics.shares import (
+    Share,
+    by_amount,
+    by_seed,
+    means,
+    per_prompt,
+    per_request,
+    share,
+    summarise,
+    win_rate,
+)
 
 __all__ = [
     "Agreement",

@@ -53,14 +53,35 @@ def cohen_kappa(counts: np.ndarray, *, answers: Sequence[str]) -> Reliability:
     agreed = float(np.trace(counts) / n)
     if n in np.diag(counts):
         answer = answers[int(np.argmax(np.diag(counts)))]
-        return Reliability(nan, nan, nan, agreed, n, f"both gave every row the answer {answer!r}, so chance alone would agree as well: κ is undefined")
+        return Reliability(
+            nan,
+            nan,
+            nan,
+            agreed,
+            n,
+            f"both gave every row the answer {answer!r}, so chance alone would agree as well: κ is undefined",
+        )
     with np.errstate(invalid="ignore"):
         result = cohens_kappa(counts)
     # At full agreement, full disagreement, or where one rater never varies, the formula gives an interval of no width.
     # It would read as certainty and is only the end of what the formula can say.
     if not result.std_kappa > 1e-6:
-        return Reliability(float(result.kappa), nan, nan, agreed, n, "the large-sample interval has no width here, so none is given")
-    return Reliability(float(result.kappa), max(-1.0, float(result.kappa_low)), min(1.0, float(result.kappa_upp)), agreed, n, "")
+        return Reliability(
+            float(result.kappa),
+            nan,
+            nan,
+            agreed,
+            n,
+            "the large-sample interval has no width here, so none is given",
+        )
+    return Reliability(
+        float(result.kappa),
+        max(-1.0, float(result.kappa_low)),
+        min(1.0, float(result.kappa_upp)),
+        agreed,
+        n,
+        "",
+    )
 
 
 def kappa_from_margins(first: Sequence[int], second: Sequence[int], *, agreed: int) -> Reliability:
@@ -79,11 +100,18 @@ def kappa_from_margins(first: Sequence[int], second: Sequence[int], *, agreed: i
     observed, by_chance = agreed / n, float((a * b).sum()) / n**2
     if by_chance == 1:
         return Reliability(
-            float("nan"), float("nan"), float("nan"), observed, n, "both gave one answer only, so chance alone would agree as well: κ is undefined"
+            float("nan"),
+            float("nan"),
+            float("nan"),
+            observed,
+            n,
+            "both gave one answer only, so chance alone would agree as well: κ is undefined",
         )
     value = (observed - by_chance) / (1 - by_chance)
     margin = 1.959964 * np.sqrt(observed * (1 - observed) / n) / (1 - by_chance)
-    return Reliability(value, max(-1.0, float(value - margin)), min(1.0, float(value + margin)), observed, n, "")
+    return Reliability(
+        value, max(-1.0, float(value - margin)), min(1.0, float(value + margin)), observed, n, ""
+    )
 
 
 def krippendorff_alpha(ratings: pd.DataFrame) -> Reliability:
@@ -115,14 +143,27 @@ def krippendorff_alpha(ratings: pd.DataFrame) -> Reliability:
     value, agreed = float(alpha(items.sum(axis=0, keepdims=True))[0]), float(matches.sum() / raters.sum())
     if np.isnan(value):
         only = answers[int(counts.sum(axis=0).argmax())]
-        return Reliability(nan, nan, nan, agreed, n, f"every rating is {only!r}, so chance alone would agree as well: α is undefined")
+        return Reliability(
+            nan,
+            nan,
+            nan,
+            agreed,
+            n,
+            f"every rating is {only!r}, so chance alone would agree as well: α is undefined",
+        )
     values = alpha(draw_counts(n) @ items)
     defined = values[~np.isnan(values)]
     if np.ptp(defined) < 1e-9:
-        return Reliability(value, nan, nan, agreed, n, "the bootstrap has no width here, so no interval is given")
+        return Reliability(
+            value, nan, nan, agreed, n, "the bootstrap has no width here, so no interval is given"
+        )
     low, high = np.quantile(defined, (0.025, 0.975))
     left_out = 1 - len(defined) / len(values)
-    note = f"{left_out:.1%} of the resamples held one answer only and are left out of the interval" if left_out > 0 else ""
+    note = (
+        f"{left_out:.1%} of the resamples held one answer only and are left out of the interval"
+        if left_out > 0
+        else ""
+    )
     return Reliability(value, float(low), float(high), agreed, n, note)
 
 
@@ -140,7 +181,12 @@ class Agreement(NamedTuple):
     n: int
 
 
-def agreement(people: pd.Series | np.ndarray, instrument: pd.Series | np.ndarray, *, clusters: pd.Series | np.ndarray | None = None) -> Agreement:
+def agreement(
+    people: pd.Series | np.ndarray,
+    instrument: pd.Series | np.ndarray,
+    *,
+    clusters: pd.Series | np.ndarray | None = None,
+) -> Agreement:
     """Compare an instrument's yes or no with people's, row by row.
 
     Args:
@@ -153,7 +199,13 @@ def agreement(people: pd.Series | np.ndarray, instrument: pd.Series | np.ndarray
         counts = pd.DataFrame(counts).groupby(np.asarray(clusters)).sum().to_numpy()
     draws = draw_indices(len(counts))
     resampled = np.stack([counts[draw].sum(axis=0) for draw in draws])
-    return Agreement(*(with_percentiles(figure, counts.sum(axis=0), resampled) for figure in (_accuracy, _precision, _recall, _kappa)), n=len(said))
+    return Agreement(
+        *(
+            with_percentiles(figure, counts.sum(axis=0), resampled)
+            for figure in (_accuracy, _precision, _recall, _kappa)
+        ),
+        n=len(said),
+    )
 
 
 def case_counts(people: np.ndarray, instrument: np.ndarray) -> dict[str, int]:
@@ -166,7 +218,12 @@ def case_counts(people: np.ndarray, instrument: np.ndarray) -> dict[str, int]:
 
 
 def corrected_share(
-    values: pd.Series, *, people: np.ndarray, instrument: np.ndarray, clusters: pd.Series | None = None, seeds: pd.Series | None = None
+    values: pd.Series,
+    *,
+    people: np.ndarray,
+    instrument: np.ndarray,
+    clusters: pd.Series | None = None,
+    seeds: pd.Series | None = None,
 ) -> Estimate:
     """The share that people would find, from what an imperfect instrument found.
 
@@ -202,7 +259,11 @@ def corrected_share(
     if np.isnan(estimate):
         return Estimate(estimate, estimate, estimate)
     drawn = []
-    measured = crossed_means(table) if seeds_to_draw(table) else rng.beta(found.sum() + 0.5, (1 - found).sum() + 0.5, AGREEMENT_RESAMPLES)
+    measured = (
+        crossed_means(table)
+        if seeds_to_draw(table)
+        else rng.beta(found.sum() + 0.5, (1 - found).sum() + 0.5, AGREEMENT_RESAMPLES)
+    )
     for share in measured[:AGREEMENT_RESAMPLES]:
         labelled = rng.integers(0, len(said), len(said))
         drawn.append(corrected(share, said[labelled], seen[labelled]))
@@ -228,6 +289,9 @@ def _recall(counts: np.ndarray) -> np.ndarray:
 
 def _kappa(counts: np.ndarray) -> np.ndarray:
     n = counts.sum(axis=1)
-    people, instrument = ratio_or_nan(counts[:, 0] + counts[:, 2], n), ratio_or_nan(counts[:, 0] + counts[:, 1], n)
+    people, instrument = (
+        ratio_or_nan(counts[:, 0] + counts[:, 2], n),
+        ratio_or_nan(counts[:, 0] + counts[:, 1], n),
+    )
     by_chance = people * instrument + (1 - people) * (1 - instrument)
     return ratio_or_nan(_accuracy(counts) - by_chance, 1 - by_chance)

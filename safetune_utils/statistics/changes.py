@@ -11,7 +11,14 @@ from scipy import stats as _scipy_stats
 from statsmodels.stats.contingency_tables import mcnemar
 from statsmodels.stats.multitest import multipletests
 
-from safetune_utils.statistics.resampling import RESAMPLES, Estimate, all_alike, bootstrap_crossed, bootstrap_mean, seeds_to_draw
+from safetune_utils.statistics.resampling import (
+    RESAMPLES,
+    Estimate,
+    all_alike,
+    bootstrap_crossed,
+    bootstrap_mean,
+    seeds_to_draw,
+)
 
 
 class Difference(NamedTuple):
@@ -78,7 +85,12 @@ def paired_difference(first: pd.Series | pd.DataFrame, second: pd.Series | pd.Da
         p_value = float(mcnemar([[0, gained], [lost, 0]], exact=True).pvalue) if gained + lost else 1.0
     else:
         test = _scipy_stats.permutation_test(
-            (delta,), np.mean, permutation_type="samples", vectorized=True, n_resamples=RESAMPLES, rng=np.random.default_rng(0)
+            (delta,),
+            np.mean,
+            permutation_type="samples",
+            vectorized=True,
+            n_resamples=RESAMPLES,
+            rng=np.random.default_rng(0),
         )
         p_value = float(test.pvalue)
     return Difference(float(delta.mean()), low, high, p_value, len(both))
@@ -122,7 +134,12 @@ def trend_test(shares: pd.DataFrame) -> Trend:
         return sum(weight * column.mean(axis=axis) for weight, column in zip(weights, columns, strict=True))
 
     result = _scipy_stats.permutation_test(
-        tuple(whole.to_numpy().T), slope, permutation_type="samples", vectorized=True, n_resamples=RESAMPLES, rng=np.random.default_rng(0)
+        tuple(whole.to_numpy().T),
+        slope,
+        permutation_type="samples",
+        vectorized=True,
+        n_resamples=RESAMPLES,
+        rng=np.random.default_rng(0),
     )
     return Trend(float(result.statistic), float(result.pvalue), len(whole))
 

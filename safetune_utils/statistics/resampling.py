@@ -55,7 +55,9 @@ def seeds_to_draw(values: np.ndarray) -> bool:
 
 
 def bootstrap_mean(values: np.ndarray) -> tuple[float, float]:
-    result = _scipy_stats.bootstrap((values,), np.mean, n_resamples=RESAMPLES, method="percentile", rng=np.random.default_rng(0))
+    result = _scipy_stats.bootstrap(
+        (values,), np.mean, n_resamples=RESAMPLES, method="percentile", rng=np.random.default_rng(0)
+    )
     return float(result.confidence_interval.low), float(result.confidence_interval.high)
 
 
@@ -71,9 +73,13 @@ def draw_indices(n: int) -> np.ndarray:
     return np.random.default_rng(0).integers(0, n, size=(AGREEMENT_RESAMPLES, n))
 
 
-def with_percentiles(figure: Callable[[np.ndarray], np.ndarray], counts: np.ndarray, resampled: np.ndarray) -> Estimate:
+def with_percentiles(
+    figure: Callable[[np.ndarray], np.ndarray], counts: np.ndarray, resampled: np.ndarray
+) -> Estimate:
     drawn = figure(resampled)
-    low, high = np.percentile(drawn[~np.isnan(drawn)], [2.5, 97.5]) if not np.isnan(drawn).all() else (np.nan, np.nan)
+    low, high = (
+        np.percentile(drawn[~np.isnan(drawn)], [2.5, 97.5]) if not np.isnan(drawn).all() else (np.nan, np.nan)
+    )
     return Estimate(float(figure(counts[None])[0]), float(low), float(high))
 
 
@@ -94,6 +100,13 @@ def bootstrap_ratio(numerators: np.ndarray, denominators: np.ndarray) -> tuple[f
         return above.sum(axis=axis) / below.sum(axis=axis)
 
     result = _scipy_stats.bootstrap(
-        (numerators, denominators), ratio, paired=True, vectorized=True, n_resamples=RESAMPLES, batch=500, method="percentile", rng=np.random.default_rng(0)
+        (numerators, denominators),
+        ratio,
+        paired=True,
+        vectorized=True,
+        n_resamples=RESAMPLES,
+        batch=500,
+        method="percentile",
+        rng=np.random.default_rng(0),
     )
     return float(result.confidence_interval.low), float(result.confidence_interval.high)

@@ -12,7 +12,14 @@ import numpy as np
 import pandas as pd
 from statsmodels.stats.proportion import proportion_confint
 
-from safetune_utils.statistics.resampling import bootstrap_crossed, bootstrap_mean, bootstrap_ratio, draw_counts, prompts_by_seeds, seeds_to_draw
+from safetune_utils.statistics.resampling import (
+    bootstrap_crossed,
+    bootstrap_mean,
+    bootstrap_ratio,
+    draw_counts,
+    prompts_by_seeds,
+    seeds_to_draw,
+)
 
 
 class Share(NamedTuple):
@@ -53,7 +60,11 @@ def share(values: pd.Series, *, clusters: pd.Series | None = None, seeds: pd.Ser
         per_prompt, n_answers = answers.mean(), answers.size()
         if len(per_prompt) < n and per_prompt.nunique() > 1:
             alike = n_answers.nunique() == 1
-            low, high = bootstrap_mean(per_prompt.to_numpy()) if alike else bootstrap_ratio(answers.sum().to_numpy(), n_answers.to_numpy())
+            low, high = (
+                bootstrap_mean(per_prompt.to_numpy())
+                if alike
+                else bootstrap_ratio(answers.sum().to_numpy(), n_answers.to_numpy())
+            )
             return Share(mean, low, high, n, n_unscored, "bootstrap over prompts")
         n_independent = len(per_prompt)
     else:
@@ -99,7 +110,11 @@ def means(table: pd.DataFrame, *, by: str, unit: str, value: str) -> pd.DataFram
     for key, group in table.dropna(subset=[value]).groupby(by, sort=True):
         values = by_seed(group, value=value, unit=unit)
         per_unit = values.mean(axis=1).to_numpy()
-        low, high = bootstrap_crossed(values.to_numpy()) if values.shape[1] > 1 else bootstrap_ratio(per_unit, np.ones(len(per_unit)))
+        low, high = (
+            bootstrap_crossed(values.to_numpy())
+            if values.shape[1] > 1
+            else bootstrap_ratio(per_unit, np.ones(len(per_unit)))
+        )
         rows.append({by: key, "value": float(per_unit.mean()), "low": low, "high": high, "n": len(per_unit)})
     return pd.DataFrame(rows, columns=[by, "value", "low", "high", "n"])
 
@@ -117,9 +132,13 @@ def by_seed(answers: pd.DataFrame, *, value: str = "refused", unit: str = "promp
     return rows.pivot_table(index=unit, columns="seed", values=value, aggfunc="mean")
 
 
-def per_prompt(answers: pd.DataFrame, *, prompt_set: str, n_safety: int, value: str = "refused") -> pd.DataFrame:
+def per_prompt(
+    answers: pd.DataFrame, *, prompt_set: str, n_safety: int, value: str = "refused"
+) -> pd.DataFrame:
     """For one prompt set and amount, ``value`` by prompt and seed, as :func:`by_seed` gives it."""
-    return by_seed(answers[(answers["prompt_set"] == prompt_set) & (answers["n_safety"] == n_safety)], value=value)
+    return by_seed(
+        answers[(answers["prompt_set"] == prompt_set) & (answers["n_safety"] == n_safety)], value=value
+    )
 
 
 def per_request(answers: pd.DataFrame, *, value: str = "refused") -> pd.DataFrame:
@@ -132,13 +151,19 @@ def per_request(answers: pd.DataFrame, *, value: str = "refused") -> pd.DataFram
         answers: rows of a study's table, of one prompt set and one kind of adapter.
         value: a boolean column, missing where the answer is unscored; those are left out.
     """
-    return by_seed(answers.assign(request=answers["pair"].where(answers["pair"] != "", answers["prompt_id"])), value=value, unit="request")
+    return by_seed(
+        answers.assign(request=answers["pair"].where(answers["pair"] != "", answers["prompt_id"])),
+        value=value,
+        unit="request",
+    )
 
 
 def by_amount(answers: pd.DataFrame, *, prompt_set: str, value: str = "refused") -> pd.DataFrame:
     """For one prompt set, the mean of ``value`` over seeds: one row a prompt, one column an amount; missing where unscored."""
     amounts = sorted(answers["n_safety"].unique())
-    return pd.DataFrame({n: per_prompt(answers, prompt_set=prompt_set, n_safety=n, value=value).mean(axis=1) for n in amounts})
+    return pd.DataFrame(
+        {n: per_prompt(answers, prompt_set=prompt_set, n_safety=n, value=value).mean(axis=1) for n in amounts}
+    )
 
 
 def win_rate(scores: pd.Series, *, clusters: pd.Series | None = None) -> Share:

@@ -14,7 +14,9 @@ from safetune_utils.study import mixes
 from safetune_utils.study.study import Study
 
 
-def state(names: Mapping[str, Any] | None = None, /, *, prompt_sets: Sequence[str], **parameters: Any) -> Study:
+def state(
+    names: Mapping[str, Any] | None = None, /, *, prompt_sets: Sequence[str], **parameters: Any
+) -> Study:
     """State a study: one adapter for each amount of safety data and seed, answering each prompt set.
 
     Args:
@@ -42,7 +44,9 @@ def vary(study: Study, **changes: Any) -> Study:
         SafetuneError: as for :func:`state`.
     """
     settings = study.settings.model_dump()
-    both = {name: settings[name] | value if isinstance(value, dict) else value for name, value in changes.items()}
+    both = {
+        name: settings[name] | value if isinstance(value, dict) else value for name, value in changes.items()
+    }
     return _checked(Study(resolve(**settings | both), study.prompt_sets))
 
 

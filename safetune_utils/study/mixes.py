@@ -44,7 +44,9 @@ def check(study: Study) -> None:
             mix_of(study, run)
         return
     if mixing.n_candidates is not None and mixing.n_candidates < most:
-        raise SafetuneError(f"mixing.n_candidates is {mixing.n_candidates}, but {most} safety rows are asked for: choose at least as many, or None for all")
+        raise SafetuneError(
+            f"mixing.n_candidates is {mixing.n_candidates}, but {most} safety rows are asked for: choose at least as many, or None for all"
+        )
     for run in study.runs:
         _draw(study, run, None)  # in another order, but there are as many rows
 
@@ -89,7 +91,9 @@ def base_losses_folder(study: Study, *, make: bool = True) -> Path:
 
     def measure(folder: Path) -> dict[str, Any]:
         model, tokenizer = load_base(s.base_model, precision=s.precision, quantization=s.quantization)
-        found = reference_loss.reference_loss(model=model, tokenizer=tokenizer, examples=candidates, max_length=s.recipe.max_length)
+        found = reference_loss.reference_loss(
+            model=model, tokenizer=tokenizer, examples=candidates, max_length=s.recipe.max_length
+        )
         losses = [{"id": row_id, "loss": loss} for row_id, loss in found.per_example.items()]
         store.write_lines(folder / "losses.jsonl", losses)
         return {"rows": found.n_examples, "unscored": found.n_unscored, "mean_loss": found.loss}
@@ -150,7 +154,12 @@ def _candidates(study: Study) -> list[Example]:
 def _ready_made(study: Study, run: Run) -> set[str] | None:
     """Ids of the safety rows in the paper's ready-made mix of this amount, where this study asks for the paper's mixes."""
     s = study.settings
-    others = s.safety_format != "instruction" or s.mixing.choice != "random" or s.mixing.topics_left_out or s.mixing.with_questions
+    others = (
+        s.safety_format != "instruction"
+        or s.mixing.choice != "random"
+        or s.mixing.topics_left_out
+        or s.mixing.with_questions
+    )
     if study.safety_source != "paper" or s.recipe.validation != "from_mix" or others:
         return None
     return data.paper_safety_ids(run.n_safety)

@@ -24,7 +24,9 @@ def responses_of(study: Study) -> pd.DataFrame:
     """
     for run in study.runs:
         store.note_use(adapter_folder(study, run, make=False))
-    return pd.DataFrame([row for run in study.runs for name in study.prompt_sets for row in _rows(study, run, name)])
+    return pd.DataFrame(
+        [row for run in study.runs for name in study.prompt_sets for row in _rows(study, run, name)]
+    )
 
 
 def read_as(study: Study, prompt_set: str, *, asked_as: str, instrument: str) -> pd.DataFrame:
@@ -39,7 +41,12 @@ def read_as(study: Study, prompt_set: str, *, asked_as: str, instrument: str) ->
     for run in study.runs:
         folder = scores_folder(study, run, prompt_set, instrument, asked_as=asked_as)
         for score in store.read_lines(folder / "scores.jsonl"):
-            about = {"prompt_set": prompt_set, "prompt_id": score["id"], "n_safety": run.n_safety, "seed": run.seed}
+            about = {
+                "prompt_set": prompt_set,
+                "prompt_id": score["id"],
+                "n_safety": run.n_safety,
+                "seed": run.seed,
+            }
             rows.append(about | {"read_as_value": score.get("value")})
     return pd.DataFrame(rows, columns=["prompt_set", "prompt_id", "n_safety", "seed", "read_as_value"])
 
@@ -76,7 +83,13 @@ def adapter_records(study: Study) -> pd.DataFrame:
 def _rows(study: Study, run: Run, prompt_set: str) -> list[dict[str, Any]]:
     s = study.settings
     responses = store.read_lines(responses_folder(study, run, prompt_set) / "responses.jsonl")
-    scores = {name: {row["id"]: row for row in store.read_lines(scores_folder(study, run, prompt_set, name) / "scores.jsonl")} for name in s.instruments}
+    scores = {
+        name: {
+            row["id"]: row
+            for row in store.read_lines(scores_folder(study, run, prompt_set, name) / "scores.jsonl")
+        }
+        for name in s.instruments
+    }
     about = {
         "data": s.data, "base_model": title(s.base_model), "n_general": s.n_general, "n_safety": run.n_safety,
         "share_safety": run.n_safety / study.n_rows(run), "safety_format": s.safety_format, "seed": run.seed,

@@ -45,7 +45,10 @@ def run_together(studies: Sequence[Study]) -> pd.DataFrame:
     asked = [(study, one) for study in studies for one in study.runs if sets_left(study, one)]
     asked.sort(key=lambda piece: place.get(adapter_folder(*piece, make=False), -1))
     work += [(respond, piece) for piece in asked]
-    if any(study.n_rows(one) * study.settings.recipe.epochs >= _SUBPROCESS_FROM_ROWS for study, one in named.values()):
+    if any(
+        study.n_rows(one) * study.settings.recipe.epochs >= _SUBPROCESS_FROM_ROWS
+        for study, one in named.values()
+    ):
         side_by_side(work, bytes_each=max(bytes_of_process(study) for study in studies))
     else:
         for function, piece in work:

@@ -38,7 +38,10 @@ def questions(study: Study, *, task: str = capability.FOUR_CHOICE) -> pd.DataFra
         SafetuneError: the harness is not installed (see :func:`safetune_utils.scoring.capability.is_installed`), the task is
             unknown or its data cannot be had.
     """
-    tables = [_about(run, store.read_lines(_questions_folder(study, run, task) / "questions.jsonl")) for run in study.runs]
+    tables = [
+        _about(run, store.read_lines(_questions_folder(study, run, task) / "questions.jsonl"))
+        for run in study.runs
+    ]
     return pd.concat(tables, ignore_index=True)
 
 
@@ -48,7 +51,9 @@ def reference_losses(study: Study) -> pd.DataFrame:
     Returns:
         ``n_safety, seed, example`` (its id) and ``loss``, the mean over the answer's tokens in nats; lower is better.
     """
-    tables = [_about(run, store.read_lines(_losses_folder(study, run) / "losses.jsonl")) for run in study.runs]
+    tables = [
+        _about(run, store.read_lines(_losses_folder(study, run) / "losses.jsonl")) for run in study.runs
+    ]
     return pd.concat(tables, ignore_index=True)
 
 
@@ -62,7 +67,9 @@ def _questions_folder(study: Study, run: Run, task: str) -> Path:
 
     def ask(folder: Path) -> dict[str, Any]:
         model, tokenizer = load_adapted(study, adapter)
-        answered = capability.answer_questions(model=model, tokenizer=tokenizer, tasks=[task], limit=limit, batch_size=_BATCH_SIZE)
+        answered = capability.answer_questions(
+            model=model, tokenizer=tokenizer, tasks=[task], limit=limit, batch_size=_BATCH_SIZE
+        )
         store.write_lines(folder / "questions.jsonl", answered.to_dict("records"))
         return {"questions": answered["question"].nunique()}
 
@@ -70,14 +77,29 @@ def _questions_folder(study: Study, run: Run, task: str) -> Path:
 
 
 def _losses_folder(study: Study, run: Run) -> Path:
-    adapter, examples = adapter_folder(study, run), reference_loss.reference_examples()[: study.settings.max_prompts]
-    inputs = {"version": _STAGE_VERSIONS["reference-losses"], "adapter": adapter.name, "examples": data.content_hash(examples)}
+    adapter, examples = (
+        adapter_folder(study, run),
+        reference_loss.reference_examples()[: study.settings.max_prompts],
+    )
+    inputs = {
+        "version": _STAGE_VERSIONS["reference-losses"],
+        "adapter": adapter.name,
+        "examples": data.content_hash(examples),
+    }
 
     def measure(folder: Path) -> dict[str, Any]:
         model, tokenizer = load_adapted(study, adapter)
         found = reference_loss.reference_loss(model=model, tokenizer=tokenizer, examples=examples)
-        store.write_lines(folder / "losses.jsonl", [{"example": example, "loss": loss} for example, loss in found.per_example.items()])
-        return {"loss": found.loss, "tokens": found.n_tokens, "truncated": found.n_truncated, "unscored": found.n_unscored}
+        store.write_lines(
+            folder / "losses.jsonl",
+            [{"example": example, "loss": loss} for example, loss in found.per_example.items()],
+        )
+        return {
+            "loss": found.loss,
+            "tokens": found.n_tokens,
+            "truncated": found.n_truncated,
+            "unscored": found.n_unscored,
+        }
 
     return store.produce(stage="reference-losses", label=_label(adapter), inputs=inputs, make=measure)
 

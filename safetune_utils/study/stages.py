@@ -117,7 +117,9 @@ def load_adapted(study: Study, adapter: Path) -> tuple[PreTrainedModel | PeftMod
     return load_adapter(model, adapter), tokenizer
 
 
-def responses_folder(study: Study, run: Run, prompt_set: str, *, model: Any = None, tokenizer: Any = None) -> Path:
+def responses_folder(
+    study: Study, run: Run, prompt_set: str, *, model: Any = None, tokenizer: Any = None
+) -> Path:
     """The stage that holds an adapter's responses to a prompt set; without a model it only names the folder."""
     s, asked = study.settings, study.prompts(prompt_set)
     inputs = {
@@ -137,7 +139,8 @@ def responses_folder(study: Study, run: Run, prompt_set: str, *, model: Any = No
             progress=f"answering {prompt_set}, {run.n_safety} safety rows",
         )  # fmt: skip
         rows = [
-            asdict(prompt) | {"response": said.text, "n_tokens": said.n_tokens, "stopped": said.stopped} for prompt, said in zip(asked, responses, strict=True)
+            asdict(prompt) | {"response": said.text, "n_tokens": said.n_tokens, "stopped": said.stopped}
+            for prompt, said in zip(asked, responses, strict=True)
         ]
         store.write_lines(folder / "responses.jsonl", rows)
         return {"responses": len(rows), "stopped": sum(row["stopped"] for row in rows)}
@@ -150,7 +153,9 @@ def sets_left(study: Study, run: Run) -> list[str]:
     return [name for name in study.prompt_sets if not store.is_made(responses_folder(study, run, name))]
 
 
-def scores_folder(study: Study, run: Run, prompt_set: str, instrument: str, *, asked_as: str | None = None) -> Path:
+def scores_folder(
+    study: Study, run: Run, prompt_set: str, instrument: str, *, asked_as: str | None = None
+) -> Path:
     """The stage that holds an instrument's scores of an adapter's responses to a prompt set.
 
     Args:
@@ -165,7 +170,9 @@ def scores_folder(study: Study, run: Run, prompt_set: str, instrument: str, *, a
         if forms is not None:
             names = [(row, row["pair"] or row["id"]) for row in rows]
             rows = [row | {"text": forms[name]} for row, name in names if name in forms]
-        scores = instruments.score(instrument, [row["text"] for row in rows], [row["response"] for row in rows])
+        scores = instruments.score(
+            instrument, [row["text"] for row in rows], [row["response"] for row in rows]
+        )
         lines = [{"id": row["id"]} | one.line() for row, one in zip(rows, scores, strict=True)]
         store.write_lines(folder / "scores.jsonl", lines)
         return {"scored": sum(one.value is not None for one in scores), "of": len(scores)}

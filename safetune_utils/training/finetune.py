@@ -16,7 +16,14 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from peft import LoraConfig, PeftModel, TaskType, get_peft_model, prepare_model_for_kbit_training, set_peft_model_state_dict
+from peft import (
+    LoraConfig,
+    PeftModel,
+    TaskType,
+    get_peft_model,
+    prepare_model_for_kbit_training,
+    set_peft_model_state_dict,
+)
 from tqdm import tqdm
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
@@ -100,10 +107,14 @@ def finetune(
     border = len(mix.train) - mix.n_later
     encoded = [_encode(tokenizer, part, recipe) for part in (mix.train[:border], mix.train[border:]) if part]
     parts = [rows for rows, _ in encoded]
-    train_counts = {name: sum(counts[name] for _, counts in encoded) for name in ("rows", "dropped", "truncated")}
+    train_counts = {
+        name: sum(counts[name] for _, counts in encoded) for name in ("rows", "dropped", "truncated")
+    }
     validation, _ = _encode(tokenizer, mix.validation, recipe)
     if progress and (train_counts["dropped"] or train_counts["truncated"]):
-        tqdm.write(f"{progress}: {train_counts['dropped']} rows dropped (no answer within {recipe.max_length} tokens), {train_counts['truncated']} truncated")
+        tqdm.write(
+            f"{progress}: {train_counts['dropped']} rows dropped (no answer within {recipe.max_length} tokens), {train_counts['truncated']} truncated"
+        )
     torch.manual_seed(seed)
     adapted = _with_adapter(model, recipe)
     if distributed.rank():
@@ -120,16 +131,35 @@ def finetune(
     evaluate_at = {at for k in measured if (at := round(n_steps * k / recipe.evaluations))}
 
     order = random.Random(seed)
-    plan = [batch for rows in parts for _ in range(recipe.epochs) for batch in batches(rows, recipe.batch_size, order)]
+    plan = [
+        batch
+        for rows in parts
+        for _ in range(recipe.epochs)
+        for batch in batches(rows, recipe.batch_size, order)
+    ]
     # Everything that the next step depends on, but for the plan, which follows from the seed.
-    run: dict[str, Any] = {"step": 0, "n_tokens": 0, "losses": [], "best_loss": math.inf, "best_step": 0, "best_weights": None}
+    run: dict[str, Any] = {
+        "step": 0,
+        "n_tokens": 0,
+        "losses": [],
+        "best_loss": math.inf,
+        "best_step": 0,
+        "best_weights": None,
+    }
     if checkpoint and checkpoint.is_file():
         run = resume(checkpoint, adapted, optimiser, schedule)
         if _is_done(run, recipe):
             plan = plan[: run["step"]]
     first_step, first_token = run["step"], run["n_tokens"]
     clock = time.perf_counter()
-    with tqdm(total=n_steps, initial=first_step, desc=progress, unit="step", disable=progress is None, mininterval=10) as bar:
+    with tqdm(
+        total=n_steps,
+        initial=first_step,
+        desc=progress,
+        unit="step",
+        disable=progress is None,
+        mininterval=10,
+    ) as bar:
         for batch in plan[first_step:]:
             adapted.train()
             loss = accumulate_gradient(adapted, batch, recipe.micro_batch_tokens)
@@ -147,7 +177,11 @@ def finetune(
             if run["step"] in evaluate_at:
                 entry["validation_loss"] = mean_loss(adapted, validation, recipe.micro_batch_tokens)
                 if entry["validation_loss"] < run["best_loss"]:
-                    run |= {"best_loss": entry["validation_loss"], "best_step": run["step"], "best_weights": copy_weights(adapted)}
+                    run |= {
+                        "best_loss": entry["validation_loss"],
+                        "best_step": run["step"],
+                        "best_weights": copy_weights(adapted),
+                    }
             run["losses"].append(entry)
             if run["step"] % _TRIM_EVERY == 0:
                 trim_heap()
@@ -160,13 +194,17 @@ def finetune(
                 break
     seconds = time.perf_counter() - clock
     if run["best_weights"] is None:
-        raise SafetuneError("the validation loss was never a number: lower learning_rate or use precision fp32")
+        raise SafetuneError(
+            "the validation loss was never a number: lower learning_rate or use precision fp32"
+        )
     set_peft_model_state_dict(adapted, run["best_weights"])
     if is_zero(adapted):
         raise SafetuneError("the trained adapter is all zero: raise learning_rate or epochs")
     if distributed.rank() == 0:
         adapted.save_pretrained(output)
-        (output / "README.md").unlink(missing_ok=True)  # PEFT's empty model card says nothing that the record does not
+        (output / "README.md").unlink(
+            missing_ok=True
+        )  # PEFT's empty model card says nothing that the record does not
         _write_losses(output / "losses.csv", run["losses"])
     return train_counts | {
         "validation_rows": len(validation), "steps": run["step"], "tokens": run["n_tokens"],
@@ -192,7 +230,9 @@ def learning_rates(steps: list[int], warmup_steps: int) -> list[float]:
 def _is_done(run: dict[str, Any], recipe: Recipe) -> bool:
     """Whether the validation loss has not come down for as many measurements as the recipe waits."""
     measured = [entry["step"] for entry in run["losses"] if not math.isnan(entry["validation_loss"])]
-    return recipe.patience is not None and sum(step > run["best_step"] for step in measured) >= recipe.patience
+    return (
+        recipe.patience is not None and sum(step > run["best_step"] for step in measured) >= recipe.patience
+    )
 
 
 def accumulate_gradient(model: PeftModel, batch: list[Row], micro_batch_tokens: int) -> float:
@@ -210,7 +250,9 @@ def accumulate_gradient(model: PeftModel, batch: list[Row], micro_batch_tokens: 
         total += loss.item()
     if distributed.world_size() > 1:
         for weight in (weights := [p for p in model.parameters() if p.requires_grad]):
-            weight.grad = torch.zeros_like(weight) if weight.grad is None else weight.grad  # there was no row for this process
+            weight.grad = (
+                torch.zeros_like(weight) if weight.grad is None else weight.grad
+            )  # there was no row for this process
         total = total.to(model.device)
         distributed.all_reduce([total, *(weight.grad for weight in weights)])
     return total.item()
@@ -220,7 +262,15 @@ def accumulate_gradient(model: PeftModel, batch: list[Row], micro_batch_tokens: 
 def mean_loss(model: PeftModel, rows: list[Row], micro_batch_tokens: int) -> float:
     """Mean cross-entropy per learned token over rows, in nats; lower is better."""
     model.eval()
-    total = torch.tensor([sum(summed_loss(model, part).item() for part in micro_batches(distributed.shard(rows), micro_batch_tokens))], device=model.device)
+    total = torch.tensor(
+        [
+            sum(
+                summed_loss(model, part).item()
+                for part in micro_batches(distributed.shard(rows), micro_batch_tokens)
+            )
+        ],
+        device=model.device,
+    )
     distributed.all_reduce([total])
     return total.item() / sum(map(_n_learned, rows))
 
@@ -244,15 +294,24 @@ def summed_loss(model: PeftModel | PreTrainedModel, rows: list[Row]) -> torch.Te
     decoder = base.get_decoder()
     if base.config._attn_implementation == shared_prefix.ATTENTION:
         packed = shared_prefix.pack([row.ids for row in rows], device=base.device)
-        hidden = decoder(input_ids=packed.ids, position_ids=packed.positions, use_cache=False, groups=packed.groups).last_hidden_state[0]
+        hidden = decoder(
+            input_ids=packed.ids, position_ids=packed.positions, use_cache=False, groups=packed.groups
+        ).last_hidden_state[0]
         places = packed.places
     else:
         width = max(len(row.ids) for row in rows)
         ids = torch.tensor([row.ids + [0] * (width - len(row.ids)) for row in rows], device=base.device)
-        mask = torch.tensor([[1] * len(row.ids) + [0] * (width - len(row.ids)) for row in rows], device=base.device)
+        mask = torch.tensor(
+            [[1] * len(row.ids) + [0] * (width - len(row.ids)) for row in rows], device=base.device
+        )
         hidden = decoder(input_ids=ids, attention_mask=mask, use_cache=False).last_hidden_state.flatten(0, 1)
         places = [range(i * width, i * width + len(row.ids)) for i, row in enumerate(rows)]
-    learned = [(place[t - 1], row.labels[t]) for row, place in zip(rows, places, strict=True) for t in range(1, len(row.ids)) if row.labels[t] != _IGNORED]
+    learned = [
+        (place[t - 1], row.labels[t])
+        for row, place in zip(rows, places, strict=True)
+        for t in range(1, len(row.ids))
+        if row.labels[t] != _IGNORED
+    ]
     before, target = torch.tensor(learned, device=base.device).T
     logits = base.get_output_embeddings()(hidden[before])
     return F.cross_entropy(logits.float(), target, reduction="sum")
@@ -270,12 +329,20 @@ def batches(rows: list[Row], batch_size: int, order: random.Random) -> Iterator[
     yield from grouped
 
 
-def _encode(tokenizer: PreTrainedTokenizerBase, examples: list[Example], recipe: Recipe) -> tuple[list[Row], dict[str, int]]:
-    encoded = [encode_row(tokenizer, row, max_length=recipe.max_length, loss_on=recipe.loss_on) for row in examples]
+def _encode(
+    tokenizer: PreTrainedTokenizerBase, examples: list[Example], recipe: Recipe
+) -> tuple[list[Row], dict[str, int]]:
+    encoded = [
+        encode_row(tokenizer, row, max_length=recipe.max_length, loss_on=recipe.loss_on) for row in examples
+    ]
     kept = [row for row in encoded if _n_learned(row)]
     if not kept:
         raise SafetuneError(f"no row has an answer within {recipe.max_length} tokens: raise max_length")
-    counts = {"rows": len(kept), "dropped": len(encoded) - len(kept), "truncated": sum(row.truncated for row in kept)}
+    counts = {
+        "rows": len(kept),
+        "dropped": len(encoded) - len(kept),
+        "truncated": sum(row.truncated for row in kept),
+    }
     return kept, counts
 
 
@@ -287,7 +354,9 @@ def _n_learned(row: Row) -> int:
 def _with_adapter(model: PreTrainedModel, recipe: Recipe) -> PeftModel:
     if shared_prefix.can_pack(model):
         model.set_attn_implementation(shared_prefix.ATTENTION)
-    elif model.device.type == "cpu" and model._can_set_attn_implementation():  # Falcon's cannot be changed once loaded
+    elif (
+        model.device.type == "cpu" and model._can_set_attn_implementation()
+    ):  # Falcon's cannot be changed once loaded
         # On a CPU the fused kernel's backward pass in bf16 is slower than plain matrix products on rows this short.
         model.set_attn_implementation("eager")
     if getattr(model, "is_quantized", False):
@@ -299,10 +368,16 @@ def _with_adapter(model: PreTrainedModel, recipe: Recipe) -> PeftModel:
     try:
         return get_peft_model(model, config)
     except ValueError as error:
-        raise SafetuneError(f"target_modules {recipe.target_modules} are not layers of this model ({str(error).splitlines()[0]}): name its own") from None
+        raise SafetuneError(
+            f"target_modules {recipe.target_modules} are not layers of this model ({str(error).splitlines()[0]}): name its own"
+        ) from None
 
 
 def _write_losses(path: Path, losses: list[dict[str, float]]) -> None:
     lines = ["step,train_loss,validation_loss"]
-    lines += [f"{e['step']},{e['train_loss']:.6f}," + ("" if math.isnan(e["validation_loss"]) else f"{e['validation_loss']:.6f}") for e in losses]
+    lines += [
+        f"{e['step']},{e['train_loss']:.6f},"
+        + ("" if math.isnan(e["validation_loss"]) else f"{e['validation_loss']:.6f}")
+        for e in losses
+    ]
     path.write_text("\n".join(lines) + "\n", "utf-8")

@@ -50,13 +50,24 @@ class ReferenceLoss:
 def reference_examples() -> list[Example]:
     """The embedded corpus's ordinary instructions with the answers its authors wrote; no training row is near them."""
     return [
-        Example(id=row["id"], instruction=row["instruction"], output=row["reference"], topic=row["topic"], kind=row["task"]) for row in corpus_rows("ordinary")
+        Example(
+            id=row["id"],
+            instruction=row["instruction"],
+            output=row["reference"],
+            topic=row["topic"],
+            kind=row["task"],
+        )
+        for row in corpus_rows("ordinary")
     ]
 
 
 @torch.inference_mode()
 def reference_loss(
-    *, model: PreTrainedModel | PeftModel, tokenizer: PreTrainedTokenizerBase, examples: Sequence[Example], max_length: int = 512
+    *,
+    model: PreTrainedModel | PeftModel,
+    tokenizer: PreTrainedTokenizerBase,
+    examples: Sequence[Example],
+    max_length: int = 512,
 ) -> ReferenceLoss:
     """The loss of the examples' answers under the Alpaca template.
 
@@ -73,10 +84,15 @@ def reference_loss(
     if len({example.id for example in examples}) < len(examples):
         raise SafetuneError("two reference examples share an id: give each its own")
     model.eval()
-    rows = {example.id: encode_row(tokenizer, example, max_length=max_length, loss_on="answer") for example in examples}
+    rows = {
+        example.id: encode_row(tokenizer, example, max_length=max_length, loss_on="answer")
+        for example in examples
+    }
     scored = {id: row for id, row in rows.items() if _n_tokens(row)}
     if not scored:
-        raise SafetuneError(f"none of {len(examples)} reference examples has an answer within {max_length} tokens: raise max_length or give examples")
+        raise SafetuneError(
+            f"none of {len(examples)} reference examples has an answer within {max_length} tokens: raise max_length or give examples"
+        )
     sums = np.array([summed_loss(model, [row]).item() for row in scored.values()])
     n_tokens = np.array([_n_tokens(row) for row in scored.values()])
     low, high = bootstrap_ratio(sums, n_tokens)

@@ -64,7 +64,9 @@ def pack(rows: list[list[int]], *, device: torch.device | str = "cpu") -> Packed
             ids += own + [0] * (width - len(own))
             positions += range(shared, shared + width)
         groups.append(Group(shared, len(members), width))
-    return Packed(torch.tensor([ids], device=device), torch.tensor([positions], device=device), groups, places)
+    return Packed(
+        torch.tensor([ids], device=device), torch.tensor([positions], device=device), groups, places
+    )
 
 
 def _alike(rows: list[list[int]], members: list[int] | None = None) -> list[tuple[list[int], int]]:
@@ -119,10 +121,16 @@ def attend(
         border, end = start + group.shared, start + group.shared + group.n_rows * group.width
         before = [x[:, start:border].unsqueeze(0) for x in (query, key, value)]
         # (heads, rows x width, d) -> (rows, heads, width, d)
-        own = [x[:, border:end].unflatten(1, (group.n_rows, group.width)).transpose(0, 1) for x in (query, key, value)]
+        own = [
+            x[:, border:end].unflatten(1, (group.n_rows, group.width)).transpose(0, 1)
+            for x in (query, key, value)
+        ]
         if group.shared:
             outputs.append(_causal(*before, scaling)[0])
-            keys, values = (torch.cat([b.expand(group.n_rows, -1, -1, -1), o], dim=2) for b, o in zip(before[1:], own[1:], strict=True))
+            keys, values = (
+                torch.cat([b.expand(group.n_rows, -1, -1, -1), o], dim=2)
+                for b, o in zip(before[1:], own[1:], strict=True)
+            )
         else:
             keys, values = own[1:]
         outputs.append(_causal(own[0], keys, values, scaling).transpose(0, 1).flatten(1, 2))
@@ -135,7 +143,9 @@ def _causal(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, scaling
     n_rows, heads, width, d = query.shape
     sees = torch.ones(width, key.shape[2], dtype=torch.bool, device=query.device).tril(key.shape[2] - width)
     if query.device.type != "cpu":
-        return F.scaled_dot_product_attention(query, key, value, attn_mask=sees, scale=scaling, enable_gqa=True)
+        return F.scaled_dot_product_attention(
+            query, key, value, attn_mask=sees, scale=scaling, enable_gqa=True
+        )
     # On a CPU plain products are faster backward, and query heads that share a key need no copies of it.
     grouped = (query * scaling).reshape(n_rows, key.shape[1], -1, d)
     scores = (grouped @ key.transpose(2, 3)).unflatten(2, (-1, width)).masked_fill(~sees, -torch.inf)

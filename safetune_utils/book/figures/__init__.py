@@ -3,7 +3,14 @@
 from safetune_utils.book.figures.data import funnel, set_shape
 from safetune_utils.book.figures.figure import Figure, csv_link, panels
 from safetune_utils.book.figures.instruments import agreement_matrix, calibration, scatter, win_rates
-from safetune_utils.book.figures.shares import by_kind, dose_response, dumbbells, frontier, trade_off, transfer_matrix
+from safetune_utils.book.figures.shares import (
+    by_kind,
+    dose_response,
+    dumbbells,
+    frontier,
+    trade_off,
+    transfer_matrix,
+)
 from safetune_utils.book.figures.training import growth, loss_curves
 
 __all__ = [

@@ -22,8 +22,19 @@ def funnel(steps: list[tuple[str, int]], *, name: str, caption: str) -> Figure:
         axes.set_xlim(0, max(counts) * 1.1 or 1)
         axes.set_xlabel("rows")
 
-    alt = "Bar chart of the rows that are left after each step: " + ", ".join(f"{label} {n}" for label, n in steps) + "."
-    return make_figure(draw, name=name, caption=caption, alt=alt, data=pd.DataFrame(steps, columns=["step", "rows"]), size=(7.4, 0.42 * len(steps) + 1.0))
+    alt = (
+        "Bar chart of the rows that are left after each step: "
+        + ", ".join(f"{label} {n}" for label, n in steps)
+        + "."
+    )
+    return make_figure(
+        draw,
+        name=name,
+        caption=caption,
+        alt=alt,
+        data=pd.DataFrame(steps, columns=["step", "rows"]),
+        size=(7.4, 0.42 * len(steps) + 1.0),
+    )
 
 
 def set_shape(shape: Shape, *, name: str, title: str) -> Figure:
@@ -33,7 +44,11 @@ def set_shape(shape: Shape, *, name: str, title: str) -> Figure:
         shape: from :func:`safetune_utils.data.corpus_shape` or its like; at most fourteen topics are drawn.
         title: the set's name, for the caption and the alt text.
     """
-    lengths = [(label, words) for label, words in (("requests", shape.prompt_words), ("answers", shape.answer_words)) if words]
+    lengths = [
+        (label, words)
+        for label, words in (("requests", shape.prompt_words), ("answers", shape.answer_words))
+        if words
+    ]
     shown = list(shape.topics.items())[:14]
     longest = max(_quantile(words, 0.99) for _, words in lengths)
     width = max(1, math.ceil(longest / 24))
@@ -45,26 +60,50 @@ def set_shape(shape: Shape, *, name: str, title: str) -> Figure:
             # The few longest rows are counted in the last bin, so that they do not flatten the rest.
             at = [min(n, edges[-1] - 1) for n in words]
             axes[0].hist(
-                at, bins=edges, weights=list(words.values()), histtype="step", color=look[theme], linewidth=1.6, linestyle=("-", "--")[place], label=label
+                at,
+                bins=edges,
+                weights=list(words.values()),
+                histtype="step",
+                color=look[theme],
+                linewidth=1.6,
+                linestyle=("-", "--")[place],
+                label=label,
             )
         axes[0].set_xlabel("length in words")
         axes[0].set_ylabel("rows")
         axes[0].legend(frameon=False)
-        axes[1].barh([shorten(topic.replace("_", " ")) for topic, _ in reversed(shown)], [n for _, n in reversed(shown)], color=SEQUENCE[0][theme])
+        axes[1].barh(
+            [shorten(topic.replace("_", " ")) for topic, _ in reversed(shown)],
+            [n for _, n in reversed(shown)],
+            color=SEQUENCE[0][theme],
+        )
         axes[1].set_xlabel("rows")
         axes[1].set_title(shape.topics_are.replace("_", " "), fontsize=10.5)
 
-    middle = "; ".join(f"{label}: half have at most {_quantile(words, 0.5)} words, the longest {max(words)}" for label, words in lengths)
+    middle = "; ".join(
+        f"{label}: half have at most {_quantile(words, 0.5)} words, the longest {max(words)}"
+        for label, words in lengths
+    )
     more = f" (and {len(shape.topics) - len(shown)} more)" if len(shape.topics) > len(shown) else ""
     alt = (
         f"Histogram of lengths and bar chart of the {shape.topics_are} of {title}. {middle}. Rows by {shape.topics_are}: "
         + ", ".join(f"{t.replace('_', ' ')} {n}" for t, n in shown)
         + f"{more}."
     )
-    numbers = [("words of a request", k, v) for k, v in shape.prompt_words.items()] + [("words of an answer", k, v) for k, v in shape.answer_words.items()]
+    numbers = [("words of a request", k, v) for k, v in shape.prompt_words.items()] + [
+        ("words of an answer", k, v) for k, v in shape.answer_words.items()
+    ]
     numbers += [(shape.topics_are, k, v) for k, v in shape.topics.items()]
     table = pd.DataFrame(numbers, columns=["what", "value", "rows"])
-    return make_figure(draw, name=name, caption=f"{title}: lengths, and rows by {shape.topics_are}{more}.", alt=alt, data=table, size=(8.2, 3.2), panels=2)
+    return make_figure(
+        draw,
+        name=name,
+        caption=f"{title}: lengths, and rows by {shape.topics_are}{more}.",
+        alt=alt,
+        data=table,
+        size=(8.2, 3.2),
+        panels=2,
+    )
 
 
 def _quantile(words: dict[int, int], share: float) -> int:

@@ -64,7 +64,9 @@ class Figure:
         caption = f"{html.escape(self.caption)} ({csv_link(self.name, self.csv)})"
         return f'{_STYLE}<figure class="safetune-figure" id="figure-{self.name}"><div>{images}</div><figcaption>{caption}</figcaption></figure>'
 
-    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> tuple[dict[str, str], dict[str, Any]]:
+    def _repr_mimebundle_(
+        self, include: Any = None, exclude: Any = None
+    ) -> tuple[dict[str, str], dict[str, Any]]:
         # The name in the metadata lets the book put the same figure on its welcome page.
         return {"text/html": self._repr_html_(), "text/plain": self.alt}, {"safetune": {"figure": self.name}}
 
@@ -83,30 +85,64 @@ def panels(table: pd.DataFrame, *, name: str, caption: str, x: str = "n_safety")
     measures = list(dict.fromkeys(table["measure"]))
 
     def draw(axes: Axes | list[Axes], theme: int) -> None:
-        for place, (axis, measure) in enumerate(zip([axes] if len(measures) == 1 else axes, measures, strict=True)):
+        for place, (axis, measure) in enumerate(
+            zip([axes] if len(measures) == 1 else axes, measures, strict=True)
+        ):
             rows = table[table["measure"] == measure].sort_values(x)
             bars = [(rows["value"] - rows["low"]).clip(lower=0), (rows["high"] - rows["value"]).clip(lower=0)]
             look = SEQUENCE[place % len(SEQUENCE)]
-            axis.errorbar(rows[x], rows["value"], yerr=bars, color=look[theme], marker=look[2], capsize=2, linewidth=1.6, elinewidth=1)
+            axis.errorbar(
+                rows[x],
+                rows["value"],
+                yerr=bars,
+                color=look[theme],
+                marker=look[2],
+                capsize=2,
+                linewidth=1.6,
+                elinewidth=1,
+            )
             axis.set_xticks(sorted(rows[x]), [f"{n}" for n in sorted(rows[x])], rotation=45)
             axis.set_xlabel("safety examples")
             axis.set_title(measure, fontsize=10.5)
 
     lines = [
-        f"{measure}: " + ", ".join(f"{r.value:.3g} ({r.low:.3g} to {r.high:.3g}) at {getattr(r, x)}" for r in rows.sort_values(x).itertuples())
+        f"{measure}: "
+        + ", ".join(
+            f"{r.value:.3g} ({r.low:.3g} to {r.high:.3g}) at {getattr(r, x)}"
+            for r in rows.sort_values(x).itertuples()
+        )
         for measure, rows in table.groupby("measure", sort=False)
     ]
     alt = "Line charts over the number of safety examples, with intervals. " + "; ".join(lines) + "."
-    return make_figure(draw, name=name, caption=caption, alt=alt, data=table, size=(3.1 * len(measures) + 0.4, 3.2), panels=len(measures))
+    return make_figure(
+        draw,
+        name=name,
+        caption=caption,
+        alt=alt,
+        data=table,
+        size=(3.1 * len(measures) + 0.4, 3.2),
+        panels=len(measures),
+    )
 
 
 def shorten(text: str) -> str:
     return text if len(text) <= 30 else f"{text[:28]}…"
 
 
-def make_figure(draw: Callable[..., None], *, name: str, caption: str, alt: str, data: pd.DataFrame, size: tuple[float, float], panels: int = 1) -> Figure:
+def make_figure(
+    draw: Callable[..., None],
+    *,
+    name: str,
+    caption: str,
+    alt: str,
+    data: pd.DataFrame,
+    size: tuple[float, float],
+    panels: int = 1,
+) -> Figure:
     images = [_image(draw, theme, number, size, panels) for number, theme in enumerate(("light", "dark"))]
-    return Figure(name=name, caption=caption, alt=alt, light=images[0], dark=images[1], csv=data.to_csv(index=False))
+    return Figure(
+        name=name, caption=caption, alt=alt, light=images[0], dark=images[1], csv=data.to_csv(index=False)
+    )
 
 
 def _image(draw: Callable[..., None], theme: str, number: int, size: tuple[float, float], panels: int) -> str:

@@ -34,9 +34,14 @@ def win_rates(table: pd.DataFrame, *, name: str, caption: str) -> Figure:
         axes.set_xlabel("win rate (%)")
         axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=min(3, len(groups)), frameon=False)
 
-    lines = [f"{row.series}, {row.label}: {percent(row.win_rate)} ({percent(row.low)} to {percent(row.high)})" for row in table.itertuples()]
+    lines = [
+        f"{row.series}, {row.label}: {percent(row.win_rate)} ({percent(row.low)} to {percent(row.high)})"
+        for row in table.itertuples()
+    ]
     alt = "Dot chart of win rates; one half is even. " + "; ".join(lines) + "."
-    return make_figure(draw, name=name, caption=caption, alt=alt, data=table, size=(7.4, 0.42 * len(rows) + 1.4))
+    return make_figure(
+        draw, name=name, caption=caption, alt=alt, data=table, size=(7.4, 0.42 * len(rows) + 1.4)
+    )
 
 
 def agreement_matrix(table: pd.DataFrame, *, name: str, caption: str) -> Figure:
@@ -54,8 +59,18 @@ def agreement_matrix(table: pd.DataFrame, *, name: str, caption: str) -> Figure:
             for across, other in enumerate(names[:down]):
                 value = values.get((one, other), values.get((other, one), math.nan))
                 shown = 0.0 if math.isnan(value) else max(0.0, min(1.0, value))
-                axes.add_patch(mpl.patches.Rectangle((across, down), 1, 1, color=(*color, 0.12 + 0.5 * shown), linewidth=0))
-                axes.text(across + 0.5, down + 0.5, "–" if math.isnan(value) else f"{value:.2f}", ha="center", va="center")
+                axes.add_patch(
+                    mpl.patches.Rectangle(
+                        (across, down), 1, 1, color=(*color, 0.12 + 0.5 * shown), linewidth=0
+                    )
+                )
+                axes.text(
+                    across + 0.5,
+                    down + 0.5,
+                    "–" if math.isnan(value) else f"{value:.2f}",
+                    ha="center",
+                    va="center",
+                )
         axes.set_xlim(0, len(names) - 1)
         axes.set_ylim(len(names), 1)
         axes.set_xticks([i + 0.5 for i in range(len(names) - 1)], names[:-1], rotation=30, ha="right")
@@ -65,7 +80,14 @@ def agreement_matrix(table: pd.DataFrame, *, name: str, caption: str) -> Figure:
 
     lines = [f"{row.first} and {row.second} {row.kappa:.2f} on {row.n} rows" for row in table.itertuples()]
     alt = "Matrix of Cohen's kappa between pairs of instruments: " + "; ".join(lines) + "."
-    return make_figure(draw, name=name, caption=caption, alt=alt, data=table, size=(1.6 + 0.95 * len(names), 1.2 + 0.62 * len(names)))
+    return make_figure(
+        draw,
+        name=name,
+        caption=caption,
+        alt=alt,
+        data=table,
+        size=(1.6 + 0.95 * len(names), 1.2 + 0.62 * len(names)),
+    )
 
 
 def calibration(table: pd.DataFrame, *, name: str, caption: str, x: str, y: str) -> Figure:
@@ -77,9 +99,18 @@ def calibration(table: pd.DataFrame, *, name: str, caption: str, x: str, y: str)
     """
 
     def draw(axes: Axes, theme: int) -> None:
-        axes.plot([0, 100], [0, 100], linestyle=":", linewidth=1.2, color=INK["light" if theme == 0 else "dark"])
+        axes.plot(
+            [0, 100], [0, 100], linestyle=":", linewidth=1.2, color=INK["light" if theme == 0 else "dark"]
+        )
         axes.errorbar(
-            table["said"] * 100, table["share"] * 100, yerr=error_bars(table), color=SEQUENCE[0][theme], marker="o", capsize=2, linewidth=1.4, elinewidth=0.9
+            table["said"] * 100,
+            table["share"] * 100,
+            yerr=error_bars(table),
+            color=SEQUENCE[0][theme],
+            marker="o",
+            capsize=2,
+            linewidth=1.4,
+            elinewidth=0.9,
         )
         axes.set_xlabel(f"{x} (%)")
         axes.set_ylabel(f"{y} (%)")
@@ -100,18 +131,40 @@ def scatter(rows: pd.DataFrame, *, x: str, y: str, series: str, name: str, capti
     """
     shown = rows[[x, y, series]].dropna().astype({x: float, y: float})
     spread = np.random.default_rng(0).uniform(-1, 1, (len(shown), 2))
-    places = {axis: shown[axis] + (0.12 * spread[:, number] if shown[axis].nunique() <= 2 else 0) for number, axis in enumerate((x, y))}
+    places = {
+        axis: shown[axis] + (0.12 * spread[:, number] if shown[axis].nunique() <= 2 else 0)
+        for number, axis in enumerate((x, y))
+    }
     groups = list(dict.fromkeys(shown[series]))
 
     def draw(axes: Axes, theme: int) -> None:
         for number, group in enumerate(groups):
             inside = shown[series] == group
             look = SEQUENCE[number % len(SEQUENCE)]
-            axes.scatter(places[x][inside], places[y][inside], s=14, alpha=0.55, color=look[theme], marker=look[2], linewidths=0, label=f"{group}")
+            axes.scatter(
+                places[x][inside],
+                places[y][inside],
+                s=14,
+                alpha=0.55,
+                color=look[theme],
+                marker=look[2],
+                linewidths=0,
+                label=f"{group}",
+            )
         axes.set_xlabel(x)
         axes.set_ylabel(y)
-        axes.legend(frameon=False, title=series, loc="upper center", bbox_to_anchor=(0.5, 1.16), ncols=len(groups), alignment="left")
+        axes.legend(
+            frameon=False,
+            title=series,
+            loc="upper center",
+            bbox_to_anchor=(0.5, 1.16),
+            ncols=len(groups),
+            alignment="left",
+        )
 
-    means = [f"{series} {group}: mean {x} {part[x].mean():.2f}, mean {y} {part[y].mean():.2f}, {len(part)} answers" for group, part in shown.groupby(series)]
+    means = [
+        f"{series} {group}: mean {x} {part[x].mean():.2f}, mean {y} {part[y].mean():.2f}, {len(part)} answers"
+        for group, part in shown.groupby(series)
+    ]
     alt = f"Scatter plot of {y} against {x} on {len(shown)} answers. " + "; ".join(means) + "."
     return make_figure(draw, name=name, caption=caption, alt=alt, data=shown, size=(5.8, 4.6))

@@ -12,12 +12,27 @@ import matplotlib as mpl
 import pandas as pd
 from matplotlib.axes import Axes
 
-from safetune_utils.book.figures.figure import GRID, INK, LOOKS, SEQUENCE, Figure, error_bars, make_figure, percent
+from safetune_utils.book.figures.figure import (
+    GRID,
+    INK,
+    LOOKS,
+    SEQUENCE,
+    Figure,
+    error_bars,
+    make_figure,
+    percent,
+)
 from safetune_utils.data import PROMPT_SETS
 
 
 def dose_response(
-    curve: pd.DataFrame, *, name: str, caption: str, x: str = "n_safety", by_seed: pd.DataFrame | None = None, n_other: int | None = None
+    curve: pd.DataFrame,
+    *,
+    name: str,
+    caption: str,
+    x: str = "n_safety",
+    by_seed: pd.DataFrame | None = None,
+    n_other: int | None = None,
 ) -> Figure:
     """Share of answers that refuse against the amount of safety data, one line a prompt set, with 95 % intervals.
 
@@ -43,8 +58,12 @@ def dose_response(
                 capsize=2, linewidth=1.8, markersize=5.5, elinewidth=1, label=PROMPT_SETS[prompt_set].title,
             )  # fmt: skip
             if by_seed is not None:
-                spread = by_seed[by_seed["prompt_set"] == prompt_set].groupby(x)["share"].agg(["min", "max"]) * 100
-                axes.fill_between(spread.index, spread["min"], spread["max"], color=look[theme], alpha=0.16, linewidth=0)
+                spread = (
+                    by_seed[by_seed["prompt_set"] == prompt_set].groupby(x)["share"].agg(["min", "max"]) * 100
+                )
+                axes.fill_between(
+                    spread.index, spread["min"], spread["max"], color=look[theme], alpha=0.16, linewidth=0
+                )
         axes.set_xlabel("safety examples added to the general ones")
         axes.set_ylabel("answers that refuse (%)")
         axes.set_ylim(-3, 103)
@@ -58,23 +77,48 @@ def dose_response(
         axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1), frameon=False)
 
     lines = [
-        f"{PROMPT_SETS[s].title}: " + ", ".join(f"{percent(r.share)} at {getattr(r, x)}" for r in curve[curve["prompt_set"] == s].sort_values(x).itertuples())
+        f"{PROMPT_SETS[s].title}: "
+        + ", ".join(
+            f"{percent(r.share)} at {getattr(r, x)}"
+            for r in curve[curve["prompt_set"] == s].sort_values(x).itertuples()
+        )
         for s in sets
     ]
-    alt = "Line chart of the share of answers that refuse against the number of safety examples. " + "; ".join(lines) + "."
+    alt = (
+        "Line chart of the share of answers that refuse against the number of safety examples. "
+        + "; ".join(lines)
+        + "."
+    )
     shown = curve
     if by_seed is not None:
         caption += f" Bands: from the lowest to the highest of {by_seed['seed'].nunique()} seeds."
-        alt += " Lowest and highest seed: " + "; ".join(f"{PROMPT_SETS[s].title}: {_seed_ranges(by_seed[by_seed['prompt_set'] == s], x)}" for s in sets) + "."
+        alt += (
+            " Lowest and highest seed: "
+            + "; ".join(
+                f"{PROMPT_SETS[s].title}: {_seed_ranges(by_seed[by_seed['prompt_set'] == s], x)}"
+                for s in sets
+            )
+            + "."
+        )
         shown = pd.concat([curve.assign(seed="all"), by_seed], ignore_index=True)
     return make_figure(draw, name=name, caption=caption, alt=alt, data=shown, size=(8.2, 4.2))
 
 
 def _seed_ranges(rows: pd.DataFrame, x: str) -> str:
-    return ", ".join(f"{percent(part['share'].min())} to {percent(part['share'].max())} at {at}" for at, part in rows.groupby(x))
+    return ", ".join(
+        f"{percent(part['share'].min())} to {percent(part['share'].max())} at {at}"
+        for at, part in rows.groupby(x)
+    )
 
 
-def by_kind(table: pd.DataFrame, *, name: str, caption: str, series: str = "n_safety", names: dict[Any, str] | None = None) -> Figure:
+def by_kind(
+    table: pd.DataFrame,
+    *,
+    name: str,
+    caption: str,
+    series: str = "n_safety",
+    names: dict[Any, str] | None = None,
+) -> Figure:
     """Share of refusals for each kind of prompt, one mark a value of ``series``, with 95 % intervals.
 
     Args:
@@ -108,7 +152,9 @@ def by_kind(table: pd.DataFrame, *, name: str, caption: str, series: str = "n_sa
         for kind in reversed(kinds)
     ]
     alt = "Dot chart of the share of answers that refuse by type of prompt. " + "; ".join(lines) + "."
-    return make_figure(draw, name=name, caption=caption, alt=alt, data=table, size=(7.4, 0.42 * len(kinds) + 1.6))
+    return make_figure(
+        draw, name=name, caption=caption, alt=alt, data=table, size=(7.4, 0.42 * len(kinds) + 1.6)
+    )
 
 
 def trade_off(curve: pd.DataFrame, *, wanted: str, unwanted: str, name: str, caption: str) -> Figure:
@@ -118,8 +164,17 @@ def trade_off(curve: pd.DataFrame, *, wanted: str, unwanted: str, name: str, cap
         curve: from :func:`safetune_utils.statistics.shares.summarise` by ``prompt_set`` and ``n_safety``.
         wanted, unwanted: the prompt sets on the vertical and on the horizontal axis.
     """
-    sets = {axis: curve[curve["prompt_set"] == s].set_index("n_safety") for axis, s in (("up", wanted), ("right", unwanted))}
-    points = sets["up"].add_prefix("wanted_").join(sets["right"].add_prefix("unwanted_")).sort_index().reset_index()
+    sets = {
+        axis: curve[curve["prompt_set"] == s].set_index("n_safety")
+        for axis, s in (("up", wanted), ("right", unwanted))
+    }
+    points = (
+        sets["up"]
+        .add_prefix("wanted_")
+        .join(sets["right"].add_prefix("unwanted_"))
+        .sort_index()
+        .reset_index()
+    )
 
     def draw(axes: Axes, theme: int) -> None:
         color = SEQUENCE[0][theme]
@@ -130,16 +185,23 @@ def trade_off(curve: pd.DataFrame, *, wanted: str, unwanted: str, name: str, cap
         )  # fmt: skip
         for n, right, up in zip(points["n_safety"], x, y, strict=True):
             axes.annotate(f"{n}", (right, up), textcoords="offset points", xytext=(6, -12), color=color)
-        axes.plot([0, 100], [0, 100], linestyle=":", linewidth=1.2, color=INK["light" if theme == 0 else "dark"])
+        axes.plot(
+            [0, 100], [0, 100], linestyle=":", linewidth=1.2, color=INK["light" if theme == 0 else "dark"]
+        )
         axes.set_xlabel(f"{PROMPT_SETS[unwanted].title} refused (%): unwanted")
         axes.set_ylabel(f"{PROMPT_SETS[wanted].title} refused (%): wanted")
         axes.set_xlim(-3, 103)
         axes.set_ylim(-3, 103)
 
     lines = [
-        f"with {r.n_safety} safety examples {percent(r.wanted_share)} wanted and {percent(r.unwanted_share)} unwanted refusals" for r in points.itertuples()
+        f"with {r.n_safety} safety examples {percent(r.wanted_share)} wanted and {percent(r.unwanted_share)} unwanted refusals"
+        for r in points.itertuples()
     ]
-    alt = f"Scatter plot of wanted refusals ({PROMPT_SETS[wanted].title}) against unwanted ones ({PROMPT_SETS[unwanted].title}): " + "; ".join(lines) + "."
+    alt = (
+        f"Scatter plot of wanted refusals ({PROMPT_SETS[wanted].title}) against unwanted ones ({PROMPT_SETS[unwanted].title}): "
+        + "; ".join(lines)
+        + "."
+    )
     return make_figure(draw, name=name, caption=caption, alt=alt, data=points, size=(5.6, 5.0))
 
 
@@ -150,7 +212,10 @@ def frontier(curve: pd.DataFrame, *, wanted: str, unwanted: str, name: str, capt
         curve: from :func:`safetune_utils.statistics.shares.summarise` by ``prompt_set`` and ``variant``, whose names are shown in the order of its rows.
         wanted, unwanted: the prompt sets on the vertical and on the horizontal axis.
     """
-    sets = {axis: curve[curve["prompt_set"] == s].set_index("variant") for axis, s in (("up", wanted), ("right", unwanted))}
+    sets = {
+        axis: curve[curve["prompt_set"] == s].set_index("variant")
+        for axis, s in (("up", wanted), ("right", unwanted))
+    }
     points = sets["up"].add_prefix("wanted_").join(sets["right"].add_prefix("unwanted_"))
     points = points.reindex(dict.fromkeys(curve["variant"])).reset_index()
 
@@ -170,8 +235,15 @@ def frontier(curve: pd.DataFrame, *, wanted: str, unwanted: str, name: str, capt
         axes.set_ylim(-3, 103)
         axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1), frameon=False)
 
-    lines = [f"{r.variant}, {percent(r.wanted_share)} wanted and {percent(r.unwanted_share)} unwanted refusals" for r in points.itertuples()]
-    alt = f"Scatter plot of wanted refusals ({PROMPT_SETS[wanted].title}) against unwanted ones ({PROMPT_SETS[unwanted].title}): " + "; ".join(lines) + "."
+    lines = [
+        f"{r.variant}, {percent(r.wanted_share)} wanted and {percent(r.unwanted_share)} unwanted refusals"
+        for r in points.itertuples()
+    ]
+    alt = (
+        f"Scatter plot of wanted refusals ({PROMPT_SETS[wanted].title}) against unwanted ones ({PROMPT_SETS[unwanted].title}): "
+        + "; ".join(lines)
+        + "."
+    )
     return make_figure(draw, name=name, caption=caption, alt=alt, data=points, size=(8.2, 5.0))
 
 
@@ -189,12 +261,25 @@ def transfer_matrix(table: pd.DataFrame, *, name: str, caption: str) -> Figure:
         color = mpl.colors.to_rgb(SEQUENCE[0][theme])
         for (form, prompt_set), row in cells.items():
             across, down = sets.index(prompt_set), trained.index(form)
-            axes.add_patch(mpl.patches.Rectangle((across, down), 1, 1, color=(*color, 0.08 + 0.5 * row.share), linewidth=0))
+            axes.add_patch(
+                mpl.patches.Rectangle(
+                    (across, down), 1, 1, color=(*color, 0.08 + 0.5 * row.share), linewidth=0
+                )
+            )
             axes.text(across + 0.5, down + 0.42, percent(row.share), ha="center", va="center", fontsize=12.5)
-            axes.text(across + 0.5, down + 0.74, f"{row.low * 100:.0f}–{row.high * 100:.0f}, n = {row.n_scored}", ha="center", va="center", fontsize=8.5)
+            axes.text(
+                across + 0.5,
+                down + 0.74,
+                f"{row.low * 100:.0f}–{row.high * 100:.0f}, n = {row.n_scored}",
+                ha="center",
+                va="center",
+                fontsize=8.5,
+            )
         axes.set_xlim(0, len(sets))
         axes.set_ylim(len(trained), 0)
-        axes.set_xticks([i + 0.5 for i in range(len(sets))], [PROMPT_SETS[s].title.replace(" ", "\n", 1) for s in sets])
+        axes.set_xticks(
+            [i + 0.5 for i in range(len(sets))], [PROMPT_SETS[s].title.replace(" ", "\n", 1) for s in sets]
+        )
         axes.set_yticks([i + 0.5 for i in range(len(trained))], trained)
         axes.set_xlabel("asked")
         axes.set_ylabel("safety examples in training")
@@ -203,11 +288,27 @@ def transfer_matrix(table: pd.DataFrame, *, name: str, caption: str) -> Figure:
 
     lines = [
         f"trained on {form}: "
-        + ", ".join(f"{percent(cells[form, s].share)} of {PROMPT_SETS[s].title}" if (form, s) in cells else f"no scored {PROMPT_SETS[s].title}" for s in sets)
+        + ", ".join(
+            f"{percent(cells[form, s].share)} of {PROMPT_SETS[s].title}"
+            if (form, s) in cells
+            else f"no scored {PROMPT_SETS[s].title}"
+            for s in sets
+        )
         for form in trained
     ]
-    alt = "Matrix of the share of answers that refuse, by form of the safety examples in training and of the requests: " + "; ".join(lines) + "."
-    return make_figure(draw, name=name, caption=caption, alt=alt, data=table, size=(2.2 + 1.6 * len(sets), 1.2 + 0.75 * len(trained)))
+    alt = (
+        "Matrix of the share of answers that refuse, by form of the safety examples in training and of the requests: "
+        + "; ".join(lines)
+        + "."
+    )
+    return make_figure(
+        draw,
+        name=name,
+        caption=caption,
+        alt=alt,
+        data=table,
+        size=(2.2 + 1.6 * len(sets), 1.2 + 0.75 * len(trained)),
+    )
 
 
 def dumbbells(table: pd.DataFrame, *, name: str, caption: str) -> Figure:
@@ -227,7 +328,10 @@ def dumbbells(table: pd.DataFrame, *, name: str, caption: str) -> Figure:
     def draw(axes: Any, theme: int) -> None:
         panels = [axes] if len(measures) == 1 else list(axes)
         for axis, measure in zip(panels, measures, strict=True):
-            at = [[place + (number - (len(sets) - 1) / 2) * 0.22 for place in range(len(amounts))] for number in range(len(sets))]
+            at = [
+                [place + (number - (len(sets) - 1) / 2) * 0.22 for place in range(len(amounts))]
+                for number in range(len(sets))
+            ]
             ends = [rows(measure, s)["share"] * 100 for s in sets]
             axis.plot(ends, at, color=GRID[("light", "dark")[theme]], linewidth=2.5, zorder=1)
             for prompt_set, heights, shares in zip(sets, at, ends, strict=True):
@@ -242,12 +346,23 @@ def dumbbells(table: pd.DataFrame, *, name: str, caption: str) -> Figure:
             axis.set_yticks(range(len(amounts)), [str(n) for n in amounts] if axis is panels[0] else [])
         panels[0].set_ylabel("safety examples")
         # One for all panels, and the canvas's own: a panel's would take its width from that panel.
-        panels[0].figure.legend(*panels[0].get_legend_handles_labels(), loc="outside upper center", ncols=len(sets), frameon=False)
+        panels[0].figure.legend(
+            *panels[0].get_legend_handles_labels(), loc="outside upper center", ncols=len(sets), frameon=False
+        )
 
     lines = [
-        f"{measure}, {PROMPT_SETS[s].title}: " + ", ".join(f"{percent(share)} at {n}" for n, share in rows(measure, s)["share"].items())
+        f"{measure}, {PROMPT_SETS[s].title}: "
+        + ", ".join(f"{percent(share)} at {n}" for n, share in rows(measure, s)["share"].items())
         for measure in measures
         for s in sets
     ]
     alt = "Dumbbell chart of shares of answers by number of safety examples. " + "; ".join(lines) + "."
-    return make_figure(draw, name=name, caption=caption, alt=alt, data=table, size=(1.2 + 2.7 * len(measures), 1.3 + 0.5 * len(amounts)), panels=len(measures))
+    return make_figure(
+        draw,
+        name=name,
+        caption=caption,
+        alt=alt,
+        data=table,
+        size=(1.2 + 2.7 * len(measures), 1.3 + 0.5 * len(amounts)),
+        panels=len(measures),
+    )

@@ -22,7 +22,14 @@ def loss_curves(losses: pd.DataFrame, *, name: str, caption: str, of: str = "saf
         for place, ((n, seed), rows) in enumerate(groups):
             look = SEQUENCE[place % len(SEQUENCE)]
             label = f"{n} {of}" + (f", seed {seed}" if measured["seed"].nunique() > 1 else "")
-            axes.plot(rows["step"], rows["validation_loss"], color=look[theme], marker=look[2], linewidth=1.6, label=label)
+            axes.plot(
+                rows["step"],
+                rows["validation_loss"],
+                color=look[theme],
+                marker=look[2],
+                linewidth=1.6,
+                label=label,
+            )
         axes.set_xlabel("optimiser steps")
         axes.set_ylabel("validation loss (nats a token)")
         axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1), frameon=False)
@@ -49,7 +56,14 @@ def growth(points: pd.DataFrame, *, name: str, caption: str) -> Figure:
     def draw(axes: list[Axes], theme: int) -> None:
         for place, (axis, panel) in enumerate(zip(axes, panels, strict=True)):
             shown = rows(panel)
-            axis.plot(shown["at"], shown["tokens_per_second"], color=SEQUENCE[0][theme], marker="o", markersize=4, linewidth=1.4)
+            axis.plot(
+                shown["at"],
+                shown["tokens_per_second"],
+                color=SEQUENCE[0][theme],
+                marker="o",
+                markersize=4,
+                linewidth=1.4,
+            )
             axis.set_xscale("log", base=2)
             axis.set_xticks(list(shown["at"]), [f"{n}" for n in shown["at"]])
             axis.minorticks_off()
@@ -59,6 +73,18 @@ def growth(points: pd.DataFrame, *, name: str, caption: str) -> Figure:
             if place == 0:
                 axis.set_ylabel("real tokens/s")
 
-    lines = [f"{what} over {over}: " + ", ".join(f"{r.tokens_per_second:.0f} at {r.at}" for r in rows((what, over)).itertuples()) for what, over in panels]
+    lines = [
+        f"{what} over {over}: "
+        + ", ".join(f"{r.tokens_per_second:.0f} at {r.at}" for r in rows((what, over)).itertuples())
+        for what, over in panels
+    ]
     alt = "Line charts of real tokens per second. " + "; ".join(lines) + "."
-    return make_figure(draw, name=name, caption=caption, alt=alt, data=points, size=(2.5 * len(panels), 2.9), panels=len(panels))
+    return make_figure(
+        draw,
+        name=name,
+        caption=caption,
+        alt=alt,
+        data=points,
+        size=(2.5 * len(panels), 2.9),
+        panels=len(panels),
+    )

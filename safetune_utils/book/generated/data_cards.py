@@ -37,13 +37,21 @@ def overview() -> str:
     """What every set tests, as a table: embedded, outside, by lm-evaluation-harness, not released."""
     lines = ["| set | rows | licence | what it tests |", "|---|---|---|---|"]
     for name, file in CORPUS.items():
-        lines.append(f"| [{name}](#corpus-{_anchor(name)}) | {len(data.corpus_rows(name)):,} | CC-BY-4.0 | {file.tests} |")
+        lines.append(
+            f"| [{name}](#corpus-{_anchor(name)}) | {len(data.corpus_rows(name)):,} | CC-BY-4.0 | {file.tests} |"
+        )
     for entry in data.registered_sets().values():
-        lines.append(f"| [{entry.name}](#{_anchor(entry.name)}) | {entry.rows:,} | {entry.licence} | {entry.tests} |")
+        lines.append(
+            f"| [{entry.name}](#{_anchor(entry.name)}) | {entry.rows:,} | {entry.licence} | {entry.tests} |"
+        )
     for other in data.benchmarks():
-        lines.append(f"| {other['name']}, by lm-evaluation-harness | | {other['licence']} | {other['tests']} |")
+        lines.append(
+            f"| {other['name']}, by lm-evaluation-harness | | {other['licence']} | {other['tests']} |"
+        )
     for other in data.not_released():
-        lines.append(f"| {other['name']}, not released | | | {other['tests']}; the book uses {other['instead']} |")
+        lines.append(
+            f"| {other['name']}, not released | | | {other['tests']}; the book uses {other['instead']} |"
+        )
     return "\n".join(lines) + "\n"
 
 
@@ -55,18 +63,28 @@ def embedded_cards() -> str:
 def outside_cards() -> str:
     """A card for each registered set, without a word of it; counts are those measured by ``benchmarks/outside_sets.py``."""
     measured = places.results(RESULTS)["shapes"]
-    return "\n".join(_outside_card(entry, measured.get(entry.name)) for entry in data.registered_sets().values())
+    return "\n".join(
+        _outside_card(entry, measured.get(entry.name)) for entry in data.registered_sets().values()
+    )
 
 
 def overlap_table(source: str) -> str:
     """What the training sets of a source share with its prompt sets, as a table with one line a prompt set."""
     rows = data.overlaps("embedded") if source == "embedded" else places.results(RESULTS)["overlaps"]
     trains = list(dict.fromkeys(row["train"] for row in rows))
-    lines = [f"| prompts | n | {' | '.join(f'in *{name}*' for name in trains)} |", f"|---|---|{'---|' * len(trains)}"]
+    lines = [
+        f"| prompts | n | {' | '.join(f'in *{name}*' for name in trains)} |",
+        f"|---|---|{'---|' * len(trains)}",
+    ]
     for test in dict.fromkeys(row["test"] for row in rows):
         pairs = {row["train"]: row for row in rows if row["test"] == test}
         # Held together, so that a narrow column does not break a cell.
-        cells = " | ".join(f"{pairs[name]['exact']} / {pairs[name]['near']} ({pairs[name]['highest']:.0f})".replace(" ", "\u00a0") for name in trains)
+        cells = " | ".join(
+            f"{pairs[name]['exact']} / {pairs[name]['near']} ({pairs[name]['highest']:.0f})".replace(
+                " ", "\u00a0"
+            )
+            for name in trains
+        )
         first = next(iter(pairs.values()))
         lines.append(f"| {first['title']}: {PROMPT_SETS[test].title} | {first['prompts']} | {cells} |")
     return "\n".join(lines) + "\n"
@@ -77,7 +95,10 @@ def copies_note() -> str:
     found = [row for row in places.results(RESULTS)["overlaps"] if row["exact"]]
     if not found:
         return "No prompt is trained on word for word.\n"
-    parts = [f"{row['exact']} of the {row['prompts']} prompts of {row['title']} in *{row['train']}*" for row in found]
+    parts = [
+        f"{row['exact']} of the {row['prompts']} prompts of {row['title']} in *{row['train']}*"
+        for row in found
+    ]
     return f"Trained on word for word: {'; '.join(parts)}. Whoever trains on these rows and tests with these prompts should leave them out of the count.\n"
 
 
@@ -115,7 +136,19 @@ def _embedded_card(name: str) -> str:
 def _example(row: dict[str, Any]) -> str:
     texts = [
         f"<em>{field.replace('_', ' ')}</em>: {html.escape(', '.join(map(str, row[field])) if isinstance(row[field], list) else str(row[field]))}"
-        for field in ("question", "instruction", "opinion", "prompt", "safe", "unsafe", "input", "choices", "output", "reference", "answer")
+        for field in (
+            "question",
+            "instruction",
+            "opinion",
+            "prompt",
+            "safe",
+            "unsafe",
+            "input",
+            "choices",
+            "output",
+            "reference",
+            "answer",
+        )
         if row.get(field)
     ]
     return "<br>".join(texts)
@@ -125,21 +158,39 @@ def _outside_card(entry: OutsideSet, measured: dict[str, Any] | None) -> str:
     source = f"[{entry.repository}](https://github.com/{entry.repository}), commit `{entry.commit[:12]}`, `{entry.path}`"
     facts = {
         "what it tests": entry.tests,
-        "rows": f"{entry.rows:,}" + (f", {measured['distinct']:,} distinct" if measured and measured["distinct"] != entry.rows else ""),
+        "rows": f"{entry.rows:,}"
+        + (f", {measured['distinct']:,} distinct" if measured and measured["distinct"] != entry.rows else ""),
         "form": f"{entry.form}: {', '.join(f'`{column}`' for column in entry.columns)}",
         "origin": f"{source}. {entry.note}",
         "licence": entry.licence + (", non-commercial use only" if entry.non_commercial else ""),
         "citation": entry.citation,
     }
     if measured is None:
-        return _card(_anchor(entry.name), entry.name, facts, "<p>Not measured: this file was never on the machine that made this page.</p>")
-    shape = Shape(**measured | {name: {int(k): v for k, v in measured[name].items()} for name in ("prompt_words", "answer_words")})
-    return _card(_anchor(entry.name), entry.name, facts, figures.set_shape(shape, name=_anchor(entry.name), title=entry.name)._repr_html_())
+        return _card(
+            _anchor(entry.name),
+            entry.name,
+            facts,
+            "<p>Not measured: this file was never on the machine that made this page.</p>",
+        )
+    shape = Shape(
+        **measured
+        | {name: {int(k): v for k, v in measured[name].items()} for name in ("prompt_words", "answer_words")}
+    )
+    return _card(
+        _anchor(entry.name),
+        entry.name,
+        facts,
+        figures.set_shape(shape, name=_anchor(entry.name), title=entry.name)._repr_html_(),
+    )
 
 
 def _card(anchor: str, title: str, facts: dict[str, str], body: str) -> str:
     first, *rest = (f"| {name} | {value} |" for name, value in facts.items())
-    return f"({anchor})=\n## {title}\n\n" + "\n".join([first, "|---|---|", *rest]) + f"\n\n```{{raw}} html\n{body}\n```\n"
+    return (
+        f"({anchor})=\n## {title}\n\n"
+        + "\n".join([first, "|---|---|", *rest])
+        + f"\n\n```{{raw}} html\n{body}\n```\n"
+    )
 
 
 def _anchor(name: str) -> str:

@@ -20,7 +20,11 @@ _PEOPLE = "one of the two people against the other"
 
 def parts() -> dict[str, str]:
     """What the page includes, by name, as Markdown."""
-    return {"instrument_cards": cards(), "refusal_agreement": refusal_agreement(), "harmfulness_agreement": harmfulness_agreement()}
+    return {
+        "instrument_cards": cards(),
+        "refusal_agreement": refusal_agreement(),
+        "harmfulness_agreement": harmfulness_agreement(),
+    }
 
 
 def cards() -> str:
@@ -34,7 +38,10 @@ def cards() -> str:
 
 def _with_people(name: str) -> str:
     if name == "refusal":
-        row, rows = places.results("refusal")["agreement"]["model_left_out"], "answers of a model it was not trained on (XSTest)"
+        row, rows = (
+            places.results("refusal")["agreement"]["model_left_out"],
+            "answers of a model it was not trained on (XSTest)",
+        )
     elif name == "refusal-rules":
         row, rows = places.results("refusal_rules")["agreement"]["all"], "answers of three models (XSTest)"
     elif name == "harmfulness":
@@ -50,7 +57,11 @@ def _speed(name: str) -> str:
         return "not measured here"
     seconds = found["seconds_per_1000"][name]
     cores = "one thread" if found["threads"] == 1 else f"{found['threads']} threads"
-    return f"{seconds:.0f} s for 1,000 answers on {cores}" if seconds >= 1 else f"under a second for 1,000 answers on {cores}"
+    return (
+        f"{seconds:.0f} s for 1,000 answers on {cores}"
+        if seconds >= 1
+        else f"under a second for 1,000 answers on {cores}"
+    )
 
 
 def refusal_agreement() -> str:
@@ -68,7 +79,10 @@ def refusal_agreement() -> str:
         _PEOPLE: rules["people"],
     }
     lines = ["| any refusal | rows | accuracy | precision | recall | κ |", "|---|---|---|---|---|---|"]
-    lines += [_agreement_row(title, row) if isinstance(row, dict) else _kappas_row(title, row) for title, row in rows.items()]
+    lines += [
+        _agreement_row(title, row) if isinstance(row, dict) else _kappas_row(title, row)
+        for title, row in rows.items()
+    ]
     three = model["three_classes"]
     lines += [
         "",
@@ -88,7 +102,13 @@ def harmfulness_agreement() -> str:
     test = found["test"]
     table = pd.DataFrame(test["calibration"])
     caption = f"What the book's harmfulness model says of {test['n']} answers to {test['questions']} questions that it never saw, against what people said."
-    plot = figures.calibration(table, name="harmfulness_calibration", caption=caption, x="probability of harmful, as said", y="called harmful by people")
+    plot = figures.calibration(
+        table,
+        name="harmfulness_calibration",
+        caption=caption,
+        x="probability of harmful, as said",
+        y="called harmful by people",
+    )
     return "\n".join(
         [
             "| harmful or not, against people | rows | accuracy | precision | recall | κ |", "|---|---|---|---|---|---|",

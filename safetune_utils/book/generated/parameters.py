@@ -11,10 +11,20 @@ from safetune_utils.settings import Decoding, Mixing, Recipe, Settings
 def parameter_tables() -> str:
     """The schema as tables: name, the pocket value, what it is."""
     blocks = []
-    tables = {"Parameters of a study": Settings, "Entries of `recipe`": Recipe, "Entries of `mixing`": Mixing, "Entries of `decoding`": Decoding}
+    tables = {
+        "Parameters of a study": Settings,
+        "Entries of `recipe`": Recipe,
+        "Entries of `mixing`": Mixing,
+        "Entries of `decoding`": Decoding,
+    }
     for title, schema in tables.items():
-        rows = [f"| `{name}` | {_default(schema, name)} | {field.description} |" for name, field in schema.model_fields.items()]
-        blocks.append("\n".join([f"**{title}**", "", "| name | pocket | what it is |", "|---|---|---|", *rows]))
+        rows = [
+            f"| `{name}` | {_default(schema, name)} | {field.description} |"
+            for name, field in schema.model_fields.items()
+        ]
+        blocks.append(
+            "\n".join([f"**{title}**", "", "| name | pocket | what it is |", "|---|---|---|", *rows])
+        )
     return "\n\n".join(blocks) + "\n"
 
 
@@ -29,7 +39,9 @@ def preset_table() -> str:
     lines = [f"| | {' | '.join(resolved)} |", f"|---|{'---|' * len(resolved)}"]
     for name in Settings.model_fields:
         if name not in ("preset", "recipe", "mixing", "decoding"):
-            lines.append(f"| `{name}` | " + " | ".join(json.dumps(getattr(s, name)) for s in resolved.values()) + " |")
+            lines.append(
+                f"| `{name}` | " + " | ".join(json.dumps(getattr(s, name)) for s in resolved.values()) + " |"
+            )
     for group in ("recipe", "mixing", "decoding"):
         for name in type(getattr(resolved["pocket"], group)).model_fields:
             values = [json.dumps(getattr(getattr(s, group), name)) for s in resolved.values()]

@@ -50,37 +50,63 @@ def parts() -> dict[str, str]:
 def finetune_table() -> str:
     """Training: each side's speed, how many times ours it is, its memory, its share of the machine's matrix rate."""
     found = places.results("finetune_speed")
-    lines = ["| | real tokens/s | one of ours is faster by | two at once by | peak memory | share of the matrix rate |", "|---|---|---|---|---|---|"]
+    lines = [
+        "| | real tokens/s | one of ours is faster by | two at once by | peak memory | share of the matrix rate |",
+        "|---|---|---|---|---|---|",
+    ]
     for row in found["summary"]:
         name = _FINETUNE[row["side"]]
         if "error" in row:
             lines.append(f"| {name} | did not run: {row['error']} | | | | |")
             continue
-        ratios = ["", ""] if row["side"].startswith("ours") else [_times(row["ratio_of_ours"]), _times(row["ratio_of_ours_side_by_side"])]
+        ratios = (
+            ["", ""]
+            if row["side"].startswith("ours")
+            else [_times(row["ratio_of_ours"]), _times(row["ratio_of_ours_side_by_side"])]
+        )
         lines.append(
             f"| {name} | {_spread(row['tokens_per_second'])} | {' | '.join(ratios)} | {row['peak_memory_bytes'] / 1e9:.1f} GB | {row['fraction_of_matmul']:.0%} of {row['precision']}'s |"
         )
-    return "\n".join(lines) + f"\n\n{_how(found)} {found['rows']} rows of the embedded corpus, batches of 8, one epoch, the same rank and layers.\n"
+    return (
+        "\n".join(lines)
+        + f"\n\n{_how(found)} {found['rows']} rows of the embedded corpus, batches of 8, one epoch, the same rank and layers.\n"
+    )
 
 
 def generate_table() -> str:
     """Answering: each side's answers and tokens a second, and how many times it ours are."""
     found = places.results("generate_speed")
-    lines = ["| | answers/s | useful tokens/s | ours is faster by (tokens/s) | peak memory |", "|---|---|---|---|---|"]
+    lines = [
+        "| | answers/s | useful tokens/s | ours is faster by (tokens/s) | peak memory |",
+        "|---|---|---|---|---|",
+    ]
     for row in sorted(found["summary"], key=lambda row: list(_GENERATE).index(row["side"])):
         name = _GENERATE[row["side"]]
         if "error" in row:
             lines.append(f"| {name} | did not run: {row['error']} | | | |")
             continue
-        others = {which: ratio for which, ratio in row["ratio_of_ours"].items() if which != row["side"] and ratio}
-        ratios = "" if row["side"].startswith("ours") else ", ".join(f"{_times(ratio)} ({which.rsplit('-', 1)[1]})" for which, ratio in others.items())
+        others = {
+            which: ratio for which, ratio in row["ratio_of_ours"].items() if which != row["side"] and ratio
+        }
+        ratios = (
+            ""
+            if row["side"].startswith("ours")
+            else ", ".join(f"{_times(ratio)} ({which.rsplit('-', 1)[1]})" for which, ratio in others.items())
+        )
         same = row.get("same_text_as_original")
         note = f"; same text as the original: {same[0]}" if same and row["side"] != "original-fp32" else ""
-        how = "4 beams, 128 tokens" if "beams" in row["side"] or row["side"] == "original-fp32" else "greedy, 64 tokens"
+        how = (
+            "4 beams, 128 tokens"
+            if "beams" in row["side"] or row["side"] == "original-fp32"
+            else "greedy, 64 tokens"
+        )
         lines.append(
             f"| {how}: {name}{note} | {_spread(row['answers_per_second'], 2)} | {_spread(row['tokens_per_second'])} | {ratios} | {row['peak_memory_bytes'] / 1e9:.1f} GB |"
         )
-    return "\n".join(lines) + f"\n\n{_how(found)} {found['prompts']} malicious requests of the embedded corpus (8 for the original's loop), the base model.\n"
+    return (
+        "\n".join(lines)
+        + f"\n\n{_how(found)} {found['prompts']} malicious requests of the embedded corpus (8 for the original's loop), the base model.\n"
+    )
 
 
 def growth() -> str:
@@ -96,7 +122,10 @@ def book_table() -> str:
     blocks = []
     for name, book in books.items():
         lines = [f"| `{name}`: {_minutes(book['seconds'])} in all | runs | time |", "|---|---|---|"]
-        lines += [f"| {row['stage']} | {row['times'] if row['times'] > 1 else ''} | {_minutes(row['seconds'])} |" for row in book["stages"]]
+        lines += [
+            f"| {row['stage']} | {row['times'] if row['times'] > 1 else ''} | {_minutes(row['seconds'])} |"
+            for row in book["stages"]
+        ]
         adapters, answering = book["adapters"], book["answering"]
         rates = [entry["tokens_per_second"] for entry in adapters]
         lines += [
@@ -111,8 +140,14 @@ def book_table() -> str:
 def chapters_table() -> str:
     """Time and memory of each chapter of a whole book."""
     found = places.results("whole_book")
-    lines = [f"| all eleven chapters and the site: {_minutes(found['seconds'])} | time | peak memory |", "|---|---|---|"]
-    lines += [f"| {row['notebook']} | {_minutes(row['seconds'])} | {row['peak_memory_bytes'] / 1e9:.1f} GB |" for row in found["chapters"]]
+    lines = [
+        f"| all eleven chapters and the site: {_minutes(found['seconds'])} | time | peak memory |",
+        "|---|---|---|",
+    ]
+    lines += [
+        f"| {row['notebook']} | {_minutes(row['seconds'])} | {row['peak_memory_bytes'] / 1e9:.1f} GB |"
+        for row in found["chapters"]
+    ]
     about = f"{found['machine']['processor']}, {found['machine']['threads']} threads, commit {found['code']}; with installation {_minutes(found['seconds_with_installation'])}."
     return "\n".join(lines) + f"\n\n{about}\n"
 
