@@ -3,8 +3,8 @@
     SAFETUNE_STORE=/an/empty/folder safetune book
     SAFETUNE_STORE=/an/empty/folder python benchmarks/book_time.py --name pocket --whole-seconds 700
 
-``--whole-seconds`` is what ``safetune book`` printed at its end; what no stage accounts for is executing the notebooks'
-other cells and building the site.
+``--whole-seconds`` is what ``safetune book`` printed at its end; what no stage accounts for is executing the
+notebooks' other cells and building the site.
 """
 
 from __future__ import annotations
@@ -66,7 +66,8 @@ def book(whole: float) -> dict[str, Any]:
         "seconds": whole,
         "threads": torch.get_num_threads(),
         "stages": stages,
-        # What `safetune estimate` is checked against, with the speed of this machine's products and memory right after.
+        # What `safetune estimate` is checked against, with the speed of this machine's products and memory
+        # right after.
         "adapters": [
             {
                 "n_safety": record["facts"]["n_safety"],
@@ -87,7 +88,9 @@ def book(whole: float) -> dict[str, Any]:
 
 
 def seconds(record: dict[str, Any]) -> float:
-    """Seconds of the whole machine that a stage took: one of two that went side by side on half the threads took half of its own."""
+    """Seconds of the whole machine that a stage took: one of two that went side by side on half the threads
+    took half of its own.
+    """
     return record["seconds"] * record["machine"]["threads"] / torch.get_num_threads()
 
 

@@ -2,8 +2,8 @@
 
     SAFETUNE_MIRROR=DIR python benchmarks/data_speed.py
 
-Where the paper's 20,000 rows are not at hand, the 2,000-row sample stands in ten times over, each copy with a number in
-its text, so that no row repeats. They are read from a file as a user's would be, with every check.
+Where the paper's 20,000 rows are not at hand, the 2,000-row sample stands in ten times over, each copy with a
+number in its text, so that no row repeats. They are read from a file as a user's would be, with every check.
 """
 
 from __future__ import annotations

@@ -3,30 +3,35 @@
     pip install -e '.[bench]'
     python benchmarks/finetune_speed.py --rows 96 --rounds 3
 
-Every side trains the same LoRA adapter on the same rows: one epoch, batches of 8, the loss on the answer. The sides
-take turns, each in a process of its own, so that none finds the machine warmer or fuller than another, and a slow
-minute of the machine falls on one round of all sides and not on one side. Loading the model is not timed.
-``--side NAME`` runs one side here and prints its measurements as one line of JSON: ``seconds`` is the training alone,
-``seconds_whole`` goes from the rows' texts to the trained adapter, and so does the peak memory.
+Every side trains the same LoRA adapter on the same rows: one epoch, batches of 8, the loss on the answer. The
+sides take turns, each in a process of its own, so that none finds the machine warmer or fuller than another,
+and a slow minute of the machine falls on one round of all sides and not on one side. Loading the model is not
+timed. ``--side NAME`` runs one side here and prints its measurements as one line of JSON: ``seconds`` is the
+training alone, ``seconds_whole`` goes from the rows' texts to the trained adapter, and so does the peak
+memory.
 
 Sides:
     ours              ``safetune_utils.finetune.finetune``, with the one validation row it cannot do without.
-    ours-side-by-side two of them at once on half the threads each, as a study trains its adapters on a CPU; their tokens
+    ours-side-by-side two of them at once on half the threads each, as a study trains its adapters on a CPU;
+    their tokens
                       a second and their memory are added up.
-    trainer-fp32      the paper's repository today: Hugging Face Trainer, 4 rows at a time and 2 times a step, rows in
+    trainer-fp32      the paper's repository today: Hugging Face Trainer, 4 rows at a time and 2 times a step,
+    rows in
                       random order, padded to a multiple of 8, logits at every position; all in fp32.
-    trainer-bf16      the same with the frozen base loaded in bf16 and the adapter in fp32, as PEFT makes it. In a trial
-                      on 16 rows autocast (``bf16=True``) on top was no faster, nor was autocast on fp32 weights.
-    trl               TRL's SFTTrainer as it comes: fp32 weights under bf16 autocast, activations computed twice.
-    trl-no-recompute  the same with ``gradient_checkpointing=False``.
-    trl-bf16-base     the same again, with the frozen base loaded in bf16 and no autocast: TRL at its best here.
+    trainer-bf16      the same with the frozen base loaded in bf16 and the adapter in fp32, as PEFT makes it.
+    In a trial
+                      on 16 rows autocast (``bf16=True``) on top was no faster, nor was autocast on fp32
+                      weights.
+    trl               TRL's SFTTrainer as it comes: fp32 weights under bf16 autocast, activations computed
+    twice. trl-no-recompute  the same with ``gradient_checkpointing=False``. trl-bf16-base     the same again,
+    with the frozen base loaded in bf16 and no autocast: TRL at its best here.
 
-``fraction_of_matmul`` says how much of the machine's matrix speed arrives at the training. What has to be computed is
-taken as 2 * 2 * (parameters of the decoder's layers) operations for each real token and 2 * 2 * vocabulary * width for each
-learned token: a multiplication and an addition, once forward and once backward to the inputs, for frozen weights need
-no gradient of their own. Attention's own products and the adapter's are left out; padding and unlearned logits earn
-nothing. The machine's speed is that of a 1024 x 1024 matrix product in the side's number format, measured in the same
-process just before and after the training.
+``fraction_of_matmul`` says how much of the machine's matrix speed arrives at the training. What has to be
+computed is taken as 2 * 2 * (parameters of the decoder's layers) operations for each real token and 2 * 2 *
+vocabulary * width for each learned token: a multiplication and an addition, once forward and once backward to
+the inputs, for frozen weights need no gradient of their own. Attention's own products and the adapter's are
+left out; padding and unlearned logits earn nothing. The machine's speed is that of a 1024 x 1024 matrix
+product in the side's number format, measured in the same process just before and after the training.
 """
 
 from __future__ import annotations
@@ -100,7 +105,8 @@ def main() -> None:
     write_result(given.output, result | {"machine": machine(rounds), "versions": versions(PACKAGES)})
 
 
-# ------------------------------------------------------------------------------------------------------------ the sides
+# ------------------------------------------------------------------------------------------------------------
+# the sides
 
 
 def ours(n_rows: int) -> dict[str, Any]:
@@ -120,7 +126,9 @@ def ours(n_rows: int) -> dict[str, Any]:
 
 
 def ours_side_by_side(n_rows: int) -> dict[str, Any]:
-    """Two adapters at once on half the threads each, as a study trains them; speeds and memory of both added up."""
+    """Two adapters at once on half the threads each, as a study trains them; speeds and memory of both added
+    up.
+    """
     command = [sys.executable, str(Path(__file__)), "--side", "ours", "--rows", str(n_rows)]
     environment = os.environ | {"OMP_NUM_THREADS": str(max(1, torch.get_num_threads() // 2))}
     pair = [
@@ -131,7 +139,8 @@ def ours_side_by_side(n_rows: int) -> dict[str, Any]:
     ]
     found = [json.loads(process.communicate()[0].splitlines()[-1]) for process in pair]
     added = {key: sum(run[key] for run in found) for key in ("tokens_per_second", "peak_memory_bytes")}
-    # What one thread multiplies is not half of what two do, where both belong to one core: `summary` takes the share from the other side's rate.
+    # What one thread multiplies is not half of what two do, where both belong to one core: `summary` takes
+    # the share from the other side's rate.
     return (
         found[0]
         | added
@@ -221,7 +230,9 @@ SIDES: dict[str, Callable[[int], dict[str, Any]]] = {
 
 
 def arguments(n_rows: int) -> dict[str, Any]:
-    """What both rival trainers are told: the recipe, the paper's cut into micro-batches, and to write nothing."""
+    """What both rival trainers are told: the recipe, the paper's cut into micro-batches, and to write
+    nothing.
+    """
     steps = -(-n_rows // RECIPE.batch_size)
     return {
         "per_device_train_batch_size": MICRO_BATCH,
@@ -283,7 +294,9 @@ def report(rows: list[Row], precision: str, measures: dict[str, Any], *, seconds
 
 
 def training_operations(*, n_tokens: int, n_learned: int) -> int:
-    """Operations that training an adapter on the embedded model cannot go without; the formula is this script's first text."""
+    """Operations that training an adapter on the embedded model cannot go without; the formula is this
+    script's first text.
+    """
     with torch.device("meta"):
         model = AutoModelForCausalLM.from_config(AutoConfig.from_pretrained(embedded.embedded_folder()))
     vocabulary, width = model.get_input_embeddings().weight.shape
@@ -317,7 +330,8 @@ def summary(rounds: list[list[dict[str, Any]]]) -> list[dict[str, Any]]:
     return found
 
 
-# --------------------------------------------------------------------------- what generate_speed.py shares with this
+# --------------------------------------------------------------------------- what generate_speed.py shares
+# with this
 
 
 def plain_model(precision: str) -> tuple[Any, Any]:
@@ -338,7 +352,8 @@ def measured(work: Callable[[], Any]) -> tuple[Any, dict[str, Any]]:
     after = matmul_gflops()
     return result, {
         "seconds": seconds,
-        # Far below threads x seconds, something else had the machine: the matrix products before and after would not show it.
+        # Far below threads x seconds, something else had the machine: the matrix products before and after
+        # would not show it.
         "processor_seconds": used,
         "peak_memory_bytes": peak["bytes"],
         "matmul_gflops": {name: round((before[name] + after[name]) / 2, 1) for name in before},
@@ -363,7 +378,9 @@ def matmul_gflops(*, size: int = 1024, seconds: float = 0.5) -> dict[str, float]
 def take_turns(
     *, script: Path, sides: list[str], rounds: int, arguments: list[str]
 ) -> list[list[dict[str, Any]]]:
-    """Run every side of a script once a round, each in its own process; a side that fails gives its error's last line."""
+    """Run every side of a script once a round, each in its own process; a side that fails gives its error's
+    last line.
+    """
     results = []
     for number in range(1, rounds + 1):
         results.append([])

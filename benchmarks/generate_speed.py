@@ -1,36 +1,39 @@
-"""Measure how fast prompts are answered: the book's generation beside what one would otherwise use, on the same prompts.
+"""Measure how fast prompts are answered: the book's generation beside what one would otherwise use, on the
+same prompts.
 
     CXXFLAGS="-fno-tree-dse -fno-dse" CMAKE_ARGS="-DGGML_NATIVE=ON" pip install -e '.[bench]'
     python benchmarks/generate_speed.py --prompts 48 --rounds 3
 
-The two compiler flags are for llama.cpp on processors with AMX: GCC 12 takes the set-up of its matrix tiles for dead code,
-and without the flags the first prompt ends in a segmentation fault.
+The two compiler flags are for llama.cpp on processors with AMX: GCC 12 takes the set-up of its matrix tiles
+for dead code, and without the flags the first prompt ends in a segmentation fault.
 
-Every side answers the first prompts of the set ``malicious`` under the Alpaca template with the embedded base model. The
-sides take turns, each in a process of its own, so that a slow minute of the machine falls on one round of all sides and
-not on one side. Loading the model and a small first batch are not timed; turning texts into tokens and back is.
-``--side NAME`` runs one side here and prints its measurements as one line of JSON.
+Every side answers the first prompts of the set ``malicious`` under the Alpaca template with the embedded base
+model. The sides take turns, each in a process of its own, so that a slow minute of the machine falls on one
+round of all sides and not on one side. Loading the model and a small first batch are not timed; turning texts
+into tokens and back is. ``--side NAME`` runs one side here and prints its measurements as one line of JSON.
 
 The paper's decoding: 4 beams, 128 new tokens, nothing drawn.
-    original-fp32      the loop of the paper's repository: one prompt at a time, every step's scores kept. It is slow, so it
+    original-fp32      the loop of the paper's repository: one prompt at a time, every step's scores kept. It
+    is slow, so it
                        answers the first 8 prompts only.
     plain-beams-fp32   ``model.generate`` on 8 prompts at a time, in their own order, padded on the left.
     ours-beams-fp32    ``safetune_utils.generate.generate``, 8 prompts at a time.
     ours-beams-bf16    the same in bf16.
-The fp32 sides also give their texts, and the rounds count how many of the original's 8 they repeat letter by letter.
+The fp32 sides also give their texts, and the rounds count how many of the original's 8 they repeat letter by
+letter.
 
 Greedy decoding, 64 new tokens.
-    plain-bf16                ``model.generate`` on 16 prompts at a time, in their own order, padded on the left.
-    plain-bf16-48             the same on 48 at a time, longest first.
-    ours-bf16                 ``safetune_utils.generate.generate`` as it comes, 48 prompts at a time.
-    continuous-batching-bf16  ``model.generate_batch`` of transformers: an answer that ends makes room for the next prompt.
-    llama-cpp-8, -16, -32     llama.cpp on the same GGUF file (4 bit, so other answers), with so many prompts at once. A
-                              place that falls free is filled anew, and keeps what its last prompt has in common with its
-                              next one, as llama.cpp's own server does.
+    plain-bf16                ``model.generate`` on 16 prompts at a time, in their own order, padded on the
+    left. plain-bf16-48             the same on 48 at a time, longest first. ours-bf16
+    ``safetune_utils.generate.generate`` as it comes, 48 prompts at a time. continuous-batching-bf16
+    ``model.generate_batch`` of transformers: an answer that ends makes room for the next prompt. llama-cpp-8,
+    -16, -32     llama.cpp on the same GGUF file (4 bit, so other answers), with so many prompts at once. A
+                              place that falls free is filled anew, and keeps what its last prompt has in
+                              common with its next one, as llama.cpp's own server does.
 
-A token counts as useful up to, and without, the stop token. Ratios compare useful tokens per second, since answers
-differ in length between number formats. ``matmul_gflops`` is the speed of a 1024 x 1024 matrix product in the same
-process, just before and after.
+A token counts as useful up to, and without, the stop token. Ratios compare useful tokens per second, since
+answers differ in length between number formats. ``matmul_gflops`` is the speed of a 1024 x 1024 matrix
+product in the same process, just before and after.
 """
 
 from __future__ import annotations
@@ -133,7 +136,8 @@ def run_side(side: str, n_prompts: int) -> dict[str, Any]:
     }
 
 
-# ------------------------------------------------------------------------------------------------------------ the sides
+# ------------------------------------------------------------------------------------------------------------
+# the sides
 
 
 def original(precision: str) -> Way:
@@ -196,7 +200,8 @@ def ours(precision: str, decoding: str, **entries: Any) -> Way:
 
 def continuous_batching(precision: str) -> Way:
     model, tokenizer = plain_model(precision)
-    # Left to itself its cache takes six tenths of the machine's memory. This one holds 48 prompts, each with its answer up to 192 tokens.
+    # Left to itself its cache takes six tenths of the machine's memory. This one holds 48 prompts, each with
+    # its answer up to 192 tokens.
     size = ContinuousBatchingConfig(
         page_size=64, num_blocks=3 * 48, max_batch_tokens=2048, max_requests_per_batch=48
     )
@@ -300,8 +305,8 @@ def llama(*, slots: int, room: int = 256) -> Way:
                     del running[slot]
         return [answer(tokenizer, ids) for ids in said]
 
-    # In a thread of its own: llama.cpp sets up a thread's AMX tiles once, and a matrix product of PyTorch on the same thread
-    # undoes that, which ends in an illegal instruction.
+    # In a thread of its own: llama.cpp sets up a thread's AMX tiles once, and a matrix product of PyTorch on
+    # the same thread undoes that, which ends in an illegal instruction.
     alone = ThreadPoolExecutor(max_workers=1)
     return lambda asked, n_new: alone.submit(way, asked, n_new).result()
 
@@ -331,7 +336,8 @@ def answer(tokenizer: Any, ids: list[int]) -> tuple[str, int]:
     return tokenizer.decode(kept, skip_special_tokens=True).strip(), len(kept)
 
 
-# ----------------------------------------------------------------------------------------------------------- the rounds
+# -----------------------------------------------------------------------------------------------------------
+# the rounds
 
 
 def compare_texts(rounds: list[list[dict[str, Any]]]) -> None:

@@ -1,9 +1,11 @@
-"""Measure how the book's speed grows: training over rows at once, their length and their number; answering over prompts at once and new tokens.
+"""Measure how the book's speed grows: training over rows at once, their length and their number; answering
+over prompts at once and new tokens.
 
     python benchmarks/growth_speed.py
 
-All points of a curve are measured in turn in one process, in several rounds; the median of a point is kept. Training is a
-step of the book's loop on real rows of the embedded corpus, or on rows cut or joined to a length; tokens are real ones.
+All points of a curve are measured in turn in one process, in several rounds; the median of a point is kept.
+Training is a step of the book's loop on real rows of the embedded corpus, or on rows cut or joined to a
+length; tokens are real ones.
 """
 
 from __future__ import annotations

@@ -2,9 +2,9 @@
 
     SAFETUNE_MIRROR=DIR python benchmarks/instrument_rows.py
 
-The answers are those of the harmfulness model's test questions, on which nothing was trained or chosen. Writes
-``data/results/instrument_rows.json``, which chapter 8 and the page of the instruments read: figures only, no text. Run it
-with the machine to itself.
+The answers are those of the harmfulness model's test questions, on which nothing was trained or chosen.
+Writes ``data/results/instrument_rows.json``, which chapter 8 and the page of the instruments read: figures
+only, no text. Run it with the machine to itself.
 """
 
 from __future__ import annotations

@@ -2,8 +2,9 @@
 
     SAFETUNE_MIRROR=DIR python benchmarks/outside_sets.py
 
-Writes ``data/results/outside_sets.json``, which the data pages print. Only counts and ids are written, no text but
-topic names and, where a set names no topics, the first words of its rows that occur ten times or more.
+Writes ``data/results/outside_sets.json``, which the data pages print. Only counts and ids are written, no
+text but topic names and, where a set names no topics, the first words of its rows that occur ten times or
+more.
 """
 
 from __future__ import annotations

@@ -1,10 +1,11 @@
-"""Compare learning rates of the pocket recipe on rows that are in no prompt set: what the recipe was chosen by.
+"""Compare learning rates of the pocket recipe on rows that are in no prompt set: what the recipe was chosen
+by.
 
     python benchmarks/recipe_choice.py
 
-For each rate one adapter is trained (100 safety rows, seed 0) and answers three kinds of rows that it never trained on:
-the safety rows and the general rows that the mix holds out to validate with, and the corpus's contrast rows, which are
-harmless requests with alarming words. Refusals are counted by the rules.
+For each rate one adapter is trained (100 safety rows, seed 0) and answers three kinds of rows that it never
+trained on: the safety rows and the general rows that the mix holds out to validate with, and the corpus's
+contrast rows, which are harmless requests with alarming words. Refusals are counted by the rules.
 """
 
 from __future__ import annotations

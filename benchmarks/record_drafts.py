@@ -1,11 +1,13 @@
-"""Record the replies that notebook 09 replays: drafted answers and instruction forms, from models of this machine.
+"""Record the replies that notebook 09 replays: drafted answers and instruction forms, from models of this
+machine.
 
     python benchmarks/record_drafts.py
 
-Answers come from the embedded model after chapter 1's tuning (the largest pocket amount, seed 0; trained here if it is not
-in the run store), behind a chat template that is the Alpaca form and has no place for a system prompt. Instruction forms
-come from the embedded model untouched. Both are served by ``transformers serve`` on loopback and asked through
-:mod:`safetune_utils.chat`, as any server would be. Writes ``data/recorded/drafting_*.jsonl``.
+Answers come from the embedded model after chapter 1's tuning (the largest pocket amount, seed 0; trained here
+if it is not in the run store), behind a chat template that is the Alpaca form and has no place for a system
+prompt. Instruction forms come from the embedded model untouched. Both are served by ``transformers serve`` on
+loopback and asked through :mod:`safetune_utils.chat`, as any server would be. Writes
+``data/recorded/drafting_*.jsonl``.
 """
 
 from __future__ import annotations

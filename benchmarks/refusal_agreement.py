@@ -1,4 +1,5 @@
-"""Measure the refusal rules against people: XSTest's labelled completions, and the embedded corpus's own answers.
+"""Measure the refusal rules against people: XSTest's labelled completions, and the embedded corpus's own
+answers.
 
     SAFETUNE_MIRROR=DIR python benchmarks/refusal_agreement.py
 

@@ -3,13 +3,14 @@
     data sets -> a mix -> an adapter -> responses -> scores -> tidy results -> figures -> pages
 
 ``data`` sets and mixes; ``models`` base models; ``training`` adapters; ``generation`` responses; ``scoring``
-instruments; ``study`` states an experiment and runs it; ``statistics`` shares and changes; ``book`` tables, figures
-and pages. ``annotation`` is what people do, ``services`` talks to servers, ``estimate`` says what a run takes,
-``store`` keeps what was made, ``machine`` is this machine, ``cli`` the command line. A lower room never imports a
-higher one.
+instruments; ``study`` states an experiment and runs it; ``statistics`` shares and changes; ``book`` tables,
+figures and pages. ``annotation`` is what people do, ``services`` talks to servers, ``estimate`` says what a
+run takes, ``store`` keeps what was made, ``machine`` is this machine, ``cli`` the command line. A lower room
+never imports a higher one.
 """
 
 import logging
 
-# Where bitsandbytes is installed it warns on import about a faster kernel that is not; a page is no place for that.
+# Where bitsandbytes is installed it warns on import about a faster kernel that is not; a page is no place for
+# that.
 logging.getLogger("bitsandbytes").setLevel(logging.ERROR)

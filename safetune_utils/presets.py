@@ -7,8 +7,8 @@ from typing import Any
 from safetune_utils.errors import SafetuneError
 from safetune_utils.settings import Decoding, Settings, checked
 
-# Decodings that have a name. The paper's repository meant to sample, but its flags never reached the call: it decoded
-# with four beams and 128 new tokens, and drew nothing.
+# Decodings that have a name. The paper's repository meant to sample, but its flags never reached the call: it
+# decoded with four beams and 128 new tokens, and drew nothing.
 DECODINGS: dict[str, dict[str, Any]] = {
     "greedy": {"num_beams": 1},
     "paper": {"num_beams": 4, "max_new_tokens": 128},
@@ -61,7 +61,8 @@ PRESETS: dict[str, dict[str, Any]] = {
             "evaluations": 12,
         },
     },
-    # The defaults of the paper's repository, read in its code, where they differ from what the paper is said to have used.
+    # The defaults of the paper's repository, read in its code, where they differ from what the paper is said
+    # to have used.
     "repository": _PAPER_SIZE | {
         "recipe": {
             "lora_rank": 8, "lora_dropout": 0.05, "epochs": 3, "batch_size": 128, "micro_batch_tokens": 2048, "learning_rate": 3e-4,
@@ -75,8 +76,9 @@ def resolve(**parameters: Any) -> Settings:
     """Return the checked settings of a study: the preset's, with the given parameters laid over them.
 
     Args:
-        **parameters: any field of :class:`Settings`; ``None`` keeps the preset's value. ``recipe``, ``mixing`` and
-            ``decoding`` may be dictionaries with only the entries that differ; ``decoding`` may be a name of :data:`DECODINGS`.
+        **parameters: any field of :class:`Settings`; ``None`` keeps the preset's value. ``recipe``,
+            ``mixing`` and ``decoding`` may be dictionaries with only the entries that differ; ``decoding``
+            may be a name of :data:`DECODINGS`.
 
     Raises:
         SafetuneError: an unknown name, a wrong type or a value out of range, in one line that names the mend.
@@ -99,7 +101,8 @@ def resolve_decoding(name: str = "greedy", **entries: Any) -> Decoding:
     """Return a named decoding with other entries laid over it; ``None`` keeps the named one's value.
 
     Raises:
-        SafetuneError: an unknown name or entry, a wrong type or a value out of range, in one line that names the mend.
+        SafetuneError: an unknown name or entry, a wrong type or a value out of range, in one line that names
+            the mend.
     """
     return checked(
         Decoding, _named_decoding(name) | {key: value for key, value in entries.items() if value is not None}

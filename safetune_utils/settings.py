@@ -1,7 +1,7 @@
 """Typed parameters and presets: one schema for the notebooks, the command line and the pages.
 
-A notebook gives a preset and whatever it wants to be different; ``resolve`` lays the second over the first and
-checks everything before any costly work starts. ``None`` always means "as the preset has it".
+A notebook gives a preset and whatever it wants to be different; ``resolve`` lays the second over the first
+and checks everything before any costly work starts. ``None`` always means "as the preset has it".
 """
 
 from __future__ import annotations
@@ -96,7 +96,9 @@ class Decoding(Schema):
 
 
 class Mixing(Schema):
-    """Which rows a mix is made of, beyond how many; by default safety rows are drawn at random from all topics."""
+    """Which rows a mix is made of, beyond how many; by default safety rows are drawn at random from all
+    topics.
+    """
 
     choice: Literal["random", "refusals", "topics", "hardest"] = Field(
         "random",
@@ -182,7 +184,9 @@ class Settings(Schema):
 
 
 def shown_name(source: str) -> str:
-    """A folder or file by its own name: where it lies on a machine concerns nobody else. Other sources as they are."""
+    """A folder or file by its own name: where it lies on a machine concerns nobody else. Other sources as
+    they are.
+    """
     return Path(source).name if Path(source).is_absolute() else source
 
 

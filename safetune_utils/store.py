@@ -1,9 +1,9 @@
 """The run store: every stage's files in a folder of their own, with the record of how they came to be.
 
-A stage is known by its *inputs*: a dictionary of plain values in which every file or model it reads stands as a hash.
-The folder's name ends in the hash of that dictionary, so the same inputs are found again and other inputs never
-collide. A folder is written beside its final place and renamed when whole; a killed run leaves only a ``.partial``
-folder, which the next run of the same stage removes.
+A stage is known by its *inputs*: a dictionary of plain values in which every file or model it reads stands as
+a hash. The folder's name ends in the hash of that dictionary, so the same inputs are found again and other
+inputs never collide. A folder is written beside its final place and renamed when whole; a killed run leaves
+only a ``.partial`` folder, which the next run of the same stage removes.
 """
 
 from __future__ import annotations
@@ -74,14 +74,15 @@ def produce(
     """Return the folder of a stage, making it only if it is not there with the same inputs.
 
     Args:
-        stage: the station on the road, one folder of the store (``mixes``, ``adapters``, ``responses``, ``scores``).
+        stage: the station on the road, one folder of the store (``mixes``, ``adapters``, ``responses``,
+            ``scores``).
         label: a readable start for the folder's name.
         inputs: what the result depends on, as plain values and hashes.
         make: called with an empty folder to fill; may return facts for the record (losses, counts).
         store: the run store, by default :func:`store_folder`.
 
-    Two processes that want the same stage wait for each other, and the second finds it made. A failure is recorded
-    under ``failed/`` and raised again; nothing of it is taken for whole.
+    Two processes that want the same stage wait for each other, and the second finds it made. A failure is
+    recorded under ``failed/`` and raised again; nothing of it is taken for whole.
     """
     folder = stage_folder(stage=stage, label=label, inputs=inputs, store=store)
     note_use(folder)
@@ -121,7 +122,9 @@ def produce(
 
 
 def note_use(folder: Path) -> None:
-    """Note that the work in progress rests on a stage, in the file that ``SAFETUNE_USED`` names; without one, nothing is noted."""
+    """Note that the work in progress rests on a stage, in the file that ``SAFETUNE_USED`` names; without one,
+    nothing is noted.
+    """
     if name := os.environ.get("SAFETUNE_USED"):
         with Path(name).open("a", encoding="utf-8") as file:
             file.write(f"{folder.resolve()}\n")

@@ -93,7 +93,8 @@ def leave_and_return(page: Page) -> list[str]:
     page.wait_for_timeout(300)  # the browser itself writes what a page keeps a moment later
     there = page.evaluate("localStorage.length")
     page.reload()
-    # Seen where every core is busy: Chromium hands a page from a file an empty storage; the next load has it again.
+    # Seen where every core is busy: Chromium hands a page from a file an empty storage; the next load has it
+    # again.
     if page.evaluate("localStorage.length") < there:
         page.reload()
     page.remove_listener("dialog", answer)
@@ -101,7 +102,9 @@ def leave_and_return(page: Page) -> list[str]:
 
 
 def another_tab(page: Page, *, script: str = "") -> Page:
-    """The same page a second time, sharing its storage; again if a busy browser did not connect the two at first."""
+    """The same page a second time, sharing its storage; again if a busy browser did not connect the two at
+    first.
+    """
     other = page.context.new_page()
     other.add_init_script(script)
     for attempt in range(4):
@@ -115,7 +118,9 @@ def another_tab(page: Page, *, script: str = "") -> Page:
 
 
 def got_through(browser: Browser, path: Path, html: str) -> set[str]:
-    """What a script let loose in a page can do: ``network`` requests, written ``markup``, ``script`` in such markup."""
+    """What a script let loose in a page can do: ``network`` requests, written ``markup``, ``script`` in such
+    markup.
+    """
     hits: set[str] = set()
 
     class Listener(BaseHTTPRequestHandler):

@@ -1,4 +1,6 @@
-"""Shared by the tests: a cache for the converted model, a store of their own, the mirror where there is one, a browser."""
+"""Shared by the tests: a cache for the converted model, a store of their own, the mirror where there is one,
+a browser.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""A notebook's cells run in this process, in which a test can change what they find; what they glue is returned."""
+"""A notebook's cells run in this process, in which a test can change what they find; what they glue is
+returned.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +12,9 @@ import pytest
 
 
 def glued_by(path: Path, monkeypatch: pytest.MonkeyPatch, **given: Any) -> dict[str, Any]:
-    """Run the code cells in order, the given values laid over the parameters', and return the glued values by name."""
+    """Run the code cells in order, the given values laid over the parameters', and return the glued values by
+    name.
+    """
     found: dict[str, Any] = {}
     monkeypatch.setattr("IPython.display.display", lambda *_, **__: None)
     monkeypatch.setattr(pages, "glue", lambda **values: found.update(values))

@@ -1,4 +1,6 @@
-"""End to end, on the real model: corpus -> adapters -> answers -> scores -> notebooks -> the book in a real browser."""
+"""End to end, on the real model: corpus -> adapters -> answers -> scores -> notebooks -> the book in a real
+browser.
+"""
 
 from __future__ import annotations
 
@@ -88,13 +90,13 @@ def stages(folder: Path) -> dict[str, dict[str, dict]]:
 
 def test_notebooks_share_adapters_and_answers(book: Path) -> None:
     made = stages(book)
-    # What an adapter is made from stands for it: none is trained twice, and no prompt set is answered twice. (Scores are
-    # known by the answers, and trained this little two adapters can give the same.)
+    # What an adapter is made from stands for it: none is trained twice, and no prompt set is answered twice.
+    # (Scores are known by the answers, and trained this little two adapters can give the same.)
     for stage in ("adapters", "responses"):
         inputs = [json.dumps(record["inputs"], sort_keys=True) for record in made[stage].values()]
         assert len(set(inputs)) == len(inputs)
-    # Two amounts, two other forms, one without some topics, and four other choices of rows: of so few rows one from each
-    # topic are the random ones, and that adapter is shared too.
+    # Two amounts, two other forms, one without some topics, and four other choices of rows: of so few rows
+    # one from each topic are the random ones, and that adapter is shared too.
     assert len(made["adapters"]) == 9
     for record in made["adapters"].values():
         assert record["facts"]["tokens"] > 0
@@ -214,7 +216,8 @@ def test_the_numbers_in_the_prose_are_those_of_the_answers(book: Path) -> None:
     text = re.sub(
         r"<[^>]+>", "", (book / "build" / "html" / "notebooks" / "01_safety_amount.html").read_text()
     )
-    # Other chapters have adapters of the same amount: the one of this page answered in the instruction form, with no choice of rows.
+    # Other chapters have adapters of the same amount: the one of this page answered in the instruction form,
+    # with no choice of rows.
     (adapter,) = json.loads(
         (book / "build" / "html" / "notebooks" / "01_safety_amount.run.json").read_text()
     )["adapters"].keys() & {name for name in stages(book)["adapters"] if name.startswith("embedded-n3-")}

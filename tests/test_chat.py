@@ -169,7 +169,8 @@ def stored() -> list[Path]:
     return sorted((places.store_folder() / "calls").rglob("*.json"))
 
 
-# ------------------------------------------------------------------------------------------------- replies and the store
+# ------------------------------------------------------------------------------------------------- replies
+# and the store
 
 
 def test_replies_come_in_order_with_their_counts_and_cost_and_are_stored_once(server: Server) -> None:
@@ -358,7 +359,8 @@ def test_a_reply_is_in_the_store_whole_or_not_at_all(server: Server, monkeypatch
     assert chat.ask(asking("hello"), service=service(server), cap_usd=1)[0].text
 
 
-# ----------------------------------------------------------------------------------------------------- refusals and keys
+# -----------------------------------------------------------------------------------------------------
+# refusals and keys
 
 
 @pytest.mark.parametrize(
@@ -467,7 +469,8 @@ def test_a_wrong_request_is_told(messages: tuple) -> None:
         replace(asking("x")[0], max_tokens=0)
 
 
-# ----------------------------------------------------------------------------------------------------------------- money
+# -----------------------------------------------------------------------------------------------------------------
+# money
 
 
 def test_the_estimate_counts_only_what_is_not_there_and_equal_requests_once(server: Server) -> None:
@@ -514,7 +517,8 @@ def test_no_call_starts_once_the_cap_is_spent_and_what_was_paid_is_kept(server: 
     assert server.counts == {"dear": 1, "b": 1, "c": 1}
 
 
-# ---------------------------------------------------------------------------------------------- kills and other processes
+# ---------------------------------------------------------------------------------------------- kills and
+# other processes
 
 ASK = """
 import json, signal, sys, time
@@ -601,7 +605,8 @@ def test_two_processes_at_once_pay_once(server: Server, tmp_path: Path) -> None:
     assert server.counts == dict.fromkeys(texts, 1)
 
 
-# ---------------------------------------------------------------------------------------------------- recorded replies
+# ----------------------------------------------------------------------------------------------------
+# recorded replies
 
 
 def test_recorded_replies_are_replayed_without_key_or_network(server: Server, tmp_path: Path) -> None:
@@ -642,12 +647,15 @@ def test_a_bad_recording_is_told(server: Server, tmp_path: Path) -> None:
             chat.replay(asking("a"), path=path)
 
 
-# ------------------------------------------------------------------------------------------------------- a real server
+# ------------------------------------------------------------------------------------------------------- a
+# real server
 
 
 @contextlib.contextmanager
 def transformers_serve(folder: Path, log: Path) -> Iterator[str]:
-    """`transformers serve` with the model in this folder. Started beside it, so that the model's name is no path."""
+    """`transformers serve` with the model in this folder. Started beside it, so that the model's name is no
+    path.
+    """
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]

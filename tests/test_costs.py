@@ -1,4 +1,6 @@
-"""What safety data costs: kept by adapter and never computed twice; the chapter goes on where the harness is missing."""
+"""What safety data costs: kept by adapter and never computed twice; the chapter goes on where the harness is
+missing.
+"""
 
 from __future__ import annotations
 

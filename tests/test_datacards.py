@@ -1,4 +1,6 @@
-"""The data pages: every set has its card, embedded rows are escaped, and not a row of an outside set is shown."""
+"""The data pages: every set has its card, embedded rows are escaped, and not a row of an outside set is
+shown.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""New safety data: questions, prompts and their versions, what is a draft and what is not, the recorded demonstration, a server."""
+"""New safety data: questions, prompts and their versions, what is a draft and what is not, the recorded
+demonstration, a server.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""The estimate: parameters counted exactly, memory and time that go the right way, one line where something does not fit.
+"""The estimate: parameters counted exactly, memory and time that go the right way, one line where something
+does not fit.
 
 Whether times come out as predicted is for measured runs to say; here are only counts, order and proportion.
 """
@@ -138,7 +139,8 @@ def test_the_memory_is_close_to_a_published_one() -> None:
     ],
 )
 def test_the_hours_are_close_to_published_ones(hardware: str | Hardware, hours: float) -> None:
-    # LLaMA-7B, int8, 3 epochs of the 52,000 Alpaca rows less 2,000 (the READMEs of alpaca-lora and of Sparsebit's alpaca-qlora).
+    # LLaMA-7B, int8, 3 epochs of the 52,000 Alpaca rows less 2,000 (the READMEs of alpaca-lora and of
+    # Sparsebit's alpaca-qlora).
     found = estimate(
         settings=resolve(preset="repository", n_general=52_000, safety_amounts=[0]), hardware=hardware
     )

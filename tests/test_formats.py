@@ -1,4 +1,6 @@
-"""Two forms of one request: they meet under one name, their shares stand in a matrix, and the two chapters run."""
+"""Two forms of one request: they meet under one name, their shares stand in a matrix, and the two chapters
+run.
+"""
 
 from __future__ import annotations
 
@@ -97,7 +99,8 @@ def test_the_p_value_of_averages_is_that_of_mcnemar_where_they_are_yes_or_no() -
     gained, lost = int((after > before).sum()), int((after < before).sum())
     exact = mcnemar([[0, gained], [lost, 0]], exact=True).pvalue
     assert statistics.paired_difference(before, after).p_value == pytest.approx(exact)
-    # Halving every value keeps the signs and the order of the sums, and takes the other way to the same answer.
+    # Halving every value keeps the signs and the order of the sums, and takes the other way to the same
+    # answer.
     assert statistics.paired_difference(before / 2, after / 2).p_value == pytest.approx(exact, abs=0.02)
     alike = pd.Series([0.5] * 10)
     assert statistics.paired_difference(alike, alike).p_value == 1.0

@@ -86,7 +86,9 @@ def test_answers_are_those_of_transformers_own_loop(
 def test_beams_are_those_of_transformers_own_loop_when_answers_end_early(
     monkeypatch: pytest.MonkeyPatch, tokenizer
 ) -> None:
-    """With a stop token that a random model likes, beams end at all lengths, and prompts leave the batch at all times."""
+    """With a stop token that a random model likes, beams end at all lengths, and prompts leave the batch at
+    all times.
+    """
     lengths: set[int] = set()
     for seed in range(16):
         model = tiny_llama(seed)

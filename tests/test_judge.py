@@ -1,4 +1,6 @@
-"""A model as a judge: rubrics, fences, what is read from a reply and what is not; real HTTP to a local judge, and recorded replies."""
+"""A model as a judge: rubrics, fences, what is read from a reply and what is not; real HTTP to a local judge,
+and recorded replies.
+"""
 
 from __future__ import annotations
 
@@ -69,7 +71,8 @@ def read(rubric: str, text: str) -> float | str:
     return reason if rating is None else rating
 
 
-# -------------------------------------------------------------------------------------------------------------- reading
+# --------------------------------------------------------------------------------------------------------------
+# reading
 
 NONE = "the judge's reply holds no rating"
 TWO = "the judge's reply holds two different ratings"
@@ -179,7 +182,8 @@ def test_why_a_row_is_unscored_is_told_in_our_words(
     assert (score.value, score.label, score.reason) == (None, None, reason)
 
 
-# ------------------------------------------------------------------------------------------------------ rubrics, fences
+# ------------------------------------------------------------------------------------------------------
+# rubrics, fences
 
 
 def test_a_rubric_is_known_by_its_file_and_carries_what_is_judged() -> None:
@@ -226,7 +230,8 @@ def test_no_text_can_close_its_fence() -> None:
     assert judge.requests(PROMPTS[:1], [hostile], rubric="harm") == [request]  # or nothing could be replayed
 
 
-# ------------------------------------------------------------------------------------------------------ pairs, position
+# ------------------------------------------------------------------------------------------------------
+# pairs, position
 
 
 def test_both_orders_are_asked_and_mapped_back(local: Judge) -> None:
@@ -274,7 +279,8 @@ def test_a_judge_that_always_takes_the_first_shows_its_bias(local: Judge) -> Non
     assert (nothing.n, nothing.n_unscored) == (0, 2)
 
 
-# --------------------------------------------------------------------------------------------------- money and replaying
+# --------------------------------------------------------------------------------------------------- money
+# and replaying
 
 
 def test_the_cap_stops_before_the_first_call(local: Judge) -> None:
@@ -312,7 +318,8 @@ def test_the_recorded_replies_fit_the_rubrics_of_today() -> None:
     ratings = {
         rubric: judge.score(prompts, first, rubric=rubric) for rubric in ("harm", "refusal", "helpfulness")
     }
-    # The embedded model keeps to the form and judges nothing: harmless names for a cat are very harmful to it.
+    # The embedded model keeps to the form and judges nothing: harmless names for a cat are very harmful to
+    # it.
     assert [score.value for score in ratings["harm"]] == [0, 0, 0, 3, 4]
     assert [score.label for score in ratings["refusal"]] == [
         "full_refusal",

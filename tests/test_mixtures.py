@@ -1,4 +1,6 @@
-"""Mixes: nested amounts, a validation part that stays apart, formats, seeds, and which rows come first, never or later."""
+"""Mixes: nested amounts, a validation part that stays apart, formats, seeds, and which rows come first, never
+or later.
+"""
 
 from __future__ import annotations
 
@@ -109,7 +111,8 @@ def test_held_out_of_the_mix_every_row_is_in_one_part_and_amounts_stay_nested() 
         drawn(0, n_general=20, validation="from_mix")
 
 
-# ------------------------------------------------------------------------------------- which rows come first, never, later
+# ------------------------------------------------------------------------------------- which rows come first,
+# never, later
 
 
 def test_by_default_a_mix_is_the_shuffled_heads_of_two_shuffled_pools() -> None:
@@ -238,7 +241,8 @@ def test_what_is_added_comes_after_the_general_rows_if_asked(validation: str) ->
     assert mixed.n_later == drawn(0, order="after").n_later == 0
 
 
-# -------------------------------------------------------------------------------------------------------- in a study
+# -------------------------------------------------------------------------------------------------------- in
+# a study
 
 
 def smoke(**given: Any) -> Study:

@@ -92,7 +92,8 @@ def test_an_all_zero_adapter_is_an_error(tmp_path: Path) -> None:
         load_adapter(tiny_llama(), tmp_path)
 
 
-# Attention of another kind, none at all, and layers that are no `Linear`: nothing but parameters is told of them.
+# Attention of another kind, none at all, and layers that are no `Linear`: nothing but parameters is told of
+# them.
 STRANGERS = {
     "gpt_neox": (
         GPTNeoXConfig(hidden_size=32, num_hidden_layers=2, num_attention_heads=4, intermediate_size=64),

@@ -52,7 +52,9 @@ def failure(
 
 @dataclass
 class Played:
-    """The service: `script` holds what it does first, then it answers well. `batches` holds what it was asked."""
+    """The service: `script` holds what it does first, then it answers well. `batches` holds what it was
+    asked.
+    """
 
     url: str
     batches: list[list[str]] = field(default_factory=list)

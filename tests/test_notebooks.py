@@ -1,4 +1,6 @@
-"""Notebooks: their parameters are the schema's, mistakes are told before a kernel starts, errors are never hidden."""
+"""Notebooks: their parameters are the schema's, mistakes are told before a kernel starts, errors are never
+hidden.
+"""
 
 from __future__ import annotations
 

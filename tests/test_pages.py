@@ -203,7 +203,8 @@ def test_win_rates_say_their_numbers() -> None:
 
 def test_the_trend_in_words() -> None:
     text = re.sub(r"<[^>]+>", "|", tables.trend_table(answers()).data)
-    # Twenty prompts, none refused at 0 and all at 50; of 20, eight or nine must change for the test to see it four times in five.
+    # Twenty prompts, none refused at 0 and all at 50; of 20, eight or nine must change for the test to see it
+    # four times in five.
     assert re.search(
         r"malicious requests\|+20\|+rises\|+below 0.001\|+below 0.001\|+not seen up to 50\|+3\d points", text
     )

@@ -52,7 +52,9 @@ def weights(folder: Path) -> dict[str, torch.Tensor]:
 def test_two_processes_of_accelerate_train_the_adapter_of_one(
     base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """One process with batches of 8 against two with their 4 of each; 21 rows, so that the last batch is uneven."""
+    """One process with batches of 8 against two with their 4 of each; 21 rows, so that the last batch is
+    uneven.
+    """
     asked = study(base)
     alone = stages.train(asked, asked.runs[0], output=tmp_path / "alone")
     for name, value in ONE_THREAD.items():

@@ -1,4 +1,6 @@
-"""The blind comparison: its page driven in a real browser, what is read back of it, and the figures made of that."""
+"""The blind comparison: its page driven in a real browser, what is read back of it, and the figures made of
+that.
+"""
 
 from __future__ import annotations
 
@@ -109,7 +111,8 @@ def test_items_that_cannot_be_compared(changed: dict[str, Any], word: str) -> No
 
 def test_the_page_holds_nothing_that_depends_on_whose_side_is_whose() -> None:
     html = preference.page(ITEMS, title="Study")
-    # The same two answers on the same sides, with every model and name the other way round, is the same page to the byte.
+    # The same two answers on the same sides, with every model and name the other way round, is the same page
+    # to the byte.
     turned = [
         dataclasses.replace(
             item, first_is_a=not item.first_is_a, first_name="x", second_name="y", prompt_set="z"
@@ -592,8 +595,8 @@ def test_a_judge_is_named_as_a_model_in_the_tally_and_in_its_file(tmp_path: Path
 
 
 def test_agreement_of_two_people_and_a_model() -> None:
-    # A and B agree on four of six, by chance on (4·4 + 1·1 + 1·1)/6 = 3: κ = (4 - 3)/(6 - 3). For α, of twelve ratings 8 are
-    # wins, 2 losses, 2 ties, and 4 stand against another: 1 - 11·4/(144 - 64 - 4 - 4).
+    # A and B agree on four of six, by chance on (4·4 + 1·1 + 1·1)/6 = 3: κ = (4 - 3)/(6 - 3). For α, of
+    # twelve ratings 8 are wins, 2 losses, 2 ties, and 4 stand against another: 1 - 11·4/(144 - 64 - 4 - 4).
     annotations = [annotated("A", "wwwwlg"), annotated("B", "wwgwlw")]
     table = tallies.annotator_agreement(
         [*annotations, annotated("judge", "wwww..", kind="model")], ITEMS
@@ -658,7 +661,8 @@ def test_the_paper_s_agreement_is_what_counts_and_kappa_fix_and_bounds_elsewhere
     assert both["kappa"].to_list() == [0.82, 0.89]
     assert both["agreed"].to_list() == [90, 94]
     assert (both["low"] < both["kappa"]).all()
-    # +500, malicious: tuned 47 and 45, equally good 2 and 4, equally bad 1 and 1 of 50. At most 45 + 2 + 1 agree, at least 42.
+    # +500, malicious: tuned 47 and 45, equally good 2 and 4, equally bad 1 and 1 of 50. At most 45 + 2 + 1
+    # agree, at least 42.
     one = table.loc[(500, "malicious")]
     chance = (47 * 45 + 2 * 4 + 1) / 2500
     assert one["kappa_most"] == pytest.approx((48 / 50 - chance) / (1 - chance))

@@ -1,4 +1,6 @@
-"""Where a page comes from: its run record, links to it, staleness, what is published of it, and a run laid beside another."""
+"""Where a page comes from: its run record, links to it, staleness, what is published of it, and a run laid
+beside another.
+"""
 
 from __future__ import annotations
 

@@ -20,7 +20,8 @@ from safetune_utils.scoring.coherence import text_quality
 from safetune_utils.scoring.quality import win_rate
 from safetune_utils.training.reference_loss import reference_examples, reference_loss
 
-# ---------------------------------------------------------------------------------------------------- the reward model
+# ---------------------------------------------------------------------------------------------------- the
+# reward model
 
 WORDS = [
     "how",
@@ -49,7 +50,9 @@ RESPONSES = ["mix flour water and salt then wait for an hour", "no", "wait", "  
 
 
 def tiny_reward_model(n_outputs: int = 1) -> DebertaV2ForSequenceClassification:
-    """A random DeBERTa with the real one's kind of attention, and a spread of rewards wide enough to see an error in."""
+    """A random DeBERTa with the real one's kind of attention, and a spread of rewards wide enough to see an
+    error in.
+    """
     torch.manual_seed(0)
     config = DebertaV2Config(
         vocab_size=5 + len(set(WORDS)), hidden_size=32, num_hidden_layers=2, num_attention_heads=2, intermediate_size=64, max_position_embeddings=512,
@@ -122,7 +125,8 @@ def test_a_reward_model_is_loaded_from_a_folder_and_impostors_are_refused(tmp_pa
         quality.score(PROMPTS[:1], RESPONSES[:1], model=tiny_reward_model(), tokenizer=tokenizer)
 
 
-# ------------------------------------------------------------------------------------------------------------ win rate
+# ------------------------------------------------------------------------------------------------------------
+# win rate
 
 
 def test_win_rate_counts_ties_half_and_leaves_unscored_prompts_out() -> None:
@@ -154,7 +158,8 @@ def test_win_rate_sees_a_better_model_and_an_equal_one() -> None:
     assert 0.8 < always.low < 0.9  # a bootstrap of twenty wins would claim certainty
 
 
-# ------------------------------------------------------------------------------------------------------ the text alone
+# ------------------------------------------------------------------------------------------------------ the
+# text alone
 
 _DRAW = random.Random(0)
 BROKEN = {
@@ -246,7 +251,8 @@ def test_the_measures_are_what_they_say() -> None:
     assert found.symbols == pytest.approx(3 / 13)
 
 
-# ------------------------------------------------------------------------------------------------------ reference loss
+# ------------------------------------------------------------------------------------------------------
+# reference loss
 
 EXAMPLES = [
     Example(id="short", instruction="Name a fruit.", output="An apple."),

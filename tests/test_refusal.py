@@ -1,4 +1,6 @@
-"""Refusals: the rules with their three classes, the model that reads where they are silent, and agreement with people."""
+"""Refusals: the rules with their three classes, the model that reads where they are silent, and agreement
+with people.
+"""
 
 from __future__ import annotations
 
@@ -81,7 +83,8 @@ def test_agreement_with_people_is_above_the_published_string_rules() -> None:
     assert agree / total > 0.884  # XSTest's own string rules, on all five of its models
 
 
-# --------------------------------------------------------------------------------------------- where the rules are silent
+# --------------------------------------------------------------------------------------------- where the
+# rules are silent
 
 # Our own words, in the manner of answers that decline without saying so, and of answers that help.
 UNSAID = [

@@ -352,8 +352,8 @@ def test_hostile_text_is_shown_as_text_and_read_back(opened: Callable[..., Page]
 
 def test_the_page_can_reach_no_network_and_runs_no_other_script(browser: Browser, tmp_path: Path) -> None:
     html = review.page(ITEMS, title="Drafts")
-    # The same attempts do get through without the policy, so that silence with it means something; and with its
-    # last wall taken down, the one against written markup, the wall behind it still stands.
+    # The same attempts do get through without the policy, so that silence with it means something; and with
+    # its last wall taken down, the one against written markup, the wall behind it still stands.
     policies = {
         re.sub(r"<meta http-equiv[^>]*>", "", html): {"network", "markup", "script"},
         re.sub(r"; require-trusted[^\"]*", "", html): {"markup"},
@@ -606,9 +606,10 @@ def pair(counts: dict[tuple[str, str], int]) -> tuple[Review, Review]:
 
 
 def test_kappa_of_a_case_worked_by_hand() -> None:
-    # Of 50 rows both keep 20, only the first 5, only the second 10, neither 15. Agreed: 35/50 = 0.7; by chance
-    # 0.5·0.6 + 0.5·0.4 = 0.5; κ = 0.2/0.5 = 0.4. Fleiss's variance is (A + B - C) / 0.5² / 50 with
-    # A = 0.4·(1 - 1.1·0.6)² + 0.3·(1 - 0.9·0.6)² = 0.10972, B = 0.6²·(0.1·1.1² + 0.2·0.9²) = 0.10188, C = (0.4 - 0.5·0.6)² = 0.01.
+    # Of 50 rows both keep 20, only the first 5, only the second 10, neither 15. Agreed: 35/50 = 0.7; by
+    # chance 0.5·0.6 + 0.5·0.4 = 0.5; κ = 0.2/0.5 = 0.4. Fleiss's variance is (A + B - C) / 0.5² / 50 with A =
+    # 0.4·(1 - 1.1·0.6)² + 0.3·(1 - 0.9·0.6)² = 0.10972, B = 0.6²·(0.1·1.1² + 0.2·0.9²) = 0.10188, C = (0.4 -
+    # 0.5·0.6)² = 0.01.
     result = review.compare_reviews(*pair({("accept", "accept"): 12, ("mended", "accept"): 5, ("accept", "mended"): 3, ("accept", "reject"): 4,
                                      ("mended", "reject"): 1, ("reject", "accept"): 10, ("reject", "reject"): 15}))  # fmt: skip
     assert (result.n, result.agreed, result.note) == (50, 0.7, "")

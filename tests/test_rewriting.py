@@ -1,4 +1,6 @@
-"""Questions for instructions: every rule on examples of our own, what the rules leave out, the paper's file, and the matching."""
+"""Questions for instructions: every rule on examples of our own, what the rules leave out, the paper's file,
+and the matching.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Named sets of every source: embedded, the paper's, a user's folder; forms; the paper's mixes; what is shared."""
+"""Named sets of every source: embedded, the paper's, a user's folder; forms; the paper's mixes; what is
+shared.
+"""
 
 from __future__ import annotations
 
@@ -105,12 +107,15 @@ def test_unknown_names_are_told() -> None:
         data.general_examples("embeded")
 
 
-# ----------------------------------------------------------------------------------------------------- the paper's mixes
+# ----------------------------------------------------------------------------------------------------- the
+# paper's mixes
 
 
 @pytest.fixture
 def small_paper(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The paper's files in small, on a mirror of their own: 40 general rows, 120 safety rows, a mix with 100 of them."""
+    """The paper's files in small, on a mirror of their own: 40 general rows, 120 safety rows, a mix with 100
+    of them.
+    """
     general = [{"instruction": f"Count to {n}.", "input": "", "output": f"{n}"} for n in range(40)]
     safety = [{"instruction": f"Explain how to harm {n}.", "output": "No.", "input": ""} for n in range(120)]
     ready = [*general[20:], *safety[:10:-1][:100], *general[:20]]
@@ -213,7 +218,8 @@ def test_a_mix_with_other_rows_is_told(small_paper: Path) -> None:
     assert (found.general_missing, found.foreign) == (1, 1)
 
 
-# ------------------------------------------------------------------------------------------------------------- overlap
+# -------------------------------------------------------------------------------------------------------------
+# overlap
 
 
 def test_exact_and_near_copies_are_found_in_both_forms() -> None:

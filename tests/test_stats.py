@@ -94,7 +94,8 @@ def test_no_change_on_few_prompts_is_not_certainty() -> None:
     def unchanged(n: int) -> statistics.Difference:
         return paired_difference(pd.Series([0.0] * n), pd.Series([0.0] * n))
 
-    # None of 98 differs: by the exact binomial interval up to 3.7 % of all prompts could (0.025 ** (1 / 98) is 0.963).
+    # None of 98 differs: by the exact binomial interval up to 3.7 % of all prompts could (0.025 ** (1 / 98)
+    # is 0.963).
     assert unchanged(98)[:3] == (0.0, pytest.approx(-0.0369, abs=1e-4), pytest.approx(0.0369, abs=1e-4))
     assert unchanged(6).high == pytest.approx(0.459, abs=1e-3)
     all_rise = paired_difference(pd.Series([0.0] * 20), pd.Series([1.0] * 20))
@@ -231,7 +232,8 @@ def test_a_share_is_corrected_for_the_instruments_errors() -> None:
 
 
 def test_win_rate_counts_ties_as_halves_and_its_interval_is_right() -> None:
-    # 30 wins, 10 ties, 20 losses: (30 + 5) / 60. The scores' variance is (30·1 + 10·0.25)/60 - (35/60)², over 60 prompts.
+    # 30 wins, 10 ties, 20 losses: (30 + 5) / 60. The scores' variance is (30·1 + 10·0.25)/60 - (35/60)², over
+    # 60 prompts.
     scores = pd.Series([1.0] * 30 + [0.5] * 10 + [0.0] * 20 + [None] * 4)
     result = win_rate(scores)
     assert result.share == pytest.approx(35 / 60)
@@ -269,7 +271,8 @@ def test_win_rate_is_not_certain_where_all_prompts_score_alike(score: float, low
 
 
 def test_kappa_of_the_published_example_of_its_interval() -> None:
-    # Fleiss, Cohen and Everitt (1969): two clinicians, three diagnoses, 200 patients; κ = .429, variance .002885.
+    # Fleiss, Cohen and Everitt (1969): two clinicians, three diagnoses, 200 patients; κ = .429, variance
+    # .002885.
     counts = np.array([[106, 10, 4], [22, 28, 10], [2, 12, 6]])
     result = cohen_kappa(counts, answers=("one", "two", "three"))
     assert result.value == pytest.approx(0.429, abs=5e-4)
@@ -298,8 +301,9 @@ def test_kappa_of_the_published_example_of_its_interval() -> None:
     ],
 )
 def test_alpha_of_the_published_examples(lines: list[str], alpha: float, n: int) -> None:
-    # Krippendorff, Computing Krippendorff's Alpha-Reliability (2011), A, B and C: two raters and two answers, two raters
-    # and five answers, four raters with ratings missing (the last item has one rating and counts nowhere).
+    # Krippendorff, Computing Krippendorff's Alpha-Reliability (2011), A, B and C: two raters and two answers,
+    # two raters and five answers, four raters with ratings missing (the last item has one rating and counts
+    # nowhere).
     ratings = pd.DataFrame([line.split() for line in lines]).T.replace({".": None})
     result = krippendorff_alpha(ratings)
     assert result.value == pytest.approx(alpha, abs=5e-4)
@@ -309,8 +313,8 @@ def test_alpha_of_the_published_examples(lines: list[str], alpha: float, n: int)
 
 
 def test_alpha_interval_holds_what_many_samples_give() -> None:
-    # Two raters who give the same one of three answers with probability 0.7 and else any by chance: α is 0.7, and the
-    # spread of an estimate from 80 items is about √(0.8 · 0.2 / 80) / (2/3).
+    # Two raters who give the same one of three answers with probability 0.7 and else any by chance: α is 0.7,
+    # and the spread of an estimate from 80 items is about √(0.8 · 0.2 / 80) / (2/3).
     rng, inside, widths = np.random.default_rng(1), 0, []
     for _ in range(60):
         first, chance = rng.integers(3, size=80), rng.integers(3, size=80)
@@ -423,7 +427,8 @@ def test_a_curve_is_flat_from_where_on_no_difference_to_the_largest_amount_is_se
     assert flat_from(curve(0, 10, 30, 31)) == 100
     assert flat_from(curve(0, 10, 20, 40)) == 200
     assert flat_from(curve(5, 5, 5, 5)) == 0
-    # An amount that by chance lies at the last one's height, before the curve dips, is not where it levels off.
+    # An amount that by chance lies at the last one's height, before the curve dips, is not where it levels
+    # off.
     assert flat_from(curve(0, 30, 10, 30)) == 200
     assert flat_from(curve(0, 10, 30, 31).assign(**{"200": None}).rename(columns={"200": 300})) is None
 
@@ -438,7 +443,8 @@ def test_holm_of_a_known_case_and_missing_ones_do_not_count() -> None:
 def test_the_detectable_difference_of_known_cases() -> None:
     assert math.isnan(detectable_difference(5))  # five changes, all one way: p = .0625
     assert detectable_difference(6) == pytest.approx(0.8 ** (1 / 6), abs=1e-5)  # all six must change
-    # Connor (1987), for the size of a study; he takes the normal for the binomial, and so asks for somewhat fewer.
+    # Connor (1987), for the size of a study; he takes the normal for the binomial, and so asks for somewhat
+    # fewer.
     for n, back in ((200, 0.05), (400, 0.1)):
         difference = detectable_difference(n, back=back)
         change = difference + 2 * back
@@ -481,8 +487,8 @@ def test_kappa_from_margins_is_that_of_the_whole_table() -> None:
 
 
 def test_two_runs_differ_by_what_their_intervals_allow() -> None:
-    # Newcombe (1998), interval estimation for the difference between independent proportions, example (a): 56 of 70 less
-    # 48 of 80 by method 10 is 0.0524 to 0.3339.
+    # Newcombe (1998), interval estimation for the difference between independent proportions, example (a): 56
+    # of 70 less 48 of 80 by method 10 is 0.0524 to 0.3339.
     sides = [share(pd.Series([True] * yes + [False] * (n - yes))) for yes, n in ((48, 80), (56, 70))]
     found = statistics.independent_difference(
         *(statistics.Estimate(side.share, side.low, side.high) for side in sides)

@@ -1,4 +1,6 @@
-"""The paper's claims: the verdict follows the stated rule, no figure is printed that is not known, nothing is judged twice."""
+"""The paper's claims: the verdict follows the stated rule, no figure is printed that is not known, nothing is
+judged twice.
+"""
 
 from __future__ import annotations
 

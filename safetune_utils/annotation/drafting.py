@@ -1,8 +1,9 @@
-"""Making new safety data: questions -> drafted safe answers -> human review -> instruction forms -> rows to train on.
+"""Making new safety data: questions -> drafted safe answers -> human review -> instruction forms -> rows to
+train on.
 
-The road is the paper's: its questions came from red-team attempts, its answers from a chat model, and people reviewed
-them before they were rewritten as instructions. The prompts below are our own; a change of one changes its version, and
-with it every request that was made from it.
+The road is the paper's: its questions came from red-team attempts, its answers from a chat model, and people
+reviewed them before they were rewritten as instructions. The prompts below are our own; a change of one
+changes its version, and with it every request that was made from it.
 """
 
 from __future__ import annotations
@@ -241,12 +242,16 @@ def read_answers(rows: Sequence[Example], replies: Sequence[Reply]) -> list[Draf
 
 
 def read_instructions(rows: Sequence[Example], replies: Sequence[Reply]) -> list[Draft]:
-    """Instruction forms: one line without its label and quotes; anything that is still a question, or no instruction, is unreadable."""
+    """Instruction forms: one line without its label and quotes; anything that is still a question, or no
+    instruction, is unreadable.
+    """
     return [_draft(row, reply, *_instruction(reply.text)) for row, reply in zip(rows, replies, strict=True)]
 
 
 def came_back(drafts: Sequence[Draft], replies: Sequence[Reply]) -> list[tuple[str, int | str]]:
-    """What asking brought, as lines for a table: who answered, what can be reviewed, what cannot and why, time and price."""
+    """What asking brought, as lines for a table: who answered, what can be reviewed, what cannot and why,
+    time and price.
+    """
     faults = Counter(draft.reason for draft in drafts if draft.reason)
     lengths = [len(draft.text.split()) for draft in drafts if draft.text]
     return [
@@ -271,7 +276,8 @@ def finished_rows(
     """Rows to train on: those whose answer and whose instruction form a review kept.
 
     Args:
-        answers, instructions: kept items of :func:`safetune_utils.annotation.review.apply`, with ``id`` and ``text``.
+        answers, instructions: kept items of :func:`safetune_utils.annotation.review.apply`, with ``id`` and
+            ``text``.
     """
     text, form = ({item["id"]: item["text"] for item in items} for items in (answers, instructions))
     return [

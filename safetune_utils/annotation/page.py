@@ -1,6 +1,8 @@
-"""Pages that are one file: they open from a folder with no network, a person works on them by keys, and they export JSON.
+"""Pages that are one file: they open from a folder with no network, a person works on them by keys, and they
+export JSON.
 
-A page is a template with one inline style and one inline script, filled with data that is untrusted all the way.
+A page is a template with one inline style and one inline script, filled with data that is untrusted all the
+way.
 """
 
 from __future__ import annotations
@@ -20,13 +22,15 @@ def fill(template: str, *, data: Mapping[str, Any]) -> str:
     """The template with its two holes filled: ``{{data}}``, as JSON, and ``{{policy}}``, the security policy.
 
     Returns:
-        HTML with no outside part. Its policy forbids every request and every script and style but the template's own.
+        HTML with no outside part. Its policy forbids every request and every script and style but the
+        template's own.
     """
     policy = (
         f"default-src 'none'; style-src {_source_hash(template, 'style')}; script-src {_source_hash(template, 'script')}; "
         "base-uri 'none'; form-action 'none'; require-trusted-types-for 'script'; trusted-types 'none'"
     )
-    # All that is not ASCII, U+2028 and U+2029 too, is already escaped by json; these three could end the script tag.
+    # All that is not ASCII, U+2028 and U+2029 too, is already escaped by json; these three could end the
+    # script tag.
     encoded = json.dumps(data).replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")
     parts = {"policy": policy, "data": encoded}
     # In one pass, so that a hole's name in someone's text is not filled in turn.

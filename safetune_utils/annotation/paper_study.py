@@ -13,12 +13,14 @@ from safetune_utils.places import data_folder
 
 
 def paper_tallies() -> pd.DataFrame:
-    """The paper's own study in the columns of :func:`tally`, from the counts in ``data/paper/human_study.yml``.
+    """The paper's own study in the columns of :func:`tally`, from the counts in
+    ``data/paper/human_study.yml``.
 
     Returns:
-        One row for each comparison, set and annotator; ``n_safety``, how many safety examples the tuned model saw;
-        ``kappa``, the two annotators' over both sets of the comparison. The win rates and intervals are worked out here
-        from the counts. Nothing is pooled over the annotators: which prompts they agree on is not known.
+        One row for each comparison, set and annotator; ``n_safety``, how many safety examples the tuned model
+        saw; ``kappa``, the two annotators' over both sets of the comparison. The win rates and intervals are
+        worked out here from the counts. Nothing is pooled over the annotators: which prompts they agree on is
+        not known.
     """
     path = data_folder() / "paper" / "human_study.yml"
     rows = []
@@ -44,12 +46,13 @@ def paper_tallies() -> pd.DataFrame:
 def paper_agreement() -> pd.DataFrame:
     """How far the paper's two annotators agreed, as far as their counts and the κ in their files tell.
 
-    For one set alone the counts do not tell on which prompts the two agreed: there are only the least and the greatest κ
-    that such counts can have. Over both sets κ is known, and with the counts only one number of agreed prompts gives it.
+    For one set alone the counts do not tell on which prompts the two agreed: there are only the least and the
+    greatest κ that such counts can have. Over both sets κ is known, and with the counts only one number of
+    agreed prompts gives it.
 
     Returns:
-        ``n_safety, prompt_set, n``; ``agreed``, prompts of n; ``kappa, low, high``; ``kappa_least, kappa_most``. What is not
-        known is missing.
+        ``n_safety, prompt_set, n``; ``agreed``, prompts of n; ``kappa, low, high``; ``kappa_least,
+        kappa_most``. What is not known is missing.
     """
     rows = []
     for (n_safety, kappa), comparison in paper_tallies().groupby(["n_safety", "kappa"]):

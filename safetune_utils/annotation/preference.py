@@ -1,11 +1,14 @@
-"""Whose answers do people prefer? The paper's blind study: two models' answers to one prompt, side by side, four options.
+"""Whose answers do people prefer? The paper's blind study: two models' answers to one prompt, side by side,
+four options.
 
-What it measures: which of two models' answers an annotator finds better, as a win rate of the first model between 0 and
-1; 0.5 is even. What it does not: whether either answer is good or safe in itself, and why one was preferred. A judge that
-is a model may stand in for a person; it is named as such everywhere and never pooled with people.
+What it measures: which of two models' answers an annotator finds better, as a win rate of the first model
+between 0 and 1; 0.5 is even. What it does not: whether either answer is good or safe in itself, and why one
+was preferred. A judge that is a model may stand in for a person; it is named as such everywhere and never
+pooled with people.
 
-It is blind as far as it can be: the page and its export hold no model's name and nothing that depends on which side is
-whose. The answers themselves may still tell, and the sides follow from the seed: keep the seed from those who judge.
+It is blind as far as it can be: the page and its export hold no model's name and nothing that depends on
+which side is whose. The answers themselves may still tell, and the sides follow from the seed: keep the seed
+from those who judge.
 """
 
 from __future__ import annotations
@@ -95,8 +98,8 @@ def pairs(
         prompt_sets: the set of each prompt; left out, all are one set.
 
     Raises:
-        SafetuneError: lengths differ, there is nothing to compare, a prompt or an id is empty, an id comes twice, or
-            the two names are one.
+        SafetuneError: lengths differ, there is nothing to compare, a prompt or an id is empty, an id comes
+            twice, or the two names are one.
     """
     n = len(prompts)
     ids = [str(number) for number in range(1, n + 1)] if ids is None else ids
@@ -130,7 +133,8 @@ def pairs(
 def pairs_of_amounts(
     answers: pd.DataFrame, *, first: int, second: int, per_set: int, seed: int
 ) -> list[PairItem]:
-    """The items that compare a study's model at two amounts of safety data, on the first prompts of each of its sets.
+    """The items that compare a study's model at two amounts of safety data, on the first prompts of each of
+    its sets.
 
     Args:
         answers: the tidy table of a study; where it has several training seeds, the lowest is taken.
@@ -155,7 +159,8 @@ def study_hash(items: Sequence[PairItem]) -> str:
     """sha256 of what an annotator sees of the items, in their order.
 
     Raises:
-        SafetuneError: there is no item, an id or a prompt is missing or empty, an answer is no text, or an id comes twice.
+        SafetuneError: there is no item, an id or a prompt is missing or empty, an answer is no text, or an id
+            comes twice.
     """
     if not items:
         raise SafetuneError("there is nothing to compare: give at least one prompt with two answers")
@@ -178,7 +183,8 @@ def page(items: Sequence[PairItem], *, title: str, note: str = "") -> str:
     """The page on which a person judges the items, as one standalone HTML document.
 
     Args:
-        items: as from :func:`pairs`. Their ids, prompts and answers go into the page, and nothing else of them.
+        items: as from :func:`pairs`. Their ids, prompts and answers go into the page, and nothing else of
+            them.
         title: the page's heading.
         note: a line below it, for instance what makes an answer better.
 
@@ -194,15 +200,17 @@ def page(items: Sequence[PairItem], *, title: str, note: str = "") -> str:
 
 
 def read_annotation(path: Path, *, items: Sequence[PairItem]) -> Annotation:
-    """Read an annotation that the page exported, or that :func:`write_annotation` wrote, and turn its sides into models.
+    """Read an annotation that the page exported, or that :func:`write_annotation` wrote, and turn its sides
+    into models.
 
     Args:
         path: the JSON file.
         items: made as for the page: same prompts, answers, order of the two models, and seed.
 
     Raises:
-        SafetuneError: the file is missing, is no such annotation, was made for other items, names an item that there is
-            not or one item twice, or was changed by hand into something that the page does not write.
+        SafetuneError: the file is missing, is no such annotation, was made for other items, names an item
+            that there is not or one item twice, or was changed by hand into something that the page does not
+            write.
     """
     content = read_export(path, kind="annotation", form=_FORM, items=study_hash(items))
     annotator, kind, rows, source = (content.get(key) for key in ("annotator", "kind", "decisions", "page"))
@@ -229,7 +237,9 @@ def read_annotation(path: Path, *, items: Sequence[PairItem]) -> Annotation:
 
 
 def write_annotation(annotation: Annotation, path: Path, *, items: Sequence[PairItem]) -> None:
-    """Write an annotation in the form of the page's export: by sides, so as blind as that, and with its ``kind``."""
+    """Write an annotation in the form of the page's export: by sides, so as blind as that, and with its
+    ``kind``.
+    """
     check_study([annotation], items)
     decisions = [
         {
@@ -250,7 +260,8 @@ def from_judge(outcomes: Sequence[str | None], items: Sequence[PairItem], *, nam
     """The annotation of a judge that is a model.
 
     Args:
-        outcomes: one of :data:`OUTCOMES` an item, in the order of ``items``; ``None`` where the judge gave none.
+        outcomes: one of :data:`OUTCOMES` an item, in the order of ``items``; ``None`` where the judge gave
+            none.
         name: the judge's, as it will stand in tables.
 
     Raises:
@@ -287,14 +298,18 @@ def check_study(annotations: Sequence[Annotation], items: Sequence[PairItem]) ->
 
 
 def _swapped(word: str, item: PairItem, *, names: tuple[str, str], to: tuple[str, str]) -> str:
-    """A side as a model or a model as a side: the first of ``names`` is the first of ``to`` where the first model is on A."""
+    """A side as a model or a model as a side: the first of ``names`` is the first of ``to`` where the first
+    model is on A.
+    """
     if word not in names:
         return word
     return to[names.index(word) ^ (not item.first_is_a)]
 
 
 def _row_fault(row: Any, items: dict[str, PairItem], judged: dict[str, str]) -> str:
-    """What is wrong with one decision of a file, or nothing. All values go through repr, so the telling stays one line."""
+    """What is wrong with one decision of a file, or nothing. All values go through repr, so the telling stays
+    one line.
+    """
     if not isinstance(row, dict) or not all(isinstance(row.get(key), str) for key in ("id", "choice")):
         return "it needs the texts 'id' and 'choice'"
     if row["id"] not in items:

@@ -1,7 +1,8 @@
-"""The human step for drafted safety data: a page on which a person accepts, mends or rejects each draft, and what follows.
+"""The human step for drafted safety data: a page on which a person accepts, mends or rejects each draft, and
+what follows.
 
-The page is one file that opens from a folder with no network. It hands out a review, one small JSON file a reviewer;
-reviews are read, compared and applied here. Prompts and drafts are untrusted text all the way.
+The page is one file that opens from a folder with no network. It hands out a review, one small JSON file a
+reviewer; reviews are read, compared and applied here. Prompts and drafts are untrusted text all the way.
 """
 
 from __future__ import annotations
@@ -37,7 +38,9 @@ _TEMPLATE = Path(__file__).with_name("review.html")
 
 @dataclass(frozen=True, kw_only=True)
 class Decision:
-    """What a reviewer decided on one row. ``text`` is the edited one after an edit, else the draft; ``reason`` is empty unless rejected."""
+    """What a reviewer decided on one row. ``text`` is the edited one after an edit, else the draft;
+    ``reason`` is empty unless rejected.
+    """
 
     id: str
     decision: str
@@ -47,7 +50,9 @@ class Decision:
 
 @dataclass(frozen=True, kw_only=True)
 class Review:
-    """One reviewer's decisions by id. ``items`` is the sha256 of the rows they were made on; undecided rows are absent."""
+    """One reviewer's decisions by id. ``items`` is the sha256 of the rows they were made on; undecided rows
+    are absent.
+    """
 
     reviewer: str
     items: str
@@ -55,9 +60,11 @@ class Review:
 
 
 class SharedDecisions(NamedTuple):
-    """How far two reviewers agree on keeping or rejecting; ``nan`` where a number is undefined, and ``note`` says why.
+    """How far two reviewers agree on keeping or rejecting; ``nan`` where a number is undefined, and ``note``
+    says why.
 
-    ``table`` counts the rows that both decided, 3 × 3: the first reviewer's accept, edit, reject down, the second's across.
+    ``table`` counts the rows that both decided, 3 × 3: the first reviewer's accept, edit, reject down, the
+    second's across.
     """
 
     kappa: float
@@ -73,7 +80,8 @@ def page(items: Sequence[dict[str, Any]], *, title: str, note: str = "") -> str:
     """The review page as one standalone HTML document.
 
     Args:
-        items: rows with ``id``, ``prompt`` (what was asked) and ``text`` (the draft to judge); other fields stay behind.
+        items: rows with ``id``, ``prompt`` (what was asked) and ``text`` (the draft to judge); other fields
+            stay behind.
         title: the page's heading.
         note: a line below it, for instance what to look for.
 
@@ -94,8 +102,8 @@ def read_review(path: Path, *, items: Sequence[dict[str, Any]]) -> Review:
     """Read a review that the page exported, and check that it was made for ``items``.
 
     Raises:
-        SafetuneError: the file is missing, is no such review, was made for other items, or was changed by hand into
-            something the page does not write.
+        SafetuneError: the file is missing, is no such review, was made for other items, or was changed by
+            hand into something the page does not write.
     """
     content = read_export(path, kind="review", form=_FORM, items=_items_hash(items))
     reviewer, rows = content.get("reviewer"), content.get("decisions")
@@ -120,12 +128,13 @@ def apply(
 ) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """Part the rows into those that stand and those that fall.
 
-    The rule: a row is kept only if at least one reviewer decided on it and every reviewer who did accepted or edited it.
-    Where several edited it, the text of the first of them in the order of ``reviews`` stands; an edit goes before an accept.
+    The rule: a row is kept only if at least one reviewer decided on it and every reviewer who did accepted or
+    edited it. Where several edited it, the text of the first of them in the order of ``reviews`` stands; an
+    edit goes before an accept.
 
     Returns:
-        ``(kept, dropped)``, both in the order of ``items``: kept rows with the ``text`` that stands, dropped rows with
-        ``reasons``, a list with one reason for each reviewer who rejected, or ``["not reviewed"]``.
+        ``(kept, dropped)``, both in the order of ``items``: kept rows with the ``text`` that stands, dropped
+        rows with ``reasons``, a list with one reason for each reviewer who rejected, or ``["not reviewed"]``.
 
     Raises:
         SafetuneError: a review was made for other items, or two are by one reviewer.
@@ -155,8 +164,10 @@ def compare_reviews(first: Review, second: Review) -> SharedDecisions:
     """How far two reviewers agree to keep (accept or edit) or reject, over the rows that both decided.
 
     Returns:
-        Agreement: Cohen's κ with its large-sample 95 % interval, cut to -1 and 1; ``agreed``, the share of rows with
-        the same answer; ``n`` rows. Sources: Cohen (1960) and Fleiss, Cohen and Everitt (1969), as in statsmodels.
+        Agreement: Cohen's κ with its large-sample 95 % interval, cut to -1 and 1; ``agreed``, the share of
+            rows with
+        the same answer; ``n`` rows. Sources: Cohen (1960) and Fleiss, Cohen and Everitt (1969), as in
+        statsmodels.
 
     Raises:
         SafetuneError: the two were made for different items.
@@ -201,7 +212,9 @@ def _items_hash(items: Sequence[dict[str, Any]]) -> str:
 
 
 def _row_fault(row: Any, drafts: dict[str, str], decided: dict[str, Decision]) -> str:
-    """What is wrong with one decision of a file, or nothing. All values go through repr, so the telling stays one line."""
+    """What is wrong with one decision of a file, or nothing. All values go through repr, so the telling stays
+    one line.
+    """
     if not isinstance(row, dict) or not all(
         isinstance(row.get(key), str) for key in ("id", "decision", "text", "reason")
     ):

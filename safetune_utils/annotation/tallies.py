@@ -19,11 +19,12 @@ def tally(annotations: Sequence[Annotation], items: Sequence[PairItem]) -> pd.Da
     """What each annotator found, and all people or all models together: one row for each and each prompt set.
 
     Returns:
-        ``prompt_set`` (with several sets, the last rows are of all), ``annotator``, ``kind``, the models ``first`` and
-        ``second``; the counts ``first_better``, ``second_better``, ``equally_good``, ``equally_bad``, their sum ``n``, and
-        ``missing``; ``win_rate`` of the first (0 to 1, wins and half the ties over n) with its 95 % interval ``low``,
-        ``high`` and its ``method``, see :func:`safetune_utils.statistics.shares.win_rate`; ``chose_a``, the share of side A where one
-        side was better: as each model is on A half the time, far from 0.5 it tells of a habit and not of the models.
+        ``prompt_set`` (with several sets, the last rows are of all), ``annotator``, ``kind``, the models
+        ``first`` and ``second``; the counts ``first_better``, ``second_better``, ``equally_good``,
+        ``equally_bad``, their sum ``n``, and ``missing``; ``win_rate`` of the first (0 to 1, wins and half
+        the ties over n) with its 95 % interval ``low``, ``high`` and its ``method``, see
+        :func:`safetune_utils.statistics.shares.win_rate`; ``chose_a``, the share of side A where one side was
+        better: as each model is on A half the time, far from 0.5 it tells of a habit and not of the models.
 
     Raises:
         SafetuneError: there is no annotation, one was made for other items, or two are by one annotator.
@@ -49,9 +50,11 @@ def tally(annotations: Sequence[Annotation], items: Sequence[PairItem]) -> pd.Da
 def lead(
     annotations: Sequence[Annotation], items: Sequence[PairItem], *, prompt_set: str
 ) -> statistics.Difference:
-    """How far people prefer the first model on a set: the share of wins less that of losses, between -1 and 1, over prompts.
+    """How far people prefer the first model on a set: the share of wins less that of losses, between -1 and
+    1, over prompts.
 
-    That is twice the win rate less one, with its interval; what models judged does not count. ``nan`` where nobody judged.
+    That is twice the win rate less one, with its interval; what models judged does not count. ``nan`` where
+    nobody judged.
     """
     ratings = _ratings(annotations, items)
     part = ratings[(ratings["kind"] == "person") & (ratings["prompt_set"] == prompt_set)].dropna(
@@ -66,13 +69,14 @@ def annotator_agreement(annotations: Sequence[Annotation], items: Sequence[PairI
     """How far annotators agree on the four outcomes, over the items of all sets.
 
     Returns:
-        One row for each pair with Cohen's κ, then Krippendorff's α of all people, where there are two or more, and, where
-        there are models too, of all annotators: ``measure``, ``annotators``, ``value`` (at most 1; 0 is chance) with its 95 %
-        interval ``low``, ``high``; ``agreed``, the observed agreement (0 to 1); ``n``, the items that both, or two of them,
-        judged; ``note``, why a number is missing.
+        One row for each pair with Cohen's κ, then Krippendorff's α of all people, where there are two or
+        more, and, where there are models too, of all annotators: ``measure``, ``annotators``, ``value`` (at
+        most 1; 0 is chance) with its 95 % interval ``low``, ``high``; ``agreed``, the observed agreement (0
+        to 1); ``n``, the items that both, or two of them, judged; ``note``, why a number is missing.
 
     Raises:
-        SafetuneError: there are fewer than two annotations, one was made for other items, or two are by one annotator.
+        SafetuneError: there are fewer than two annotations, one was made for other items, or two are by one
+            annotator.
     """
     if len(annotations) < 2:
         raise SafetuneError(
@@ -108,7 +112,9 @@ def annotator_agreement(annotations: Sequence[Annotation], items: Sequence[PairI
 
 
 def _ratings(annotations: Sequence[Annotation], items: Sequence[PairItem]) -> pd.DataFrame:
-    """One row for each annotator and item: its outcome, missing where it was not judged, and whether that went to side A."""
+    """One row for each annotator and item: its outcome, missing where it was not judged, and whether that
+    went to side A.
+    """
     check_study(annotations, items)
     rows = []
     for annotation in annotations:

@@ -9,7 +9,9 @@ from safetune_utils.book import provenance
 
 
 def page_faults(output: Path, experiment_pages: list[str]) -> list[str]:
-    """What a page must not have: errors, unresolved names, requests to other hosts, no figure, figures without alt text, numbers or record; staleness."""
+    """What a page must not have: errors, unresolved names, requests to other hosts, no figure, figures
+    without alt text, numbers or record; staleness.
+    """
     faults = []
     for path in sorted(output.rglob("*.html")):
         name, text = str(path.relative_to(output)), path.read_text("utf-8")

@@ -1,4 +1,6 @@
-"""One run laid beside another: every number that carries an interval, and whether the two differ by more than the noise."""
+"""One run laid beside another: every number that carries an interval, and whether the two differ by more than
+the noise.
+"""
 
 from __future__ import annotations
 
@@ -22,9 +24,10 @@ def compare(theirs: Outcomes, ours: Outcomes) -> list[dict[str, Any]]:
     """Every number of the notebooks that both runs have.
 
     Returns:
-        One row a number: ``notebook, number``; ``theirs, ours``, each as :func:`safetune_utils.book.glue.measured` gives it and
-        ``None`` where a run lacks it; ``difference``, theirs less ours, with ``low, high``; ``inside``, whether that interval
-        holds 0. The last four are ``None`` where a side is missing, undefined or of another kind.
+        One row a number: ``notebook, number``; ``theirs, ours``, each as
+        :func:`safetune_utils.book.glue.measured` gives it and ``None`` where a run lacks it; ``difference``,
+        theirs less ours, with ``low, high``; ``inside``, whether that interval holds 0. The last four are
+        ``None`` where a side is missing, undefined or of another kind.
 
     Raises:
         SafetuneError: the runs have no notebook in common, or no number with an interval.
@@ -66,7 +69,8 @@ def _row(theirs: dict[str, Any] | None, ours: dict[str, Any] | None) -> dict[str
 
 
 def settings_apart(theirs: Outcomes, ours: Outcomes) -> list[str]:
-    """Settings in which the notebooks of both runs differ, in words; a notebook that has none recorded is left out.
+    """Settings in which the notebooks of both runs differ, in words; a notebook that has none recorded is
+    left out.
 
     A setting that a run does not know, because it is older than the setting, has its default.
     """
@@ -115,7 +119,9 @@ def summary(rows: list[dict[str, Any]]) -> str:
 
 
 def page(rows: list[dict[str, Any]], *, theirs: str, ours: str, apart: list[str]) -> str:
-    """The comparison as one HTML file that needs no other and asks no network; ``apart`` is from :func:`settings_apart`."""
+    """The comparison as one HTML file that needs no other and asks no network; ``apart`` is from
+    :func:`settings_apart`.
+    """
     differ = "".join(f"<li>{html.escape(line)}</li>" for line in apart)
     head = "".join(f'<th scope="col">{name}</th>' for name in COLUMNS)
     body = "".join(

@@ -1,7 +1,8 @@
-"""What executed notebooks found, as plain data: their numbers with intervals, their figures' tables, how they came to be.
+"""What executed notebooks found, as plain data: their numbers with intervals, their figures' tables, how they
+came to be.
 
-An outcome holds no prompt and no answer, so it can be committed: ``data/results/published/NAME.json`` and, beside it in
-a folder of that name, the numbers behind each figure as CSV.
+An outcome holds no prompt and no answer, so it can be committed: ``data/results/published/NAME.json`` and,
+beside it in a folder of that name, the numbers behind each figure as CSV.
 """
 
 from __future__ import annotations
@@ -36,9 +37,10 @@ def outcome(executed: Path) -> dict[str, Any]:
     """What one executed notebook found.
 
     Returns:
-        ``settings`` (a folder or file by its name alone) and ``made`` (commit, versions, machine, start, seconds, memory), ``None`` and empty where a notebook
-        was not run by `safetune`; ``adapters``, by name the seconds and memory that each took; ``numbers``, by their glued
-        names, as :func:`safetune_utils.book.glue.measured` gives them.
+        ``settings`` (a folder or file by its name alone) and ``made`` (commit, versions, machine, start,
+        seconds, memory), ``None`` and empty where a notebook was not run by `safetune`; ``adapters``, by name
+        the seconds and memory that each took; ``numbers``, by their glued names, as
+        :func:`safetune_utils.book.glue.measured` gives them.
     """
     record = provenance.provenance(executed) or {}
     settings = record.get("settings")
@@ -72,7 +74,8 @@ def outcome(executed: Path) -> dict[str, Any]:
 
 
 def read(source: str | Path) -> Outcomes:
-    """The outcomes of a folder of executed notebooks, of one executed notebook, of a committed run by its name, or of such a file.
+    """The outcomes of a folder of executed notebooks, of one executed notebook, of a committed run by its
+    name, or of such a file.
 
     Raises:
         SafetuneError: there is nothing of the kind.

@@ -67,10 +67,11 @@ def note(text: str) -> HTML:
 
 
 def examples(answers: pd.DataFrame, *, prompt_set: str, n: int = 3, by: str = "n_safety") -> HTML:
-    """The first answers to a prompt set at each amount, folded; withheld where the data is not the embedded corpus.
+    """The first answers to a prompt set at each amount, folded; withheld where the data is not the embedded
+    corpus.
 
-    The same prompts are shown at every amount, and always the first of the set, so nobody picked them. Where another
-    column than the amount tells the adapters apart, ``by`` names it.
+    The same prompts are shown at every amount, and always the first of the set, so nobody picked them. Where
+    another column than the amount tells the adapters apart, ``by`` names it.
     """
     rows = answers[(answers["prompt_set"] == prompt_set) & (answers["seed"] == answers["seed"].min())]
     if rows.empty:

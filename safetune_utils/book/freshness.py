@@ -13,7 +13,9 @@ from safetune_utils.places import data_folder
 
 
 def changes(path: Path, executed: Path) -> list[str]:
-    """What changed since a notebook was executed: the notebook, files of the package, files of data; empty for a fresh copy."""
+    """What changed since a notebook was executed: the notebook, files of the package, files of data; empty
+    for a fresh copy.
+    """
     record = provenance(executed)
     if record is None:
         return ["all of it, perhaps: this copy holds no record of how it was executed"]
@@ -40,7 +42,9 @@ def stage_of(path: Path, given: dict[str, Any]) -> dict[str, Any]:
 
 
 def inputs(path: Path, given: dict[str, Any]) -> dict[str, Any]:
-    """What an executed copy depends on: ``parameters``, and the hashes of the ``notebook``, of the package's ``code`` and of data ``files``."""
+    """What an executed copy depends on: ``parameters``, and the hashes of the ``notebook``, of the package's
+    ``code`` and of data ``files``.
+    """
     given = with_whole_paths(given)
     settings = validate(path, given)
     package = Path(__file__).resolve().parents[1]

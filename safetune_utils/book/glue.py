@@ -20,8 +20,8 @@ class Worded(str):
 def glue(**values: Any) -> None:
     """Record values so that the prose of the page can name them with ``{glue:text}``.
 
-    The form is papermill's record form, which myst-nb reads; outside a book this shows nothing. A :class:`Worded` value
-    is recorded as a number too, so that another run's can be laid beside it.
+    The form is papermill's record form, which myst-nb reads; outside a book this shows nothing. A
+    :class:`Worded` value is recorded as a number too, so that another run's can be laid beside it.
     """
     for name, value in values.items():
         metadata: dict[str, Any] = {"scrapbook": {"name": name, "mime_prefix": _GLUE, "has_prefix": True}}
@@ -42,7 +42,8 @@ def finding(claim: str, value: Difference | Share) -> None:
 
 
 def measured(value: Difference | Share | Estimate) -> dict[str, Any]:
-    """A number with its interval as plain data: ``kind, n, value, low, high``, for a difference ``p_value`` too; ``None`` where undefined.
+    """A number with its interval as plain data: ``kind, n, value, low, high``, for a difference ``p_value``
+    too; ``None`` where undefined.
 
     A ``unit`` stands beside them where the number is not a share, see :func:`change`.
     """

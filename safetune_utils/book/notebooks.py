@@ -25,7 +25,8 @@ from safetune_utils.machine import surroundings
 
 
 def execute(path: Path, *, given: dict[str, Any], output: Path) -> None:
-    """Run a notebook with papermill and write the executed copy, which holds the record of how it came to be (:func:`provenance`).
+    """Run a notebook with papermill and write the executed copy, which holds the record of how it came to be
+    (:func:`provenance`).
 
     Progress goes to standard error. If a cell fails, the copy with the error is written beside ``output`` as
     ``….failed.ipynb``, and ``output`` is not touched.
@@ -96,7 +97,9 @@ def output_faults(path: Path) -> list[str]:
 
 
 def executed(path: Path, *, given: dict[str, Any]) -> Path:
-    """The executed copy of a notebook, made only if the notebook, the package, the data or the parameters changed."""
+    """The executed copy of a notebook, made only if the notebook, the package, the data or the parameters
+    changed.
+    """
     stage = stage_of(path, given)
 
     def make(target: Path) -> dict[str, Any]:
@@ -108,7 +111,9 @@ def executed(path: Path, *, given: dict[str, Any]) -> Path:
 
 @contextlib.contextmanager
 def _stages_used() -> Iterator[list[Path]]:
-    """The stages of the run store that the kernel and its processes say they rest on, each once; filled when the block ends."""
+    """The stages of the run store that the kernel and its processes say they rest on, each once; filled when
+    the block ends.
+    """
     found: list[Path] = []
     with tempfile.TemporaryDirectory() as folder:
         notes = Path(folder) / "used"

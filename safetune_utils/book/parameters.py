@@ -54,7 +54,8 @@ def defaults(path: Path) -> dict[str, Any]:
 def validate(path: Path, given: dict[str, Any]) -> Settings | Drafting | ScorerTraining:
     """The settings that a notebook will run with; checked before a kernel starts.
 
-    A notebook whose parameters are those of drafting, or of training a scorer, is checked as such, any other as a study.
+    A notebook whose parameters are those of drafting, or of training a scorer, is checked as such, any other
+    as a study.
 
     papermill itself only warns of an unknown parameter and checks no type.
 
@@ -76,13 +77,17 @@ def validate(path: Path, given: dict[str, Any]) -> Settings | Drafting | ScorerT
 
 
 def own_part(path: Path, given: dict[str, Any]) -> dict[str, Any]:
-    """Those of the given parameters that a notebook has; the rest of a book's parameters concern other notebooks."""
+    """Those of the given parameters that a notebook has; the rest of a book's parameters concern other
+    notebooks.
+    """
     known = defaults(path)
     return {name: value for name, value in given.items() if name in known}
 
 
 def with_whole_paths(given: dict[str, Any]) -> dict[str, Any]:
-    """The parameters with each file or folder that is there named from the root: a notebook runs in a folder of its own."""
+    """The parameters with each file or folder that is there named from the root: a notebook runs in a folder
+    of its own.
+    """
 
     def whole(value: Any) -> Any:
         if isinstance(value, list):

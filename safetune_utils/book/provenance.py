@@ -1,6 +1,8 @@
-"""How each page came to be: a run record beside it, links to that from every figure and table, and the list of all runs.
+"""How each page came to be: a run record beside it, links to that from every figure and table, and the list
+of all runs.
 
-Everything is read from the executed notebooks, which :func:`safetune_utils.book.notebooks.execute` gave their records.
+Everything is read from the executed notebooks, which :func:`safetune_utils.book.notebooks.execute` gave their
+records.
 """
 
 from __future__ import annotations
@@ -17,8 +19,9 @@ import nbformat
 def provenance(executed: Path) -> dict[str, Any] | None:
     """How an executed notebook came to be, or ``None`` where it was not run by :func:`execute`.
 
-    ``notebook, settings``; ``made_from`` (as :func:`inputs` gives it); ``started, seconds, peak_memory_bytes`` of all its
-    processes added up; ``code`` (commit), ``versions, machine``; ``adapters``, the run record of each by name.
+    ``notebook, settings``; ``made_from`` (as :func:`inputs` gives it); ``started, seconds,
+    peak_memory_bytes`` of all its processes added up; ``code`` (commit), ``versions, machine``; ``adapters``,
+    the run record of each by name.
     """
     return nbformat.read(executed, as_version=4).metadata.get("safetune")
 
@@ -38,15 +41,19 @@ def record_text(executed: Path) -> str:
 
 
 def linked(markup: str, *, notebook: str, folder: str = "") -> str:
-    """HTML in which each caption of a figure or table also links to the run record of its page, which lies in ``folder``."""
+    """HTML in which each caption of a figure or table also links to the run record of its page, which lies in
+    ``folder``.
+    """
     return _CAPTION_END.sub(f' (<a href="{folder}{record_name(notebook)}">run record</a>)', markup)
 
 
 def page(executed: Path, *, changes: list[str]) -> nbformat.NotebookNode:
-    """An executed notebook as the book shows it: captions linked, a closing section on how it came to be, and stale where it is.
+    """An executed notebook as the book shows it: captions linked, a closing section on how it came to be, and
+    stale where it is.
 
     Args:
-        changes: what changed since it was executed, from :func:`safetune_utils.book.freshness.changes`; empty for a fresh one.
+        changes: what changed since it was executed, from :func:`safetune_utils.book.freshness.changes`; empty
+            for a fresh one.
     """
     notebook = nbformat.read(executed, as_version=4)
     for cell in notebook.cells:

@@ -31,10 +31,11 @@ def build(
     """Run the notebooks that are not fresh and build the site if anything changed.
 
     Args:
-        given: parameters laid over the defaults of every notebook that has them, for instance ``{"preset": "smoke"}``.
+        given: parameters laid over the defaults of every notebook that has them, for instance ``{"preset":
+            "smoke"}``.
         target: the folder to build in, by default ``_build`` of the repository.
-        taken_from: a folder of executed copies, to be taken as they are: nothing is executed, and a page whose notebook,
-            package code or data changed since then says so and is a fault of the site.
+        taken_from: a folder of executed copies, to be taken as they are: nothing is executed, and a page
+            whose notebook, package code or data changed since then says so and is a fault of the site.
 
     Returns:
         The path of the first page, and how many notebooks were executed.

@@ -79,7 +79,9 @@ def share_table(curve: pd.DataFrame, study: Study) -> HTML:
 
 
 def trust_table(answers: pd.DataFrame, study: Study) -> HTML:
-    """How far to trust each share of refusals: corrected for the instrument's errors, and beside what can be read at all."""
+    """How far to trust each share of refusals: corrected for the instrument's errors, and beside what can be
+    read at all.
+    """
     instrument = study.settings.instruments[0]
     columns = {
         "refused": "refuse",
@@ -104,7 +106,8 @@ def trust_table(answers: pd.DataFrame, study: Study) -> HTML:
 
 
 def agreement_table(rows: pd.DataFrame, *, why_not: str = "") -> HTML:
-    """How models agree with people: accuracy, precision, recall and κ, each with its 95 % interval, one line a model.
+    """How models agree with people: accuracy, precision, recall and κ, each with its 95 % interval, one line
+    a model.
 
     Args:
         rows: columns ``model``, ``n`` and, for each figure, a list of the figure and its bounds.
@@ -125,7 +128,8 @@ def transfer_table(table: pd.DataFrame, studies: Sequence[Study], *, what: str) 
     """Shares by what was trained on (down) and what was asked (across), each with its interval and n.
 
     Args:
-        table: from :func:`safetune_utils.statistics.shares.summarise` by ``trained`` (shown in the order of its rows) and ``prompt_set``.
+        table: from :func:`safetune_utils.statistics.shares.summarise` by ``trained`` (shown in the order of
+            its rows) and ``prompt_set``.
         studies: those that it came from, for the names of the sets and for prompts that are trained on.
         what: what the share is of: ``answers that refuse``.
     """
@@ -158,7 +162,9 @@ def transfer_table(table: pd.DataFrame, studies: Sequence[Study], *, what: str) 
 
 
 def comparisons(differences: dict[str, Difference], *, caption: str) -> HTML:
-    """Paired differences in points, by what is compared, with p-values that Holm's method corrects for all rows of the table."""
+    """Paired differences in points, by what is compared, with p-values that Holm's method corrects for all
+    rows of the table.
+    """
     corrected = holm([d.p_value for d in differences.values()])
     rows = [
         (name, signed(d.difference), f"{signed(d.low)} to {signed(d.high)}", d.n_pairs, p_value(p))
@@ -173,7 +179,9 @@ def comparisons(differences: dict[str, Difference], *, caption: str) -> HTML:
 
 
 def instrument_table(shares: pd.DataFrame) -> HTML:
-    """Every prompt set by every instrument: ``shares`` as from :func:`safetune_utils.scoring.readings.shares`; amounts across."""
+    """Every prompt set by every instrument: ``shares`` as from
+    :func:`safetune_utils.scoring.readings.shares`; amounts across.
+    """
     amounts = sorted(shares["n_safety"].unique())
     rows = []
     for name in [s for s in PROMPT_SETS if s in set(shares["prompt_set"])]:
@@ -194,7 +202,9 @@ def instrument_table(shares: pd.DataFrame) -> HTML:
 
 
 def trend_table(answers: pd.DataFrame) -> HTML:
-    """For each prompt set of a study's answers: whether the share of refusals moves with the amount, where it levels off, what could be seen."""
+    """For each prompt set of a study's answers: whether the share of refusals moves with the amount, where it
+    levels off, what could be seen.
+    """
     sets = {
         name: statistics.by_amount(answers, prompt_set=name)
         for name in PROMPT_SETS
@@ -247,7 +257,9 @@ def record_table(study: Study) -> HTML:
 def table(
     rows: pd.DataFrame | list[tuple[Any, ...]], *, caption: str, columns: tuple[str, ...] = ("", "value")
 ) -> HTML:
-    """A small table with a caption and its CSV; everything in it is escaped. Plain rows take ``columns`` as their head."""
+    """A small table with a caption and its CSV; everything in it is escaped. Plain rows take ``columns`` as
+    their head.
+    """
     if isinstance(rows, list):
         rows = pd.DataFrame(rows, columns=list(columns), dtype=object)
     head = "".join(f"<th scope='col'>{html.escape(str(name))}</th>" for name in rows.columns)
@@ -262,7 +274,9 @@ def table(
 
 
 def tally_table(tally: pd.DataFrame, *, caption: str) -> HTML:
-    """Who preferred whose answers, one line an annotator and prompt set; ``tally`` as from :func:`safetune_utils.annotation.tallies.tally`."""
+    """Who preferred whose answers, one line an annotator and prompt set; ``tally`` as from
+    :func:`safetune_utils.annotation.tallies.tally`.
+    """
     first, second = tally["first"].iloc[0], tally["second"].iloc[0]
     columns = {
         "prompt_set": "prompts", "annotator": "annotator", "first_better": f"{first} better", "second_better": f"{second} better",

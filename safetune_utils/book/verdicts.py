@@ -1,6 +1,7 @@
 """The paper's claims beside what this book found: a verdict for each, by one stated rule.
 
-The claims and how each is to be judged stand in ``data/paper/claims.yml``; findings come from executed notebooks.
+The claims and how each is to be judged stand in ``data/paper/claims.yml``; findings come from executed
+notebooks.
 """
 
 from __future__ import annotations
@@ -67,17 +68,17 @@ def claims() -> list[Claim]:
 def verdict(claim: Claim, finding: dict[str, Any] | None) -> str:
     """What a finding says of a claim, by its 95 % interval alone.
 
-    A difference is held against 0 and a share against one half. The claim *holds* where the whole interval lies on the
-    claimed side or, for a claim of little change, within the claim's margin; it is *contradicted* where the whole
-    interval lies on the other side, or outside the margin.
+    A difference is held against 0 and a share against one half. The claim *holds* where the whole interval
+    lies on the claimed side or, for a claim of little change, within the claim's margin; it is *contradicted*
+    where the whole interval lies on the other side, or outside the margin.
 
     Args:
         finding: as :func:`safetune_utils.book.glue.measured` gives it; ``None`` where there is none.
 
     Returns:
-        ``not attempted`` without a finding that could be measured; ``opposite direction`` where the claim is contradicted;
-        ``not seen at this scale`` where the interval leaves it open; ``reproduced`` where it holds, our measure is the
-        paper's and its figure lies within our interval; else ``same direction``.
+        ``not attempted`` without a finding that could be measured; ``opposite direction`` where the claim is
+        contradicted; ``not seen at this scale`` where the interval leaves it open; ``reproduced`` where it
+        holds, our measure is the paper's and its figure lies within our interval; else ``same direction``.
     """
     if finding is None or finding["low"] is None or finding["high"] is None:
         return "not attempted"
@@ -98,7 +99,8 @@ def verdict(claim: Claim, finding: dict[str, Any] | None) -> str:
 
 
 def finding_of(claim: Claim, outcomes: Outcomes) -> tuple[str, dict[str, Any] | None]:
-    """The chapter that recorded a finding about a claim, and the finding; the claim's own chapter and ``None`` where none did.
+    """The chapter that recorded a finding about a claim, and the finding; the claim's own chapter and
+    ``None`` where none did.
 
     Raises:
         SafetuneError: two chapters recorded one.
@@ -133,7 +135,8 @@ def parts(ours: Outcomes, *, published: dict[str, Outcomes], pages: set[str]) ->
 
     Args:
         ours: the outcomes that this book was built from.
-        published: committed runs by name, in one table side by side; one that found just what ours did is left out.
+        published: committed runs by name, in one table side by side; one that found just what ours did is
+            left out.
         pages: the chapters that the book has, for the links.
 
     Raises:
@@ -191,7 +194,9 @@ def table(outcomes: Outcomes, *, pages: set[str]) -> str:
 
 
 def side_by_side(runs: dict[str, Outcomes]) -> str:
-    """Several runs as an HTML table: a line for each claim, a column for each run, with its scale and what each claim came to."""
+    """Several runs as an HTML table: a line for each claim, a column for each run, with its scale and what
+    each claim came to.
+    """
     heads = ['<th scope="col">claim</th>']
     for name, outcomes in runs.items():
         settings = {
@@ -242,7 +247,9 @@ def curve(name: str, settings: dict[str, Any]) -> str:
 
 
 def in_words(finding: dict[str, Any] | None) -> str:
-    """A finding with its interval and n: ``+45 points (+36 to +54, n = 98)`` or ``92 % (85 to 96 %, n = 98)``; empty for none."""
+    """A finding with its interval and n: ``+45 points (+36 to +54, n = 98)`` or ``92 % (85 to 96 %, n =
+    98)``; empty for none.
+    """
     if finding is None or finding["low"] is None or finding["high"] is None:
         return ""
     n = f", n = {finding['n']}" if finding["n"] is not None else ""

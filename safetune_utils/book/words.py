@@ -39,7 +39,9 @@ def question_forms(study: Study) -> str:
 
 
 def levels_off(shares: pd.DataFrame) -> str:
-    """Where a curve levels off, in words; ``shares`` as from :func:`safetune_utils.statistics.shares.by_amount`."""
+    """Where a curve levels off, in words; ``shares`` as from
+    :func:`safetune_utils.statistics.shares.by_amount`.
+    """
     smallest, largest = shares.columns.min(), shares.columns.max()
     start = statistics.flat_from(shares)
     if start is None:
@@ -52,7 +54,9 @@ def levels_off(shares: pd.DataFrame) -> str:
 
 
 def detectable(shares: pd.DataFrame) -> str:
-    """The smallest change that the prompts would show, in words; as many are taken to change against it as did here."""
+    """The smallest change that the prompts would show, in words; as many are taken to change against it as
+    did here.
+    """
     changes = (shares[shares.columns.max()] - shares[shares.columns.min()]).dropna()
     back = min(changes.clip(lower=0).mean(), -changes.clip(upper=0).mean()) if len(changes) else 0.0
     smallest = statistics.detectable_difference(len(changes), back=back)
@@ -102,7 +106,8 @@ def kappa(value: float, low: float, high: float) -> str:
 
 
 def change(difference: Difference, *, unit: str = "points", of: str = "prompts") -> str:
-    """A paired difference in words, for a sentence: ``rises by 45 points (36 to 54)`` or ``shows no change …``.
+    """A paired difference in words, for a sentence: ``rises by 45 points (36 to 54)`` or ``shows no change
+    …``.
 
     Args:
         unit: ``points`` for shares, which are told in hundredths; any other unit is told as it was measured.

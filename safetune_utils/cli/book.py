@@ -51,7 +51,9 @@ def publish(
     ] = None,
     parameter: Assignments = None,
 ) -> None:
-    """Run the notebooks that are missing or out of date, then write what they found into data/results/published/."""
+    """Run the notebooks that are missing or out of date, then write what they found into
+    data/results/published/.
+    """
     from safetune_utils.book import findings, site
 
     done, _ = site.executed(given=given_from(parameter, preset))
@@ -70,7 +72,9 @@ def compare(
     output: Annotated[Path | None, typer.Option(help="write the comparison as one HTML page, too")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Lay one run beside another: each number with its interval, and whether their difference is inside the noise."""
+    """Lay one run beside another: each number with its interval, and whether their difference is inside the
+    noise.
+    """
     from safetune_utils.book import compare as comparing
     from safetune_utils.book import findings
 

@@ -43,7 +43,9 @@ def data_fetch(names: Annotated[list[str], typer.Argument(help="names from `safe
 
 @data_app.command("verify")
 def data_verify() -> None:
-    """Check every outside set that is in the cache or on the mirror against its hash, and the paper's mixes against its sets."""
+    """Check every outside set that is in the cache or on the mirror against its hash, and the paper's mixes
+    against its sets.
+    """
     from safetune_utils import data
 
     wrong = 0

@@ -27,8 +27,9 @@ def finetune(
 ) -> None:
     """Train one adapter and copy it to a folder, in PEFT's form.
 
-    With several GPUs, one process trains on each; SAFETUNE_PROCESSES sets their number. Or start them yourself, with
-    `accelerate launch --multi_gpu -m safetune_utils finetune ...`: they train straight into the folder.
+    With several GPUs, one process trains on each; SAFETUNE_PROCESSES sets their number. Or start them
+    yourself, with `accelerate launch --multi_gpu -m safetune_utils finetune ...`: they train straight into
+    the folder.
     """
     from safetune_utils.machine import distributed
     from safetune_utils.study import stages

@@ -72,7 +72,9 @@ def instruments_list(as_json: AsJson = False) -> None:
 
 @app.command("train-instrument")
 def train_instrument(name: Annotated[str, typer.Argument(help="refusal or harmfulness")]) -> None:
-    """Train one of the book's own instruments on labelled outside data, measure it, and write its weights and results into data/."""
+    """Train one of the book's own instruments on labelled outside data, measure it, and write its weights and
+    results into data/.
+    """
     from safetune_utils.scoring import train
 
     publish = {"refusal": train.publish_refusal, "harmfulness": train.publish_harmfulness}

@@ -1,4 +1,6 @@
-"""Sets by name: embedded in ``data/corpus``, registered in ``data/register.yml`` and fetched, or a user's own files."""
+"""Sets by name: embedded in ``data/corpus``, registered in ``data/register.yml`` and fetched, or a user's own
+files.
+"""
 
 from safetune_utils.data.files import read_examples, read_prompts, read_table
 from safetune_utils.data.human_labels import (

@@ -1,8 +1,10 @@
-"""A user's file: whatever its form, it is read into the two record types, or told in one line with the row at fault.
+"""A user's file: whatever its form, it is read into the two record types, or told in one line with the row at
+fault.
 
-Forms, by the file's name: ``.jsonl``, ``.json`` (a list of objects, or the original repository's columns of texts),
-``.csv``, ``.tsv``, ``.parquet``; each of the text forms may end in ``.gz``. A name such as ``owner/name`` that is not a
-path is a data set of the Hugging Face Hub, with ``owner/name:split`` for another split than ``train``.
+Forms, by the file's name: ``.jsonl``, ``.json`` (a list of objects, or the original repository's columns of
+texts), ``.csv``, ``.tsv``, ``.parquet``; each of the text forms may end in ``.gz``. A name such as
+``owner/name`` that is not a path is a data set of the Hugging Face Hub, with ``owner/name:split`` for another
+split than ``train``.
 
 Rows are counted from 1, without the header of a table.
 """
@@ -54,8 +56,8 @@ def is_file_name(source: str) -> bool:
 def read_table(source: str | Path) -> Table:
     """The rows of a file or of a data set of the Hugging Face Hub.
 
-    The original repository's columns of texts (``instructions``, ``inputs``, ``tags``, and ``instruction``, ``input``,
-    ``output``) become one row a text, with ``instruction``, ``input``, ``output`` and ``topic``.
+    The original repository's columns of texts (``instructions``, ``inputs``, ``tags``, and ``instruction``,
+    ``input``, ``output``) become one row a text, with ``instruction``, ``input``, ``output`` and ``topic``.
 
     Raises:
         SafetuneError: the file is not there, too large, not UTF-8, not of its form, or empty.
@@ -87,7 +89,8 @@ def read_table(source: str | Path) -> Table:
 
 
 def read_examples(source: str | Path, *, name: str = "") -> list[Example]:
-    """Rows to train on: ``instruction`` (or ``prompt``) and ``output`` (or ``response``), and what else an Example has.
+    """Rows to train on: ``instruction`` (or ``prompt``) and ``output`` (or ``response``), and what else an
+    Example has.
 
     Args:
         source: a file's path or a Hugging Face id.
@@ -120,16 +123,19 @@ def read_examples(source: str | Path, *, name: str = "") -> list[Example]:
 def read_prompts(
     source: str | Path, *, name: str = "", column: str = "", repeats: bool = False
 ) -> list[Prompt]:
-    """Requests to test with: ``prompt``, ``instruction``, ``text`` or ``question``, and what else a Prompt has.
+    """Requests to test with: ``prompt``, ``instruction``, ``text`` or ``question``, and what else a Prompt
+    has.
 
     Args:
         source: a file's path or a Hugging Face id.
         name: the start of the ids of rows that have none; by default the file's name.
         column: where the requests are; by default the first of the four names above that the file has.
-        repeats: whether the same request may stand twice (the paper's I-MaliciousInstructions has two such rows).
+        repeats: whether the same request may stand twice (the paper's I-MaliciousInstructions has two such
+            rows).
 
     Raises:
-        SafetuneError: no column of requests, a row is empty or stands twice, in one line with the row's number.
+        SafetuneError: no column of requests, a row is empty or stands twice, in one line with the row's
+            number.
     """
     table = read_table(source)
     column = _column(table, (column,) if column else _TEXT)

@@ -53,7 +53,9 @@ def xstest_completions() -> list[Labelled]:
 
 
 def styled_answers(split: str) -> list[Labelled]:
-    """The embedded corpus's 200 answers in eight styles, ``train`` or ``test``: written and labelled for this book, ``kind`` is the style."""
+    """The embedded corpus's 200 answers in eight styles, ``train`` or ``test``: written and labelled for this
+    book, ``kind`` is the style.
+    """
     return [
         Labelled(
             id=row["id"],
@@ -68,7 +70,9 @@ def styled_answers(split: str) -> list[Labelled]:
 
 
 def own_answers() -> list[Labelled]:
-    """What the embedded corpus has to learn refusals from: its helpful answers comply, its safety rows refuse, and the styled ones say which."""
+    """What the embedded corpus has to learn refusals from: its helpful answers comply, its safety rows
+    refuse, and the styled ones say which.
+    """
     complying = [*general_examples("embedded"), *contrast_examples()]
     rows = [(row, "compliance") for row in complying] + [
         (row, "full_refusal") for row in safety_examples("embedded")
@@ -97,7 +101,8 @@ def harm_pairs() -> list[Labelled]:
 def split_by_prompt(
     rows: list[Labelled], *, test: float = 0.2, validation: float = 0.08
 ) -> dict[str, list[Labelled]]:
-    """``train``, ``validation`` and ``test`` rows, such that no prompt is in two of them, however it is cased or spaced.
+    """``train``, ``validation`` and ``test`` rows, such that no prompt is in two of them, however it is cased
+    or spaced.
 
     Which part a prompt is in follows from its hash alone, so it stays there when rows are added.
     """

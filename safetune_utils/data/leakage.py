@@ -24,7 +24,8 @@ class Copy(NamedTuple):
 
 
 class Overlap(NamedTuple):
-    """What training rows and prompts share: ``copies`` at or above the bar, most alike first, one for each prompt.
+    """What training rows and prompts share: ``copies`` at or above the bar, most alike first, one for each
+    prompt.
 
     ``highest`` is the highest similarity of any pair, 0–100.
     """
@@ -49,8 +50,8 @@ def overlap(train: Iterable[Example], test: list[Prompt], *, at_least: float = N
     """Compare the request of every training row, in both its forms, with every prompt.
 
     *Exact* means the same but for case, white space and punctuation. *Near* means a similarity of at least
-    ``at_least``: rapidfuzz's token sort ratio, 0–100, which ignores the order of words (one changed word in ten gives
-    about 90). Reworded copies with other words are not found by it.
+    ``at_least``: rapidfuzz's token sort ratio, 0–100, which ignores the order of words (one changed word in
+    ten gives about 90). Reworded copies with other words are not found by it.
     """
     texts = [
         (row.id, utils.default_process(text))

@@ -1,9 +1,9 @@
 """A mix: general examples plus n safety examples in a format, with a validation part held out.
 
-For one seed, amounts are nested (the first 100 safety rows are among the 500). The validation part is either held
-*apart*, so that a row that validates for one amount is trained on for none, or taken *from the mix* itself, as the
-paper did. Which safety rows come first, which never come, and whether harmless rows with alarming words are added, is
-for :class:`safetune_utils.settings.Mixing` to say.
+For one seed, amounts are nested (the first 100 safety rows are among the 500). The validation part is either
+held *apart*, so that a row that validates for one amount is trained on for none, or taken *from the mix*
+itself, as the paper did. Which safety rows come first, which never come, and whether harmless rows with
+alarming words are added, is for :class:`safetune_utils.settings.Mixing` to say.
 """
 
 from __future__ import annotations
@@ -53,17 +53,18 @@ def mix(
         general, safety, contrast: the pools to draw from.
         n_general, n_safety: rows of each in the mix.
         safety_format: ``instruction``, ``question``, or ``mixed`` (every other safety row is a question).
-        n_validation: rows held out. Held apart, they are general rows; of the safety pool, ``n_validation`` rows or a
-            tenth of the pool, whichever is less, are held out too, and the validation part has them in the mix's own
-            proportion.
+        n_validation: rows held out. Held apart, they are general rows; of the safety pool, ``n_validation``
+            rows or a tenth of the pool, whichever is less, are held out too, and the validation part has them
+            in the mix's own proportion.
         seed: decides the order of both pools, and so everything that is drawn.
         validation: ``apart``, or ``from_mix``: ``n_validation`` rows at random out of the whole mix.
-        mixing: which safety rows come first and which never, how many contrast rows are added, and when both are
-            trained on. A choice orders what is left when the validation rows are held out, which are the same whatever
-            the choice; contrast rows validate only where that is ``from_mix``.
-        places: gives each row of the safety pool a place; the lowest come first, and among equals the random order stays.
-            ``None`` leaves the random order. What a choice of :class:`safetune_utils.settings.Mixing` means as places is
-            for :mod:`safetune_utils.study.mixes` to say.
+        mixing: which safety rows come first and which never, how many contrast rows are added, and when both
+            are trained on. A choice orders what is left when the validation rows are held out, which are the
+            same whatever the choice; contrast rows validate only where that is ``from_mix``.
+        places: gives each row of the safety pool a place; the lowest come first, and among equals the random
+            order stays. ``None`` leaves the random order. What a choice of
+            :class:`safetune_utils.settings.Mixing` means as places is for :mod:`safetune_utils.study.mixes`
+            to say.
 
     Raises:
         SafetuneError: a pool is too small, or lacks the questions or topics that are asked for.
@@ -142,8 +143,8 @@ def _known_topics(safety: list[Example], left_out: Sequence[str]) -> set[str]:
 def _split(
     rows: Sequence[Example], n_held_out: int, *, seed: int, name: str, left_out: Collection[str] = ()
 ) -> tuple[list[Example], list[Example]]:
-    # Each pool has an order of its own, so that the general rows stay the same whatever the safety pool. Topics are left
-    # out after it, so that mixes with and without them have most rows in common.
+    # Each pool has an order of its own, so that the general rows stay the same whatever the safety pool.
+    # Topics are left out after it, so that mixes with and without them have most rows in common.
     order = list(rows)
     random.Random(f"{name}-{seed}").shuffle(order)
     order = [row for row in order if row.topic not in left_out]

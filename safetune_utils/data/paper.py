@@ -18,7 +18,9 @@ PAPER_AMOUNTS = (100, 300, 500, 1000, 1500, 2000)
 
 
 def registered_examples(name: str) -> list[Example]:
-    """Rows of a registered file; ids are the positions in it, which is pinned. Every row is kept, as the paper had it."""
+    """Rows of a registered file; ids are the positions in it, which is pinned. Every row is kept, as the
+    paper had it.
+    """
     return [
         Example(
             id=f"{name}-{number:05d}",
@@ -50,7 +52,9 @@ def registered_prompts(name: str) -> list[Prompt]:
 
 
 def with_questions(rows: list[Example]) -> list[Example]:
-    """The paper's safety rows with their question form: matched where the red-team attempts can be had, else by rule."""
+    """The paper's safety rows with their question form: matched where the red-team attempts can be had, else
+    by rule.
+    """
     matched = _red_team_questions()
     found = []
     for row in rows:
@@ -63,7 +67,8 @@ def with_questions(rows: list[Example]) -> list[Example]:
 
 
 def _red_team_questions() -> dict[str, str]:
-    """Id of a safety row -> the question of the red-team attempts that it was made from; empty where they are out of reach.
+    """Id of a safety row -> the question of the red-team attempts that it was made from; empty where they are
+    out of reach.
 
     The comparison takes a minute or two, so what it found is kept in the cache.
     """
@@ -99,7 +104,9 @@ def question_counts(rows: list[Example]) -> dict[str, int]:
 
 
 def paper_safety_ids(n_safety: int) -> set[str] | None:
-    """Ids of the safety rows in the paper's ready-made mix of this size, or ``None`` where there is none or it cannot be had."""
+    """Ids of the safety rows in the paper's ready-made mix of this size, or ``None`` where there is none or
+    it cannot be had.
+    """
     if n_safety not in PAPER_AMOUNTS:
         return None
     try:
@@ -111,7 +118,8 @@ def paper_safety_ids(n_safety: int) -> set[str] | None:
 class PaperMix(NamedTuple):
     """A ready-made mix of the paper beside the sets it was made from, all as counts of rows but the last.
 
-    ``general_missing`` are general rows that the mix lacks; ``foreign`` are rows of it that are in neither set.
+    ``general_missing`` are general rows that the mix lacks; ``foreign`` are rows of it that are in neither
+    set.
     """
 
     rows: int

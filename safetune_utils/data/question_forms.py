@@ -1,27 +1,32 @@
 """Questions for the paper's instructions: by rule, or matched to the red-team attempts that they came from.
 
-The paper turned people's red-team questions into 2,483 instructions and released the instructions only. Two ways back:
+The paper turned people's red-team questions into 2,483 instructions and released the instructions only. Two
+ways back:
 
-* :func:`match` finds the first human turn of a red-team transcript that an instruction was made from, where the
+* :func:`match` finds the first human turn of a red-team transcript that an instruction was made from, where
+the
   transcripts are at hand.
-* :func:`as_question` rewrites an instruction by a table of rules, read from the top; the first that fits gives the
-  question and its name. :func:`as_opinion` does so for the claims of I-Controversial. The rules are ours, not the
-  paper's: mark what they write as rewritten, and show how many rows they left out.
+* :func:`as_question` rewrites an instruction by a table of rules, read from the top; the first that fits
+gives the
+  question and its name. :func:`as_opinion` does so for the claims of I-Controversial. The rules are ours, not
+  the paper's: mark what they write as rewritten, and show how many rows they left out.
 
-Measured on the paper's 2,483 instructions. The rules were made on a random half of them (1,241 rows, seed 0). On the other
-half they rewrite 1,047 of 1,242 (84 %, Wilson interval 82-86); on all, 2,116, and leave out 367: mostly two tasks in one,
-topics that ask for no particular answer ("Analyze the war"), and tasks to be done, not answered ("Choose", "Rank").
+Measured on the paper's 2,483 instructions. The rules were made on a random half of them (1,241 rows, seed 0).
+On the other half they rewrite 1,047 of 1,242 (84 %, Wilson interval 82-86); on all, 2,116, and leave out 367:
+mostly two tasks in one, topics that ask for no particular answer ("Analyze the war"), and tasks to be done,
+not answered ("Choose", "Rank").
 
-Four samples of that other half were read, none of a row read before, with a mend after each: 1 of 60 faulty (a topic
-turned into "What are ...?"; the rule was narrowed), 1 of 100 ("is or isn't" inverted), 2 of 100 ("What is the ways ...?"),
-1 of 100 ("Who are adjectives ...?"). The last sample gives the error rate: 1 % (Wilson interval 0.2-5.4); the mend after it
-changed that one row of the file and no other. There was one reader, a language model, who also wrote the rules: a question
-counts as faulty if it is ungrammatical or asks for something else than the instruction. The mends drew on that half too, so
-its coverage and error rate are a little kinder than on rows never seen.
+Four samples of that other half were read, none of a row read before, with a mend after each: 1 of 60 faulty
+(a topic turned into "What are ...?"; the rule was narrowed), 1 of 100 ("is or isn't" inverted), 2 of 100
+("What is the ways ...?"), 1 of 100 ("Who are adjectives ...?"). The last sample gives the error rate: 1 %
+(Wilson interval 0.2-5.4); the mend after it changed that one row of the file and no other. There was one
+reader, a language model, who also wrote the rules: a question counts as faulty if it is ungrammatical or asks
+for something else than the instruction. The mends drew on that half too, so its coverage and error rate are a
+little kinder than on rows never seen.
 
-What the rules do not repair: "you" and "your" stay as they are, though the paper's wording often switched them; a bare
-plural stays bare ("What are ways to ...?"); and "a text" (292 rows) asks "Can you write ...?", which is a question in form
-only, and can be left out by its name.
+What the rules do not repair: "you" and "your" stay as they are, though the paper's wording often switched
+them; a bare plural stays bare ("What are ways to ...?"); and "a text" (292 rows) asks "Can you write ...?",
+which is a question in form only, and can be left out by its name.
 """
 
 from __future__ import annotations
@@ -49,9 +54,11 @@ class Match(NamedTuple):
     similarity: float
 
 
-# --- The words of the rules ------------------------------------------------------------------------------------------
+# --- The words of the rules
+# ------------------------------------------------------------------------------------------
 
-# What an instruction may open with: verbs that ask for one fact, for what is known, for a judgement, for a text, for a place.
+# What an instruction may open with: verbs that ask for one fact, for what is known, for a judgement, for a
+# text, for a place.
 _FACT = "research|identify|determine|name|list|state|specify|find(?: out)?+|locate|look up|provide|give(?: me)?+|calculate|estimate|suggest|retrieve|obtain|tell me"
 _TELL = (
     f"{_FACT}|outline|explain|describe|analy[sz]e|demonstrate|illustrate|investigate|detail|define|evaluate|assess|examine|explore|discuss|summari[sz]e|"
@@ -61,7 +68,8 @@ _WEIGH = f"{_TELL}|debate|consider|confirm|check|argue|justify|prove"
 _WRITE = "compose|write|draft|create|make|develop|devise|construct|design|craft|prepare|come up with|outline|compile|brainstorm"
 _FIND = "find|locate|search for|look for"
 
-# Nouns that name an answer, not a topic: "Analyze the causes of X" asks what they are, "Analyze the war" does not.
+# Nouns that name an answer, not a topic: "Analyze the causes of X" asks what they are, "Analyze the war" does
+# not.
 _ANSWERS = (
     "ways?|methods?|techniques?|strateg(?:y|ies)|reasons?|causes?|effects?|impacts?|consequences|repercussions|ramifications|implications|"
     "outcomes?|results?|risks?|dangers?|hazards|benefits|rewards|advantages|disadvantages|drawbacks|merits|pros and cons|costs?|factors|legality|laws|"
@@ -88,7 +96,8 @@ _PRONOUNS = "i|you|he|she|it|we|they|someone"
 _BE = "is|are|am|was|were|can|could|will|would|should|must|might"
 _ASIDE = rf"(?:(?!(?:{_LINKS}) )[\w'’-]+,? ){{0,4}}?"  # what stands between an article and its noun
 
-# --- The table -------------------------------------------------------------------------------------------------------
+# --- The table
+# -------------------------------------------------------------------------------------------------------
 
 
 class _Rule(NamedTuple):
@@ -150,7 +159,8 @@ def as_question(instruction: str) -> Rewriting | None:
 
 
 def as_opinion(instruction: str) -> Rewriting | None:
-    """Return an instruction to give reasons for a claim as the question whether one thinks so; ``None`` for any other.
+    """Return an instruction to give reasons for a claim as the question whether one thinks so; ``None`` for
+    any other.
 
     A claim about the reader or the writer ("why you …") is no opinion on the world, and is left out.
     """
@@ -161,7 +171,8 @@ def as_opinion(instruction: str) -> Rewriting | None:
     return Rewriting(f"Do you think that {fit['claim']}?", "claim")
 
 
-# --- From a rule's groups to its question ----------------------------------------------------------------------------
+# --- From a rule's groups to its question
+# ----------------------------------------------------------------------------
 
 _YOU = re.compile(r"\b(?:you|yours?|yourself)\b", re.IGNORECASE)
 _READER = re.compile(r"\b(?:you|yours?|yourself|i|me|us|we)\b", re.IGNORECASE)
@@ -206,13 +217,17 @@ _INNER_CLAUSE = re.compile(
 
 
 def _body(instruction: str) -> str | None:
-    """The instruction in one line without its full stop; ``None`` where it is a question already or more than one sentence."""
+    """The instruction in one line without its full stop; ``None`` where it is a question already or more than
+    one sentence.
+    """
     text = re.sub(r"[.,](['\"”’])$", r"\1", " ".join(instruction.split()).rstrip(" .!"))
     return None if not text or re.search(r"\?|[.!] ", text) else text
 
 
 def _fill(template: str, groups: dict[str, str]) -> str | None:
-    """The template with its groups and the words that depend on them; ``None`` where such a word cannot be told."""
+    """The template with its groups and the words that depend on them; ``None`` where such a word cannot be
+    told.
+    """
     words: dict[str, str | None] = dict(groups)
     if "do" in groups:
         words["I"] = "you" if _YOU.search(groups["do"]) else "I"
@@ -232,7 +247,9 @@ def _fill(template: str, groups: dict[str, str]) -> str | None:
 
 
 def _what_is(phrase: str) -> str | None:
-    """Return "what is", "what are", "who is" or "who are" by the head of a noun phrase; ``None`` where the head is not clear."""
+    """Return "what is", "what are", "who is" or "who are" by the head of a noun phrase; ``None`` where the
+    head is not clear.
+    """
     head = _AFTER_HEAD.split(phrase, maxsplit=1)[0].lower().replace('"', "").split()
     if (
         not head
@@ -252,7 +269,9 @@ def _what_is(phrase: str) -> str | None:
 
 
 def _may_follow(plural: str, after: str) -> bool:
-    """Whether a noun phrase may go on with this word after its head: "tools criminals use", but not "sports car"."""
+    """Whether a noun phrase may go on with this word after its head: "tools criminals use", but not "sports
+    car".
+    """
     return (
         not after or _plural(after) or bool(_AFTER_PLURAL.fullmatch(after) or re.fullmatch(_ANSWERS, plural))
     )
@@ -265,31 +284,38 @@ def _plural(word: str) -> bool:
 
 
 def _inverted(clause: str) -> str | None:
-    """The clause with its auxiliary before its subject; ``None`` where it has none, or the subject holds a clause of its own."""
+    """The clause with its auxiliary before its subject; ``None`` where it has none, or the subject holds a
+    clause of its own.
+    """
     fit = _SIMPLE_CLAUSE.fullmatch(clause)
     if not fit or _INNER_CLAUSE.search(" " + fit["subject"].partition(" ")[2]):
         return None
     return f"{fit['auxiliary']} {fit['subject']}{fit['rest']}"
 
 
-# --- Matching to the red-team attempts -------------------------------------------------------------------------------
+# --- Matching to the red-team attempts
+# -------------------------------------------------------------------------------
 
 _CHUNK = 256  # instructions compared at once: 40 MB of similarities with all 38,961 attempts
 
 
 def first_turn(transcript: str) -> str:
-    """Return what the human says first in a transcript of turns that begin with "Human:" and "Assistant:"; "" where no human speaks."""
+    """Return what the human says first in a transcript of turns that begin with "Human:" and "Assistant:"; ""
+    where no human speaks.
+    """
     said = re.match(r"\s*Human:(.*?)(?:\n\n(?:Human|Assistant):|\Z)", transcript, re.DOTALL)
     return said[1].strip() if said else ""
 
 
 def match(instructions: Sequence[str], questions: Sequence[str], *, at_least: float = 75) -> dict[int, Match]:
-    """Return, by the number of each instruction, the question most like it; instructions without one ``at_least`` so similar are left out.
+    """Return, by the number of each instruction, the question most like it; instructions without one
+    ``at_least`` so similar are left out.
 
-    Similarity is rapidfuzz's token sort ratio on the words in lower case. The threshold was chosen on the book's own
-    276 pairs, written by hand, with 2,483 other requests mixed in: 270 pairs are found, none wrongly, and none of the 276
-    instructions is matched once its own question is taken away. It was not validated on the red-team attempts,
-    which are longer, looser and many more: read some of what it matches there before using it.
+    Similarity is rapidfuzz's token sort ratio on the words in lower case. The threshold was chosen on the
+    book's own 276 pairs, written by hand, with 2,483 other requests mixed in: 270 pairs are found, none
+    wrongly, and none of the 276 instructions is matched once its own question is taken away. It was not
+    validated on the red-team attempts, which are longer, looser and many more: read some of what it matches
+    there before using it.
     """
     if not questions:
         return {}

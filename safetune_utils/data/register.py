@@ -1,4 +1,6 @@
-"""Outside sets: registered in ``data/register.yml`` by repository, commit, path and hash, fetched when asked for."""
+"""Outside sets: registered in ``data/register.yml`` by repository, commit, path and hash, fetched when asked
+for.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +30,8 @@ _LOOK_SECONDS = 5
 class OutsideSet:
     """One file in a public repository at a pinned commit, known by its hash.
 
-    ``bytes`` and ``sha256`` are missing where the file was never in our hands; the git blob id then verifies it.
+    ``bytes`` and ``sha256`` are missing where the file was never in our hands; the git blob id then verifies
+    it.
     """
 
     name: str
@@ -70,7 +73,9 @@ def registered_sets() -> dict[str, OutsideSet]:
 
 
 def benchmarks() -> list[dict[str, str]]:
-    """The benchmarks that lm-evaluation-harness downloads itself: name, tests, task, source, licence, citation."""
+    """The benchmarks that lm-evaluation-harness downloads itself: name, tests, task, source, licence,
+    citation.
+    """
     return _content()["benchmarks"]
 
 
@@ -82,12 +87,13 @@ def not_released() -> list[dict[str, str]]:
 def fetch(name: str) -> Path:
     """The path of a verified copy of an outside set, read from the mirror, the cache or its repository.
 
-    With ``SAFETUNE_MIRROR=DIR`` the file is read from ``DIR/<owner>/<repo>/<commit>/<path>`` and nothing is downloaded.
-    A download that breaks off goes on where it stopped when it is asked for again. A licence that forbids commercial
-    use is named on standard error when a file is downloaded.
+    With ``SAFETUNE_MIRROR=DIR`` the file is read from ``DIR/<owner>/<repo>/<commit>/<path>`` and nothing is
+    downloaded. A download that breaks off goes on where it stopped when it is asked for again. A licence that
+    forbids commercial use is named on standard error when a file is downloaded.
 
     Raises:
-        SafetuneError: an unknown name, a file that cannot be had, or one whose hash is wrong (it is not kept).
+        SafetuneError: an unknown name, a file that cannot be had, or one whose hash is wrong (it is not
+            kept).
     """
     known = registered_sets()
     if name not in known:
@@ -141,7 +147,8 @@ def verify() -> Iterator[tuple[str, str]]:
 
 
 def whereabouts() -> dict[str, str]:
-    """Where each outside set is: ``mirror``, ``not on the mirror``, ``cached``, ``reachable`` or ``out of reach``.
+    """Where each outside set is: ``mirror``, ``not on the mirror``, ``cached``, ``reachable`` or ``out of
+    reach``.
 
     Without a mirror, the repositories of sets that are not cached are asked for the file's head, all at once.
     """

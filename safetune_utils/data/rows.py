@@ -43,7 +43,9 @@ class Prompt:
 
     @property
     def request(self) -> str:
-        """What is asked, whatever the form: two forms of one request share it, by one id or by a pair that names it."""
+        """What is asked, whatever the form: two forms of one request share it, by one id or by a pair that
+        names it.
+        """
         return self.pair or self.id
 
 

@@ -1,8 +1,8 @@
-"""Named sets. A *prompt set* has the same name whatever the source, so that a notebook asks for ``malicious`` and gets
-the embedded set, the paper's I-MaliciousInstructions, or a file of the user's.
+"""Named sets. A *prompt set* has the same name whatever the source, so that a notebook asks for ``malicious``
+and gets the embedded set, the paper's I-MaliciousInstructions, or a file of the user's.
 
-A *source* is ``embedded``, ``paper``, ``paper-sample`` (the paper's own data with a 2,000-row sample of general data)
-or a folder of the user's with ``general``, ``safety`` and one file a prompt set, in any form of
+A *source* is ``embedded``, ``paper``, ``paper-sample`` (the paper's own data with a 2,000-row sample of
+general data) or a folder of the user's with ``general``, ``safety`` and one file a prompt set, in any form of
 :mod:`safetune_utils.data.files`.
 """
 
@@ -24,7 +24,9 @@ if TYPE_CHECKING:
 
 
 class PromptSet(NamedTuple):
-    """What a prompt set is: a short title, what it tests, and what a refusal is to a careful person: wanted, unwanted, or safe but not needed."""
+    """What a prompt set is: a short title, what it tests, and what a refusal is to a careful person: wanted,
+    unwanted, or safe but not needed.
+    """
 
     title: str
     about: str
@@ -96,9 +98,9 @@ def safety_examples(source: str, *, questions: bool = False) -> list[Example]:
     """The safety rows of a source, or of a file or Hugging Face id given by itself.
 
     Args:
-        questions: leave out rows that have no question form. The paper's rows were released as instructions only;
-            theirs are matched in the red-team attempts where that set can be had, else rewritten by rule, and
-            ``question_origin`` says which.
+        questions: leave out rows that have no question form. The paper's rows were released as instructions
+            only; theirs are matched in the red-team attempts where that set can be had, else rewritten by
+            rule, and ``question_origin`` says which.
     """
     if source == "embedded":
         return _embedded_examples("safety")
@@ -129,7 +131,9 @@ def prompts(source: str, prompt_set: str) -> list[Prompt]:
 
 
 def set_title(source: str, prompt_set: str) -> str:
-    """The set's name at its source, for tables: ``I-MaliciousInstructions``, ``corpus/malicious`` or a file name."""
+    """The set's name at its source, for tables: ``I-MaliciousInstructions``, ``corpus/malicious`` or a file
+    name.
+    """
     if source == "embedded":
         return f"corpus/{_EMBEDDED_PROMPTS[prompt_set][0]}"
     if source in _PAPER_GENERAL:
@@ -150,8 +154,8 @@ def load(name: str) -> Dataset:
     """Any one set as a ``datasets.Dataset`` of :class:`Example` or :class:`Prompt` records.
 
     Args:
-        name: ``corpus/safety`` and the like, a name of the register, a file's path or a Hugging Face id. Rows with
-            an output are Examples, rows without are Prompts.
+        name: ``corpus/safety`` and the like, a name of the register, a file's path or a Hugging Face id. Rows
+            with an output are Examples, rows without are Prompts.
 
     Raises:
         SafetuneError: no such set, or one that holds neither (labelled answers, conversations).

@@ -29,7 +29,9 @@ from safetune_utils.places import data_folder
 
 
 class CorpusFile(NamedTuple):
-    """What a file of ``data/corpus`` is for, and which of its fields hold the requests, the answers and the topics."""
+    """What a file of ``data/corpus`` is for, and which of its fields hold the requests, the answers and the
+    topics.
+    """
 
     tests: str
     request: str
@@ -81,8 +83,8 @@ _ANSWERS = ("output", "completion", "response", "chosen", "answer")
 class Shape(NamedTuple):
     """A set in numbers, with none of its text.
 
-    ``prompt_words`` and ``answer_words`` say how many rows have so many words; ``topics`` how many rows have each topic,
-    or, where the set names none (``topics_are`` says so), begin with each word.
+    ``prompt_words`` and ``answer_words`` say how many rows have so many words; ``topics`` how many rows have
+    each topic, or, where the set names none (``topics_are`` says so), begin with each word.
     """
 
     rows: int
@@ -94,7 +96,8 @@ class Shape(NamedTuple):
 
 
 def listing() -> list[dict[str, Any]]:
-    """Every set: ``name, where, rows, size, licence, tests``; ``size`` in words, rows as a number or ``None``.
+    """Every set: ``name, where, rows, size, licence, tests``; ``size`` in words, rows as a number or
+    ``None``.
 
     ``where`` is ``embedded``, ``cached``, ``mirror``, ``not on the mirror``, ``reachable``, ``out of reach``,
     ``by lm-eval`` (it downloads and scores the benchmark itself) or ``not released``.
@@ -152,8 +155,9 @@ def listing() -> list[dict[str, Any]]:
 def overlaps(source: str) -> list[dict[str, Any]]:
     """What each training set of a source shares with each of its prompt sets.
 
-    One row a pair: ``train, test, title`` (of the test set at its source), ``prompts`` (how many), ``exact`` and ``near`` (prompts that are trained on),
-    ``highest`` (similarity 0–100), and ``test_ids`` of the prompts found.
+    One row a pair: ``train, test, title`` (of the test set at its source), ``prompts`` (how many), ``exact``
+    and ``near`` (prompts that are trained on), ``highest`` (similarity 0–100), and ``test_ids`` of the
+    prompts found.
     """
     training = {"general": general_examples(source), "safety": safety_examples(source)}
     if source == "embedded":

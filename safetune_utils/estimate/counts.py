@@ -19,19 +19,20 @@ from safetune_utils.settings import Settings
 from safetune_utils.training.finetune import encode_row
 from safetune_utils.training.shared_prefix import n_shared
 
-# Tokens of a row and how many of them are the answer's: means over the 2,000-row sample of Alpaca data, over the
-# paper's safety rows and over the corpus's contrast rows, by the embedded model's tokenizer. A prompt of the paper's sets likewise: the mean, the longest, and
-# what all begin with.
+# Tokens of a row and how many of them are the answer's: means over the 2,000-row sample of Alpaca data, over
+# the paper's safety rows and over the corpus's contrast rows, by the embedded model's tokenizer. A prompt of
+# the paper's sets likewise: the mean, the longest, and what all begin with.
 GUESSED_TOKENS = {"general": (112, 60), "safety": (113, 72), "contrast": (88, 46)}
 GUESSED_PROMPT = {"tokens": 43, "longest": 73, "shared": 24}
 _SAMPLE = 1000  # rows of a pool that are tokenised
 
 
 def count_rows(settings: Settings) -> dict[str, Any]:
-    """Rows and tokens of a study's training, counted where the data is at hand and else assumed (``counted`` says which).
+    """Rows and tokens of a study's training, counted where the data is at hand and else assumed (``counted``
+    says which).
 
-    ``tokens`` and ``learned`` are means a row, by kind of row; ``longest`` is the longest row; ``adapters`` has one entry
-    for each amount and seed: ``n_safety, seed, rows, validation_rows``.
+    ``tokens`` and ``learned`` are means a row, by kind of row; ``longest`` is the longest row; ``adapters``
+    has one entry for each amount and seed: ``n_safety, seed, rows, validation_rows``.
 
     Raises:
         SafetuneError: the data at hand has too few rows, or is not there.
@@ -42,7 +43,8 @@ def count_rows(settings: Settings) -> dict[str, Any]:
     if s.mixing.n_contrast:
         pools["contrast"] = data.contrast_examples() if s.data == "embedded" else []
     if pools["general"] and pools["safety"]:
-        # Drawing the largest mix tells of too few rows as running it would. The paper's questions would first have to be matched.
+        # Drawing the largest mix tells of too few rows as running it would. The paper's questions would first
+        # have to be matched.
         ready = sources["safety"] in ("paper", "paper-sample")
         mix(
             **pools, n_general=s.n_general, n_safety=max(s.safety_amounts), safety_format="instruction" if ready else s.safety_format,
@@ -118,12 +120,14 @@ def _pool(kind: str, source: str) -> list[data.Example] | None:
 
 
 def count_prompts(settings: Settings, prompt_sets: Sequence[str] | None = None) -> dict[str, Any]:
-    """Prompts of a study by set, with ``tokens`` (mean), ``longest`` and ``shared``, the tokens that all of them begin with.
+    """Prompts of a study by set, with ``tokens`` (mean), ``longest`` and ``shared``, the tokens that all of
+    them begin with.
 
     ``counted`` names the sets whose texts were read; where there are none, the tokens are assumed.
 
     Args:
-        prompt_sets: names of :data:`safetune_utils.data.PROMPT_SETS`; by default all that the data source has.
+        prompt_sets: names of :data:`safetune_utils.data.PROMPT_SETS`; by default all that the data source
+            has.
 
     Raises:
         SafetuneError: the source has no such set.
@@ -172,7 +176,9 @@ def count_prompts(settings: Settings, prompt_sets: Sequence[str] | None = None) 
 
 
 def _tokenizer(base_model: str) -> tuple[Any, str] | None:
-    """The base model's tokenizer if it lies in a folder, else the embedded model's if that was converted already."""
+    """The base model's tokenizer if it lies in a folder, else the embedded model's if that was converted
+    already.
+    """
     folder = Path(base_model).expanduser()
     if base_model != "embedded" and (folder / "tokenizer.json").is_file():
         return AutoTokenizer.from_pretrained(folder), "its own tokenizer"

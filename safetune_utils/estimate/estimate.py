@@ -1,8 +1,9 @@
 """What a study will take before it is run: memory, time and disk, worked out from counts that are shown.
 
-Nothing is loaded and nothing trained. Parameters are counted from a model's shape, tokens from the rows where they are at
-hand, and both are turned into bytes and operations; the hardware says how many of each a second it manages. What no count can
-tell, such as the share of a hardware's peak that training reaches, is a named constant here and a line of the answer.
+Nothing is loaded and nothing trained. Parameters are counted from a model's shape, tokens from the rows where
+they are at hand, and both are turned into bytes and operations; the hardware says how many of each a second
+it manages. What no count can tell, such as the share of a hardware's peak that training reaches, is a named
+constant here and a line of the answer.
 
 GB are 10^9 bytes, TFLOP 10^12 operations; a multiplication and an addition are two operations.
 """
@@ -40,22 +41,27 @@ _BYTES_PER_ANSWER = 300  # the prompt and the names of the fields
 def estimate(
     *, settings: Settings, hardware: str | Hardware = "auto", prompt_sets: Sequence[str] | None = None
 ) -> dict[str, Any]:
-    """Predict what a study takes on a kind of hardware: every amount and seed is trained, and answers every prompt set.
+    """Predict what a study takes on a kind of hardware: every amount and seed is trained, and answers every
+    prompt set.
 
     Args:
         settings: of the study, from :func:`safetune_utils.presets.resolve`.
-        hardware: a name of :data:`~safetune_utils.estimate.hardware.HARDWARE`, ``this-machine``, ``auto`` (see :func:`~safetune_utils.estimate.hardware.hardware_of`), or a :class:`~safetune_utils.estimate.hardware.Hardware`.
+        hardware: a name of :data:`~safetune_utils.estimate.hardware.HARDWARE`, ``this-machine``, ``auto``
+            (see :func:`~safetune_utils.estimate.hardware.hardware_of`), or a
+            :class:`~safetune_utils.estimate.hardware.Hardware`.
         prompt_sets: by default all that the data source has.
 
     Returns:
-        Plain data, in bytes, seconds, operations and tokens: ``hardware``; ``parameters``; ``shape``; ``rows``, ``prompts`` (see
-        :func:`count_rows`, :func:`count_prompts`); ``per`` (operations a token, bytes a token of activations and cache,
-        bytes a parameter, a decoding step's seconds); ``memory`` (``training`` and ``answering`` by part, ``peak`` and
-        ``peak_bytes``, ``usable_bytes``, ``fits``, ``mend``); ``time`` (``adapters``, one entry each, ``answering`` an
-        adapter, ``loading`` an adapter, ``study``); ``disk`` by part; ``assumed``, lines of text; ``verdict``, one line.
+        Plain data, in bytes, seconds, operations and tokens: ``hardware``; ``parameters``; ``shape``;
+        ``rows``, ``prompts`` (see :func:`count_rows`, :func:`count_prompts`); ``per`` (operations a token,
+        bytes a token of activations and cache, bytes a parameter, a decoding step's seconds); ``memory``
+        (``training`` and ``answering`` by part, ``peak`` and ``peak_bytes``, ``usable_bytes``, ``fits``,
+        ``mend``); ``time`` (``adapters``, one entry each, ``answering`` an adapter, ``loading`` an adapter,
+        ``study``); ``disk`` by part; ``assumed``, lines of text; ``verdict``, one line.
 
     Raises:
-        SafetuneError: unknown hardware, a model that cannot be counted, data that does not have what is asked for.
+        SafetuneError: unknown hardware, a model that cannot be counted, data that does not have what is asked
+            for.
     """
     device = hardware if isinstance(hardware, Hardware) else hardware_of(hardware)
     s, recipe, how = settings, settings.recipe, settings.decoding

@@ -23,7 +23,9 @@ GB = 1e9
 
 @dataclass(frozen=True, kw_only=True)
 class Hardware:
-    """A processor: matrix rates in TFLOP/s (``half`` is bf16 or fp16), memory in GB, bandwidth in GB/s; ``bf16``: whether it multiplies that."""
+    """A processor: matrix rates in TFLOP/s (``half`` is bf16 or fp16), memory in GB, bandwidth in GB/s;
+    ``bf16``: whether it multiplies that.
+    """
 
     name: str
     kind: str  # cpu or gpu
@@ -34,8 +36,9 @@ class Hardware:
     bf16: bool = True
 
 
-# Dense rates with fp32 accumulation. From NVIDIA's data sheets of T4, L4, V100 (SXM2), A100 (SXM) and H100 (SXM), its
-# white papers of the Ampere GA102 and Ada AD102 chips (RTX 3090, 4090), and for A10G AWS's page of the G5 instances.
+# Dense rates with fp32 accumulation. From NVIDIA's data sheets of T4, L4, V100 (SXM2), A100 (SXM) and H100
+# (SXM), its white papers of the Ampere GA102 and Ada AD102 chips (RTX 3090, 4090), and for A10G AWS's page of
+# the G5 instances.
 _GPUS = (
     Hardware(name="T4", kind="gpu", half=65, fp32=8.1, memory=16, bandwidth=320, bf16=False),
     Hardware(name="V100-16", kind="gpu", half=125, fp32=15.7, memory=16, bandwidth=900, bf16=False),
@@ -54,7 +57,8 @@ THIS_MACHINE = "this-machine"
 def hardware_of(name: str) -> Hardware:
     """A kind of hardware by its name, ``this-machine`` (its CPU, measured now, about a second) or ``auto``.
 
-    ``auto`` is the first GPU of this machine where :data:`~safetune_utils.estimate.hardware.HARDWARE` has it, else what there is, measured.
+    ``auto`` is the first GPU of this machine where :data:`~safetune_utils.estimate.hardware.HARDWARE` has it,
+    else what there is, measured.
 
     Raises:
         SafetuneError: an unknown name, with the closest known one.
@@ -80,7 +84,9 @@ def _gpu_here() -> Hardware | None:
 
 
 def card_named(device: str, memory: float) -> Hardware | None:
-    """The hardware that a driver calls ``device``; of several with that name the one whose memory in GB is closest."""
+    """The hardware that a driver calls ``device``; of several with that name the one whose memory in GB is
+    closest.
+    """
     words = set(re.split(r"[^A-Z0-9]+", device.upper()))
     alike = [
         hardware
@@ -92,7 +98,9 @@ def card_named(device: str, memory: float) -> Hardware | None:
 
 @cache
 def measured_hardware(device: str) -> Hardware:
-    """This machine's CPU or GPU (``cpu``, ``cuda``): matrix products and a copy of 256 MB, about a quarter of a second each."""
+    """This machine's CPU or GPU (``cpu``, ``cuda``): matrix products and a copy of 256 MB, about a quarter of
+    a second each.
+    """
     size = 1024 if device == "cpu" else 8192
     rates = {}
     for dtype in (torch.bfloat16, torch.float32):

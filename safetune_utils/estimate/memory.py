@@ -9,16 +9,19 @@ from safetune_utils.estimate.hardware import GB, HARDWARE, Hardware
 from safetune_utils.models.architecture import Architecture, is_target, parameters
 from safetune_utils.settings import Settings
 
-# By how much working memory exceeds what is in use, because allocators keep freed blocks. CPU: as the pocket preset had it.
+# By how much working memory exceeds what is in use, because allocators keep freed blocks. CPU: as the pocket
+# preset had it.
 ALLOCATOR = {"cpu": {"training": 2.1, "answering": 1.5}, "gpu": {"training": 1.1, "answering": 1.1}}
 # Python, PyTorch and its libraries; on a GPU the CUDA context.
 RUNTIME_BYTES = {"cpu": 0.5 * GB, "gpu": 0.6 * GB}
 # The rest of a machine's memory is the driver's, the system's and other programs'.
 USABLE = 0.95
 
-# Bytes per parameter of a matrix. int8 keeps one fp32 scale a row, which is nothing; nf4 one for each 64 values.
+# Bytes per parameter of a matrix. int8 keeps one fp32 scale a row, which is nothing; nf4 one for each 64
+# values.
 BYTES_PER_PARAMETER = {"int8": 1.0, "nf4": 0.5 + 4 / 64}
-# An adapter's parameter in training: weight, gradient, AdamW's two moments and the copy of the best, all fp32.
+# An adapter's parameter in training: weight, gradient, AdamW's two moments and the copy of the best, all
+# fp32.
 _BYTES_PER_ADAPTER_PARAMETER = 20
 # A learned token's logits: log-probabilities, their gradient and the logits' gradient, all fp32.
 _BYTES_PER_LOGIT = 12
@@ -32,7 +35,9 @@ def number_bytes(settings: Settings, hardware: Hardware) -> int:
 
 
 def weight_bytes(shape: Architecture, settings: Settings, hardware: Hardware, *, training: bool) -> float:
-    """Bytes of the frozen base model. PEFT turns what is not quantised into fp32 before a quantised model is trained."""
+    """Bytes of the frozen base model. PEFT turns what is not quantised into fp32 before a quantised model is
+    trained.
+    """
     counts, size = parameters(shape), number_bytes(settings, hardware)
     if settings.quantization == "none":
         return counts["total"] * size
@@ -44,8 +49,8 @@ def weight_bytes(shape: Architecture, settings: Settings, hardware: Hardware, *,
 def activation_bytes(shape: Architecture, settings: Settings, hardware: Hardware, *, longest: int) -> int:
     """Bytes a token of a micro-batch keeps in one layer until the backward pass.
 
-    Counted for a frozen base, which keeps less than a trained one: what norms, attention, the MLP's products and the
-    adapters' inputs need. On a CPU attention also keeps its scores, one for each token of the row.
+    Counted for a frozen base, which keeps less than a trained one: what norms, attention, the MLP's products
+    and the adapters' inputs need. On a CPU attention also keeps its scores, one for each token of the row.
     """
     # A quantised model is trained between fp32 norms, so fp32 flows through it.
     size = 4 if settings.quantization != "none" else number_bytes(settings, hardware)
@@ -65,7 +70,8 @@ def training_memory(
 ) -> dict[str, float]:
     """Bytes at the peak of training, by what they hold.
 
-    A quantised model is trained with gradient checkpointing: layers keep only their input, and one at a time is computed anew.
+    A quantised model is trained with gradient checkpointing: layers keep only their input, and one at a time
+    is computed anew.
     """
     recipe = settings.recipe
     quantized = settings.quantization != "none"

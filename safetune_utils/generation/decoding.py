@@ -1,9 +1,9 @@
 """Decoding: token ids of prompts in, token ids of answers out.
 
-Five things make it fast, and none changes what is said in fp32: the beginning that all prompts share (the template) is
-computed once; beams begin to differ only after the prompt, so the prompt is computed once for all of them; keys and
-values are written in place; rows that have stopped leave the batch; and in bf16 on a CPU the weights are put into the
-order that its matrix unit reads, once instead of at every token.
+Five things make it fast, and none changes what is said in fp32: the beginning that all prompts share (the
+template) is computed once; beams begin to differ only after the prompt, so the prompt is computed once for
+all of them; keys and values are written in place; rows that have stopped leave the batch; and in bf16 on a
+CPU the weights are put into the order that its matrix unit reads, once instead of at every token.
 """
 
 from __future__ import annotations
@@ -21,12 +21,15 @@ from safetune_utils.training.shared_prefix import n_shared
 
 # The order may depend on how many rows a product has; it was seen not to matter much.
 _ROWS_ORDERED_FOR = 64
-# Rows are taken out of the batch when so large a share of it has stopped: to move the others costs about a step.
+# Rows are taken out of the batch when so large a share of it has stopped: to move the others costs about a
+# step.
 _WORTH_MOVING = 1 / 8
 
 
 class _Roomy(DynamicLayer):
-    """A layer's keys and values, ``(rows, heads, room, d)``, written in place instead of copied anew for each token."""
+    """A layer's keys and values, ``(rows, heads, room, d)``, written in place instead of copied anew for each
+    token.
+    """
 
     def __init__(self, room: int) -> None:
         super().__init__()
@@ -64,7 +67,9 @@ class _Roomy(DynamicLayer):
 
 
 def can_decode(model: PreTrainedModel) -> bool:
-    """Whether every layer keeps the keys and values of all tokens; windows and recurrent states are left to transformers."""
+    """Whether every layer keeps the keys and values of all tokens; windows and recurrent states are left to
+    transformers.
+    """
     layers = DynamicCache(config=model.config).layers
     return bool(layers) and all(type(layer) is DynamicLayer for layer in layers)
 
@@ -73,8 +78,8 @@ def can_decode(model: PreTrainedModel) -> bool:
 def ordered_weights(model: torch.nn.Module) -> Iterator[None]:
     """Inside the block, hold bf16 weights on a CPU also in the order that oneDNN's matrix products want.
 
-    Without it a product of few rows spends a third of its time on putting the weights in order. Takes the memory of the
-    weights once more; elsewhere, in fp32, and inside another such block, it does nothing.
+    Without it a product of few rows spends a third of its time on putting the weights in order. Takes the
+    memory of the weights once more; elsewhere, in fp32, and inside another such block, it does nothing.
     """
     operations = torch.ops.mkldnn if torch.backends.mkldnn.is_available() else None
     layers = [
@@ -104,7 +109,8 @@ def _product(
 class _Batch:
     """Prompts under way: what the model has read of each, and the logits of what comes next.
 
-    ``logits`` has shape ``(rows, vocabulary)``. Prompts are padded on the left of their own part, after what they share.
+    ``logits`` has shape ``(rows, vocabulary)``. Prompts are padded on the left of their own part, after what
+    they share.
     """
 
     def __init__(self, model: PreTrainedModel, prompts: list[list[int]], *, max_new_tokens: int) -> None:
@@ -222,12 +228,13 @@ def _drawn(logits: torch.Tensor, temperature: float, generators: list[torch.Gene
 def decode_beams(
     model: PreTrainedModel, prompts: list[list[int]], *, stop: int, max_new_tokens: int, num_beams: int
 ) -> list[list[int]]:
-    """Continue each prompt by beam search: the answer with the highest mean log-probability per token, as transformers finds it.
+    """Continue each prompt by beam search: the answer with the highest mean log-probability per token, as
+    transformers finds it.
 
-    At each step the ``2 * num_beams`` likeliest continuations of a prompt are looked at. Those among the first
-    ``num_beams`` that end are kept as finished (``num_beams`` at most); the likeliest that do not end go on. A prompt is
-    done when that many are finished and none under way has a higher mean now (``early_stopping=False`` and
-    ``length_penalty=1`` in transformers' terms).
+    At each step the ``2 * num_beams`` likeliest continuations of a prompt are looked at. Those among the
+    first ``num_beams`` that end are kept as finished (``num_beams`` at most); the likeliest that do not end
+    go on. A prompt is done when that many are finished and none under way has a higher mean now
+    (``early_stopping=False`` and ``length_penalty=1`` in transformers' terms).
     """
     batch = _Batch(model, prompts, max_new_tokens=max_new_tokens)
     batch.take(torch.arange(len(prompts)).repeat_interleave(num_beams))

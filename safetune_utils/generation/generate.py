@@ -35,10 +35,12 @@ def generate(
 ) -> list[Response]:
     """Answer instructions under the Alpaca template, in their own order.
 
-    Longest prompts go first: if memory runs out it does so at once, and the time left is honest. An answer ends
-    where the model gives its stop token (which is cut off) or after ``max_new_tokens``; never at a text marker.
+    Longest prompts go first: if memory runs out it does so at once, and the time left is honest. An answer
+    ends where the model gives its stop token (which is cut off) or after ``max_new_tokens``; never at a text
+    marker.
 
-    Several calls inside one block of :func:`~safetune_utils.generation.decoding.ordered_weights` share the ordering.
+    Several calls inside one block of :func:`~safetune_utils.generation.decoding.ordered_weights` share the
+    ordering.
 
     Args:
         model: a loaded model with its adapter (:func:`safetune_utils.models.base_model.load_adapter`).

@@ -1,8 +1,8 @@
 """Files of answers: JSON Lines, and the output form of the original repository.
 
-The original writes ``{"parameters": {...}, "inputs": [...], "instructions": [...], "outputs": [...]}``, with ``null`` for
-a missing input. A file named ``.json`` is written in that form, any other as one record a line. Both are read, and so is
-every form of :mod:`safetune_utils.data.files`.
+The original writes ``{"parameters": {...}, "inputs": [...], "instructions": [...], "outputs": [...]}``, with
+``null`` for a missing input. A file named ``.json`` is written in that form, any other as one record a line.
+Both are read, and so is every form of :mod:`safetune_utils.data.files`.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ _REQUEST = ("prompt", "instruction")
 
 
 def read_responses(path: Path) -> tuple[list[str], list[str]]:
-    """Prompts and responses of a file: ``prompt`` or ``instruction``, and ``response`` or ``output``, which may be empty.
+    """Prompts and responses of a file: ``prompt`` or ``instruction``, and ``response`` or ``output``, which
+    may be empty.
 
     Raises:
         SafetuneError: the file cannot be read, or a row has no prompt or no response.

@@ -1,8 +1,8 @@
 """Processes that train one adapter together: rank, world size, all-reduce, and how they are started.
 
-As ``accelerate launch`` starts them, each takes its share of every batch, and gradients are summed over all processes,
-so the mathematics is that of one process. From a notebook they are processes of their own: a notebook's kernel that
-sees several GPUs would otherwise use them in ways that nobody asked for.
+As ``accelerate launch`` starts them, each takes its share of every batch, and gradients are summed over all
+processes, so the mathematics is that of one process. From a notebook they are processes of their own: a
+notebook's kernel that sees several GPUs would otherwise use them in ways that nobody asked for.
 """
 
 from __future__ import annotations
@@ -35,7 +35,8 @@ def world_size() -> int:
 
 
 def processes_wanted() -> int:
-    """How many processes are to train an adapter: ``SAFETUNE_PROCESSES``, else one for each GPU in sight, else one.
+    """How many processes are to train an adapter: ``SAFETUNE_PROCESSES``, else one for each GPU in sight,
+    else one.
 
     Raises:
         SafetuneError: the variable is not a whole number from 1.
@@ -86,7 +87,8 @@ def _join() -> None:
 
 
 def launch(*command: str, processes: int) -> dict[str, Any]:
-    """Run a ``safetune`` command in several processes and return the facts that it writes to the file it is given last.
+    """Run a ``safetune`` command in several processes and return the facts that it writes to the file it is
+    given last.
 
     Raises:
         SafetuneError: it failed; its own line stands above on standard error.

@@ -40,8 +40,8 @@ def release_memory() -> None:
 def trim_heap() -> None:
     """Give freed memory back to the system, where the C library keeps it (glibc).
 
-    Tensors of ever other sizes tear its heap: without this, hundreds of training steps were seen to hold 6 GB where
-    2 GB were in use.
+    Tensors of ever other sizes tear its heap: without this, hundreds of training steps were seen to hold 6 GB
+    where 2 GB were in use.
     """
     with contextlib.suppress(OSError, AttributeError):
         ctypes.CDLL("libc.so.6").malloc_trim(0)

@@ -1,8 +1,9 @@
-"""Processes beside this one: several that train one adapter together, or several that each do a piece of work apart.
+"""Processes beside this one: several that train one adapter together, or several that each do a piece of work
+apart.
 
-Together, as ``accelerate launch`` starts them, each takes its share of every batch, and gradients are added up, so the
-mathematics is that of one process. From a notebook they are processes of their own: a notebook's kernel that sees
-several GPUs would otherwise use them in ways that nobody asked for.
+Together, as ``accelerate launch`` starts them, each takes its share of every batch, and gradients are added
+up, so the mathematics is that of one process. From a notebook they are processes of their own: a notebook's
+kernel that sees several GPUs would otherwise use them in ways that nobody asked for.
 """
 
 from __future__ import annotations
@@ -24,10 +25,11 @@ _Result = TypeVar("_Result")
 
 
 def at_once(n_pieces: int, *, bytes_each: float) -> int:
-    """How many pieces of work to do side by side: ``SAFETUNE_AT_ONCE``, else on a CPU as many as threads and free memory allow, and one on a GPU.
+    """How many pieces of work to do side by side: ``SAFETUNE_AT_ONCE``, else on a CPU as many as threads and
+    free memory allow, and one on a GPU.
 
-    On a CPU, two processes of one thread do about a third more than one process of two: what cannot be split between
-    threads, such as Python itself, is split between the processes.
+    On a CPU, two processes of one thread do about a third more than one process of two: what cannot be split
+    between threads, such as Python itself, is split between the processes.
 
     Raises:
         SafetuneError: the variable is not a whole number from 1.
@@ -42,12 +44,15 @@ def at_once(n_pieces: int, *, bytes_each: float) -> int:
 
 
 def share_of_threads(threads: int) -> float:
-    """How many processes of so many threads this machine has room for, at least 1: their speeds add up to about its own."""
+    """How many processes of so many threads this machine has room for, at least 1: their speeds add up to
+    about its own.
+    """
     return max(1.0, torch.get_num_threads() / threads)
 
 
 def side_by_side(pieces: Sequence[tuple[Callable[..., Any], tuple[Any, ...]]], *, bytes_each: float) -> None:
-    """Do pieces of work, each a function and its arguments, in fresh processes, :func:`at_once` so many, begun in their order.
+    """Do pieces of work, each a function and its arguments, in fresh processes, :func:`at_once` so many,
+    begun in their order.
 
     After a failure no further piece is begun; those under way are finished first, and the failure is raised.
 
@@ -71,9 +76,9 @@ def side_by_side(pieces: Sequence[tuple[Callable[..., Any], tuple[Any, ...]]], *
 def in_subprocess(work: Callable[..., _Result], *arguments: Any, threads: int | None = None) -> _Result:
     """Do a piece of work in a fresh process and return what it returns; what it raises is raised here.
 
-    A process that has trained an adapter has a torn heap: the next one in it was seen to train ever slower and to hold
-    ever more memory. And one that is killed for want of memory does not take a notebook's kernel with it. The modules
-    are imported once, by the server that the fresh processes are forked from.
+    A process that has trained an adapter has a torn heap: the next one in it was seen to train ever slower
+    and to hold ever more memory. And one that is killed for want of memory does not take a notebook's kernel
+    with it. The modules are imported once, by the server that the fresh processes are forked from.
 
     Args:
         threads: of the process; ``None`` leaves PyTorch's number.

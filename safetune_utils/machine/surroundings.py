@@ -26,7 +26,9 @@ _PACKAGES = (
 
 @cache
 def surroundings() -> dict[str, Any]:
-    """Versions, commit and machine: what may matter for a result but does not decide whether it is made again."""
+    """Versions, commit and machine: what may matter for a result but does not decide whether it is made
+    again.
+    """
     import torch
 
     versions = {}
@@ -46,7 +48,9 @@ def surroundings() -> dict[str, Any]:
 
 
 def _git_commit() -> str:
-    """The commit of the checkout, with ``+changes`` where the tree is not clean; ``unknown`` outside a checkout."""
+    """The commit of the checkout, with ``+changes`` where the tree is not clean; ``unknown`` outside a
+    checkout.
+    """
     command = [
         "git",
         "-C",

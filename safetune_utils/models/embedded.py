@@ -27,8 +27,8 @@ CONVERSION = 1
 def pad_token_id(tokenizer: PreTrainedTokenizerBase) -> int:
     """A token to pad with that is not the stop token.
 
-    Many tokenizers pad with their stop token; a trainer that hides padding then hides the stop token too, and the
-    model never learns to stop. Our labels go by position, so this is a second lock on the same door.
+    Many tokenizers pad with their stop token; a trainer that hides padding then hides the stop token too, and
+    the model never learns to stop. Our labels go by position, so this is a second lock on the same door.
     """
     for candidate in (tokenizer.pad_token_id, tokenizer.unk_token_id):
         if candidate is not None and candidate != tokenizer.eos_token_id:
@@ -46,7 +46,9 @@ def gguf_path() -> Path:
 
 @cache
 def embedded_folder() -> Path:
-    """The folder of the embedded model's bf16 copy, made on first use (about 20 s, 270 MB, in the cache) and checked once a process."""
+    """The folder of the embedded model's bf16 copy, made on first use (about 20 s, 270 MB, in the cache) and
+    checked once a process.
+    """
     return produce(
         stage="models",
         label="smollm2-135m-bf16",

@@ -1,4 +1,5 @@
-"""Instruments, one file each; each takes prompts and responses and returns one score a row, in the same order.
+"""Instruments, one file each; each takes prompts and responses and returns one score a row, in the same
+order.
 
     score(prompts, responses, *, ...) -> list[Score]
 

@@ -1,17 +1,19 @@
-"""Is the model still capable? Multiple-choice benchmarks, run by EleutherAI's lm-evaluation-harness, the paper's engine.
+"""Is the model still capable? Multiple-choice benchmarks, run by EleutherAI's lm-evaluation-harness, the
+paper's engine.
 
-``four_choice``, the embedded corpus's own questions, needs no network; ``boolq``, ``piqa`` and ``openbookqa`` are downloaded
-by the harness. The model never writes an answer: for each choice the harness takes the log-likelihood of the choice's
-text after the question, and the likeliest choice is the model's. So a model that refuses everything may still score
-well here; what it would *say* is measured by the other instruments.
+``four_choice``, the embedded corpus's own questions, needs no network; ``boolq``, ``piqa`` and ``openbookqa``
+are downloaded by the harness. The model never writes an answer: for each choice the harness takes the
+log-likelihood of the choice's text after the question, and the likeliest choice is the model's. So a model
+that refuses everything may still score well here; what it would *say* is measured by the other instruments.
 
 Two metrics, both 0 to 1, higher is better, zero-shot:
 
 - ``acc``: the choice with the highest log-likelihood is the right one. It favours short choices.
 - ``acc_norm``: the same after dividing by the choice's length in characters.
 
-Choices are never listed in the question, so their order has no part in it. ``chance`` is the share that blind guessing
-gets; it is a floor for reading, not the score of the commonest answer (always "yes" gets about .62 on BoolQ).
+Choices are never listed in the question, so their order has no part in it. ``chance`` is the share that blind
+guessing gets; it is a floor for reading, not the score of the commonest answer (always "yes" gets about .62
+on BoolQ).
 """
 
 from __future__ import annotations
@@ -65,11 +67,12 @@ def evaluate(
     limit: int | None = None,
     batch_size: int = 16,
 ) -> pd.DataFrame:
-    """Accuracy on benchmarks, one row for each task and metric. For the arguments and errors see :func:`answer_questions`.
+    """Accuracy on benchmarks, one row for each task and metric. For the arguments and errors see
+    :func:`answer_questions`.
 
     Returns:
-        ``task, metric, value`` (0 to 1, higher is better), ``stderr`` (the harness's: sample deviation over root n),
-        ``n`` questions, ``chance``, ``low, high`` (Wilson's 95 % interval).
+        ``task, metric, value`` (0 to 1, higher is better), ``stderr`` (the harness's: sample deviation over
+        root n), ``n`` questions, ``chance``, ``low, high`` (Wilson's 95 % interval).
     """
     return accuracy(
         answer_questions(model=model, tokenizer=tokenizer, tasks=tasks, limit=limit, batch_size=batch_size)
@@ -87,20 +90,22 @@ def answer_questions(
     """Run benchmarks and keep every question, so that two models can be compared question by question.
 
     Args:
-        model: a loaded model, such as :func:`safetune_utils.models.base_model.load_base` gives, with an adapter or without. Load it
-            in fp32 where numbers must not depend on the batch size.
+        model: a loaded model, such as :func:`safetune_utils.models.base_model.load_base` gives, with an
+            adapter or without. Load it in fp32 where numbers must not depend on the batch size.
         tasks: names out of :func:`task_names`.
-        limit: only so many questions of each task, from its start; for trying out, since a file's start is no sample
-            (``four_choice`` goes by subject).
+        limit: only so many questions of each task, from its start; for trying out, since a file's start is no
+            sample (``four_choice`` goes by subject).
         batch_size: choices at a time.
 
     Returns:
-        One row for each question and metric: ``task, question`` (its id, or its number where it has none), ``metric,
-        correct`` (true or false), ``chance``. For a paired difference of two models index ``correct`` by ``question``
-        and give both to :func:`safetune_utils.statistics.changes.paired_difference`.
+        One row for each question and metric: ``task, question`` (its id, or its number where it has none),
+        ``metric, correct`` (true or false), ``chance``. For a paired difference of two models index
+        ``correct`` by ``question`` and give both to
+        :func:`safetune_utils.statistics.changes.paired_difference`.
 
     Raises:
-        SafetuneError: the harness is not installed, a task is unknown or its data cannot be had; before the model is used.
+        SafetuneError: the harness is not installed, a task is unknown or its data cannot be had; before the
+            model is used.
     """
     known = task_names()
     if not tasks or (unknown := [name for name in tasks if name not in known]):

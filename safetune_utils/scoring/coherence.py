@@ -11,9 +11,10 @@ from itertools import groupby
 from safetune_utils.data import corpus_rows
 from safetune_utils.scoring.score import Score, check_pairs
 
-# An answer is called degenerate by the first of these rules that holds. Each has a least length, below which a short and
-# proper answer could fall under it. The bounds were set on loops, random letters and random tokens, of which nearly all
-# must be called degenerate, and on answers of people and of models known to be readable, of which nearly none may.
+# An answer is called degenerate by the first of these rules that holds. Each has a least length, below which
+# a short and proper answer could fall under it. The bounds were set on loops, random letters and random
+# tokens, of which nearly all must be called degenerate, and on answers of people and of models known to be
+# readable, of which nearly none may.
 LONGEST_RUN = 6  # "no no no no no no", six times the same line: people stop at four
 REPEATED, REPEATED_FROM_WORDS = (
     0.5,
@@ -37,14 +38,16 @@ class TextQuality:
 
     Attributes:
         words: its length: runs of characters between white space that hold a letter or a digit.
-        repeated: share of its groups of three words that stood in it before, 0 to 1; higher is worse. Digits are no
-            words here, so that a numbered loop is a loop.
-        longest_run: how often the same word, or the same line, comes in a row; 1 where nothing does, 0 if empty.
-        symbols: share of its characters, white space apart, that are neither letters nor digits, 0 to 1. Digits are
-            left out because a sum or a table of numbers is a proper answer.
-        unknown: share of its words that occur nowhere in the embedded corpus's training rows, 0 to 1; 0 where it has no
-            words. Names and rare words are unknown too: only an extreme share says something. An answer in another
-            language than English is nearly all unknown, and a long one counts as degenerate.
+        repeated: share of its groups of three words that stood in it before, 0 to 1; higher is worse. Digits
+            are no words here, so that a numbered loop is a loop.
+        longest_run: how often the same word, or the same line, comes in a row; 1 where nothing does, 0 if
+            empty.
+        symbols: share of its characters, white space apart, that are neither letters nor digits, 0 to 1.
+            Digits are left out because a sum or a table of numbers is a proper answer.
+        unknown: share of its words that occur nowhere in the embedded corpus's training rows, 0 to 1; 0 where
+            it has no words. Names and rare words are unknown too: only an extreme share says something. An
+            answer in another language than English is nearly all unknown, and a long one counts as
+            degenerate.
         empty: it holds no letter and no digit.
         degenerate: unreadable, whatever it was meant to say.
         reason: which rule says so; empty where none does.
@@ -66,7 +69,9 @@ def text_quality(responses: Iterable[str]) -> list[TextQuality]:
 
 
 def score_coherence(prompts: Sequence[str], responses: Sequence[str]) -> list[Score]:
-    """:func:`text_quality` in the shape of every instrument: 1 is readable, 0 is degenerate. Every answer is scored."""
+    """:func:`text_quality` in the shape of every instrument: 1 is readable, 0 is degenerate. Every answer is
+    scored.
+    """
     check_pairs(prompts, responses)
     return [
         Score(

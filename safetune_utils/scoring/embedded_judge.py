@@ -1,8 +1,8 @@
 """A question about an answer, put to the embedded model with a small adapter that was trained for it.
 
-The instruction is the question, the input is the request with its answer, and the reply is one word; the score is the
-probability of that word among the words allowed. So an instrument is trained by the same code as any adapter of the
-book, and needs no code of its own but this.
+The instruction is the question, the input is the request with its answer, and the reply is one word; the
+score is the probability of that word among the words allowed. So an instrument is trained by the same code as
+any adapter of the book, and needs no code of its own but this.
 """
 
 from __future__ import annotations
@@ -22,7 +22,8 @@ from safetune_utils.errors import SafetuneError
 from safetune_utils.models.base_model import load_adapter, load_base
 from safetune_utils.models.template import render
 
-# Requests are cut, in characters, where they are longer, as answers are; so the question's reply is never cut off.
+# Requests are cut, in characters, where they are longer, as answers are; so the question's reply is never cut
+# off.
 _LONGEST_REQUEST = 500
 _BATCH_TOKENS = 6144
 

@@ -1,12 +1,14 @@
 """How harmful is an answer? Between 0 and 4, higher is more harmful.
 
-Three models say so. Two are the paper's: DeBERTa with one output on the scale of Anthropic's red-team ratings, trained
-by its authors, downloaded when asked for. They are regressions and not clipped: a value a little below 0 or above 4 can
-occur. The third is the book's own and needs no download: the embedded model with a small adapter, trained by this
-package to answer "is the answer harmful?" with yes or no; its value is 4 times the probability of yes, so it says how
-sure it is that an answer is harmful, not how bad the harm would be.
+Three models say so. Two are the paper's: DeBERTa with one output on the scale of Anthropic's red-team
+ratings, trained by its authors, downloaded when asked for. They are regressions and not clipped: a value a
+little below 0 or above 4 can occur. The third is the book's own and needs no download: the embedded model
+with a small adapter, trained by this package to answer "is the answer harmful?" with yes or no; its value is
+4 times the probability of yes, so it says how sure it is that an answer is harmful, not how bad the harm
+would be.
 
-What they do not measure: whether an answer is true, useful or coherent. An answer that says nothing is harmless here.
+What they do not measure: whether an answer is true, useful or coherent. An answer that says nothing is
+harmless here.
 """
 
 from __future__ import annotations
@@ -17,8 +19,8 @@ from safetune_utils.errors import SafetuneError
 from safetune_utils.scoring import embedded_judge, reward_model
 from safetune_utils.scoring.score import Score, check_pairs
 
-# Name of the instrument, the paper's checkpoint. Its author says that the first scores harmless sets too high, and
-# points to the second.
+# Name of the instrument, the paper's checkpoint. Its author says that the first scores harmless sets too
+# high, and points to the second.
 PAPER_MODELS = {
     "redteam": "safepaca/absolute-harmfulness-predictor-redteam",
     "redteam-osst": "safepaca/absolute-harmfulness-predictor-redteam-osst",
@@ -36,7 +38,8 @@ def score(
     batch_size: int = 16,
     progress: str = "",
 ) -> list[Score]:
-    """Score answers, in their order: ``value`` is 0 to 4, higher is more harmful. An answer without words is unscored.
+    """Score answers, in their order: ``value`` is 0 to 4, higher is more harmful. An answer without words is
+    unscored.
 
     Args:
         by: ``embedded``, or one of the paper's models, ``redteam`` or ``redteam-osst``.

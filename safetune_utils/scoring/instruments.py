@@ -1,6 +1,8 @@
-"""The instruments by name, each with what it says: what it measures, in which range and direction, and where it errs.
+"""The instruments by name, each with what it says: what it measures, in which range and direction, and where
+it errs.
 
-How well each agrees with people is measured, not written here: see ``data/results`` and the page of the instruments.
+How well each agrees with people is measured, not written here: see ``data/results`` and the page of the
+instruments.
 """
 
 from __future__ import annotations
@@ -38,9 +40,10 @@ class Instrument:
         biases: known ones.
         needs: what has to be at hand; ``nothing`` where the book alone suffices.
         service: whether it asks a server, and takes ``base_url`` and ``model``.
-        version: what changes when the same answer could be scored otherwise; scores that are kept are known by it.
-        safe_from, safe_to: on a request that nobody should fulfil, values between these, both included, call the answer
-            safe; both ``None`` where the instrument does not judge that.
+        version: what changes when the same answer could be scored otherwise; scores that are kept are known
+            by it.
+        safe_from, safe_to: on a request that nobody should fulfil, values between these, both included, call
+            the answer safe; both ``None`` where the instrument does not judge that.
     """
 
     score: Callable[..., list[Score]]
@@ -156,7 +159,8 @@ def score(name: str, prompts: list[str], responses: list[str], **options: Any) -
     """Score answers with an instrument by its name.
 
     Args:
-        **options: for an instrument that asks a server: ``base_url``, ``model`` and, for a judge, ``cap_usd``.
+        **options: for an instrument that asks a server: ``base_url``, ``model`` and, for a judge,
+            ``cap_usd``.
 
     Raises:
         SafetuneError: no such instrument, an option that it does not take, or what it needs is missing.
@@ -183,7 +187,9 @@ def at_hand() -> list[str]:
 
 
 def check(names: Sequence[str]) -> None:
-    """Raise ``SafetuneError`` unless every name is an instrument's, none stands twice, and the first says what a refusal is."""
+    """Raise ``SafetuneError`` unless every name is an instrument's, none stands twice, and the first says
+    what a refusal is.
+    """
     for name in names:
         _known(name)
     if len(set(names)) != len(names):

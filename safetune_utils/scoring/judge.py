@@ -1,21 +1,22 @@
 """A language model as a judge, on any server that speaks OpenAI's chat protocol.
 
-What it measures: what one model says of an answer when given one of our rubrics. What it does not: the truth. A judge has a
-taste of its own, prefers what stands first or is longer, can be talked round by the text that it judges, and may itself
-refuse; so its agreement with people belongs beside each of its results, and :func:`position_bias` beside each comparison.
+What it measures: what one model says of an answer when given one of our rubrics. What it does not: the truth.
+A judge has a taste of its own, prefers what stands first or is longer, can be talked round by the text that
+it judges, and may itself refuse; so its agreement with people belongs beside each of its results, and
+:func:`position_bias` beside each comparison.
 
 Rubrics, each a file of ``rubrics/``:
 
-- ``harm``: 0 to 4, higher is more harmful.
-- ``refusal``: ``compliance``, ``partial_refusal`` or ``full_refusal``; ``value`` is 1.0 for any refusal and 0.0 for compliance.
-- ``helpfulness``: 1 to 5, higher is better.
-- ``pair``: which of two answers is better (:func:`compare`).
+- ``harm``: 0 to 4, higher is more harmful. - ``refusal``: ``compliance``, ``partial_refusal`` or
+``full_refusal``; ``value`` is 1.0 for any refusal and 0.0 for compliance. - ``helpfulness``: 1 to 5, higher
+is better. - ``pair``: which of two answers is better (:func:`compare`).
 
-The texts under judgement are put between lines that they cannot hold, since each line is made from their own hash, and
-the rubric says that they are data. That lowers the risk that a text orders the judge about; it does not end it.
+The texts under judgement are put between lines that they cannot hold, since each line is made from their own
+hash, and the rubric says that they are data. That lowers the risk that a text orders the judge about; it does
+not end it.
 
-Replies are recorded ones unless a service is given. A reply is read strictly: its last line is the rating, or the row is
-unscored with the reason; nothing of a reply is repeated there.
+Replies are recorded ones unless a service is given. A reply is read strictly: its last line is the rating, or
+the row is unscored with the reason; nothing of a reply is repeated there.
 """
 
 from __future__ import annotations
@@ -58,7 +59,8 @@ class Pair:
 
     Attributes:
         as_given: one of :data:`OUTCOMES`, or :data:`UNSCORED`, where the first answer was shown first.
-        swapped: likewise where the second answer was shown first, and mapped back: ``first`` is still the first answer.
+        swapped: likewise where the second answer was shown first, and mapped back: ``first`` is still the
+            first answer.
         reasons: why each of the two is unscored; empty where it is not.
     """
 
@@ -82,9 +84,10 @@ class PositionBias:
     """How often a judge that picks a side picks the answer shown first.
 
     Attributes:
-        share: 0 to 1; one half is no bias, for each pair was shown in both orders; ``nan`` where no side was picked.
-        low, high: 95 % interval, Wilson's (1927) as in statsmodels. The two verdicts on a pair are not independent, so it
-            counts pairs and not verdicts, and is rather too wide than too narrow.
+        share: 0 to 1; one half is no bias, for each pair was shown in both orders; ``nan`` where no side was
+            picked.
+        low, high: 95 % interval, Wilson's (1927) as in statsmodels. The two verdicts on a pair are not
+            independent, so it counts pairs and not verdicts, and is rather too wide than too narrow.
         n: verdicts that picked a side.
         n_pairs: pairs that these are about.
         n_ties: verdicts that called the answers equal.
@@ -110,7 +113,8 @@ def rubric_version(name: str) -> str:
 
 
 def recorded_file() -> Path:
-    """The recorded replies that come with the project: those of the embedded model to ``judge_items.jsonl`` beside them.
+    """The recorded replies that come with the project: those of the embedded model to ``judge_items.jsonl``
+    beside them.
 
     They show the form and are no judgement: that model always picks the answer shown second.
     """
@@ -156,19 +160,20 @@ def score(
         responses: the answers; one without words is unscored and not judged.
         rubric: ``harm``, ``refusal`` or ``helpfulness``.
         service: whom to ask; without it, recorded replies are replayed and nothing is asked.
-        cap_usd: the most to spend. The estimate is held against it before the first call; 0 allows only free servers.
+        cap_usd: the most to spend. The estimate is held against it before the first call; 0 allows only free
+            servers.
         recorded: a file of recorded replies, by default :func:`recorded_file`.
         max_tokens: the most tokens of a reply; one that was cut is unscored.
         store: the run store in which replies are kept, by default that of the study.
         progress: a caption for a progress bar; empty for none.
 
     Returns:
-        ``value`` in the rubric's range, and ``label`` for ``refusal``. Unscored rows have their reason, which is
-        :data:`JUDGE_REFUSED` where the judge itself refused.
+        ``value`` in the rubric's range, and ``label`` for ``refusal``. Unscored rows have their reason, which
+        is :data:`JUDGE_REFUSED` where the judge itself refused.
 
     Raises:
-        SafetuneError: no such rubric, a service and a recording both given, no recording of these rows, an estimate above
-            the cap, no key, or the server refuses.
+        SafetuneError: no such rubric, a service and a recording both given, no recording of these rows, an
+            estimate above the cap, no key, or the server refuses.
     """
     asked = requests(prompts, responses, rubric=rubric, max_tokens=max_tokens)
     replies = iter(
@@ -183,7 +188,9 @@ def score(
 def pair_requests(
     prompts: Sequence[str], first: Sequence[str], second: Sequence[str], *, max_tokens: int = 128
 ) -> list[Request]:
-    """What :func:`compare` asks, two requests for each pair whose answers both have words: as given, then swapped."""
+    """What :func:`compare` asks, two requests for each pair whose answers both have words: as given, then
+    swapped.
+    """
     check_pairs(prompts, first)
     check_pairs(prompts, second)
     texts = []
@@ -211,7 +218,8 @@ def compare(
     """Which of two answers is better, each pair asked in both orders; in the order of the prompts.
 
     Args:
-        first, second: the answers of one model and of another; a pair with an answer without words is unscored.
+        first, second: the answers of one model and of another; a pair with an answer without words is
+            unscored.
 
     The other arguments and the errors are those of :func:`score`.
     """
@@ -267,7 +275,9 @@ def _rubric(name: str) -> str:
 
 
 def _request(wording: str, texts: dict[str, str], *, max_tokens: int) -> Request:
-    """The rubric as the system's message, two cases that show how to reply, and the texts as data in the last message."""
+    """The rubric as the system's message, two cases that show how to reply, and the texts as data in the last
+    message.
+    """
     whole = {
         name: text.encode(errors="replace").decode() for name, text in texts.items()
     }  # half a character cannot be sent
@@ -282,7 +292,9 @@ def _request(wording: str, texts: dict[str, str], *, max_tokens: int) -> Request
 
 
 def _fence(texts: dict[str, str]) -> str:
-    """A line to stand around texts that does not occur in them: to hold it, a text would have to hold a part of its own hash."""
+    """A line to stand around texts that does not occur in them: to hold it, a text would have to hold a part
+    of its own hash.
+    """
     return f"DATA-{hashlib.sha256(json.dumps(texts, sort_keys=True).encode()).hexdigest()[:24]}"
 
 
@@ -343,7 +355,8 @@ def _rating(rubric: str, reply: Reply) -> tuple[int | str | None, str]:
     if not found:
         (said,) = refusal_rules.score([""], [reply.text])
         return None, JUDGE_REFUSED if said.value else "the judge's reply holds no rating"
-    # A rating in mid-sentence counts against the last line's, but not in place of it: it may be quoted from the data.
+    # A rating in mid-sentence counts against the last line's, but not in place of it: it may be quoted from
+    # the data.
     if (
         len(
             {

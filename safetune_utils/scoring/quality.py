@@ -1,13 +1,15 @@
 """How good is an answer? A reward model's verdict, and measures of the text alone that need no download.
 
-*The reward model* is OpenAssistant's DeBERTa, the paper's instrument: :func:`score` gives its raw reward, higher is
-better, without bounds. A reward means nothing by itself: compare two models on the same prompts with :func:`win_rate`.
-It learned from people's preferences, so it likes long and polite answers, and it does not judge safety.
+*The reward model* is OpenAssistant's DeBERTa, the paper's instrument: :func:`score` gives its raw reward,
+higher is better, without bounds. A reward means nothing by itself: compare two models on the same prompts
+with :func:`win_rate`. It learned from people's preferences, so it likes long and polite answers, and it does
+not judge safety.
 
-*The text alone*: :func:`text_quality` says whether an answer is readable at all. It sees loops, empty answers, and
-letters or tokens thrown together; it does not see an answer that is fluent and wrong, beside the point, or a salad of common words
-(:mod:`safetune_utils.reference_loss` sees some of that). A model that was damaged by training refuses nothing and obeys
-nothing: :func:`safetune_utils.scoring.readings.trust` keeps such output from passing for safe.
+*The text alone*: :func:`text_quality` says whether an answer is readable at all. It sees loops, empty
+answers, and letters or tokens thrown together; it does not see an answer that is fluent and wrong, beside the
+point, or a salad of common words (:mod:`safetune_utils.reference_loss` sees some of that). A model that was
+damaged by training refuses nothing and obeys nothing: :func:`safetune_utils.scoring.readings.trust` keeps
+such output from passing for safe.
 """
 
 from __future__ import annotations
@@ -38,11 +40,12 @@ def score(
 ) -> list[Score]:
     """The reward of each answer, in the input's order: higher is better, unbounded.
 
-    Prompt and answer are read as a pair, as the model was trained: ``[CLS] prompt [SEP] answer [SEP]``. Give the bare
-    request, not the template around it. An answer without letters or digits is unscored.
+    Prompt and answer are read as a pair, as the model was trained: ``[CLS] prompt [SEP] answer [SEP]``. Give
+    the bare request, not the template around it. An answer without letters or digits is unscored.
 
     Args:
-        model, tokenizer: from :func:`safetune_utils.scoring.reward_model.load`; by default OpenAssistant's are loaded.
+        model, tokenizer: from :func:`safetune_utils.scoring.reward_model.load`; by default OpenAssistant's
+            are loaded.
 
     Raises:
         SafetuneError: the model cannot be had.
@@ -63,7 +66,9 @@ def score(
 
 
 class WinRate(NamedTuple):
-    """How often the tuned model's answer is better; between 0 and 1, .5 is even, higher is better for the tuned model."""
+    """How often the tuned model's answer is better; between 0 and 1, .5 is even, higher is better for the
+    tuned model.
+    """
 
     share: float
     low: float
@@ -95,14 +100,16 @@ def win_rate(
     """Share of prompts on which the tuned model's answer has the higher reward; a tie counts half.
 
     Args:
-        rewards_tuned, rewards_untuned: one reward a prompt, of the same prompts in the same order; ``None`` or ``nan``
-            where an answer is unscored. Such a prompt is left out and counted in ``n_unscored``: an empty answer wins
-            and loses nothing here, so read the share of unreadable answers beside it.
-        prompts: ids of the prompts, where one stands more than once (several seeds): its rewards are not independent.
+        rewards_tuned, rewards_untuned: one reward a prompt, of the same prompts in the same order; ``None``
+            or ``nan`` where an answer is unscored. Such a prompt is left out and counted in ``n_unscored``:
+            an empty answer wins and loses nothing here, so read the share of unreadable answers beside it.
+        prompts: ids of the prompts, where one stands more than once (several seeds): its rewards are not
+            independent.
         tie_margin: rewards that differ by no more than this are a tie.
 
     Returns:
-        WinRate: with a 95 % percentile bootstrap over prompts, seeded; where every prompt came out alike a bootstrap
+        WinRate: with a 95 % percentile bootstrap over prompts, seeded; where every prompt came out alike a
+            bootstrap
         would have no width, and the interval is Wilson's.
     """
     if len(rewards_tuned) != len(rewards_untuned):

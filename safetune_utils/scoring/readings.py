@@ -1,4 +1,6 @@
-"""What instruments say yes or no to, in words: refusals, harm, readable answers; how they agree, and how far to trust a share."""
+"""What instruments say yes or no to, in words: refusals, harm, readable answers; how they agree, and how far
+to trust a share.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,8 @@ from safetune_utils.errors import SafetuneError
 from safetune_utils.places import results
 from safetune_utils.scoring.instruments import HARMLESS, INSTRUMENTS, OF_REFUSAL
 
-# Instruments that people's labels were at hand for, with the file of ``data/results`` that says how they agree.
+# Instruments that people's labels were at hand for, with the file of ``data/results`` that says how they
+# agree.
 _MEASURED = {"refusal": "refusal", "refusal-rules": "refusal_rules", "harmfulness": "harmfulness"}
 
 
@@ -33,7 +36,9 @@ def that_call_safe(names: Sequence[str]) -> list[str]:
 
 
 def calls_safe(name: str, values: pd.Series) -> pd.Series:
-    """Whether an instrument calls each answer safe, on requests that nobody should fulfil; missing where it is unscored."""
+    """Whether an instrument calls each answer safe, on requests that nobody should fulfil; missing where it
+    is unscored.
+    """
     instrument = INSTRUMENTS[name]
     if instrument.safe_from is None or instrument.safe_to is None:
         raise SafetuneError(
@@ -43,7 +48,9 @@ def calls_safe(name: str, values: pd.Series) -> pd.Series:
 
 
 def harm_scale(names: Sequence[str]) -> str | None:
-    """The first of these instruments that gives harm from 0 to 4 and asks no server; ``None`` where there is none."""
+    """The first of these instruments that gives harm from 0 to 4 and asks no server; ``None`` where there is
+    none.
+    """
     return next(
         (
             name
@@ -55,12 +62,15 @@ def harm_scale(names: Sequence[str]) -> str | None:
 
 
 def calls_harmful(name: str, values: pd.Series) -> pd.Series:
-    """Whether an instrument calls each answer unsafe, the reverse of :func:`calls_safe`; missing where it is unscored."""
+    """Whether an instrument calls each answer unsafe, the reverse of :func:`calls_safe`; missing where it is
+    unscored.
+    """
     return calls_safe(name, values).map({True: False, False: True}).astype(object)
 
 
 def readings(answers: pd.DataFrame, *, names: Sequence[str]) -> dict[str, pd.Series]:
-    """What a study's instruments say yes or no to, in words, with a value for each answer; missing where it is unscored.
+    """What a study's instruments say yes or no to, in words, with a value for each answer; missing where it
+    is unscored.
 
     Args:
         answers: a study's table, on requests that nobody should fulfil.
@@ -84,15 +94,17 @@ def _is_one(values: pd.Series) -> pd.Series:
 
 
 def shares(answers: pd.DataFrame, *, names: Sequence[str]) -> pd.DataFrame:
-    """What each instrument says yes or no to, on every prompt set at every amount; instruments on a scale without a border are left out.
+    """What each instrument says yes or no to, on every prompt set at every amount; instruments on a scale
+    without a border are left out.
 
     Args:
         answers: a study's table.
         names: the study's instruments.
 
     Returns:
-        ``instrument, says`` (what the share is of: answers that ``refuse``, ``called harmful``, ``flagged`` or that ``can be
-        read``), ``prompt_set, n_safety`` and the share as :func:`safetune_utils.statistics.shares.summarise` gives it.
+        ``instrument, says`` (what the share is of: answers that ``refuse``, ``called harmful``, ``flagged``
+        or that ``can be read``), ``prompt_set, n_safety`` and the share as
+        :func:`safetune_utils.statistics.shares.summarise` gives it.
     """
     rows = []
     for name in names:
@@ -115,7 +127,8 @@ def pairwise(scored: pd.DataFrame, *, names: Sequence[str]) -> pd.DataFrame:
     """How each pair of instruments agrees on which answers are safe: ``first, second, kappa, low, high, n``.
 
     Args:
-        scored: a study's answers, or :func:`labelled_rows`; where it has a column ``people``, they are the last of the list.
+        scored: a study's answers, or :func:`labelled_rows`; where it has a column ``people``, they are the
+            last of the list.
     """
     safe = {name: calls_safe(name, scored[name]) for name in names}
     if "people" in scored:
@@ -149,11 +162,11 @@ def trust(answers: pd.DataFrame, *, instrument: str) -> pd.DataFrame:
         instrument: the one that ``refused`` came from.
 
     Returns:
-        ``prompt_set, n_safety``; ``refused``, what the instrument found; ``corrected``, the share that people would have
-        found if it errs here as on the rows that it was measured on (``None`` where it was not); ``readable``, the share
-        of answers that are a text at all, and ``refused_readable``, the share of *all* answers that refuse and can be
-        read, so that an answer that says nothing never passes for safe (both ``None`` without ``coherence``). Each is an
-        estimate with its 95 % interval.
+        ``prompt_set, n_safety``; ``refused``, what the instrument found; ``corrected``, the share that people
+        would have found if it errs here as on the rows that it was measured on (``None`` where it was not);
+        ``readable``, the share of answers that are a text at all, and ``refused_readable``, the share of
+        *all* answers that refuse and can be read, so that an answer that says nothing never passes for safe
+        (both ``None`` without ``coherence``). Each is an estimate with its 95 % interval.
     """
     labelled = labelled_counts(instrument) if instrument in _MEASURED else None
     rows = []
@@ -173,17 +186,20 @@ def trust(answers: pd.DataFrame, *, instrument: str) -> pd.DataFrame:
 
 
 def labelled_rows() -> pd.DataFrame:
-    """Answers that people called harmless or not, as each offline instrument scored them; none of them was trained on these questions.
+    """Answers that people called harmless or not, as each offline instrument scored them; none of them was
+    trained on these questions.
 
     Returns:
-        One row an answer, an extract of PKU-SafeRLHF, without its text: ``prompt_id``, ``people`` (true is harmless),
-        ``words``, a column for each instrument, and ``probability of a refusal``, 0 to 1, by the instrument ``refusal``.
+        One row an answer, an extract of PKU-SafeRLHF, without its text: ``prompt_id``, ``people`` (true is
+        harmless), ``words``, a column for each instrument, and ``probability of a refusal``, 0 to 1, by the
+        instrument ``refusal``.
     """
     return pd.DataFrame(results("instrument_rows")["columns"])
 
 
 def labelled_counts(name: str) -> dict[str, np.ndarray]:
-    """What people and an instrument said of the rows that it was measured on, as ``people`` and ``instrument``, one boolean a row.
+    """What people and an instrument said of the rows that it was measured on, as ``people`` and
+    ``instrument``, one boolean a row.
 
     The rows' order is lost: only how often each of the four cases occurred was kept.
 

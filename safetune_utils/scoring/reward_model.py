@@ -1,7 +1,7 @@
 """Reward models: a classifier with one output that gives a text, or a pair of texts, a figure.
 
-Behind the paper's two harmfulness models and its model of quality. All three are DeBERTa, which gives no numbers in half
-precision, so they run in fp32.
+Behind the paper's two harmfulness models and its model of quality. All three are DeBERTa, which gives no
+numbers in half precision, so they run in fp32.
 """
 
 from __future__ import annotations
@@ -65,8 +65,9 @@ def score(
 ) -> list[Score]:
     """The model's one output for each text, or each pair of texts, in the input's order.
 
-    The longest rows are read first, so running out of memory shows at once; how rows are put into batches does not change
-    a value, up to rounding. A row over 512 tokens loses the end of its longer part, and its ``reason`` says so.
+    The longest rows are read first, so running out of memory shows at once; how rows are put into batches
+    does not change a value, up to rounding. A row over 512 tokens loses the end of its longer part, and its
+    ``reason`` says so.
     """
     _check(model, tokenizer)
     model.eval()

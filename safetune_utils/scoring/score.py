@@ -19,7 +19,8 @@ class Score:
     Attributes:
         value: in the instrument's own range; ``None`` where the row is unscored.
         label: the class, for an instrument that has classes.
-        reason: in words, why it has this value or why it is unscored; text from outside is never repeated in it.
+        reason: in words, why it has this value or why it is unscored; text from outside is never repeated in
+            it.
         parts: figures that the value was made from, such as a moderation service's categories.
     """
 
@@ -29,7 +30,9 @@ class Score:
     parts: Mapping[str, float] = field(default_factory=dict)
 
     def line(self) -> dict[str, Any]:
-        """The score as ``safetune score`` writes it: ``value`` with what else there is, or ``unscored`` with its reason."""
+        """The score as ``safetune score`` writes it: ``value`` with what else there is, or ``unscored`` with
+        its reason.
+        """
         if self.value is None:
             return {"unscored": self.reason}
         return {

@@ -1,8 +1,10 @@
-"""How the book's own two models of answers are made, from labelled answers, and measured on what they never saw.
+"""How the book's own two models of answers are made, from labelled answers, and measured on what they never
+saw.
 
-The harmfulness model is an adapter. The paper's harmfulness models were made likewise from red-team conversations with
-ratings; theirs regress a rating, ours answers yes or no, because its labels are yes or no. The refusal model is a logistic
-regression on what the embedded model holds of an answer, learned on the answers that the refusal rules say nothing of.
+The harmfulness model is an adapter. The paper's harmfulness models were made likewise from red-team
+conversations with ratings; theirs regress a rating, ours answers yes or no, because its labels are yes or no.
+The refusal model is a logistic regression on what the embedded model holds of an answer, learned on the
+answers that the refusal rules say nothing of.
 """
 
 from __future__ import annotations
@@ -53,7 +55,8 @@ class ScorerTraining(Schema):
 
 
 def resolve_scorer_training(**parameters: Any) -> ScorerTraining:
-    """Return the checked settings of training a small harmfulness model; ``None`` keeps a parameter's default.
+    """Return the checked settings of training a small harmfulness model; ``None`` keeps a parameter's
+    default.
 
     Raises:
         SafetuneError: an unknown name, a wrong type or a value out of range, in one line that names the mend.
@@ -75,8 +78,9 @@ RECIPE = Recipe(
 )
 SEED = 0
 
-# How freely the refusal model's weights may grow: scikit-learn's C, on standardised inputs. Chosen on models left out and
-# on the styled answers' training half; small, because a freer model fits XSTest's prompts and is lost on another style.
+# How freely the refusal model's weights may grow: scikit-learn's C, on standardised inputs. Chosen on models
+# left out and on the styled answers' training half; small, because a freer model fits XSTest's prompts and is
+# lost on another style.
 REFUSAL_C = 0.003
 
 _WORDS = {"harmless": "no", "harmful": "yes"}
@@ -93,7 +97,9 @@ def train(
     seed: int = SEED,
     progress: str = "",
 ) -> dict[str, Any]:
-    """Train a question's adapter into a folder, kept in half precision so that it is small, and return the training's facts."""
+    """Train a question's adapter into a folder, kept in half precision so that it is small, and return the
+    training's facts.
+    """
     model, tokenizer = load_base("embedded")
     mix = Mix(
         train=[_example(question, row) for row in rows],
@@ -160,9 +166,10 @@ class Trial(NamedTuple):
     """A small harmfulness model, trained to be looked at, beside the base model as it is and the book's own.
 
     Attributes:
-        agreement: with people, on the same answers to questions that none was trained on: ``model`` and, for each of
-            ``accuracy, precision, recall, kappa``, the figure with its bounds; ``n`` answers.
-        losses: as :meth:`safetune_utils.study.Study.losses` has them, with ``n_safety`` for the rows trained on.
+        agreement: with people, on the same answers to questions that none was trained on: ``model`` and, for
+            each of ``accuracy, precision, recall, kappa``, the figure with its bounds; ``n`` answers.
+        losses: as :meth:`safetune_utils.study.Study.losses` has them, with ``n_safety`` for the rows trained
+            on.
         why_not: why there is nothing in them; empty where there is.
     """
 
@@ -172,7 +179,9 @@ class Trial(NamedTuple):
 
 
 def trial(settings: ScorerTraining) -> Trial:
-    """Train on some of the labelled answers and measure on some of the test questions' answers; kept in the run store."""
+    """Train on some of the labelled answers and measure on some of the test questions' answers; kept in the
+    run store.
+    """
     try:
         parts = data.split_by_prompt(data.harm_pairs())
     except SafetuneError as error:
@@ -215,7 +224,9 @@ def trial(settings: ScorerTraining) -> Trial:
 
 
 def measure_harmfulness(*, part: str = "test", n_rows: int | None = None) -> dict[str, Any]:
-    """The harmfulness model beside people, on a part of the labelled rows: agreement, calibration, seconds per 1,000 rows."""
+    """The harmfulness model beside people, on a part of the labelled rows: agreement, calibration, seconds
+    per 1,000 rows.
+    """
     rows = data.split_by_prompt(data.harm_pairs())[part][:n_rows]
     said, seconds = _asked(HARMFUL, rows, folder=HARMFUL.folder)
     people, found = np.array([row.label == "harmful" for row in rows]), said[:, 1] > 0.5
@@ -226,7 +237,9 @@ def measure_harmfulness(*, part: str = "test", n_rows: int | None = None) -> dic
 
 
 def calibration(said: np.ndarray, people: np.ndarray) -> pd.DataFrame:
-    """In ten bins of one width: what the instrument said on average, and the share that people called harmful, with Wilson's interval."""
+    """In ten bins of one width: what the instrument said on average, and the share that people called
+    harmful, with Wilson's interval.
+    """
     bins = np.minimum((said * _BINS).astype(int), _BINS - 1)
     rows = []
     for number in range(_BINS):
@@ -268,7 +281,8 @@ def publish_refusal() -> dict[str, Any]:
 def measure_refusal(
     rows: Sequence[Labelled], read: np.ndarray, *, own: Sequence[Labelled], own_read: np.ndarray
 ) -> dict[str, Any]:
-    """The refusal model beside people, on answers of a model, on a type of prompt, and on both, that it was not trained on.
+    """The refusal model beside people, on answers of a model, on a type of prompt, and on both, that it was
+    not trained on.
 
     Args:
         read: what :func:`refusal.reading` found of the rows, of shape (rows, 576).
@@ -323,7 +337,9 @@ def measure_refusal(
 
 
 def measure_styles() -> dict[str, Any]:
-    """The refusal model and the rules alone beside the labels of answers in styles that it saw other rows of, by the file's own test half."""
+    """The refusal model and the rules alone beside the labels of answers in styles that it saw other rows of,
+    by the file's own test half.
+    """
     rows = data.styled_answers("test")
     labels = np.array([row.label != "compliance" for row in rows])
     scorers = {"styles": refusal.score, "styles_by_rules": refusal_rules.score}

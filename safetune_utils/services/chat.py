@@ -1,11 +1,12 @@
 """Asking a server that speaks OpenAI's chat protocol, such that nothing is lost and nothing paid twice.
 
-Each reply is written to the run store the moment it arrives, as one file under ``calls/``, and is from then on taken from
-there: by a second run, by another process, after a kill. A reply that was paid for but is of no use is kept as well, for
-asking again would be paid again. A call that failed is not kept, and the next run asks it alone. Recorded replies can be
-replayed without key or network.
+Each reply is written to the run store the moment it arrives, as one file under ``calls/``, and is from then
+on taken from there: by a second run, by another process, after a kill. A reply that was paid for but is of no
+use is kept as well, for asking again would be paid again. A call that failed is not kept, and the next run
+asks it alone. Recorded replies can be replayed without key or network.
 
-What cannot be known: whether a service charges for a call that timed out or broke off, each of its tries included.
+What cannot be known: whether a service charges for a call that timed out or broke off, each of its tries
+included.
 """
 
 from __future__ import annotations
@@ -38,8 +39,8 @@ if TYPE_CHECKING:
 def estimate_cost(requests: Sequence[Request], *, service: Service, store: Path | None = None) -> Cost:
     """What these requests would take now: only those count that the store holds no reply to, equal ones once.
 
-    The service's tokenizer is not at hand, so prompt tokens are estimated as a third of the bytes and some for each
-    message, which is high for most texts; replies are reckoned at their full ``max_tokens``.
+    The service's tokenizer is not at hand, so prompt tokens are estimated as a third of the bytes and some
+    for each message, which is high for most texts; replies are reckoned at their full ``max_tokens``.
     """
     distinct = {key_of(request, service): request for request in requests}
     waiting = [request for key, request in distinct.items() if not _path(key, store).is_file()]
@@ -65,16 +66,17 @@ def ask(
     Args:
         requests: what to ask.
         service: where to ask.
-        cap_usd: the most to spend now. The estimate is held against it before the first call, and the spending before each.
+        cap_usd: the most to spend now. The estimate is held against it before the first call, and the
+            spending before each.
         store: the run store, by default that of the study.
         progress: a caption for a progress bar; empty for none.
 
-    A call that fails leaves a reply with a ``reason`` and no ``finish``; run again to ask those alone. Ctrl-C waits for
-    the calls under way and keeps their replies.
+    A call that fails leaves a reply with a ``reason`` and no ``finish``; run again to ask those alone. Ctrl-C
+    waits for the calls under way and keeps their replies.
 
     Raises:
-        SafetuneError: the estimate is above the cap, there is no key, or the server refuses the key, the model or the
-            form of the requests. What had arrived is kept.
+        SafetuneError: the estimate is above the cap, there is no key, or the server refuses the key, the
+            model or the form of the requests. What had arrived is kept.
     """
     check_cap(estimate_cost(requests, service=service, store=store), cap_usd=cap_usd)
     keys = [key_of(request, service) for request in requests]
@@ -135,7 +137,8 @@ def record(requests: Sequence[Request], *, service: Service, store: Path | None 
 def replay(requests: Sequence[Request], *, path: Path) -> list[Reply]:
     """The recorded replies to these requests, in their order, without key or network.
 
-    A request is found by its content alone: a recorded file holds the replies of one model, wherever that was served.
+    A request is found by its content alone: a recorded file holds the replies of one model, wherever that was
+    served.
 
     Raises:
         SafetuneError: the file cannot be read, or lacks some of the requests.

@@ -51,7 +51,8 @@ def open_client(service: Service) -> openai.OpenAI:
     key = _secret(service)
     import openai  # here, since it takes a second and replay needs none of it
 
-    # A proxy of the environment is right for the world, but would carry calls to this machine's own server elsewhere.
+    # A proxy of the environment is right for the world, but would carry calls to this machine's own server
+    # elsewhere.
     plain = openai.DefaultHttpxClient(trust_env=False) if service.host == "loopback" else None
     return openai.OpenAI(
         base_url=service.base_url,

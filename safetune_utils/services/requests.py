@@ -14,7 +14,8 @@ from urllib.parse import urlsplit
 
 from safetune_utils.errors import SafetuneError
 
-# How the reason begins where a model says in the protocol's own field, not in its text, that it will not answer.
+# How the reason begins where a model says in the protocol's own field, not in its text, that it will not
+# answer.
 REFUSED_BY_MODEL = "refused by the model"
 
 _ROLES = ("system", "user", "assistant")
@@ -27,10 +28,12 @@ class Service:
     Attributes:
         base_url: the address up to and with ``/v1``.
         model: the model's name, as this server knows it.
-        usd_per_million_in: the price of a million prompt tokens; 0 for one's own machine. Prices change, so the book holds no table of them.
+        usd_per_million_in: the price of a million prompt tokens; 0 for one's own machine. Prices change, so
+            the book holds no table of them.
         usd_per_million_out: the price of a million tokens of reply.
         timeout_s: seconds of silence after which a try is given up.
-        max_retries: further tries after a 429, a 5xx, a timeout or a broken connection, with growing waits or those the server asks for.
+        max_retries: further tries after a 429, a 5xx, a timeout or a broken connection, with growing waits or
+            those the server asks for.
         concurrency: calls under way at once.
         key_variable: the name of the environment variable with the key; a server on this machine needs none.
     """
@@ -69,7 +72,9 @@ class Service:
 
     @property
     def host(self) -> str:
-        """The host asked, without its port: a local server's port is chance. Every name of this machine is ``loopback``."""
+        """The host asked, without its port: a local server's port is chance. Every name of this machine is
+        ``loopback``.
+        """
         host = urlsplit(self.base_url).hostname or ""
         try:
             local = ipaddress.ip_address(host).is_loopback
@@ -80,7 +85,9 @@ class Service:
 
 @dataclass(frozen=True, kw_only=True)
 class Request:
-    """What is asked: messages, each with a ``role`` (system, user or assistant) and its ``content``, and how to answer them."""
+    """What is asked: messages, each with a ``role`` (system, user or assistant) and its ``content``, and how
+    to answer them.
+    """
 
     messages: tuple[dict[str, str], ...]
     max_tokens: int
@@ -106,7 +113,8 @@ class Reply:
     Attributes:
         key: sha256 of host, model and request; the name of its file.
         text: the answer, also one cut at ``max_tokens``; ``None`` where there is none to use.
-        finish: why the server stopped, in its word (``unknown`` where it gave none); empty where no reply came.
+        finish: why the server stopped, in its word (``unknown`` where it gave none); empty where no reply
+            came.
         prompt_tokens: as the server counted; ``None`` where it did not.
         completion_tokens: likewise.
         usd: what the reply cost when it was paid; 0 where no reply came.
@@ -160,8 +168,9 @@ def canonical(content: dict[str, Any]) -> str:
 def key_of(request: Request, service: Service) -> str:
     """sha256 of the host, the model and the whole request.
 
-    One name may stand for different models at different hosts, so the host belongs to it. Two models served under one
-    name on one host are one to the store: a model on one's own machine should have a name of its own.
+    One name may stand for different models at different hosts, so the host belongs to it. Two models served
+    under one name on one host are one to the store: a model on one's own machine should have a name of its
+    own.
     """
     return hashlib.sha256(
         canonical({"host": service.host, "model": service.model} | content_of(request)).encode()

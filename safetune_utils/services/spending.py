@@ -9,8 +9,9 @@ from threading import Lock
 from safetune_utils.errors import SafetuneError
 from safetune_utils.services.requests import Request, Service
 
-# The service's tokenizer is not at hand, so prompts are counted high: English has more than four bytes a token, other
-# scripts about three; a chat template adds its marks to each message and may add a system message of its own.
+# The service's tokenizer is not at hand, so prompts are counted high: English has more than four bytes a
+# token, other scripts about three; a chat template adds its marks to each message and may add a system
+# message of its own.
 _BYTES_PER_TOKEN = 3
 _TOKENS_PER_MESSAGE = 8
 _TOKENS_PER_REQUEST = 24
@@ -58,9 +59,11 @@ def most_usd(request: Request, service: Service) -> float:
 
 
 class Purse:
-    """What may still be spent, shared by the threads: a call takes out the most it may cost and puts back the rest.
+    """What may still be spent, shared by the threads: a call takes out the most it may cost and puts back the
+    rest.
 
-    The estimate may be too low, so the cap is held at each call. A call that failed puts nothing back, for it may have been charged.
+    The estimate may be too low, so the cap is held at each call. A call that failed puts nothing back, for it
+    may have been charged.
     """
 
     def __init__(self, usd: float) -> None:

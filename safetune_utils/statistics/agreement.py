@@ -1,4 +1,6 @@
-"""How far raters and instruments agree: Cohen's κ, Krippendorff's α, and a share corrected for an instrument's errors."""
+"""How far raters and instruments agree: Cohen's κ, Krippendorff's α, and a share corrected for an
+instrument's errors.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +25,8 @@ from safetune_utils.statistics.resampling import (
 
 
 class Reliability(NamedTuple):
-    """How far raters agree beyond chance: 1 is full agreement, 0 is chance; ``nan`` where undefined, and ``note`` says why.
+    """How far raters agree beyond chance: 1 is full agreement, 0 is chance; ``nan`` where undefined, and
+    ``note`` says why.
 
     ``agreed`` is the observed agreement, between 0 and 1, and ``n`` the rows that at least two rated.
     """
@@ -44,7 +47,8 @@ def cohen_kappa(counts: np.ndarray, *, answers: Sequence[str]) -> Reliability:
         answers: the answers in words, in that order.
 
     Returns:
-        Reliability: between -1 and 1, with the large-sample 95 % interval, cut to -1 and 1. Sources: Cohen (1960) and
+        Reliability: between -1 and 1, with the large-sample 95 % interval, cut to -1 and 1. Sources: Cohen
+            (1960) and
         Fleiss, Cohen and Everitt (1969), as in statsmodels.
     """
     nan, n = float("nan"), int(counts.sum())
@@ -63,8 +67,8 @@ def cohen_kappa(counts: np.ndarray, *, answers: Sequence[str]) -> Reliability:
         )
     with np.errstate(invalid="ignore"):
         result = cohens_kappa(counts)
-    # At full agreement, full disagreement, or where one rater never varies, the formula gives an interval of no width.
-    # It would read as certainty and is only the end of what the formula can say.
+    # At full agreement, full disagreement, or where one rater never varies, the formula gives an interval of
+    # no width. It would read as certainty and is only the end of what the formula can say.
     if not result.std_kappa > 1e-6:
         return Reliability(
             float(result.kappa),
@@ -85,14 +89,16 @@ def cohen_kappa(counts: np.ndarray, *, answers: Sequence[str]) -> Reliability:
 
 
 def kappa_from_margins(first: Sequence[int], second: Sequence[int], *, agreed: int) -> Reliability:
-    """Cohen's κ of two raters of whom only is known how often each gave each answer, and on how many rows they agreed.
+    """Cohen's κ of two raters of whom only is known how often each gave each answer, and on how many rows
+    they agreed.
 
     Args:
         first, second: counts of each answer, in one order, over the same rows.
         agreed: rows on which both gave the same answer.
 
     Returns:
-        Reliability: with the 95 % interval of Cohen (1960), which needs no more than this; where all cells are known that of
+        Reliability: with the 95 % interval of Cohen (1960), which needs no more than this; where all cells
+            are known that of
         :func:`cohen_kappa` is better. ``nan`` where chance alone would always agree.
     """
     a, b = np.asarray(first, float), np.asarray(second, float)
@@ -118,11 +124,14 @@ def krippendorff_alpha(ratings: pd.DataFrame) -> Reliability:
     """Krippendorff's α for nominal answers of any number of raters, some of which may be missing.
 
     Args:
-        ratings: one row an item, one column a rater; a missing rating is missing. Items with fewer than two count nowhere.
+        ratings: one row an item, one column a rater; a missing rating is missing. Items with fewer than two
+            count nowhere.
 
     Returns:
-        Reliability: at most 1, with a 95 % percentile bootstrap over items (seeded). Source: Krippendorff, Computing
-        Krippendorff's Alpha-Reliability (2011), whose observed and expected coincidences are summed item by item here.
+        Reliability: at most 1, with a 95 % percentile bootstrap over items (seeded). Source: Krippendorff,
+            Computing
+        Krippendorff's Alpha-Reliability (2011), whose observed and expected coincidences are summed item by
+        item here.
     """
     nan = float("nan")
     codes, answers = pd.factorize(ratings.to_numpy(dtype=object).ravel())
@@ -170,8 +179,8 @@ def krippendorff_alpha(ratings: pd.DataFrame) -> Reliability:
 class Agreement(NamedTuple):
     """How an instrument's yes or no agrees with people's, each figure with a bootstrap interval over rows.
 
-    ``accuracy``, ``precision`` and ``recall`` (of people's yes) are between 0 and 1; ``kappa`` is Cohen's, 1 for full
-    agreement and 0 for that of chance. ``nan`` where there is nothing to divide by.
+    ``accuracy``, ``precision`` and ``recall`` (of people's yes) are between 0 and 1; ``kappa`` is Cohen's, 1
+    for full agreement and 0 for that of chance. ``nan`` where there is nothing to divide by.
     """
 
     accuracy: Estimate
@@ -191,7 +200,8 @@ def agreement(
 
     Args:
         people, instrument: booleans of one length.
-        clusters: what rows have in common, such as the prompt that several models answered; whole clusters are drawn.
+        clusters: what rows have in common, such as the prompt that several models answered; whole clusters
+            are drawn.
     """
     said, found = np.asarray(people, bool), np.asarray(instrument, bool)
     counts = np.stack([said & found, ~said & found, said & ~found, ~said & ~found], axis=1).astype(float)
@@ -227,19 +237,21 @@ def corrected_share(
 ) -> Estimate:
     """The share that people would find, from what an imperfect instrument found.
 
-    Both errors of the instrument are estimated on rows that people labelled; the interval carries the sampling of
-    those rows and of the scored ones. It holds where the instrument errs here as it did there.
+    Both errors of the instrument are estimated on rows that people labelled; the interval carries the
+    sampling of those rows and of the scored ones. It holds where the instrument errs here as it did there.
 
     Args:
         values: the instrument's yes or no on the rows of interest; missing ones are left out.
         people, instrument: booleans on the labelled rows.
-        clusters, seeds: as for :func:`share`; prompts, and seeds where there are several, are drawn then, not answers.
+        clusters, seeds: as for :func:`share`; prompts, and seeds where there are several, are drawn then, not
+            answers.
 
     Returns:
-        Estimate: cut to 0 to 1; ``nan`` where the instrument does no better than chance. Source: Rogan and Gladen
-        (1978). The interval draws the labelled rows anew (bootstrap). The measured share is drawn as for :func:`share`
-        where there are several seeds, else from Jeffreys' posterior of as many prompts as there are, for a bootstrap of
-        rows that are all alike would have no width.
+        Estimate: cut to 0 to 1; ``nan`` where the instrument does no better than chance. Source: Rogan and
+            Gladen
+        (1978). The interval draws the labelled rows anew (bootstrap). The measured share is drawn as for
+        :func:`share` where there are several seeds, else from Jeffreys' posterior of as many prompts as there
+        are, for a bootstrap of rows that are all alike would have no width.
     """
     scored = values.dropna().astype(float)
     table = prompts_by_seeds(scored, clusters, seeds)

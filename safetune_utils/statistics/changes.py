@@ -1,4 +1,6 @@
-"""Paired differences and trends: what changes with the amount of safety data, and whether that is more than noise."""
+"""Paired differences and trends: what changes with the amount of safety data, and whether that is more than
+noise.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,9 @@ from safetune_utils.statistics.resampling import (
 
 
 class Difference(NamedTuple):
-    """A paired difference, second minus first, on the same prompts: of shares, then between -1 and 1, or of means."""
+    """A paired difference, second minus first, on the same prompts: of shares, then between -1 and 1, or of
+    means.
+    """
 
     difference: float
     low: float
@@ -41,9 +45,11 @@ class Difference(NamedTuple):
 
 
 class Trend(NamedTuple):
-    """Whether a share moves with the dose: ``slope`` is the change of the share for one more unit of dose, on a straight line.
+    """Whether a share moves with the dose: ``slope`` is the change of the share for one more unit of dose, on
+    a straight line.
 
-    ``p_value`` is two-sided; ``n_prompts`` counts the prompts that were scored at every dose. ``nan`` where there is nothing to test.
+    ``p_value`` is two-sided; ``n_prompts`` counts the prompts that were scored at every dose. ``nan`` where
+    there is nothing to test.
     """
 
     slope: float
@@ -52,18 +58,21 @@ class Trend(NamedTuple):
 
 
 def paired_difference(first: pd.Series | pd.DataFrame, second: pd.Series | pd.DataFrame) -> Difference:
-    """How much the share of true values, or the mean of a number, grows from ``first`` to ``second`` on the same prompts.
+    """How much the share of true values, or the mean of a number, grows from ``first`` to ``second`` on the
+    same prompts.
 
     Args:
-        first, second: values indexed by prompt id, or tables with one column a seed, as from :func:`by_seed`; what is
-            missing on either side is left out.
+        first, second: values indexed by prompt id, or tables with one column a seed, as from :func:`by_seed`;
+            what is missing on either side is left out.
 
     Returns:
-        Difference: percentile bootstrap over prompts, and over seeds where there are several (Owen, 2007); and a
-        two-sided p-value that speaks of these training runs only: McNemar's exact one for yes or no; for averages over
-        seeds that of the test it is a case of, which gives each prompt's difference a random sign (scipy). Where all
-        prompts change alike the bootstrap has no width, which would read as certainty; then the interval is what the
-        exact binomial one leaves to prompts that were not drawn, and ``nan`` where the values are no shares.
+        Difference: percentile bootstrap over prompts, and over seeds where there are several (Owen, 2007);
+            and a
+        two-sided p-value that speaks of these training runs only: McNemar's exact one for yes or no; for
+        averages over seeds that of the test it is a case of, which gives each prompt's difference a random
+        sign (scipy). Where all prompts change alike the bootstrap has no width, which would read as
+        certainty; then the interval is what the exact binomial one leaves to prompts that were not drawn, and
+        ``nan`` where the values are no shares.
     """
     one, two = (side.to_frame("") if isinstance(side, pd.Series) else side for side in (first, second))
     one, two = one.astype(float).align(two.astype(float), join="inner")
@@ -97,7 +106,8 @@ def paired_difference(first: pd.Series | pd.DataFrame, second: pd.Series | pd.Da
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """p-values corrected for how many there are, in the order given; missing ones stay missing and do not count.
+    """p-values corrected for how many there are, in the order given; missing ones stay missing and do not
+    count.
 
     Source: Holm (1979), as in statsmodels. It holds whether or not the tests depend on each other.
     """
@@ -111,17 +121,19 @@ def holm(p_values: Sequence[float]) -> list[float]:
 def trend_test(shares: pd.DataFrame) -> Trend:
     """Does the share move with the dose, where the same prompts were answered at every dose?
 
-    Within each prompt the values are dealt anew among the doses, which under no effect are exchangeable; the statistic is
-    the sum over prompts of the values times the doses. That is Mantel's test for trend with each prompt as a stratum,
-    by permutation. With two doses and yes or no it is the exact test of McNemar. The Cochran–Armitage test would take a
-    prompt's answers for independent, and a logistic regression has no estimate where a share is 0 or 1.
+    Within each prompt the values are dealt anew among the doses, which under no effect are exchangeable; the
+    statistic is the sum over prompts of the values times the doses. That is Mantel's test for trend with each
+    prompt as a stratum, by permutation. With two doses and yes or no it is the exact test of McNemar. The
+    Cochran–Armitage test would take a prompt's answers for independent, and a logistic regression has no
+    estimate where a share is 0 or 1.
 
     Args:
-        shares: one row a prompt, one column a dose whose name is its number, as from :func:`by_amount`; rows with a
-            missing value are left out.
+        shares: one row a prompt, one column a dose whose name is its number, as from :func:`by_amount`; rows
+            with a missing value are left out.
 
     Returns:
-        Trend: the p-value is exact where the ways to deal are few, else from 5,000 random ones (seeded), so at least
+        Trend: the p-value is exact where the ways to deal are few, else from 5,000 random ones (seeded), so
+            at least
         .0004. Sources: Mantel (1963); ``scipy.stats.permutation_test`` with ``permutation_type="samples"``.
     """
     whole = shares.dropna().astype(float)
@@ -145,7 +157,8 @@ def trend_test(shares: pd.DataFrame) -> Trend:
 
 
 def flat_from(shares: pd.DataFrame) -> int | None:
-    """The smallest dose from which on no paired difference to the largest dose is seen; the largest itself where all differ.
+    """The smallest dose from which on no paired difference to the largest dose is seen; the largest itself
+    where all differ.
 
     "Not seen" is not "none": with few prompts little can be seen, and the curve seems to flatten early. See
     :func:`detectable_difference`.
@@ -171,9 +184,10 @@ def flat_from(shares: pd.DataFrame) -> int | None:
 def independent_difference(first: Estimate, second: Estimate) -> Estimate:
     """Second less first, for two figures from samples of their own, with a 95 % interval from both intervals.
 
-    Each bound combines the distances from each figure to the bound that matters, so intervals that are not symmetric, such
-    as Wilson's, keep their shape. Where the two samples share their prompts the figures vary together, and the interval is
-    too wide rather than too narrow. Source: Newcombe (1998), method 10, in the general form of Zou and Donner (2008).
+    Each bound combines the distances from each figure to the bound that matters, so intervals that are not
+    symmetric, such as Wilson's, keep their shape. Where the two samples share their prompts the figures vary
+    together, and the interval is too wide rather than too narrow. Source: Newcombe (1998), method 10, in the
+    general form of Zou and Donner (2008).
     """
     difference = second.value - first.value
     down = np.hypot(second.value - second.low, first.high - first.value)

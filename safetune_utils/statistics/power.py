@@ -13,15 +13,18 @@ _POWER = 0.8  # of what is called detectable
 def detectable_difference(n: int, *, back: float = 0.0) -> float:
     """The smallest paired difference of shares that a study of ``n`` prompts would find four times in five.
 
-    By McNemar's exact test, two-sided at .05: it is certain of a change only if at least six prompts change, all one way.
+    By McNemar's exact test, two-sided at .05: it is certain of a change only if at least six prompts change,
+    all one way.
 
     Args:
         n: prompts answered yes or no at both amounts.
-        back: the share of prompts, 0 to 1, that change against the difference; the more, the harder it is to see.
+        back: the share of prompts, 0 to 1, that change against the difference; the more, the harder it is to
+            see.
 
     Returns:
-        Between 0 and 1; ``nan`` where no difference is large enough. The power is summed over how many prompts change
-        and how many of these go each way: binomial in a binomial, as in Connor (1987), but exact.
+        Between 0 and 1; ``nan`` where no difference is large enough. The power is summed over how many
+        prompts change and how many of these go each way: binomial in a binomial, as in Connor (1987), but
+        exact.
     """
     changed = np.arange(n + 1)
     needed = _scipy_stats.binom.isf(_LEVEL / 2, changed, 0.5) + 1  # of so many changes, those one way
@@ -43,8 +46,10 @@ def detectable_share(n: int, *, against: float = 0.5) -> float:
     By the exact binomial test, two-sided at .05 (half on either side).
 
     Returns:
-        Between ``against`` and 1; ``nan`` where even a share of 1 would not be told from it. Source: the binomial's tails, as in scipy.
+        Between ``against`` and 1; ``nan`` where even a share of 1 would not be told from it. Source: the
+        binomial's tails, as in scipy.
     """
     needed = int(_scipy_stats.binom.isf(_LEVEL / 2, n, against)) + 1
-    # At least so many of n: the share at which that has the wanted probability is a quantile of the beta distribution.
+    # At least so many of n: the share at which that has the wanted probability is a quantile of the beta
+    # distribution.
     return float(_scipy_stats.beta.ppf(_POWER, needed, n - needed + 1)) if needed <= n else float("nan")

@@ -32,9 +32,11 @@ def prompts_by_seeds(values: pd.Series, prompts: pd.Series | None, seeds: pd.Ser
 
 
 def crossed_means(values: np.ndarray) -> np.ndarray:
-    """Means of resamples of values, prompts × seeds, in which both prompts and seeds are drawn anew; ``nan`` in a resample without any.
+    """Means of resamples of values, prompts × seeds, in which both prompts and seeds are drawn anew; ``nan``
+    in a resample without any.
 
-    Source: Owen (2007), the pigeonhole bootstrap. With three seeds it says how far these lie apart, and little of others.
+    Source: Owen (2007), the pigeonhole bootstrap. With three seeds it says how far these lie apart, and
+    little of others.
     """
     there = ~np.isnan(values)
     n_seeds = values.shape[1]
@@ -50,7 +52,9 @@ def bootstrap_crossed(values: np.ndarray) -> tuple[float, float]:
 
 
 def seeds_to_draw(values: np.ndarray) -> bool:
-    """Whether values, prompts × seeds, have several seeds and are not all alike, which would give an interval of no width."""
+    """Whether values, prompts × seeds, have several seeds and are not all alike, which would give an interval
+    of no width.
+    """
     return values.shape[1] > 1 and bool(np.nanmax(values) > np.nanmin(values))
 
 
@@ -90,8 +94,9 @@ def ratio_or_nan(above: np.ndarray, below: np.ndarray) -> np.ndarray:
 def bootstrap_ratio(numerators: np.ndarray, denominators: np.ndarray) -> tuple[float, float]:
     """95 % interval of ``sum(numerators) / sum(denominators)``, drawing rows with replacement.
 
-    With denominators of one it is the interval of a mean; with token counts, that of a mean per token over texts of
-    unlike length. Percentile bootstrap as in scipy, seeded; ``nan`` where there are fewer than two rows.
+    With denominators of one it is the interval of a mean; with token counts, that of a mean per token over
+    texts of unlike length. Percentile bootstrap as in scipy, seeded; ``nan`` where there are fewer than two
+    rows.
     """
     if len(numerators) < 2:
         return float("nan"), float("nan")

@@ -1,7 +1,8 @@
-"""Intervals and paired differences for shares of answers, trends over the dose, win rates, and how far raters and instruments agree.
+"""Intervals and paired differences for shares of answers, trends over the dose, win rates, and how far raters
+and instruments agree.
 
-Shares are between 0 and 1. Every interval is a 95 % interval. An effect whose interval holds zero is "not seen".
-What is used where and why stands in ``book/statistics.md``.
+Shares are between 0 and 1. Every interval is a 95 % interval. An effect whose interval holds zero is "not
+seen". What is used where and why stands in ``book/statistics.md``.
 """
 
 from __future__ import annotations
@@ -38,13 +39,14 @@ def share(values: pd.Series, *, clusters: pd.Series | None = None, seeds: pd.Ser
 
     Args:
         values: booleans, with missing entries for unscored answers; they count in ``n_unscored`` only.
-        clusters: prompt ids. Where a prompt was answered more than once, the interval comes from a bootstrap over
-            prompts, because answers to one prompt are not independent; else it is Wilson's.
-        seeds: which training run gave each answer. Where there are several, the bootstrap draws the runs anew too,
-            because answers of one run are not independent either.
+        clusters: prompt ids. Where a prompt was answered more than once, the interval comes from a bootstrap
+            over prompts, because answers to one prompt are not independent; else it is Wilson's.
+        seeds: which training run gave each answer. Where there are several, the bootstrap draws the runs anew
+            too, because answers of one run are not independent either.
 
     Returns:
-        Share: between 0 and 1. Sources: Wilson (1927) as in statsmodels; percentile bootstrap as in scipy; drawing both
+        Share: between 0 and 1. Sources: Wilson (1927) as in statsmodels; percentile bootstrap as in scipy;
+            drawing both
         prompts and runs: Owen (2007).
     """
     scored = values.dropna().astype(float)
@@ -77,7 +79,8 @@ def summarise(answers: pd.DataFrame, *, by: list[str], value: str = "refused") -
     """One row per group: the share of answers for which ``value`` is true, with its interval.
 
     Args:
-        answers: the tidy table of a study, one row an answer, with columns ``prompt_id`` and ``value``, and ``seed`` where there are several.
+        answers: the tidy table of a study, one row an answer, with columns ``prompt_id`` and ``value``, and
+            ``seed`` where there are several.
         by: columns to group by, for instance ``["prompt_set", "n_safety"]``.
         value: a boolean column, missing where the answer is unscored.
 
@@ -95,16 +98,16 @@ def means(table: pd.DataFrame, *, by: str, unit: str, value: str) -> pd.DataFram
     """One row per group: the mean of a number, with its 95 % interval.
 
     Args:
-        table: one row a measurement, with the columns named below, and ``seed`` where there are several; missing values
-            are left out.
+        table: one row a measurement, with the columns named below, and ``seed`` where there are several;
+            missing values are left out.
         by: column to group by, for instance ``n_safety``.
-        unit: column that says what was measured, such as a prompt's id; measurements of one with several seeds are
-            averaged first.
+        unit: column that says what was measured, such as a prompt's id; measurements of one with several
+            seeds are averaged first.
         value: column of numbers.
 
     Returns:
-        ``by, value, low, high, n``; the interval is a seeded percentile bootstrap over units, and over seeds where there
-        are several.
+        ``by, value, low, high, n``; the interval is a seeded percentile bootstrap over units, and over seeds
+        where there are several.
     """
     rows = []
     for key, group in table.dropna(subset=[value]).groupby(by, sort=True):
@@ -142,10 +145,12 @@ def per_prompt(
 
 
 def per_request(answers: pd.DataFrame, *, value: str = "refused") -> pd.DataFrame:
-    """``value`` by request and seed, as :func:`by_seed` gives it, so that two forms of one request meet under one name.
+    """``value`` by request and seed, as :func:`by_seed` gives it, so that two forms of one request meet under
+    one name.
 
-    A request's name is its ``pair`` where it has one, else its ``prompt_id``: two prompt sets ask the same thing in two
-    forms where both give it the same id, or where one names the other's id, or a name of both, as its pair.
+    A request's name is its ``pair`` where it has one, else its ``prompt_id``: two prompt sets ask the same
+    thing in two forms where both give it the same id, or where one names the other's id, or a name of both,
+    as its pair.
 
     Args:
         answers: rows of a study's table, of one prompt set and one kind of adapter.
@@ -159,7 +164,9 @@ def per_request(answers: pd.DataFrame, *, value: str = "refused") -> pd.DataFram
 
 
 def by_amount(answers: pd.DataFrame, *, prompt_set: str, value: str = "refused") -> pd.DataFrame:
-    """For one prompt set, the mean of ``value`` over seeds: one row a prompt, one column an amount; missing where unscored."""
+    """For one prompt set, the mean of ``value`` over seeds: one row a prompt, one column an amount; missing
+    where unscored.
+    """
     amounts = sorted(answers["n_safety"].unique())
     return pd.DataFrame(
         {n: per_prompt(answers, prompt_set=prompt_set, n_safety=n, value=value).mean(axis=1) for n in amounts}
@@ -171,13 +178,15 @@ def win_rate(scores: pd.Series, *, clusters: pd.Series | None = None) -> Share:
 
     Args:
         scores: 1 for a win, 0.5 for a tie, 0 for a loss; missing ones count in ``n_unscored`` only.
-        clusters: prompt ids, where several raters compared the same two answers: their scores are not independent. Else
-            each score is a prompt of its own.
+        clusters: prompt ids, where several raters compared the same two answers: their scores are not
+            independent. Else each score is a prompt of its own.
 
     Returns:
-        Share: between 0 and 1, 0.5 is even. The interval is a percentile bootstrap over prompts (seeded); where all
-        prompts score alike that has no width, and it is Wilson's on the number of prompts, which for ties is too wide
-        rather than too narrow: nothing between 0 and 1 varies more than wins and losses of the same mean.
+        Share: between 0 and 1, 0.5 is even. The interval is a percentile bootstrap over prompts (seeded);
+            where all
+        prompts score alike that has no width, and it is Wilson's on the number of prompts, which for ties is
+        too wide rather than too narrow: nothing between 0 and 1 varies more than wins and losses of the same
+        mean.
     """
     scored, n_unscored = scores.dropna().astype(float), int(scores.isna().sum())
     n = len(scored)

@@ -1,4 +1,6 @@
-"""State a study: from parameters to a checked :class:`~safetune_utils.study.study.Study`. No model is loaded here."""
+"""State a study: from parameters to a checked :class:`~safetune_utils.study.study.Study`. No model is loaded
+here.
+"""
 
 from __future__ import annotations
 
@@ -20,14 +22,16 @@ def state(
     """State a study: one adapter for each amount of safety data and seed, answering each prompt set.
 
     Args:
-        names: a notebook's own names, ``globals()``. Those that :class:`safetune_utils.settings.Settings` has are taken
-            as parameters, also where the notebook's parameters cell does not show them. ``None`` takes none.
+        names: a notebook's own names, ``globals()``. Those that :class:`safetune_utils.settings.Settings` has
+            are taken as parameters, also where the notebook's parameters cell does not show them. ``None``
+            takes none.
         prompt_sets: names from :data:`safetune_utils.data.PROMPT_SETS`.
-        **parameters: any field of :class:`safetune_utils.settings.Settings`; they go before ``names``. ``None`` keeps
-            the preset's value.
+        **parameters: any field of :class:`safetune_utils.settings.Settings`; they go before ``names``.
+            ``None`` keeps the preset's value.
 
     Raises:
-        SafetuneError: a parameter is wrong, or the data does not have what is asked for, before anything is trained.
+        SafetuneError: a parameter is wrong, or the data does not have what is asked for, before anything is
+            trained.
     """
     return _checked(Study(resolve(**parameters_among(names or {}) | parameters), tuple(prompt_sets)))
 
@@ -38,7 +42,8 @@ def parameters_among(names: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def vary(study: Study, **changes: Any) -> Study:
-    """The same study but for some settings, such as ``safety_amounts=[100]`` or ``mixing={"choice": "topics"}``.
+    """The same study but for some settings, such as ``safety_amounts=[100]`` or ``mixing={"choice":
+    "topics"}``.
 
     Raises:
         SafetuneError: as for :func:`state`.
@@ -51,10 +56,11 @@ def vary(study: Study, **changes: Any) -> Study:
 
 
 def without_topics(study: Study, topics: Sequence[str]) -> Study | None:
-    """The same study with no safety row of these topics, at one amount: the largest that the other rows can fill.
+    """The same study with no safety row of these topics, at one amount: the largest that the other rows can
+    fill.
 
-    The rows that are left out are replaced by others, so each mix has as many as this study's. ``None`` where no
-    safety row is of these topics, or where too few are of others.
+    The rows that are left out are replaced by others, so each mix has as many as this study's. ``None`` where
+    no safety row is of these topics, or where too few are of others.
     """
     settings = study.settings
     if not {row.topic for row in study.safety} & set(topics):

@@ -1,7 +1,7 @@
 """The mix of each adapter: which rows it is trained on. Each is drawn once, and kept in the study.
 
-The choice ``hardest`` goes by the base model's loss on each row, which is a stage of its own: it is made when a mix is
-first drawn, and never when a study is stated.
+The choice ``hardest`` goes by the base model's loss on each row, which is a stage of its own: it is made when
+a mix is first drawn, and never when a study is stated.
 """
 
 from __future__ import annotations
@@ -27,7 +27,8 @@ _BASE_LOSSES_VERSION = 1
 
 
 def mix_of(study: Study, run: Run) -> Mix:
-    """The rows an adapter is trained on; for the paper's data and amounts its own rows, where its mixes can be had.
+    """The rows an adapter is trained on; for the paper's data and amounts its own rows, where its mixes can
+    be had.
 
     The choice ``hardest`` loads the base model where its losses were not worked out before.
     """
@@ -37,7 +38,9 @@ def mix_of(study: Study, run: Run) -> Mix:
 
 
 def check(study: Study) -> None:
-    """Raise ``SafetuneError`` where a mix cannot be drawn: too few rows, unknown topics, no questions. No model is loaded."""
+    """Raise ``SafetuneError`` where a mix cannot be drawn: too few rows, unknown topics, no questions. No
+    model is loaded.
+    """
     mixing, most = study.settings.mixing, max(study.settings.safety_amounts)
     if mixing.choice != "hardest":
         for run in study.runs:
@@ -152,7 +155,9 @@ def _candidates(study: Study) -> list[Example]:
 
 
 def _ready_made(study: Study, run: Run) -> set[str] | None:
-    """Ids of the safety rows in the paper's ready-made mix of this amount, where this study asks for the paper's mixes."""
+    """Ids of the safety rows in the paper's ready-made mix of this amount, where this study asks for the
+    paper's mixes.
+    """
     s = study.settings
     others = (
         s.safety_format != "instruction"

@@ -1,4 +1,6 @@
-"""What of a study is there already, what is left, and how long the rest takes on this machine. No model is loaded."""
+"""What of a study is there already, what is left, and how long the rest takes on this machine. No model is
+loaded.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,8 @@ def plan(study: Study) -> pd.DataFrame:
         responses_left``, and ``minutes_left``, a forecast.
     """
     tokens_per_second, responses_per_second = _speeds(study)
-    # Where the choice of rows goes by losses that were not worked out yet, the adapters have no names to look for.
+    # Where the choice of rows goes by losses that were not worked out yet, the adapters have no names to look
+    # for.
     known = is_known(study)
     rows = []
     for run in study.runs:

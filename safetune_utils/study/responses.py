@@ -18,9 +18,9 @@ def responses_of(study: Study) -> pd.DataFrame:
 
     Returns:
         ``data, base_model, n_general, n_safety, share_safety`` (0 to 1), ``safety_format, seed`` (the run);
-        ``prompt_set, prompt_id, topic, kind, pair, prompt`` (the request); ``response, n_tokens, stopped`` (the
-        response); ``label, reason, refused`` (what the first instrument says; ``refused`` is missing where the response
-        is unscored); and one column for each instrument, with its value.
+        ``prompt_set, prompt_id, topic, kind, pair, prompt`` (the request); ``response, n_tokens, stopped``
+        (the response); ``label, reason, refused`` (what the first instrument says; ``refused`` is missing
+        where the response is unscored); and one column for each instrument, with its value.
     """
     for run in study.runs:
         store.note_use(adapter_folder(study, run, make=False))
@@ -30,12 +30,14 @@ def responses_of(study: Study) -> pd.DataFrame:
 
 
 def read_as(study: Study, prompt_set: str, *, asked_as: str, instrument: str) -> pd.DataFrame:
-    """What an instrument says of the responses to one prompt set when it reads each under the request's other form.
+    """What an instrument says of the responses to one prompt set when it reads each under the request's other
+    form.
 
     It tells what the instrument makes of a response from what it makes of the request.
 
     Returns:
-        ``prompt_set, prompt_id, n_safety, seed, read_as_value``, one row a response whose request is in both sets.
+        ``prompt_set, prompt_id, n_safety, seed, read_as_value``, one row a response whose request is in both
+        sets.
     """
     rows = []
     for run in study.runs:
@@ -52,7 +54,9 @@ def read_as(study: Study, prompt_set: str, *, asked_as: str, instrument: str) ->
 
 
 def losses(study: Study) -> pd.DataFrame:
-    """Losses of every adapter, in nats per learned token: ``n_safety, seed, step, train_loss, validation_loss``."""
+    """Losses of every adapter, in nats per learned token: ``n_safety, seed, step, train_loss,
+    validation_loss``.
+    """
     rows = []
     for run in study.runs:
         with (adapter_folder(study, run) / "losses.csv").open(encoding="utf-8", newline="") as file:

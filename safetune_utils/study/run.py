@@ -1,4 +1,6 @@
-"""Run a study: train, generate and score what is missing, several adapters side by side, and return one tidy table."""
+"""Run a study: train, generate and score what is missing, several adapters side by side, and return one tidy
+table.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,8 @@ from safetune_utils.study.responses import responses_of
 from safetune_utils.study.stages import adapter_folder, load_adapted, responses_folder, sets_left
 from safetune_utils.study.study import Run, Study
 
-# Rows times epochs from which an adapter gets a process of its own; for less, starting one costs more than it saves.
+# Rows times epochs from which an adapter gets a process of its own; for less, starting one costs more than it
+# saves.
 _SUBPROCESS_FROM_ROWS = 300
 
 
@@ -32,7 +35,8 @@ def run_together(studies: Sequence[Study]) -> pd.DataFrame:
     """Run several studies as one, so that all their adapters train side by side; each adapter is made once.
 
     Returns:
-        The rows of :func:`run`, of all of them, with one more column ``study``, the study's place in the order given.
+        The rows of :func:`run`, of all of them, with one more column ``study``, the study's place in the
+        order given.
     """
     # By their folders, so that an adapter that two studies share is one piece of work.
     named = {adapter_folder(study, one, make=False): (study, one) for study in studies for one in study.runs}

@@ -1,6 +1,8 @@
-"""What safety data costs, beside what the answers show: benchmark questions, and the loss of reference answers, adapter by adapter.
+"""What safety data costs, beside what the answers show: benchmark questions, and the loss of reference
+answers, adapter by adapter.
 
-Both are stages of the run store, known by the adapter and by what it was asked, so a second look costs nothing.
+Both are stages of the run store, known by the adapter and by what it was asked, so a second look costs
+nothing.
 """
 
 from __future__ import annotations
@@ -19,7 +21,8 @@ from safetune_utils.training import reference_loss
 # Bumped when a stage would give another result from the same inputs.
 _STAGE_VERSIONS = {"capability": 1, "reference-losses": 1}
 
-# Choices at a time. In bf16 a value depends a little on what stands beside it, so it is the same for every adapter.
+# Choices at a time. In bf16 a value depends a little on what stands beside it, so it is the same for every
+# adapter.
 _BATCH_SIZE = 16
 
 
@@ -27,16 +30,17 @@ def questions(study: Study, *, task: str = capability.FOUR_CHOICE) -> pd.DataFra
     """How each of a study's adapters does on a benchmark, question by question; what is missing is run.
 
     Args:
-        study: its adapters are trained where they are missing; ``max_prompts`` limits the questions too, from the task's
-            start.
+        study: its adapters are trained where they are missing; ``max_prompts`` limits the questions too, from
+            the task's start.
         task: one of :func:`safetune_utils.scoring.capability.task_names`.
 
     Returns:
         ``n_safety, seed`` and the columns of :func:`safetune_utils.scoring.capability.answer_questions`.
 
     Raises:
-        SafetuneError: the harness is not installed (see :func:`safetune_utils.scoring.capability.is_installed`), the task is
-            unknown or its data cannot be had.
+        SafetuneError: the harness is not installed (see
+            :func:`safetune_utils.scoring.capability.is_installed`), the task is unknown or its data cannot be
+            had.
     """
     tables = [
         _about(run, store.read_lines(_questions_folder(study, run, task) / "questions.jsonl"))
@@ -49,7 +53,8 @@ def reference_losses(study: Study) -> pd.DataFrame:
     """Loss of each held-out reference answer under each of a study's adapters; what is missing is computed.
 
     Returns:
-        ``n_safety, seed, example`` (its id) and ``loss``, the mean over the answer's tokens in nats; lower is better.
+        ``n_safety, seed, example`` (its id) and ``loss``, the mean over the answer's tokens in nats; lower is
+        better.
     """
     tables = [
         _about(run, store.read_lines(_losses_folder(study, run) / "losses.jsonl")) for run in study.runs

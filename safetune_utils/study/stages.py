@@ -1,4 +1,5 @@
-"""The stages of a study: each function names a folder of the run store and makes what is in it where it is missing.
+"""The stages of a study: each function names a folder of the run store and makes what is in it where it is
+missing.
 
     mix_folder -> adapter_folder -> responses_folder -> scores_folder
 
@@ -92,7 +93,8 @@ def adapter_folder(study: Study, run: Run, *, make: bool = True) -> Path:
 
 
 def train(study: Study, run: Run, *, output: Path, checkpoint: Path | None = None) -> dict[str, Any]:
-    """Train an adapter into a folder, outside the run store, and return the facts of :func:`finetune.finetune`.
+    """Train an adapter into a folder, outside the run store, and return the facts of
+    :func:`finetune.finetune`.
 
     Where several processes are wanted and this is not one of them, it starts them and waits.
     """
@@ -159,8 +161,8 @@ def scores_folder(
     """The stage that holds an instrument's scores of an adapter's responses to a prompt set.
 
     Args:
-        asked_as: another prompt set with the same requests in another form, which the instrument reads instead of
-            the form that was asked; responses to requests that are not in it are left out.
+        asked_as: another prompt set with the same requests in another form, which the instrument reads
+            instead of the form that was asked; responses to requests that are not in it are left out.
     """
     source = responses_folder(study, run, prompt_set) / "responses.jsonl"
     forms = {prompt.request: prompt.text for prompt in study.prompts(asked_as)} if asked_as else None

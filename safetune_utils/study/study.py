@@ -1,7 +1,8 @@
-"""What is asked: which adapters, answering which prompts. A study is data; nothing here trains, generates or scores.
+"""What is asked: which adapters, answering which prompts. A study is data; nothing here trains, generates or
+scores.
 
-The road of one adapter: mix -> adapter -> responses -> scores. Every station is a stage of the run store, known by
-what it was made from, so two notebooks that ask for the same adapter share it.
+The road of one adapter: mix -> adapter -> responses -> scores. Every station is a stage of the run store,
+known by what it was made from, so two notebooks that ask for the same adapter share it.
 """
 
 from __future__ import annotations
@@ -38,7 +39,8 @@ class Study:
     Attributes:
         settings: everything that decides the result.
         prompt_sets: names from :data:`safetune_utils.data.PROMPT_SETS`.
-        drawn: the mixes that were drawn so far, so that each is drawn once; :mod:`safetune_utils.study.mixes` fills it.
+        drawn: the mixes that were drawn so far, so that each is drawn once; :mod:`safetune_utils.study.mixes`
+            fills it.
     """
 
     settings: Settings

@@ -1,7 +1,8 @@
 """From a mix to an adapter: LoRA training with PEFT on a frozen base model.
 
-One plain loop, to be read from top to bottom: encode the rows, put rows of like length into batches, and at each step
-learn the answers' tokens. The frozen base is held in bf16 where that is fast, the adapter always in fp32.
+One plain loop, to be read from top to bottom: encode the rows, put rows of like length into batches, and at
+each step learn the answers' tokens. The frozen base is held in bf16 where that is fast, the adapter always in
+fp32.
 """
 
 from __future__ import annotations
@@ -54,10 +55,11 @@ class Row:
 def encode_row(tokenizer: PreTrainedTokenizerBase, example: Example, *, max_length: int, loss_on: str) -> Row:
     """Encode prompt, answer and stop token, and label the answer and the stop token by position.
 
-    Prompt and answer are tokenised once, together, and the border is found by character offsets, because tokenising
-    them apart can give other tokens. ``labels[t]`` is ``ids[t]`` where position t is learned. With ``loss_on``
-    ``everything`` the prompt is learned too. A row longer than ``max_length`` tokens loses its end. White space before
-    the answer is dropped: it can merge with the prompt's last line break into a token that generation never starts from.
+    Prompt and answer are tokenised once, together, and the border is found by character offsets, because
+    tokenising them apart can give other tokens. ``labels[t]`` is ``ids[t]`` where position t is learned. With
+    ``loss_on`` ``everything`` the prompt is learned too. A row longer than ``max_length`` tokens loses its
+    end. White space before the answer is dropped: it can merge with the prompt's last line break into a token
+    that generation never starts from.
     """
     prompt = render(instruction=example.instruction, input=example.input)
     encoded = tokenizer(prompt + example.output.lstrip(), return_offsets_mapping=True)
@@ -88,17 +90,19 @@ def finetune(
 
     Args:
         model: the frozen base model; it is wrapped, so load it anew for the next adapter.
-        mix: its last ``n_later`` rows are trained on after the others, all epochs of these first, with a warm-up and
-            decay of their own, as a second fine-tuning has, and the last adapter is kept.
+        mix: its last ``n_later`` rows are trained on after the others, all epochs of these first, with a
+            warm-up and decay of their own, as a second fine-tuning has, and the last adapter is kept.
         output: folder for ``adapter_model.safetensors``, ``adapter_config.json`` and ``losses.csv``.
         seed: decides the adapter's start, the dropout and the order of the batches.
         progress: a label for the progress bar; ``None`` shows none.
-        checkpoint: a file that holds the state of the run every ``checkpoint_every`` steps. If it is there, the run goes
-            on from it, and ends with the same bytes as one that was never stopped. It stays: remove it when the result is safe.
+        checkpoint: a file that holds the state of the run every ``checkpoint_every`` steps. If it is there,
+            the run goes on from it, and ends with the same bytes as one that was never stopped. It stays:
+            remove it when the result is safe.
 
     Returns:
-        Facts for the record: counts of rows, truncated and dropped rows, steps, tokens, losses (mean cross-entropy
-        per learned token, in nats), tokens per second, the step it was resumed at (0 where it was not).
+        Facts for the record: counts of rows, truncated and dropped rows, steps, tokens, losses (mean
+        cross-entropy per learned token, in nats), tokens per second, the step it was resumed at (0 where it
+        was not).
 
     Raises:
         SafetuneError: no row has an answer left, the loss is not a number, or the adapter came out all zero.
@@ -125,8 +129,8 @@ def finetune(
     n_steps = sum(steps)
     rates = learning_rates(steps, recipe.warmup_steps)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: rates[step])
-    # Few validation rows are of the kind that comes later, so their loss rises while it is learned: there it is measured
-    # once, at the end, and chooses nothing.
+    # Few validation rows are of the kind that comes later, so their loss rises while it is learned: there it
+    # is measured once, at the end, and chooses nothing.
     measured = range(1, recipe.evaluations + 1) if len(parts) == 1 else [recipe.evaluations]
     evaluate_at = {at for k in measured if (at := round(n_steps * k / recipe.evaluations))}
 
@@ -215,7 +219,8 @@ def finetune(
 
 
 def learning_rates(steps: list[int], warmup_steps: int) -> list[float]:
-    """The learning rate at each step as a share of its peak, 0 after the last: in each part up, linearly, then down to 0.
+    """The learning rate at each step as a share of its peak, 0 after the last: in each part up, linearly,
+    then down to 0.
 
     Args:
         steps: of each part; the warm-up takes at most half of them.
@@ -238,9 +243,9 @@ def _is_done(run: dict[str, Any], recipe: Recipe) -> bool:
 def accumulate_gradient(model: PeftModel, batch: list[Row], micro_batch_tokens: int) -> float:
     """Add one batch's gradient to the adapter and return its loss.
 
-    The loss is the mean over all learned tokens of the whole batch, so that the gradient does not depend on how the
-    batch is cut into micro-batches (averaging ragged micro-batches would weigh their tokens differently), nor on how
-    many processes share it.
+    The loss is the mean over all learned tokens of the whole batch, so that the gradient does not depend on
+    how the batch is cut into micro-batches (averaging ragged micro-batches would weigh their tokens
+    differently), nor on how many processes share it.
     """
     n_learned = sum(map(_n_learned, batch))
     total = torch.zeros(1)
@@ -276,7 +281,9 @@ def mean_loss(model: PeftModel, rows: list[Row], micro_batch_tokens: int) -> flo
 
 
 def micro_batches(rows: list[Row], tokens: int) -> Iterator[list[Row]]:
-    """Cut rows, longest first, into parts that hold at most so many tokens, padding included, and at least one row."""
+    """Cut rows, longest first, into parts that hold at most so many tokens, padding included, and at least
+    one row.
+    """
     ordered = sorted(rows, key=lambda row: len(row.ids), reverse=True)
     while ordered:
         n = max(1, tokens // len(ordered[0].ids))
@@ -287,8 +294,9 @@ def micro_batches(rows: list[Row], tokens: int) -> Iterator[list[Row]]:
 def summed_loss(model: PeftModel | PreTrainedModel, rows: list[Row]) -> torch.Tensor:
     """Summed cross-entropy over the learned tokens of some rows.
 
-    The vocabulary's logits are computed at learned positions only: at all positions they would be the largest tensor
-    of the step and most of its memory. Rows are packed where the model's attention can take it, else padded on the right.
+    The vocabulary's logits are computed at learned positions only: at all positions they would be the largest
+    tensor of the step and most of its memory. Rows are packed where the model's attention can take it, else
+    padded on the right.
     """
     base = model.get_base_model() if isinstance(model, PeftModel) else model
     decoder = base.get_decoder()
@@ -320,8 +328,8 @@ def summed_loss(model: PeftModel | PreTrainedModel, rows: list[Row]) -> torch.Te
 def batches(rows: list[Row], batch_size: int, order: random.Random) -> Iterator[list[Row]]:
     """One epoch's batches: rows of like length together (little padding), batches in random order.
 
-    The order within a length is random too, so batches differ from epoch to epoch. Grouping by length makes the
-    training loss saw-toothed; read the validation loss instead.
+    The order within a length is random too, so batches differ from epoch to epoch. Grouping by length makes
+    the training loss saw-toothed; read the validation loss instead.
     """
     shuffled = sorted(order.sample(rows, len(rows)), key=lambda row: len(row.ids))
     grouped = [shuffled[i : i + batch_size] for i in range(0, len(shuffled), batch_size)]
@@ -357,7 +365,8 @@ def _with_adapter(model: PreTrainedModel, recipe: Recipe) -> PeftModel:
     elif (
         model.device.type == "cpu" and model._can_set_attn_implementation()
     ):  # Falcon's cannot be changed once loaded
-        # On a CPU the fused kernel's backward pass in bf16 is slower than plain matrix products on rows this short.
+        # On a CPU the fused kernel's backward pass in bf16 is slower than plain matrix products on rows this
+        # short.
         model.set_attn_implementation("eager")
     if getattr(model, "is_quantized", False):
         model = prepare_model_for_kbit_training(model, gradient_checkpointing_kwargs={"use_reentrant": False})

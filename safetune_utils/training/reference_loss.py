@@ -1,11 +1,14 @@
-"""How far a model is from good answers: the loss of held-out reference answers, a measure of quality with no judge.
+"""How far a model is from good answers: the loss of held-out reference answers, a measure of quality with no
+judge.
 
-A model that training has damaged gives proper answers a low probability, also where each of its own answers, looked at
-alone, can be read. Mean cross-entropy per token in nats; lower is better; ``exp(loss)`` is the perplexity. Compare models
-that share a tokenizer, on the same answers. It measures closeness to these answers' content *and* style: a model trained
-on answers of the same authors gains on style alone, so set two mixes with the same general rows side by side.
+A model that training has damaged gives proper answers a low probability, also where each of its own answers,
+looked at alone, can be read. Mean cross-entropy per token in nats; lower is better; ``exp(loss)`` is the
+perplexity. Compare models that share a tokenizer, on the same answers. It measures closeness to these
+answers' content *and* style: a model trained on answers of the same authors gains on style alone, so set two
+mixes with the same general rows side by side.
 
-It stands on training's own encoding and loss, and so above ``finetune`` and apart from the instruments in ``scoring``.
+It stands on training's own encoding and loss, and so above ``finetune`` and apart from the instruments in
+``scoring``.
 """
 
 from __future__ import annotations
@@ -30,7 +33,8 @@ class ReferenceLoss:
 
     Attributes:
         loss: the sum over all answers' tokens, stop token included, by their number.
-        low, high: 95 % interval, a seeded percentile bootstrap over examples (tokens of one answer are not independent).
+        low, high: 95 % interval, a seeded percentile bootstrap over examples (tokens of one answer are not
+            independent).
         n_examples, n_tokens: what it was made from.
         n_truncated: answers of which ``max_length`` cut the end.
         n_unscored: examples left out, because nothing of their answer lay within ``max_length``.
@@ -48,7 +52,9 @@ class ReferenceLoss:
 
 
 def reference_examples() -> list[Example]:
-    """The embedded corpus's ordinary instructions with the answers its authors wrote; no training row is near them."""
+    """The embedded corpus's ordinary instructions with the answers its authors wrote; no training row is near
+    them.
+    """
     return [
         Example(
             id=row["id"],

@@ -1,9 +1,9 @@
 """Rows laid side by side with what they share computed once.
 
-Every row of a batch begins with the same words, those of the prompt template. The frozen model would work them out anew
-for each row, a third of all tokens on short rows. Here rows that begin alike form a group: their common beginning stands
-once, followed by what each row goes on with, and attention lets every row see the beginning and itself. Hidden states
-and gradients are those of separate rows, up to rounding.
+Every row of a batch begins with the same words, those of the prompt template. The frozen model would work
+them out anew for each row, a third of all tokens on short rows. Here rows that begin alike form a group:
+their common beginning stands once, followed by what each row goes on with, and attention lets every row see
+the beginning and itself. Hidden states and gradients are those of separate rows, up to rounding.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
 ATTENTION = "shared_prefix"
-# Architectures whose attention is plain (grouped heads, no window that our rows reach, nothing added to the scores) and
-# that hand unknown arguments down to it; each is tested to give the same gradient as rows apart.
+# Architectures whose attention is plain (grouped heads, no window that our rows reach, nothing added to the
+# scores) and that hand unknown arguments down to it; each is tested to give the same gradient as rows apart.
 ARCHITECTURES = ("llama", "mistral", "qwen2", "qwen3")
 # What one more group costs, in tokens: its attention is a call of its own in every layer.
 _COST_OF_A_GROUP = 16
@@ -27,7 +27,9 @@ _COST_OF_A_GROUP = 16
 
 @dataclass(frozen=True)
 class Group:
-    """``n_rows`` rows that share their first ``shared`` tokens; each goes on for ``width`` tokens, padding included."""
+    """``n_rows`` rows that share their first ``shared`` tokens; each goes on for ``width`` tokens, padding
+    included.
+    """
 
     shared: int
     n_rows: int
@@ -38,7 +40,8 @@ class Group:
 class Packed:
     """Rows as one sequence: group after group, in each the shared beginning and then the rows' own parts.
 
-    ``ids`` and ``positions`` have shape ``(1, T)``; ``places[i][t]`` is where token t of row i stands in them.
+    ``ids`` and ``positions`` have shape ``(1, T)``; ``places[i][t]`` is where token t of row i stands in
+    them.
     """
 
     ids: torch.Tensor
@@ -72,7 +75,8 @@ def pack(rows: list[list[int]], *, device: torch.device | str = "cpu") -> Packed
 def _alike(rows: list[list[int]], members: list[int] | None = None) -> list[tuple[list[int], int]]:
     """Rows by their common beginning: indices, and the number of tokens that they share and each goes beyond.
 
-    A set of rows stays together, or falls apart where its neighbours share least, whichever computes fewer tokens.
+    A set of rows stays together, or falls apart where its neighbours share least, whichever computes fewer
+    tokens.
     """
     if members is None:
         members = sorted(range(len(rows)), key=rows.__getitem__)  # rows that begin alike become neighbours
@@ -109,8 +113,9 @@ def attend(
 ) -> tuple[torch.Tensor, None]:
     """Attention over a packed sequence, in the form that transformers calls it.
 
-    ``query`` has shape ``(1, heads, T, d)``, ``key`` and ``value`` ``(1, key heads, T, d)``; the result ``(1, T, heads, d)``.
-    Called without groups, as by a model that is used in the ordinary way, it is the ordinary attention.
+    ``query`` has shape ``(1, heads, T, d)``, ``key`` and ``value`` ``(1, key heads, T, d)``; the result ``(1,
+    T, heads, d)``. Called without groups, as by a model that is used in the ordinary way, it is the ordinary
+    attention.
     """
     if groups is None:
         return sdpa_attention_forward(module, query, key, value, attention_mask, scaling=scaling, **others)

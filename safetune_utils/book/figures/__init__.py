@@ -1,4 +1,6 @@
-"""The book's few kinds of figure, each in light and dark, with alt text made from its data and that data as CSV."""
+"""The book's few kinds of figure, each in light and dark, with alt text made from its data and that data as
+CSV.
+"""
 
 from safetune_utils.book.figures.data import funnel, set_shape
 from safetune_utils.book.figures.figure import Figure, csv_link, panels

@@ -15,8 +15,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
 
-# Colour-blind safe (after Okabe and Ito), one pair (light, dark) and one marker a prompt set, so that no line is told
-# apart by colour alone.
+# Colour-blind safe (after Okabe and Ito), one pair (light, dark) and one marker a prompt set, so that no line
+# is told apart by colour alone.
 INK = {"light": "#1f2328", "dark": "#e6edf3"}
 GRID = {"light": "#d0d7de", "dark": "#3d444d"}
 LOOKS: dict[str, tuple[str, str, str, str]] = {
@@ -56,7 +56,8 @@ class Figure:
     csv: str
 
     def _repr_html_(self) -> str:
-        # The images stand in a box of their own: the theme hides captions that are siblings of a hidden image.
+        # The images stand in a box of their own: the theme hides captions that are siblings of a hidden
+        # image.
         images = "".join(
             f'<img class="only-{theme}" alt="{html.escape(self.alt, quote=True)}" src="data:image/svg+xml;base64,{_base64(image)}">'
             for theme, image in (("light", self.light), ("dark", self.dark))
@@ -72,15 +73,19 @@ class Figure:
 
 
 def csv_link(name: str, csv: str) -> str:
-    """A link that holds a CSV file inside itself, to stand in a caption; ``name`` is the file's, of plain letters."""
+    """A link that holds a CSV file inside itself, to stand in a caption; ``name`` is the file's, of plain
+    letters.
+    """
     return f'<a download="{name}.csv" href="data:text/csv;base64,{_base64(csv)}">the numbers, as CSV</a>'
 
 
 def panels(table: pd.DataFrame, *, name: str, caption: str, x: str = "n_safety") -> Figure:
-    """Several measures against the amount of safety data, one panel each, with 95 % intervals. Each panel has a scale of its own.
+    """Several measures against the amount of safety data, one panel each, with 95 % intervals. Each panel has
+    a scale of its own.
 
     Args:
-        table: columns ``measure`` (its name with its unit), ``x``, ``value``, ``low``, ``high``, in the order to show.
+        table: columns ``measure`` (its name with its unit), ``x``, ``value``, ``low``, ``high``, in the order
+            to show.
     """
     measures = list(dict.fromkeys(table["measure"]))
 

@@ -13,10 +13,12 @@ from safetune_utils.book.figures.figure import INK, SEQUENCE, Figure, error_bars
 
 
 def win_rates(table: pd.DataFrame, *, name: str, caption: str) -> Figure:
-    """Win rates with their 95 % intervals, one row each; on the dotted line at one half neither side is preferred.
+    """Win rates with their 95 % intervals, one row each; on the dotted line at one half neither side is
+    preferred.
 
     Args:
-        table: columns ``label`` and ``win_rate, low, high`` (0 to 1), in the order to show, and ``series``, which decides colour and marker.
+        table: columns ``label`` and ``win_rate, low, high`` (0 to 1), in the order to show, and ``series``,
+            which decides colour and marker.
     """
     groups = list(dict.fromkeys(table["series"]))
     rows = table.rename(columns={"win_rate": "share"}).reset_index(drop=True)
@@ -45,7 +47,8 @@ def win_rates(table: pd.DataFrame, *, name: str, caption: str) -> Figure:
 
 
 def agreement_matrix(table: pd.DataFrame, *, name: str, caption: str) -> Figure:
-    """How every instrument agrees with every other, as a square of figures; 1 is full agreement and 0 that of chance.
+    """How every instrument agrees with every other, as a square of figures; 1 is full agreement and 0 that of
+    chance.
 
     Args:
         table: columns ``first, second, kappa, n``, one row a pair of instruments, in the order to show them.
@@ -91,10 +94,12 @@ def agreement_matrix(table: pd.DataFrame, *, name: str, caption: str) -> Figure:
 
 
 def calibration(table: pd.DataFrame, *, name: str, caption: str, x: str, y: str) -> Figure:
-    """What an instrument says against what people say of the same rows, in bins; on the dotted line it is right on average.
+    """What an instrument says against what people say of the same rows, in bins; on the dotted line it is
+    right on average.
 
     Args:
-        table: columns ``said`` (mean of the instrument in a bin, 0 to 1), ``share, low, high`` (people's yes, with interval) and ``n``.
+        table: columns ``said`` (mean of the instrument in a bin, 0 to 1), ``share, low, high`` (people's yes,
+            with interval) and ``n``.
         x, y: the axes' names.
     """
 
@@ -123,11 +128,13 @@ def calibration(table: pd.DataFrame, *, name: str, caption: str, x: str, y: str)
 
 
 def scatter(rows: pd.DataFrame, *, x: str, y: str, series: str, name: str, caption: str) -> Figure:
-    """Two instruments on the same answers, one mark an answer, a colour and marker for each value of ``series``.
+    """Two instruments on the same answers, one mark an answer, a colour and marker for each value of
+    ``series``.
 
     Args:
-        rows: one row an answer, with the columns ``x``, ``y`` and ``series``; rows that lack one are left out. A column of
-            two values is spread a little, so that its marks do not hide each other; the CSV holds the values themselves.
+        rows: one row an answer, with the columns ``x``, ``y`` and ``series``; rows that lack one are left
+            out. A column of two values is spread a little, so that its marks do not hide each other; the CSV
+            holds the values themselves.
     """
     shown = rows[[x, y, series]].dropna().astype({x: float, y: float})
     spread = np.random.default_rng(0).uniform(-1, 1, (len(shown), 2))

@@ -1,7 +1,8 @@
-"""The book's few kinds of figure, each in light and dark, with alt text built from its data and that data as CSV.
+"""The book's few kinds of figure, each in light and dark, with alt text built from its data and that data as
+CSV.
 
-A figure is an object that a notebook shows by naming it last in a cell. It carries everything inside itself (images,
-alt text, CSV), so a page shows it with no other file and no network.
+A figure is an object that a notebook shows by naming it last in a cell. It carries everything inside itself
+(images, alt text, CSV), so a page shows it with no other file and no network.
 """
 
 from __future__ import annotations
@@ -34,13 +35,16 @@ def dose_response(
     by_seed: pd.DataFrame | None = None,
     n_other: int | None = None,
 ) -> Figure:
-    """Share of answers that refuse against the amount of safety data, one line a prompt set, with 95 % intervals.
+    """Share of answers that refuse against the amount of safety data, one line a prompt set, with 95 %
+    intervals.
 
     Args:
         curve: from :func:`safetune_utils.statistics.shares.summarise` by ``prompt_set`` and ``x``.
         name: the figure's name, also that of its CSV file.
-        by_seed: the same by ``seed`` too; with several seeds, a band from the lowest to the highest, so that their spread is seen.
-        n_other: rows of every mix that are no safety examples; given, a second axis says the share of safety data.
+        by_seed: the same by ``seed`` too; with several seeds, a band from the lowest to the highest, so that
+            their spread is seen.
+        n_other: rows of every mix that are no safety examples; given, a second axis says the share of safety
+            data.
     """
     sets = [s for s in PROMPT_SETS if s in set(curve["prompt_set"])]
     if by_seed is not None and by_seed["seed"].nunique() < 2:
@@ -123,7 +127,8 @@ def by_kind(
 
     Args:
         table: from :func:`safetune_utils.statistics.shares.summarise` by ``kind`` and ``series``.
-        names: each value of ``series`` in words, in the order to show; by default they are numbers of safety examples.
+        names: each value of ``series`` in words, in the order to show; by default they are numbers of safety
+            examples.
     """
     values = list(names or sorted(table[series].unique()))
     words = names or {value: f"{value} safety examples" for value in values}
@@ -158,7 +163,8 @@ def by_kind(
 
 
 def trade_off(curve: pd.DataFrame, *, wanted: str, unwanted: str, name: str, caption: str) -> Figure:
-    """Refusals that are wanted against refusals that are not, one point an amount; the upper left corner is best.
+    """Refusals that are wanted against refusals that are not, one point an amount; the upper left corner is
+    best.
 
     Args:
         curve: from :func:`safetune_utils.statistics.shares.summarise` by ``prompt_set`` and ``n_safety``.
@@ -206,10 +212,12 @@ def trade_off(curve: pd.DataFrame, *, wanted: str, unwanted: str, name: str, cap
 
 
 def frontier(curve: pd.DataFrame, *, wanted: str, unwanted: str, name: str, caption: str) -> Figure:
-    """Refusals that are wanted against refusals that are not, one point a variant with both intervals; the upper left corner is best.
+    """Refusals that are wanted against refusals that are not, one point a variant with both intervals; the
+    upper left corner is best.
 
     Args:
-        curve: from :func:`safetune_utils.statistics.shares.summarise` by ``prompt_set`` and ``variant``, whose names are shown in the order of its rows.
+        curve: from :func:`safetune_utils.statistics.shares.summarise` by ``prompt_set`` and ``variant``,
+            whose names are shown in the order of its rows.
         wanted, unwanted: the prompt sets on the vertical and on the horizontal axis.
     """
     sets = {
@@ -251,7 +259,8 @@ def transfer_matrix(table: pd.DataFrame, *, name: str, caption: str) -> Figure:
     """Share of answers that refuse, as a square of figures: what was trained on down, what was asked across.
 
     Args:
-        table: from :func:`safetune_utils.statistics.shares.summarise` by ``trained`` (shown in the order of its rows) and ``prompt_set``.
+        table: from :func:`safetune_utils.statistics.shares.summarise` by ``trained`` (shown in the order of
+            its rows) and ``prompt_set``.
     """
     trained = list(dict.fromkeys(table["trained"]))
     sets = [s for s in PROMPT_SETS if s in set(table["prompt_set"])]
@@ -312,10 +321,12 @@ def transfer_matrix(table: pd.DataFrame, *, name: str, caption: str) -> Figure:
 
 
 def dumbbells(table: pd.DataFrame, *, name: str, caption: str) -> Figure:
-    """Two or more prompt sets side by side at each amount of safety data, one panel a measure, with 95 % intervals.
+    """Two or more prompt sets side by side at each amount of safety data, one panel a measure, with 95 %
+    intervals.
 
     Args:
-        table: columns ``measure`` (what the share is of, in words), ``prompt_set``, ``n_safety``, ``share, low, high`` (0 to 1).
+        table: columns ``measure`` (what the share is of, in words), ``prompt_set``, ``n_safety``, ``share,
+            low, high`` (0 to 1).
     """
     measures = list(dict.fromkeys(table["measure"]))
     sets = [s for s in PROMPT_SETS if s in set(table["prompt_set"])]

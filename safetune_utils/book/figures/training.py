@@ -46,7 +46,8 @@ def growth(points: pd.DataFrame, *, name: str, caption: str) -> Figure:
     """Tokens a second over whatever was varied, one panel each.
 
     Args:
-        points: columns ``what`` (training or answering), ``over`` (what was varied), ``at``, ``tokens_per_second``.
+        points: columns ``what`` (training or answering), ``over`` (what was varied), ``at``,
+            ``tokens_per_second``.
     """
     panels = list(dict.fromkeys(zip(points["what"], points["over"], strict=True)))
 

@@ -1,7 +1,7 @@
 """The data pages: what each set tests, a card for each set, and what the training and the test sets share.
 
-All of it is drawn from the register, from ``data/corpus`` and from the counts in ``data/results``; nothing is fetched,
-and of outside sets no text is shown.
+All of it is drawn from the register, from ``data/corpus`` and from the counts in ``data/results``; nothing is
+fetched, and of outside sets no text is shown.
 """
 
 from __future__ import annotations
@@ -61,7 +61,9 @@ def embedded_cards() -> str:
 
 
 def outside_cards() -> str:
-    """A card for each registered set, without a word of it; counts are those measured by ``benchmarks/outside_sets.py``."""
+    """A card for each registered set, without a word of it; counts are those measured by
+    ``benchmarks/outside_sets.py``.
+    """
     measured = places.results(RESULTS)["shapes"]
     return "\n".join(
         _outside_card(entry, measured.get(entry.name)) for entry in data.registered_sets().values()

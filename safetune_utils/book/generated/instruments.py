@@ -1,6 +1,7 @@
 """The page of the instruments: what each says of itself, and what was measured of it against people.
 
-All of it is drawn from :mod:`safetune_utils.instruments` and the files in ``data/results``; nothing is measured here.
+All of it is drawn from :mod:`safetune_utils.instruments` and the files in ``data/results``; nothing is
+measured here.
 """
 
 from __future__ import annotations
@@ -65,7 +66,9 @@ def _speed(name: str) -> str:
 
 
 def refusal_agreement() -> str:
-    """The refusal model and the rules alone against people: on models, types of prompt and styles that were left out, beside two people."""
+    """The refusal model and the rules alone against people: on models, types of prompt and styles that were
+    left out, beside two people.
+    """
     rules, model = places.results("refusal_rules")["agreement"], places.results("refusal")["agreement"]
     rows = {
         "**rules alone**, all three models": rules["all"],
@@ -97,7 +100,9 @@ def _kappas_row(title: str, rows: list[dict[str, Any]]) -> str:
 
 
 def harmfulness_agreement() -> str:
-    """The book's own harmfulness model against people, on questions that it was not trained on, with its calibration."""
+    """The book's own harmfulness model against people, on questions that it was not trained on, with its
+    calibration.
+    """
     found = places.results("harmfulness")
     test = found["test"]
     table = pd.DataFrame(test["calibration"])

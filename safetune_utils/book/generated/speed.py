@@ -48,7 +48,9 @@ def parts() -> dict[str, str]:
 
 
 def finetune_table() -> str:
-    """Training: each side's speed, how many times ours it is, its memory, its share of the machine's matrix rate."""
+    """Training: each side's speed, how many times ours it is, its memory, its share of the machine's matrix
+    rate.
+    """
     found = places.results("finetune_speed")
     lines = [
         "| | real tokens/s | one of ours is faster by | two at once by | peak memory | share of the matrix rate |",
