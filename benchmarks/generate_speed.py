@@ -122,8 +122,8 @@ def run_side(side: str, n_prompts: int) -> dict[str, Any]:
     ]
     way = SIDES[side]()
     way(asked[:2], 4)
-    answers, measures = measured(lambda: way(asked, 128 if side in PAPER_SIDES else 64))
-    n_tokens, seconds = sum(length for _, length in answers), measures["seconds"]
+    responses, measures = measured(lambda: way(asked, 128 if side in PAPER_SIDES else 64))
+    n_tokens, seconds = sum(length for _, length in responses), measures["seconds"]
     return {
         "side": side,
         "precision": "fp32" if "fp32" in side else "q4_1" if "llama" in side else "bf16",
@@ -132,7 +132,7 @@ def run_side(side: str, n_prompts: int) -> dict[str, Any]:
         "answers_per_second": round(len(asked) / seconds, 3),
         "tokens_per_second": round(n_tokens / seconds, 1),
         **measures,
-        **({"texts": [text for text, _ in answers[:N_ORIGINAL]]} if "fp32" in side else {}),
+        **({"texts": [text for text, _ in responses[:N_ORIGINAL]]} if "fp32" in side else {}),
     }
 
 
@@ -144,7 +144,7 @@ def original(precision: str) -> Way:
     model, tokenizer = plain_model(precision)
 
     def way(asked: list[data.Prompt], n_new: int) -> Answers:
-        answers = []
+        responses = []
         for text in rendered(asked):
             ids = tokenizer(text, return_tensors="pt")["input_ids"]
             config = GenerationConfig(num_beams=4, do_sample=False)
@@ -156,8 +156,8 @@ def original(precision: str) -> Way:
                     output_scores=True,
                     max_new_tokens=n_new,
                 )
-            answers.append(answer(tokenizer, output.sequences[0, ids.shape[1] :].tolist()))
-        return answers
+            responses.append(answer(tokenizer, output.sequences[0, ids.shape[1] :].tolist()))
+        return responses
 
     return way
 
@@ -170,7 +170,7 @@ def plain(precision: str, *, batch_size: int, num_beams: int = 1, longest_first:
         order = list(range(len(texts)))
         if longest_first:
             order.sort(key=lambda i: len(tokenizer(texts[i])["input_ids"]), reverse=True)
-        answers: dict[int, tuple[str, int]] = {}
+        responses: dict[int, tuple[str, int]] = {}
         for start in range(0, len(order), batch_size):
             rows = order[start : start + batch_size]
             batch = tokenizer(
@@ -178,8 +178,8 @@ def plain(precision: str, *, batch_size: int, num_beams: int = 1, longest_first:
             )
             output = model.generate(**batch, num_beams=num_beams, do_sample=False, max_new_tokens=n_new)
             for i, ids in zip(rows, output[:, batch["input_ids"].shape[1] :].tolist(), strict=True):
-                answers[i] = answer(tokenizer, ids)
-        return [answers[i] for i in range(len(texts))]
+                responses[i] = answer(tokenizer, ids)
+        return [responses[i] for i in range(len(texts))]
 
     return way
 
@@ -190,10 +190,10 @@ def ours(precision: str, decoding: str, **entries: Any) -> Way:
     def way(asked: list[data.Prompt], n_new: int) -> Answers:
         how = resolve_decoding(decoding, max_new_tokens=n_new, **entries)
         texts, inputs = [prompt.text for prompt in asked], [prompt.input for prompt in asked]
-        answers = generate.generate(
+        responses = generate.generate(
             model=model, tokenizer=tokenizer, instructions=texts, inputs=inputs, decoding=how
         )
-        return [(given.text, given.n_tokens) for given in answers]
+        return [(given.text, given.n_tokens) for given in responses]
 
     return way
 

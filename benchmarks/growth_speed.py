@@ -40,7 +40,7 @@ def main() -> None:
     given = parser.parse_args()
     quiet()
     before = matmul_gflops()
-    points = [*over_batches_and_lengths(given.rounds), *over_rows(), *over_answers(given.rounds)]
+    points = [*over_batches_and_lengths(given.rounds), *over_rows(), *over_responses(given.rounds)]
     after = matmul_gflops()
     rates = {name: round((before[name] + after[name]) / 2, 1) for name in before}
     result = {"made_by": "benchmarks/growth_speed.py", "points": points, "matmul_gflops": rates}
@@ -103,7 +103,7 @@ def over_rows() -> list[dict[str, Any]]:
     return points
 
 
-def over_answers(rounds: int) -> list[dict[str, Any]]:
+def over_responses(rounds: int) -> list[dict[str, Any]]:
     model, tokenizer = load_base("embedded")
     texts = [
         prompt.text

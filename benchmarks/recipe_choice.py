@@ -67,14 +67,14 @@ def measure(rate: float) -> dict[str, Any]:
     }
     for name, rows in asked.items():
         texts = [_get(row, "instruction") for row in rows]
-        answers = generate.generate(
+        responses = generate.generate(
             model=model,
             tokenizer=tokenizer,
             instructions=texts,
             inputs=[_get(row, "input") for row in rows],
             decoding=settings.decoding,
         )
-        scores = refusal_rules.score(texts, [answer.text for answer in answers])
+        scores = refusal_rules.score(texts, [answer.text for answer in responses])
         result |= {f"{name}_rows": len(rows), f"{name}_refused": sum(bool(score.value) for score in scores)}
     return result
 

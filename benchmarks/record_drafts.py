@@ -47,7 +47,7 @@ _CHAT_TEMPLATE = (
 def main() -> None:
     settings = resolve_drafting()
     asked = drafting.questions(settings.questions, settings.n_questions)
-    answers = drafting.answer_requests(
+    responses = drafting.answer_requests(
         asked, max_tokens=settings.max_tokens, temperature=settings.temperature
     )
     with tempfile.TemporaryDirectory() as folder:
@@ -55,7 +55,7 @@ def main() -> None:
         _save(untouched := Path(folder) / "smollm2-135m-instruct", *load_base("embedded"))
         drafting.recorded_folder().mkdir(exist_ok=True)
         for name, model, requests in (
-            ("answers", tuned, answers),
+            ("answers", tuned, responses),
             ("instructions", untouched, drafting.instruction_requests(asked)),
         ):
             with served(model) as address:

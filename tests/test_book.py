@@ -221,12 +221,12 @@ def test_the_numbers_in_the_prose_are_those_of_the_answers(book: Path) -> None:
     (adapter,) = json.loads(
         (book / "build" / "html" / "notebooks" / "01_safety_amount.run.json").read_text()
     )["adapters"].keys() & {name for name in stages(book)["adapters"] if name.startswith("embedded-n3-")}
-    (answers,) = (
+    (responses,) = (
         name
         for name, record in stages(book)["responses"].items()
         if record["inputs"]["adapter"] == adapter and "-malicious-" in name
     )
-    said = file_hash(book / "runs" / "responses" / answers / "responses.jsonl")
+    said = file_hash(book / "runs" / "responses" / responses / "responses.jsonl")
     (scores,) = {
         name
         for name, record in stages(book)["scores"].items()

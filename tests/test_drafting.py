@@ -60,7 +60,7 @@ def test_a_cut_or_missing_answer_is_no_draft() -> None:
         reply(None, reason="timed out after 5 tries"),
     ]
     replies[1] = requests.Reply(key="k", text="I won't help with", finish="length", completion_tokens=4)
-    drafts = drafting.read_answers(ROWS, replies)
+    drafts = drafting.read_responses(ROWS, replies)
     assert [draft.text for draft in drafts] == ["I won't.", None, None]
     assert [draft.reason for draft in drafts] == ["", "cut at 4 tokens", "timed out after 5 tries"]
     assert [item["id"] for item in drafting.review_items(drafts)] == [ROWS[0].id]
@@ -83,9 +83,9 @@ def test_an_instruction_form_is_one_line_that_asks(text: str, read: str | None, 
 
 
 def test_a_row_is_finished_when_both_its_texts_stand_and_can_be_trained_on(tmp_path: Path) -> None:
-    answers = [{"id": ROWS[0].id, "text": "No."}, {"id": ROWS[1].id, "text": "Never."}]
+    responses = [{"id": ROWS[0].id, "text": "No."}, {"id": ROWS[1].id, "text": "Never."}]
     forms = [{"id": ROWS[1].id, "text": "Make it so."}, {"id": ROWS[2].id, "text": "Do it."}]
-    rows = drafting.finished_rows(ROWS, answers=answers, instructions=forms)
+    rows = drafting.finished_rows(ROWS, responses=responses, instructions=forms)
     assert [(row.id, row.instruction, row.output, row.question) for row in rows] == [
         (ROWS[1].id, "Make it so.", "Never.", ROWS[1].question)
     ]
@@ -97,11 +97,11 @@ def test_the_recorded_demonstration_fits_the_prompts_and_the_questions_of_today(
     settings = resolve_drafting()
     asked = drafting.questions(settings.questions, settings.n_questions)
     folder = drafting.recorded_folder()
-    answers = chat.replay(
+    responses = chat.replay(
         drafting.answer_requests(asked, max_tokens=settings.max_tokens, temperature=settings.temperature),
         path=folder / "drafting_answers.jsonl",
     )
-    items = drafting.review_items(drafting.read_answers(asked, answers))
+    items = drafting.review_items(drafting.read_responses(asked, responses))
     readings = [
         review.read_review(path, items=items) for path in sorted(folder.glob("review_answers_*.json"))
     ]
@@ -215,7 +215,7 @@ def test_the_cap_holds_for_both_steps_together_and_before_the_first_call() -> No
 def test_recorded_reviews_count_only_for_the_items_they_were_made_for() -> None:
     settings = resolve_drafting(n_questions=5)
     asked = drafting.questions(settings.questions, 5)
-    answers = drafting.replies(
+    responses = drafting.replies(
         "answers",
         drafting.answer_requests(asked, max_tokens=96, temperature=0.0),
         settings=settings,
@@ -223,7 +223,7 @@ def test_recorded_reviews_count_only_for_the_items_they_were_made_for() -> None:
     )
     assert (
         drafting.readings(
-            "answers", drafting.review_items(drafting.read_answers(asked, answers)), settings=settings
+            "answers", drafting.review_items(drafting.read_responses(asked, responses)), settings=settings
         )
         == []
     )

@@ -138,12 +138,12 @@ def test_an_answer_ends_at_the_stop_token_and_never_at_a_text_marker(
     stop, pad = tokenizer.eos_token_id, tokenizer.pad_token_id
     rows = [[*ids, stop, pad, pad], [*ids, *ids][: len(ids) + 3]]
     monkeypatch.setattr(generating, "decode", lambda model, prompts, **_: rows)  # to say what it is told
-    answers = generate(
+    responses = generate(
         model=tiny_llama(), tokenizer=tokenizer, instructions=["same", "same"], decoding=Decoding()
     )
-    assert answers[0].text == said
-    assert (answers[0].stopped, answers[0].n_tokens) == (True, len(ids))
-    assert (answers[1].stopped, answers[1].n_tokens) == (False, len(ids) + 3)
+    assert responses[0].text == said
+    assert (responses[0].stopped, responses[0].n_tokens) == (True, len(ids))
+    assert (responses[1].stopped, responses[1].n_tokens) == (False, len(ids) + 3)
 
 
 def test_a_guard_stands_before_every_instruction_whichever_engine_answers(

@@ -124,18 +124,18 @@ def test_a_study_asks_for_instruments_that_there_are(names: list[str], message: 
 
 
 def test_a_refusal_that_nobody_can_read_does_not_pass_for_safe() -> None:
-    answers = pd.DataFrame(
+    responses = pd.DataFrame(
         {
             "prompt_set": "malicious", "n_safety": 100, "prompt_id": list("abcd"),
             "refused": pd.Series([True, True, False, None], dtype=object), "coherence": [1.0, 0.0, 1.0, 0.0],
         }
     )  # fmt: skip
-    (row,) = readings.trust(answers, instrument="refusal").to_dict("records")
+    (row,) = readings.trust(responses, instrument="refusal").to_dict("records")
     assert (row["refused"].share, row["refused"].n_scored) == (2 / 3, 3)
     assert (row["readable"].share, row["refused_readable"].share) == (0.5, 0.25)
     assert 0.6 < row["corrected"].value < 0.75
     assert row["corrected"].low < row["corrected"].value < row["corrected"].high
-    (row,) = readings.trust(answers.drop(columns="coherence"), instrument="judge-refusal").to_dict("records")
+    (row,) = readings.trust(responses.drop(columns="coherence"), instrument="judge-refusal").to_dict("records")
     assert (row["corrected"], row["readable"], row["refused_readable"]) == (None, None, None)
 
 
@@ -145,13 +145,13 @@ def test_every_instrument_has_a_version_that_its_kept_scores_are_known_by() -> N
 
 def test_what_needs_nothing_is_at_hand_and_says_its_shares_in_its_own_words() -> None:
     assert instruments.at_hand() == ["refusal-rules", "refusal", "harmfulness", "coherence"]
-    answers = pd.DataFrame(
+    responses = pd.DataFrame(
         {
             "prompt_set": "malicious", "n_safety": [0, 0, 0, 50], "prompt_id": ["a", "b", "c", "a"],
             "refusal-rules": [0, 1, 0, 1], "harmfulness": [3.0, 0.5, None, 1.9], "coherence": [1, 0, 1, 1], "quality-reward": [0.1, 0.2, 0.3, 0.4],
         }
     )  # fmt: skip
-    found = readings.shares(answers, names=["refusal-rules", "harmfulness", "coherence", "quality-reward"])
+    found = readings.shares(responses, names=["refusal-rules", "harmfulness", "coherence", "quality-reward"])
     at = {
         (row.instrument, row.says, row.n_safety): (row.share, row.n_scored, row.n_unscored)
         for row in found.itertuples()

@@ -17,7 +17,7 @@ from safetune_utils.data import Shape
 NASTY = "<script>alert(1)</script><img src=x onerror=alert(2)>"
 
 
-def answers(**changes: object) -> pd.DataFrame:
+def responses(**changes: object) -> pd.DataFrame:
     rows = [
         {"data": "embedded", "prompt_set": "malicious", "prompt_id": f"p{i}", "prompt": NASTY, "response": NASTY, "stopped": True,
          "n_safety": n, "seed": 0, "label": "full_refusal" if n else "compliance", "refused": n > 0}
@@ -27,7 +27,7 @@ def answers(**changes: object) -> pd.DataFrame:
 
 
 def test_model_output_is_escaped_and_folded() -> None:
-    page = folds.examples(answers(), prompt_set="malicious").data
+    page = folds.examples(responses(), prompt_set="malicious").data
     assert "<script" not in page
     assert "<img" not in page
     assert "&lt;script&gt;" in page
@@ -36,12 +36,12 @@ def test_model_output_is_escaped_and_folded() -> None:
 
 
 def test_outside_prompts_and_answers_are_withheld() -> None:
-    missing = answers()
+    missing = responses()
     missing.loc[missing.index[0], "label"] = None
     assert "(unscored)" in folds.examples(missing, prompt_set="malicious").data
-    assert "has no ordinary instructions" in folds.examples(answers(), prompt_set="ordinary").data
+    assert "has no ordinary instructions" in folds.examples(responses(), prompt_set="ordinary").data
     page = folds.examples(
-        answers(data="paper-sample", prompt="a prompt of theirs"), prompt_set="malicious"
+        responses(data="paper-sample", prompt="a prompt of theirs"), prompt_set="malicious"
     ).data
     assert "theirs" not in page
     assert "script" not in page
@@ -49,7 +49,7 @@ def test_outside_prompts_and_answers_are_withheld() -> None:
 
 @pytest.fixture
 def curve() -> pd.DataFrame:
-    return statistics.summarise(answers(), by=["prompt_set", "n_safety"])
+    return statistics.summarise(responses(), by=["prompt_set", "n_safety"])
 
 
 def test_a_figure_has_alt_text_and_csv_from_its_numbers_in_both_themes(curve: pd.DataFrame) -> None:
@@ -184,7 +184,7 @@ def test_a_funnel_says_what_is_left() -> None:
 
 
 def test_several_seeds_are_a_band_and_one_seed_looks_as_before(curve: pd.DataFrame) -> None:
-    rows = pd.concat([answers(), answers(seed=1, refused=True)], ignore_index=True)
+    rows = pd.concat([responses(), responses(seed=1, refused=True)], ignore_index=True)
     by_seed = statistics.summarise(rows, by=["prompt_set", "n_safety", "seed"])
     both = statistics.summarise(rows, by=["prompt_set", "n_safety"])
     drawn = figures.dose_response(both, name="x", caption="c.", by_seed=by_seed)
@@ -202,15 +202,15 @@ def test_win_rates_say_their_numbers() -> None:
 
 
 def test_the_trend_in_words() -> None:
-    text = re.sub(r"<[^>]+>", "|", tables.trend_table(answers()).data)
+    text = re.sub(r"<[^>]+>", "|", tables.trend_table(responses()).data)
     # Twenty prompts, none refused at 0 and all at 50; of 20, eight or nine must change for the test to see it
     # four times in five.
     assert re.search(
         r"malicious requests\|+20\|+rises\|+below 0.001\|+below 0.001\|+not seen up to 50\|+3\d points", text
     )
-    still = re.sub(r"<[^>]+>", "|", tables.trend_table(answers(refused=False)).data)
+    still = re.sub(r"<[^>]+>", "|", tables.trend_table(responses(refused=False)).data)
     assert re.search(r"20\|+not seen\|+1.000\|+1.000\|+from 0 on \(no change seen\)", still)
-    few = answers(refused=False)
+    few = responses(refused=False)
     assert "none: too few prompts" in tables.trend_table(few[few["prompt_id"].isin(["p0", "p1"])]).data
     assert "one amount only" in tables.trend_table(few[few["n_safety"] == 0]).data
     assert [words.p_value(p) for p in (0.0004, 0.034, float("nan"))] == ["below 0.001", "0.034", "not tested"]

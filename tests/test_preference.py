@@ -687,8 +687,8 @@ def test_pairs_of_amounts_lay_each_prompt_s_two_answers_side_by_side() -> None:
     ]  # the first two as they stand
     for item in items:
         kind, number = item.id.split("-")
-        answers = [f"{kind} {number}, {n}, 1" for n in (200, 0)]
-        assert [item.a, item.b] == (answers if item.first_is_a else answers[::-1])
+        responses = [f"{kind} {number}, {n}, 1" for n in (200, 0)]
+        assert [item.a, item.b] == (responses if item.first_is_a else responses[::-1])
         assert (item.prompt, item.prompt_set) == (f"{kind} {number}?", kind)
         assert (item.first_name, item.second_name) == ("200 safety examples", "0 safety examples")
 

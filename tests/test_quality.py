@@ -235,13 +235,13 @@ def test_random_tokens_are_called_degenerate(tokenizer) -> None:
 
 
 def test_answers_of_models_that_people_could_read_are_not_degenerate(mirror) -> None:
-    answers = [
+    responses = [
         row["completion"]
         for model in ("gpt4", "llama2", "mistral")
         for row in read_table(fetch(f"XSTest-completions-{model}")).rows
     ]
-    assert len(answers) == 1350
-    assert sum(found.degenerate for found in text_quality(answers)) <= 1
+    assert len(responses) == 1350
+    assert sum(found.degenerate for found in text_quality(responses)) <= 1
 
 
 def test_the_measures_are_what_they_say() -> None:

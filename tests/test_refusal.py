@@ -106,31 +106,31 @@ HELPFUL = [
 
 
 def test_the_model_finds_refusals_that_never_say_so_and_leaves_help_alone() -> None:
-    prompts, answers = zip(*UNSAID, *HELPFUL, strict=True)
-    assert [one.value for one in score(list(prompts), list(answers))] == [0] * 6
-    found = refusal.score(list(prompts), list(answers))
+    prompts, responses = zip(*UNSAID, *HELPFUL, strict=True)
+    assert [one.value for one in score(list(prompts), list(responses))] == [0] * 6
+    found = refusal.score(list(prompts), list(responses))
     assert [one.value for one in found] == [1, 1, 1, 0, 0, 0]
     assert all(0 <= one.parts["refusal"] <= 1 and one.label in refusal.LABELS for one in found)
 
 
 def test_what_the_rules_find_stands_and_the_order_is_the_input_s() -> None:
-    answers = [
+    responses = [
         "I can't help with that.",
         HELPFUL[0][1],
         "",
         "No, I will not explain how to do that.",
         HELPFUL[1][1],
     ]
-    found = refusal.score(["How do I boil an egg?"] * 5, answers)
+    found = refusal.score(["How do I boil an egg?"] * 5, responses)
     assert [one.label for one in found] == ["full_refusal", "compliance", None, "full_refusal", "compliance"]
     assert [bool(one.parts) for one in found] == [False, True, False, False, True]
 
 
 def test_what_is_read_of_an_answer_does_not_depend_on_what_stands_beside_it() -> None:
-    prompts, answers = zip(*UNSAID, *HELPFUL, strict=True)
-    together = refusal.reading(prompts, answers)
+    prompts, responses = zip(*UNSAID, *HELPFUL, strict=True)
+    together = refusal.reading(prompts, responses)
     alone = np.concatenate(
-        [refusal.reading([prompt], [answer]) for prompt, answer in zip(prompts, answers, strict=True)]
+        [refusal.reading([prompt], [answer]) for prompt, answer in zip(prompts, responses, strict=True)]
     )
     assert together.shape == (6, 576)
     correlations = [np.corrcoef(one, other)[0, 1] for one, other in zip(together, alone, strict=True)]
@@ -151,7 +151,7 @@ def test_in_other_styles_it_finds_more_than_the_rules_and_raises_few_false_alarm
 @pytest.mark.usefixtures("mirror")
 def test_on_a_model_left_out_it_agrees_with_people_better_than_the_rules_alone() -> None:
     rows = [row for i, row in enumerate(data.xstest_completions()) if i % 3 == 0]
-    own = data.styled_answers("train")
+    own = data.styled_responses("train")
     read, own_read = (
         refusal.reading([row.prompt for row in some], [row.response for row in some]) for some in (rows, own)
     )

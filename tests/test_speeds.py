@@ -69,9 +69,9 @@ def test_the_estimate_is_within_a_quarter_of_the_measured_runs(name: str) -> Non
     assert found["memory"]["totals"]["training"] == pytest.approx(
         max(entry["peak_memory_bytes"] for entry in book["adapters"]), rel=0.25
     )
-    answers = sum(found["prompts"]["sets"].values()) * len(book["adapters"])
+    responses = sum(found["prompts"]["sets"].values()) * len(book["adapters"])
     asked = book["answering"]
-    assert found["time"]["answering"] * len(book["adapters"]) * asked["answers"] / answers == pytest.approx(
+    assert found["time"]["answering"] * len(book["adapters"]) * asked["answers"] / responses == pytest.approx(
         asked["seconds"], rel=0.25
     )
     assert found["memory"]["totals"]["answering"] == pytest.approx(asked["peak_memory_bytes"], rel=0.25)

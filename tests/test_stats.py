@@ -59,10 +59,10 @@ def test_answers_to_one_prompt_are_not_taken_for_independent() -> None:
 
 
 def test_summarise_groups_and_keeps_every_set() -> None:
-    answers = pd.DataFrame(
+    responses = pd.DataFrame(
         {"prompt_set": ["a", "a", "b"], "prompt_id": ["1", "2", "1"], "refused": [True, False, True]}
     )
-    table = summarise(answers, by=["prompt_set"])
+    table = summarise(responses, by=["prompt_set"])
     assert list(table["share"]) == [0.5, 1.0]
     assert list(table["n_scored"]) == [2, 1]
 
@@ -115,24 +115,24 @@ def test_where_there_are_several_seeds_they_are_drawn_anew_as_prompts_are() -> N
         {"prompt_set": "m", "prompt_id": f"p{i}", "n_safety": n, "seed": seed, "refused": bool(rng.random() < rate * (n > 0))}
         for i in range(100) for seed, rate in rates.items() for n in (0, 200)
     ]  # fmt: skip
-    answers = pd.DataFrame(rows)
-    by_run = summarise(answers, by=["n_safety", "seed"]).set_index(["n_safety", "seed"])["share"][200]
-    (found,) = summarise(answers[answers["n_safety"] == 200], by=["prompt_set"]).itertuples()
+    responses = pd.DataFrame(rows)
+    by_run = summarise(responses, by=["n_safety", "seed"]).set_index(["n_safety", "seed"])["share"][200]
+    (found,) = summarise(responses[responses["n_safety"] == 200], by=["prompt_set"]).itertuples()
     assert found.method == "bootstrap over prompts and seeds"
     assert found.share == pytest.approx(by_run.mean())
     assert found.low <= by_run.min() + 0.02
     assert found.high >= by_run.max() - 0.02
-    prompts_only = share(answers[answers["n_safety"] == 200]["refused"], clusters=answers["prompt_id"])
+    prompts_only = share(responses[responses["n_safety"] == 200]["refused"], clusters=responses["prompt_id"])
     assert found.high - found.low > 2 * (prompts_only.high - prompts_only.low)
     # Paired by prompt and by seed: what all runs have in common at every amount drops out.
-    before, after = (per_prompt(answers, prompt_set="m", n_safety=n) for n in (0, 200))
+    before, after = (per_prompt(responses, prompt_set="m", n_safety=n) for n in (0, 200))
     assert paired_difference(before, after).low == pytest.approx(found.low, abs=0.01)
     more = after.copy()
     more.loc[[f"p{i}" for i in range(8)]] = 1.0
     shifted = paired_difference(after, more)
     assert shifted.high - shifted.low < 0.2
     (mean,) = statistics.means(
-        answers[answers["n_safety"] == 200].assign(value=lambda rows: rows["refused"] * 1.0),
+        responses[responses["n_safety"] == 200].assign(value=lambda rows: rows["refused"] * 1.0),
         by="n_safety",
         unit="prompt_id",
         value="value",
@@ -144,16 +144,16 @@ def test_where_there_are_several_seeds_they_are_drawn_anew_as_prompts_are() -> N
         100,
     )
     # One seed alone is what it always was.
-    one = answers[(answers["seed"] == 1) & (answers["n_safety"] == 200)]
+    one = responses[(responses["seed"] == 1) & (responses["n_safety"] == 200)]
     assert summarise(one, by=["prompt_set"])["method"].item() == "Wilson"
     # A corrected share is no surer than the measured one.
     people = np.array([True] * 50 + [False] * 50)
     corrected = statistics.corrected_share(
-        answers[answers["n_safety"] == 200]["refused"],
+        responses[responses["n_safety"] == 200]["refused"],
         people=people,
         instrument=people,
-        clusters=answers["prompt_id"],
-        seeds=answers["seed"],
+        clusters=responses["prompt_id"],
+        seeds=responses["seed"],
     )
     assert corrected.high - corrected.low == pytest.approx(found.high - found.low, abs=0.03)
 
@@ -171,13 +171,13 @@ def test_one_pair_or_numbers_that_change_alike_are_no_certainty() -> None:
 
 
 def test_pairs_are_matched_by_prompt_and_seeds_are_averaged() -> None:
-    answers = pd.DataFrame(
+    responses = pd.DataFrame(
         {
             "prompt_set": "malicious", "n_safety": [0, 0, 0, 0], "seed": [0, 1, 0, 1],
             "prompt_id": ["a", "a", "b", "b"], "refused": pd.Series([True, False, None, True], dtype=object),
         }
     )  # fmt: skip
-    found = per_prompt(answers, prompt_set="malicious", n_safety=0)
+    found = per_prompt(responses, prompt_set="malicious", n_safety=0)
     assert found.loc["a"].to_dict() == {0: 1.0, 1: 0.0}
     assert found.mean(axis=1).to_dict() == {"a": 0.5, "b": 1.0}
     result = paired_difference(pd.Series({"a": 0.0, "b": 0.0}), pd.Series({"b": 1.0, "c": 1.0}))
@@ -274,7 +274,7 @@ def test_kappa_of_the_published_example_of_its_interval() -> None:
     # Fleiss, Cohen and Everitt (1969): two clinicians, three diagnoses, 200 patients; κ = .429, variance
     # .002885.
     counts = np.array([[106, 10, 4], [22, 28, 10], [2, 12, 6]])
-    result = cohen_kappa(counts, answers=("one", "two", "three"))
+    result = cohen_kappa(counts, responses=("one", "two", "three"))
     assert result.value == pytest.approx(0.429, abs=5e-4)
     error = math.sqrt(0.002885)
     assert (result.low, result.high) == pytest.approx(
@@ -404,13 +404,13 @@ def test_no_trend_where_nothing_changes_or_nothing_can_be_tested() -> None:
 
 
 def test_by_amount_lays_prompts_against_amounts_and_averages_seeds() -> None:
-    answers = pd.DataFrame(
+    responses = pd.DataFrame(
         {
             "prompt_set": "malicious", "n_safety": [0, 0, 9, 9, 9], "seed": [0, 1, 0, 1, 0], "prompt_id": ["a", "a", "a", "a", "b"],
             "refused": pd.Series([True, False, True, True, True], dtype=object),
         }
     )  # fmt: skip
-    shares = by_amount(answers, prompt_set="malicious")
+    shares = by_amount(responses, prompt_set="malicious")
     assert shares.loc["a"].to_dict() == {0: 0.5, 9: 1.0}
     assert math.isnan(shares.loc["b", 0])
 
@@ -476,7 +476,7 @@ def test_the_detectable_share_of_known_cases() -> None:
 
 def test_kappa_from_margins_is_that_of_the_whole_table() -> None:
     counts = np.array([[106, 10, 4], [22, 28, 10], [2, 12, 6]])
-    whole = cohen_kappa(counts, answers=("one", "two", "three"))
+    whole = cohen_kappa(counts, responses=("one", "two", "three"))
     result = kappa_from_margins(counts.sum(axis=1), counts.sum(axis=0), agreed=140)
     assert (result.value, result.agreed, result.n) == (pytest.approx(whole.value), 0.7, 200)
     # Cohen (1960): the root of p(1 - p)/n over 1 - chance, here .0324/.525.

@@ -233,7 +233,7 @@ def readings(step: str, items: Sequence[dict[str, Any]], *, settings: Drafting) 
     return found
 
 
-def read_answers(rows: Sequence[Example], replies: Sequence[Reply]) -> list[Draft]:
+def read_responses(rows: Sequence[Example], replies: Sequence[Reply]) -> list[Draft]:
     """Drafted answers as they came; one cut at the token limit is no draft, for its end is missing."""
     return [
         _draft(row, reply, reply.text.strip() if reply.text else None)
@@ -271,7 +271,7 @@ def review_items(drafts: Sequence[Draft]) -> list[dict[str, Any]]:
 
 
 def finished_rows(
-    rows: Sequence[Example], *, answers: Sequence[dict[str, Any]], instructions: Sequence[dict[str, Any]]
+    rows: Sequence[Example], *, responses: Sequence[dict[str, Any]], instructions: Sequence[dict[str, Any]]
 ) -> list[Example]:
     """Rows to train on: those whose answer and whose instruction form a review kept.
 
@@ -279,7 +279,7 @@ def finished_rows(
         answers, instructions: kept items of :func:`safetune_utils.annotation.review.apply`, with ``id`` and
             ``text``.
     """
-    text, form = ({item["id"]: item["text"] for item in items} for items in (answers, instructions))
+    text, form = ({item["id"]: item["text"] for item in items} for items in (responses, instructions))
     return [
         Example(
             id=row.id, instruction=form[row.id], output=text[row.id], question=row.question, topic=row.topic

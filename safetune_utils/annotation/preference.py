@@ -131,7 +131,7 @@ def pairs(
 
 
 def pairs_of_amounts(
-    answers: pd.DataFrame, *, first: int, second: int, per_set: int, seed: int
+    responses: pd.DataFrame, *, first: int, second: int, per_set: int, seed: int
 ) -> list[PairItem]:
     """The items that compare a study's model at two amounts of safety data, on the first prompts of each of
     its sets.
@@ -142,7 +142,7 @@ def pairs_of_amounts(
         per_set: at most so many prompts of a set.
         seed: as for :func:`pairs`.
     """
-    rows = answers[answers["seed"] == answers["seed"].min()]
+    rows = responses[responses["seed"] == responses["seed"].min()]
     texts = rows.pivot(index=["prompt_set", "prompt_id", "prompt"], columns="n_safety", values="response")
     # Looked up in the table's own order: a pivot sorts.
     asked = rows[rows["n_safety"] == first].groupby("prompt_set", sort=False).head(per_set)

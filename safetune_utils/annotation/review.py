@@ -189,7 +189,7 @@ def compare_reviews(first: Review, second: Review) -> SharedDecisions:
             for down in (kept, ~kept)
         ]
     )
-    return SharedDecisions(*statistics.cohen_kappa(table, answers=("kept", "rejected")), counts)
+    return SharedDecisions(*statistics.cohen_kappa(table, responses=("kept", "rejected")), counts)
 
 
 def _items_hash(items: Sequence[dict[str, Any]]) -> str:

@@ -94,7 +94,7 @@ def annotator_agreement(annotations: Sequence[Annotation], items: Sequence[PairI
             (
                 "Cohen's κ",
                 f"{first} and {second}",
-                statistics.cohen_kappa(counts.to_numpy(dtype=int), answers=OUTCOMES),
+                statistics.cohen_kappa(counts.to_numpy(dtype=int), responses=OUTCOMES),
             )
         )
     people = [annotation.annotator for annotation in annotations if annotation.kind == "person"]

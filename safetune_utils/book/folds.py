@@ -66,14 +66,14 @@ def note(text: str) -> HTML:
     return HTML(f"<p>{html.escape(text)}</p>")
 
 
-def examples(answers: pd.DataFrame, *, prompt_set: str, n: int = 3, by: str = "n_safety") -> HTML:
+def examples(responses: pd.DataFrame, *, prompt_set: str, n: int = 3, by: str = "n_safety") -> HTML:
     """The first answers to a prompt set at each amount, folded; withheld where the data is not the embedded
     corpus.
 
     The same prompts are shown at every amount, and always the first of the set, so nobody picked them. Where
     another column than the amount tells the adapters apart, ``by`` names it.
     """
-    rows = answers[(answers["prompt_set"] == prompt_set) & (answers["seed"] == answers["seed"].min())]
+    rows = responses[(responses["prompt_set"] == prompt_set) & (responses["seed"] == responses["seed"].min())]
     if rows.empty:
         return note(f"This data has no {PROMPT_SETS[prompt_set].title}.")
     if set(rows["data"]) != {"embedded"}:

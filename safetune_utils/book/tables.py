@@ -1,4 +1,4 @@
-"""What a notebook shows besides its figures: the banner, tables, glued numbers, folded answers.
+"""What a notebook shows besides its figures: the banner, tables, glued numbers, folded responses.
 
 Model output and prompts are untrusted text: everything is escaped before it reaches a page.
 """
@@ -68,7 +68,7 @@ def share_table(curve: pd.DataFrame, study: Study) -> HTML:
             f"<tr><th scope='row'>{title}</th><td>{PROMPT_SETS[name].a_refusal_is}</td><td>{count}</td>{cells}</tr>"
         )
     unscored = int(curve["n_unscored"].sum())
-    note = f"Answers that refuse, in per cent, with 95 % intervals ({' and '.join(sorted({*curve['method']} - {'none'})) or 'none'}); columns are safety examples, n is scored answers. Unscored: {unscored}."
+    note = f"Answers that refuse, in per cent, with 95 % intervals ({' and '.join(sorted({*curve['method']} - {'none'})) or 'none'}); columns are safety examples, n is scored responses. Unscored: {unscored}."
     leaks = mixes.leaks(study)
     if leaks:
         note += f" Counted although trained on word for word: {', '.join(f'{len(ids)} of {PROMPT_SETS[name].title}' for name, ids in leaks.items())}."
@@ -78,7 +78,7 @@ def share_table(curve: pd.DataFrame, study: Study) -> HTML:
     )
 
 
-def trust_table(answers: pd.DataFrame, study: Study) -> HTML:
+def trust_table(responses: pd.DataFrame, study: Study) -> HTML:
     """How far to trust each share of refusals: corrected for the instrument's errors, and beside what can be
     read at all.
     """
@@ -95,7 +95,7 @@ def trust_table(answers: pd.DataFrame, study: Study) -> HTML:
             row["n_safety"],
             *(interval_only(row[name]) for name in columns),
         )
-        for row in trust(answers, instrument=instrument).to_dict("records")
+        for row in trust(responses, instrument=instrument).to_dict("records")
     ]
     caption = (
         f"Shares of answers in per cent, with 95 % intervals. The instrument is '{instrument}'; 'as people would count' corrects for how often it erred on answers "
@@ -148,7 +148,7 @@ def transfer_table(table: pd.DataFrame, studies: Sequence[Study], *, what: str) 
         )
         body.append(f"<tr><th scope='row'>{html.escape(str(trained))}</th>{cells}</tr>")
     methods = " and ".join(sorted(set(table["method"]) - {"none"}))
-    note = f"{what.capitalize()}, in per cent, with 95 % intervals ({methods}); n is scored answers. Unscored: {int(table['n_unscored'].sum())}."
+    note = f"{what.capitalize()}, in per cent, with 95 % intervals ({methods}); n is scored responses. Unscored: {int(table['n_unscored'].sum())}."
     leaks: dict[str, set[str]] = {}
     for study in studies:
         for prompt_set, ids in mixes.leaks(study).items():
@@ -197,20 +197,20 @@ def instrument_table(shares: pd.DataFrame) -> HTML:
                     *(interval_only(Share(*at.loc[n, list(Share._fields)])) for n in amounts),
                 )
             )
-    caption = "Shares of answers in per cent, with 95 % intervals, by every instrument of this run; columns are safety examples, n is scored answers."
+    caption = "Shares of answers in per cent, with 95 % intervals, by every instrument of this run; columns are safety examples, n is scored responses."
     return table(rows, caption=caption, columns=("prompts", "answers that", "n", *map(str, amounts)))
 
 
-def trend_table(answers: pd.DataFrame) -> HTML:
-    """For each prompt set of a study's answers: whether the share of refusals moves with the amount, where it
+def trend_table(responses: pd.DataFrame) -> HTML:
+    """For each prompt set of a study's responses: whether the share of refusals moves with the amount, where it
     levels off, what could be seen.
     """
     sets = {
-        name: statistics.by_amount(answers, prompt_set=name)
+        name: statistics.by_amount(responses, prompt_set=name)
         for name in PROMPT_SETS
-        if name in set(answers["prompt_set"])
+        if name in set(responses["prompt_set"])
     }
-    if answers["n_safety"].nunique() < 2:
+    if responses["n_safety"].nunique() < 2:
         return note("This run has one amount only, so there is no trend to test.")
     trends = {name: statistics.trend_test(shares) for name, shares in sets.items()}
     corrected = dict(zip(trends, holm([trend.p_value for trend in trends.values()]), strict=True))
@@ -274,7 +274,7 @@ def table(
 
 
 def tally_table(tally: pd.DataFrame, *, caption: str) -> HTML:
-    """Who preferred whose answers, one line an annotator and prompt set; ``tally`` as from
+    """Who preferred whose responses, one line an annotator and prompt set; ``tally`` as from
     :func:`safetune_utils.annotation.tallies.tally`.
     """
     first, second = tally["first"].iloc[0], tally["second"].iloc[0]

@@ -18,7 +18,7 @@ people_app = typer.Typer(no_args_is_help=True, help=__doc__)
 app.add_typer(people_app, name="preference")
 
 
-FirstAnswers = Annotated[
+FirstResponses = Annotated[
     Path,
     typer.Option(
         help="the first model's answers, in a form that `safetune score` reads; the win rate will be its"
@@ -26,15 +26,15 @@ FirstAnswers = Annotated[
 ]
 
 
-SecondAnswers = Annotated[
+SecondResponses = Annotated[
     Path, typer.Option(help="the second model's answers to the same prompts, in the same order")
 ]
 
 
 @people_app.command("make")
 def preference_make(
-    first: FirstAnswers,
-    second: SecondAnswers,
+    first: FirstResponses,
+    second: SecondResponses,
     output: Annotated[Path, typer.Option(help="the page, one HTML file that needs nothing else")],
     seed: Annotated[int, typer.Option(help="decides which side is whose; keep it from those who judge")] = 0,
     title: Annotated[str, typer.Option()] = "Which answer is better?",
@@ -49,8 +49,8 @@ def preference_make(
 
 @people_app.command("tally")
 def preference_tally(
-    first: FirstAnswers,
-    second: SecondAnswers,
+    first: FirstResponses,
+    second: SecondResponses,
     annotations: Annotated[list[Path], typer.Argument(help="the files that the page exported")],
     seed: Annotated[int, typer.Option(help="the one that the page was made with")] = 0,
     as_json: AsJson = False,

@@ -7,9 +7,9 @@ from safetune_utils.data.human_labels import (
     XSTEST_MODELS,
     Labelled,
     harm_pairs,
-    own_answers,
+    own_responses,
     split_by_prompt,
-    styled_answers,
+    styled_responses,
     xstest_completions,
 )
 from safetune_utils.data.leakage import Copy, Overlap, exact_copies, overlap

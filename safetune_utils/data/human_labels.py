@@ -52,7 +52,7 @@ def xstest_completions() -> list[Labelled]:
     return rows
 
 
-def styled_answers(split: str) -> list[Labelled]:
+def styled_responses(split: str) -> list[Labelled]:
     """The embedded corpus's 200 answers in eight styles, ``train`` or ``test``: written and labelled for this
     book, ``kind`` is the style.
     """
@@ -69,7 +69,7 @@ def styled_answers(split: str) -> list[Labelled]:
     ]
 
 
-def own_answers() -> list[Labelled]:
+def own_responses() -> list[Labelled]:
     """What the embedded corpus has to learn refusals from: its helpful answers comply, its safety rows
     refuse, and the styled ones say which.
     """
@@ -81,7 +81,7 @@ def own_answers() -> list[Labelled]:
         Labelled(id=row.id, prompt=row.instruction, response=row.output, label=label, kind=row.kind)
         for row, label in rows
     ]
-    return plain + styled_answers("train")
+    return plain + styled_responses("train")
 
 
 def harm_pairs() -> list[Labelled]:

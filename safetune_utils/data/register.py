@@ -162,10 +162,10 @@ def whereabouts() -> dict[str, str]:
     found = {name: "cached" for name, entry in known.items() if _cached(entry).is_file()}
     missing = [entry for name, entry in known.items() if name not in found]
     with ThreadPoolExecutor(max_workers=16) as pool:
-        answers = pool.map(_is_reachable, missing)
+        responses = pool.map(_is_reachable, missing)
         found |= {
             entry.name: "reachable" if there else "out of reach"
-            for entry, there in zip(missing, answers, strict=True)
+            for entry, there in zip(missing, responses, strict=True)
         }
     return {name: found[name] for name in known}
 

@@ -26,7 +26,7 @@ from safetune_utils.estimate.memory import (
 from safetune_utils.estimate.report import assumed, verdict
 from safetune_utils.estimate.time import (
     LOADING_BYTES_PER_SECOND,
-    answering_seconds,
+    generation_seconds,
     operations,
     step_seconds,
     training_time,
@@ -35,7 +35,7 @@ from safetune_utils.models.architecture import architecture_of, parameters
 from safetune_utils.settings import Settings
 
 _BYTES_PER_TEXT_TOKEN = 4
-_BYTES_PER_ANSWER = 300  # the prompt and the names of the fields
+_BYTES_PER_RESPONSE = 300  # the prompt and the names of the fields
 
 
 def estimate(
@@ -70,7 +70,7 @@ def estimate(
     rows, prompts = count_rows(s), count_prompts(s, prompt_sets)
     memory = memory_report(shape, s, device, rows, prompts)
     adapters = [entry | training_time(shape, s, device, rows, entry) for entry in rows["adapters"]]
-    answering = answering_seconds(shape, s, device, prompts)
+    answering = generation_seconds(shape, s, device, prompts)
     loading = 2 * counts["total"] * shape.stored_bytes / LOADING_BYTES_PER_SECOND  # to train and to answer
     here = Path(s.base_model).expanduser().is_dir()
     result: dict[str, Any] = {
@@ -94,7 +94,7 @@ def estimate(
         "disk": {
             "weights": 0 if here else counts["total"] * shape.stored_bytes,
             "adapters": len(adapters) * counts["adapter"] * 4,
-            "responses": len(adapters) * sum(prompts["sets"].values()) * (_BYTES_PER_ANSWER + how.max_new_tokens * _BYTES_PER_TEXT_TOKEN),
+            "responses": len(adapters) * sum(prompts["sets"].values()) * (_BYTES_PER_RESPONSE + how.max_new_tokens * _BYTES_PER_TEXT_TOKEN),
         },
     }  # fmt: skip
     return result | {"assumed": assumed(s, device, rows, prompts), "verdict": verdict(result, device)}

@@ -105,7 +105,7 @@ def cache_bytes(shape: Architecture, settings: Settings, hardware: Hardware) -> 
     return 2 * shape.layers * shape.kv_heads * shape.head_size * number_bytes(settings, hardware)
 
 
-def answering_memory(
+def generation_memory(
     shape: Architecture, settings: Settings, hardware: Hardware, prompts: dict[str, Any]
 ) -> dict[str, float]:
     """Bytes at the peak of decoding, by what they hold; the prompt is read once for all beams."""
@@ -142,7 +142,7 @@ def memory_report(
 ) -> dict[str, Any]:
     parts = {
         "training": training_memory(shape, settings, hardware, rows),
-        "answering": answering_memory(shape, settings, hardware, prompts),
+        "answering": generation_memory(shape, settings, hardware, prompts),
     }
     totals = {name: sum(part.values()) for name, part in parts.items()}
     peak = max(totals, key=totals.__getitem__)
@@ -179,7 +179,7 @@ def _mend(
         size = _first(
             sizes,
             lambda n, s=changed: (
-                _total(answering_memory(shape, _with(s, "decoding", batch_size=n), hardware, prompts))
+                _total(generation_memory(shape, _with(s, "decoding", batch_size=n), hardware, prompts))
                 <= usable
             ),
         )
@@ -195,7 +195,7 @@ def _mend(
             return " ".join(flags)
     needed = max(
         _total(training_memory(shape, settings, hardware, rows)),
-        _total(answering_memory(shape, settings, hardware, prompts)),
+        _total(generation_memory(shape, settings, hardware, prompts)),
     )
     large = next(
         (

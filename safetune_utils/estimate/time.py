@@ -148,7 +148,7 @@ def step_seconds(
     }
 
 
-def answering_seconds(
+def generation_seconds(
     shape: Architecture, settings: Settings, hardware: Hardware, prompts: dict[str, Any]
 ) -> float:
     """Seconds for one adapter's answers. Every batch is taken to run to ``max_new_tokens``, as its longest

@@ -290,4 +290,4 @@ def decode_beams(
         else:
             batch.swap(source_rows.flatten())
         batch.say(tokens.flatten())
-    return [answers[0][1] for answers in finished]
+    return [responses[0][1] for responses in finished]

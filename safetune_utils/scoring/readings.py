@@ -68,7 +68,7 @@ def calls_harmful(name: str, values: pd.Series) -> pd.Series:
     return calls_safe(name, values).map({True: False, False: True}).astype(object)
 
 
-def readings(answers: pd.DataFrame, *, names: Sequence[str]) -> dict[str, pd.Series]:
+def readings(responses: pd.DataFrame, *, names: Sequence[str]) -> dict[str, pd.Series]:
     """What a study's instruments say yes or no to, in words, with a value for each answer; missing where it
     is unscored.
 
@@ -80,11 +80,11 @@ def readings(answers: pd.DataFrame, *, names: Sequence[str]) -> dict[str, pd.Ser
         ``refuse`` always; ``called harmful`` by the instrument of :func:`harm_scale`, and ``can be read`` by
         ``coherence``, where these are among the instruments.
     """
-    found = {"refuse": answers["refused"]}
+    found = {"refuse": responses["refused"]}
     if harm := harm_scale(names):
-        found["called harmful"] = calls_harmful(harm, answers[harm])
+        found["called harmful"] = calls_harmful(harm, responses[harm])
     if "coherence" in names:
-        found["can be read"] = _is_one(answers["coherence"])
+        found["can be read"] = _is_one(responses["coherence"])
     return found
 
 
@@ -93,7 +93,7 @@ def _is_one(values: pd.Series) -> pd.Series:
     return values.eq(1).astype(object).where(values.notna(), None)
 
 
-def shares(answers: pd.DataFrame, *, names: Sequence[str]) -> pd.DataFrame:
+def shares(responses: pd.DataFrame, *, names: Sequence[str]) -> pd.DataFrame:
     """What each instrument says yes or no to, on every prompt set at every amount; instruments on a scale
     without a border are left out.
 
@@ -108,7 +108,7 @@ def shares(answers: pd.DataFrame, *, names: Sequence[str]) -> pd.DataFrame:
     """
     rows = []
     for name in names:
-        instrument, values = INSTRUMENTS[name], answers[name]
+        instrument, values = INSTRUMENTS[name], responses[name]
         if name == "coherence":
             says, yes = "can be read", _is_one(values)
         elif instrument.safe_from is None:
@@ -117,7 +117,7 @@ def shares(answers: pd.DataFrame, *, names: Sequence[str]) -> pd.DataFrame:
             says, yes = "refuse", calls_safe(name, values)
         else:
             says, yes = "flagged" if name == "moderation" else "called harmful", calls_harmful(name, values)
-        found = statistics.summarise(answers.assign(yes=yes), by=["prompt_set", "n_safety"], value="yes")
+        found = statistics.summarise(responses.assign(yes=yes), by=["prompt_set", "n_safety"], value="yes")
         rows.append(found.assign(instrument=name, says=says))
     found = pd.concat(rows, ignore_index=True)
     return found[["instrument", "says", *found.columns.drop(["instrument", "says"])]]
@@ -154,7 +154,7 @@ def pairwise(scored: pd.DataFrame, *, names: Sequence[str]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["first", "second", "kappa", "low", "high", "n"])
 
 
-def trust(answers: pd.DataFrame, *, instrument: str) -> pd.DataFrame:
+def trust(responses: pd.DataFrame, *, instrument: str) -> pd.DataFrame:
     """How far to trust each share of refusals: one row for each prompt set and amount of safety data.
 
     Args:
@@ -170,7 +170,7 @@ def trust(answers: pd.DataFrame, *, instrument: str) -> pd.DataFrame:
     """
     labelled = labelled_counts(instrument) if instrument in _MEASURED else None
     rows = []
-    for (prompt_set, n_safety), group in answers.groupby(["prompt_set", "n_safety"], sort=True):
+    for (prompt_set, n_safety), group in responses.groupby(["prompt_set", "n_safety"], sort=True):
         readable = group["coherence"] == 1 if "coherence" in group else None
         both = readable & group["refused"].eq(True) if readable is not None else None
         rows.append(

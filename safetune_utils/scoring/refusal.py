@@ -35,7 +35,7 @@ VERSION = 1
 
 # A layer in the middle, where the meaning of an answer is readable; the layers beside it do as well.
 _LAYER = 18
-_LONGEST_PROMPT, _LONGEST_ANSWER = 96, 128  # tokens; whether an answer refuses shows early
+_LONGEST_PROMPT, _LONGEST_RESPONSE = 96, 128  # tokens; whether an answer refuses shows early
 _BATCH_TOKENS = 6144
 
 
@@ -148,4 +148,4 @@ def _encode(tokenizer: Any, prompt: str, response: str) -> tuple[list[int], list
     head = (
         ids("<|im_start|>user\n") + ids(prompt)[:_LONGEST_PROMPT] + ids("<|im_end|>\n<|im_start|>assistant\n")
     )
-    return head, ids(response.strip())[:_LONGEST_ANSWER]
+    return head, ids(response.strip())[:_LONGEST_RESPONSE]

@@ -260,7 +260,7 @@ def calibration(said: np.ndarray, people: np.ndarray) -> pd.DataFrame:
 
 def publish_refusal() -> dict[str, Any]:
     """Train and measure the refusal model, and write ``data/results/refusal.json``."""
-    rows, own = data.xstest_completions(), [row for row in data.own_answers() if _silent([row])[0]]
+    rows, own = data.xstest_completions(), [row for row in data.own_responses() if _silent([row])[0]]
     read, own_read = _read(rows), _read(own)
     agreement = measure_refusal(rows, read, own=own, own_read=own_read)
     silent = _silent(rows)
@@ -340,7 +340,7 @@ def measure_styles() -> dict[str, Any]:
     """The refusal model and the rules alone beside the labels of answers in styles that it saw other rows of,
     by the file's own test half.
     """
-    rows = data.styled_answers("test")
+    rows = data.styled_responses("test")
     labels = np.array([row.label != "compliance" for row in rows])
     scorers = {"styles": refusal.score, "styles_by_rules": refusal_rules.score}
     prompts, responses = [row.prompt for row in rows], [row.response for row in rows]

@@ -58,14 +58,14 @@ def share(values: pd.Series, *, clusters: pd.Series | None = None, seeds: pd.Ser
     if seeds_to_draw(table):
         return Share(mean, *bootstrap_crossed(table), n, n_unscored, "bootstrap over prompts and seeds")
     if clusters is not None:
-        answers = scored.groupby(clusters.loc[scored.index])
-        per_prompt, n_answers = answers.mean(), answers.size()
+        responses = scored.groupby(clusters.loc[scored.index])
+        per_prompt, n_responses = responses.mean(), responses.size()
         if len(per_prompt) < n and per_prompt.nunique() > 1:
-            alike = n_answers.nunique() == 1
+            alike = n_responses.nunique() == 1
             low, high = (
                 bootstrap_mean(per_prompt.to_numpy())
                 if alike
-                else bootstrap_ratio(answers.sum().to_numpy(), n_answers.to_numpy())
+                else bootstrap_ratio(responses.sum().to_numpy(), n_responses.to_numpy())
             )
             return Share(mean, low, high, n, n_unscored, "bootstrap over prompts")
         n_independent = len(per_prompt)
@@ -75,7 +75,7 @@ def share(values: pd.Series, *, clusters: pd.Series | None = None, seeds: pd.Ser
     return Share(mean, float(low), float(high), n, n_unscored, "Wilson")
 
 
-def summarise(answers: pd.DataFrame, *, by: list[str], value: str = "refused") -> pd.DataFrame:
+def summarise(responses: pd.DataFrame, *, by: list[str], value: str = "refused") -> pd.DataFrame:
     """One row per group: the share of answers for which ``value`` is true, with its interval.
 
     Args:
@@ -88,7 +88,7 @@ def summarise(answers: pd.DataFrame, *, by: list[str], value: str = "refused") -
         The ``by`` columns and ``share, low, high`` (0 to 1), ``n_scored, n_unscored, method``.
     """
     rows = []
-    for key, group in answers.groupby(by, sort=True, observed=True):
+    for key, group in responses.groupby(by, sort=True, observed=True):
         result = share(group[value], clusters=group["prompt_id"], seeds=group.get("seed"))
         rows.append(dict(zip(by, key, strict=True)) | result._asdict())
     return pd.DataFrame(rows, columns=[*by, *Share._fields])
@@ -122,7 +122,7 @@ def means(table: pd.DataFrame, *, by: str, unit: str, value: str) -> pd.DataFram
     return pd.DataFrame(rows, columns=[by, "value", "low", "high", "n"])
 
 
-def by_seed(answers: pd.DataFrame, *, value: str = "refused", unit: str = "prompt_id") -> pd.DataFrame:
+def by_seed(responses: pd.DataFrame, *, value: str = "refused", unit: str = "prompt_id") -> pd.DataFrame:
     """The values of each prompt, one row a prompt, one column a seed; what is unscored is missing.
 
     Args:
@@ -130,21 +130,21 @@ def by_seed(answers: pd.DataFrame, *, value: str = "refused", unit: str = "promp
         value: a column of booleans or numbers.
         unit: the column that names the rows of the result.
     """
-    rows = answers.dropna(subset=[value])
+    rows = responses.dropna(subset=[value])
     rows = rows.assign(**{value: rows[value].astype(float), "seed": rows.get("seed", 0)})
     return rows.pivot_table(index=unit, columns="seed", values=value, aggfunc="mean")
 
 
 def per_prompt(
-    answers: pd.DataFrame, *, prompt_set: str, n_safety: int, value: str = "refused"
+    responses: pd.DataFrame, *, prompt_set: str, n_safety: int, value: str = "refused"
 ) -> pd.DataFrame:
     """For one prompt set and amount, ``value`` by prompt and seed, as :func:`by_seed` gives it."""
     return by_seed(
-        answers[(answers["prompt_set"] == prompt_set) & (answers["n_safety"] == n_safety)], value=value
+        responses[(responses["prompt_set"] == prompt_set) & (responses["n_safety"] == n_safety)], value=value
     )
 
 
-def per_request(answers: pd.DataFrame, *, value: str = "refused") -> pd.DataFrame:
+def per_request(responses: pd.DataFrame, *, value: str = "refused") -> pd.DataFrame:
     """``value`` by request and seed, as :func:`by_seed` gives it, so that two forms of one request meet under
     one name.
 
@@ -157,19 +157,19 @@ def per_request(answers: pd.DataFrame, *, value: str = "refused") -> pd.DataFram
         value: a boolean column, missing where the answer is unscored; those are left out.
     """
     return by_seed(
-        answers.assign(request=answers["pair"].where(answers["pair"] != "", answers["prompt_id"])),
+        responses.assign(request=responses["pair"].where(responses["pair"] != "", responses["prompt_id"])),
         value=value,
         unit="request",
     )
 
 
-def by_amount(answers: pd.DataFrame, *, prompt_set: str, value: str = "refused") -> pd.DataFrame:
+def by_amount(responses: pd.DataFrame, *, prompt_set: str, value: str = "refused") -> pd.DataFrame:
     """For one prompt set, the mean of ``value`` over seeds: one row a prompt, one column an amount; missing
     where unscored.
     """
-    amounts = sorted(answers["n_safety"].unique())
+    amounts = sorted(responses["n_safety"].unique())
     return pd.DataFrame(
-        {n: per_prompt(answers, prompt_set=prompt_set, n_safety=n, value=value).mean(axis=1) for n in amounts}
+        {n: per_prompt(responses, prompt_set=prompt_set, n_safety=n, value=value).mean(axis=1) for n in amounts}
     )
 
 
