@@ -68,7 +68,7 @@ def share_table(curve: pd.DataFrame, study: Study) -> HTML:
             f"<tr><th scope='row'>{title}</th><td>{PROMPT_SETS[name].a_refusal_is}</td><td>{count}</td>{cells}</tr>"
         )
     unscored = int(curve["n_unscored"].sum())
-    note = f"Answers that refuse, in per cent, with 95 % intervals ({' and '.join(sorted({*curve['method']} - {'none'})) or 'none'}); columns are safety examples, n is scored responses. Unscored: {unscored}."
+    note = f"Answers that refuse, in per cent, with 95 % intervals ({' and '.join(sorted({*curve['method']} - {'none'})) or 'none'}); columns are safety examples, n is scored answers. Unscored: {unscored}."
     leaks = mixes.leaks(study)
     if leaks:
         note += f" Counted although trained on word for word: {', '.join(f'{len(ids)} of {PROMPT_SETS[name].title}' for name, ids in leaks.items())}."
@@ -148,7 +148,7 @@ def transfer_table(table: pd.DataFrame, studies: Sequence[Study], *, what: str) 
         )
         body.append(f"<tr><th scope='row'>{html.escape(str(trained))}</th>{cells}</tr>")
     methods = " and ".join(sorted(set(table["method"]) - {"none"}))
-    note = f"{what.capitalize()}, in per cent, with 95 % intervals ({methods}); n is scored responses. Unscored: {int(table['n_unscored'].sum())}."
+    note = f"{what.capitalize()}, in per cent, with 95 % intervals ({methods}); n is scored answers. Unscored: {int(table['n_unscored'].sum())}."
     leaks: dict[str, set[str]] = {}
     for study in studies:
         for prompt_set, ids in mixes.leaks(study).items():
@@ -197,7 +197,7 @@ def instrument_table(shares: pd.DataFrame) -> HTML:
                     *(interval_only(Share(*at.loc[n, list(Share._fields)])) for n in amounts),
                 )
             )
-    caption = "Shares of answers in per cent, with 95 % intervals, by every instrument of this run; columns are safety examples, n is scored responses."
+    caption = "Shares of answers in per cent, with 95 % intervals, by every instrument of this run; columns are safety examples, n is scored answers."
     return table(rows, caption=caption, columns=("prompts", "answers that", "n", *map(str, amounts)))
 
 

@@ -55,7 +55,7 @@ HARMFUL = Question(
 
 def example(question: Question, *, prompt: str, response: str, id: str = "", word: str = "") -> data.Example:
     """A row to train on, or with no word to ask."""
-    said = f"Request: {_line(prompt, _LONGEST_REQUEST)}\nAnswer: {_line(response, question.longest_answer)}"
+    said = f"Request: {_line(prompt, _LONGEST_REQUEST)}\nAnswer: {_line(response, question.longest_response)}"
     return data.Example(id=id, instruction=question.text, input=said, output=word)
 
 
