@@ -1,4 +1,4 @@
-"""What this machine has and lacks for the book, each finding with its mend."""
+"""What this machine has and what it lacks for the book, and how to correct that."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ import importlib.util
 import os
 import platform
 import shutil
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 import torch
 
@@ -18,8 +19,17 @@ from safetune_utils.models.base_model import dtype_of
 from safetune_utils.places import cache_folder, data_folder
 
 
-def findings() -> list[dict[str, Any]]:
-    """One entry a check: ``what``, ``found``, ``ok``, ``mend``."""
+class Finding(TypedDict):
+    """One check: what was looked at, what was found, whether that is enough, and what to do if it is not."""
+
+    what: str
+    found: str
+    ok: bool
+    mend: str
+
+
+def findings() -> list[Finding]:
+    """Every check of this machine, in the order in which they are shown."""
     free = shutil.disk_usage(_existing(places.store_folder())).free / 1e9
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9
     precision = str(dtype_of("auto")).removeprefix("torch.")
@@ -70,11 +80,11 @@ def _embedded_model() -> str:
     return f"{name}, converted in {folder.parent}" if folder else f"{name}, to be converted on first use"
 
 
-def _finding(what: str, found: str, ok: bool, mend: str) -> dict[str, Any]:
+def _finding(what: str, found: str, ok: bool, mend: str) -> Finding:
     return {"what": what, "found": found, "ok": ok, "mend": mend}
 
 
-def _attempt(what: str, look: Any) -> dict[str, Any]:
+def _attempt(what: str, look: Callable[[], str]) -> Finding:
     try:
         return _finding(what, look(), True, "")
     except SafetuneError as error:

@@ -1,10 +1,10 @@
-"""The one exception for mistakes a person can mend."""
+"""The one exception for mistakes that a person can correct."""
 
 from __future__ import annotations
 
 
 class SafetuneError(Exception):
-    """Bad input, told in one line that says what is wrong and names the mend.
+    """Wrong input, told in one line that says what is wrong and how to correct it.
 
     The command line prints it without a traceback and exits with status 2; the notebooks show it as it is.
     """

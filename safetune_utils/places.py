@@ -1,4 +1,4 @@
-"""Where things lie: the run store, the data folder, the cache, committed results."""
+"""Where files are: the run store, the data folder, the cache, committed results."""
 
 from __future__ import annotations
 
@@ -18,17 +18,30 @@ def store_folder() -> Path:
 
 
 def data_folder() -> Path:
-    """The repository's ``data/`` folder, or the one named by ``SAFETUNE_DATA``."""
+    """The repository's ``data/`` folder, or the one named by ``SAFETUNE_DATA``.
+
+    Raises:
+        SafetuneError: the folder has no ``register.yml``.
+    """
     folder = Path(os.environ.get("SAFETUNE_DATA") or Path(__file__).resolve().parents[1] / "data")
     if not (folder / "register.yml").is_file():
         raise SafetuneError(
-            f"no register.yml in {folder}: run from a clone of the book, or set SAFETUNE_DATA to its data folder"
+            f"no register.yml in {folder}: run from a clone of the book, or set SAFETUNE_DATA to its data "
+            "folder"
         )
     return folder
 
 
 def results(name: str) -> dict[str, Any]:
-    """What was measured and is kept under ``data/results``, such as ``refusal``; each file says what made it."""
+    """What was measured and is kept under ``data/results``, as its JSON file holds it.
+
+    Args:
+        name: of the file, such as ``refusal``; each file says what made it.
+
+    Raises:
+        FileNotFoundError: no such file.
+        SafetuneError: there is no data folder.
+    """
     return json.loads((data_folder() / "results" / f"{name}.json").read_text("utf-8"))
 
 

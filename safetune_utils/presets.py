@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
+
+from pydantic import BaseModel
 
 from safetune_utils.errors import SafetuneError
 from safetune_utils.settings import Decoding, Settings, checked
 
-# Decodings that have a name. The paper's repository meant to sample, but its flags never reached the call: it
-# decoded with four beams and 128 new tokens, and drew nothing.
-DECODINGS: dict[str, dict[str, Any]] = {
+# Decodings that have a name. The paper's repository was to sample, but its flags never reached the call: it
+# decoded with four beams and 128 new tokens, and did not sample.
+DECODINGS: dict[str, dict[str, int]] = {
     "greedy": {"num_beams": 1},
     "paper": {"num_beams": 4, "max_new_tokens": 128},
 }
 
 # The size of the paper's study, which the presets `paper` and `repository` share.
-_PAPER_SIZE: dict[str, Any] = {
+_PAPER_SIZE: dict[str, object] = {
     "data": "paper",
     "base_model": "huggyllama/llama-7b",
     "quantization": "int8",
@@ -24,8 +27,8 @@ _PAPER_SIZE: dict[str, Any] = {
     "decoding": DECODINGS["paper"] | {"batch_size": 8},
 }
 
-# What each preset changes from the defaults above, which are `pocket`.
-PRESETS: dict[str, dict[str, Any]] = {
+# What each preset changes from the defaults of Settings, which are `pocket`.
+PRESETS: dict[str, dict[str, object]] = {
     "smoke": {
         "n_general": 4,
         "safety_amounts": [0, 3],
@@ -34,7 +37,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "mixing": {"n_candidates": 8},
         "decoding": {"max_new_tokens": 4},
     },
-    # The main figure while a class watches: three amounts, fewer rows and prompts.
+    # The main figure of the book in the time of a lesson: three amounts, fewer rows and prompts.
     "classroom": {
         "n_general": 160,
         "safety_amounts": [0, 50, 200],
@@ -49,27 +52,52 @@ PRESETS: dict[str, dict[str, Any]] = {
         "n_general": 1500,
         "safety_amounts": [0, 100, 300, 500],
         "recipe": {
-            "lora_rank": 4, "lora_dropout": 0.05, "epochs": 2, "batch_size": 32, "micro_batch_tokens": 2048, "learning_rate": 3e-4,
-            "max_length": 384, "n_validation": 200,
+            "lora_rank": 4,
+            "lora_dropout": 0.05,
+            "epochs": 2,
+            "batch_size": 32,
+            "micro_batch_tokens": 2048,
+            "learning_rate": 3e-4,
+            "max_length": 384,
+            "n_validation": 200,
         },
         "decoding": {"max_new_tokens": 128, "batch_size": 16},
     },
-    "paper": _PAPER_SIZE | {
+    "paper": _PAPER_SIZE
+    | {
         "recipe": {
-            "lora_rank": 4, "lora_dropout": 0.05, "epochs": 4, "batch_size": 128, "micro_batch_tokens": 2048, "learning_rate": 1e-4,
-            "max_length": 512, "loss_on": "everything", "n_validation": 500, "validation": "from_mix",
+            "lora_rank": 4,
+            "lora_dropout": 0.05,
+            "epochs": 4,
+            "batch_size": 128,
+            "micro_batch_tokens": 2048,
+            "learning_rate": 1e-4,
+            "max_length": 512,
+            "loss_on": "everything",
+            "n_validation": 500,
+            "validation": "from_mix",
             "evaluations": 12,
         },
     },
     # The defaults of the paper's repository, read in its code, where they differ from what the paper is said
     # to have used.
-    "repository": _PAPER_SIZE | {
+    "repository": _PAPER_SIZE
+    | {
         "recipe": {
-            "lora_rank": 8, "lora_dropout": 0.05, "epochs": 3, "batch_size": 128, "micro_batch_tokens": 2048, "learning_rate": 3e-4,
-            "max_length": 256, "loss_on": "everything", "n_validation": 2000, "validation": "from_mix", "evaluations": 17,
+            "lora_rank": 8,
+            "lora_dropout": 0.05,
+            "epochs": 3,
+            "batch_size": 128,
+            "micro_batch_tokens": 2048,
+            "learning_rate": 3e-4,
+            "max_length": 256,
+            "loss_on": "everything",
+            "n_validation": 2000,
+            "validation": "from_mix",
+            "evaluations": 17,
         },
     },
-}  # fmt: skip
+}
 
 
 def resolve(**parameters: Any) -> Settings:
@@ -81,7 +109,8 @@ def resolve(**parameters: Any) -> Settings:
             may be a name of :data:`DECODINGS`.
 
     Raises:
-        SafetuneError: an unknown name, a wrong type or a value out of range, in one line that names the mend.
+        SafetuneError: an unknown name, a wrong type or a value out of range, in one line that says how to
+            correct it.
     """
     given = {name: value for name, value in parameters.items() if value is not None}
     preset = given.get("preset", "pocket")
@@ -89,11 +118,11 @@ def resolve(**parameters: Any) -> Settings:
         raise SafetuneError(f"preset is {preset!r}: choose one of {', '.join(PRESETS)}")
     if isinstance(given.get("decoding"), str):
         given["decoding"] = _named_decoding(given["decoding"])
-    merged: dict[str, Any] = {"preset": preset}
+    merged: dict[str, object] = {"preset": preset}
     for layer in (PRESETS[preset], given):
         for name, value in layer.items():
-            both_maps = isinstance(merged.get(name), dict) and isinstance(value, dict)
-            merged[name] = merged[name] | value if both_maps else value
+            below = merged.get(name)
+            merged[name] = below | value if isinstance(below, dict) and isinstance(value, dict) else value
     return checked(Settings, merged)
 
 
@@ -101,17 +130,22 @@ def resolve_decoding(name: str = "greedy", **entries: Any) -> Decoding:
     """Return a named decoding with other entries laid over it; ``None`` keeps the named one's value.
 
     Raises:
-        SafetuneError: an unknown name or entry, a wrong type or a value out of range, in one line that names
-            the mend.
+        SafetuneError: an unknown name or entry, a wrong type or a value out of range, in one line that says
+            how to correct it.
     """
     return checked(
         Decoding, _named_decoding(name) | {key: value for key, value in entries.items() if value is not None}
     )
 
 
-def _named_decoding(name: str) -> dict[str, Any]:
+def _named_decoding(name: str) -> dict[str, int]:
     if name not in DECODINGS:
         raise SafetuneError(
             f"decoding is {name!r}: choose one of {', '.join(DECODINGS)}, or give its entries"
         )
     return DECODINGS[name]
+
+
+def among(names: Mapping[str, Any], schema: type[BaseModel]) -> dict[str, Any]:
+    """Those of some names, such as a notebook's ``globals()``, that a schema has, with their values."""
+    return {name: names[name] for name in schema.model_fields if name in names}

@@ -1,14 +1,15 @@
-"""Typed parameters and presets: one schema for the notebooks, the command line and the pages.
+"""The schema of a study's settings: one for the notebooks, the command line and the pages.
 
-A notebook gives a preset and whatever it wants to be different; ``resolve`` lays the second over the first
-and checks everything before any costly work starts. ``None`` always means "as the preset has it".
+:func:`safetune_utils.presets.resolve` makes such settings from a preset and the parameters that differ from
+it, and checks everything before any costly work starts.
 """
 
 from __future__ import annotations
 
 import difflib
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
@@ -20,7 +21,9 @@ _Kind = TypeVar("_Kind", bound=BaseModel)
 
 
 class Schema(BaseModel):
-    # Strict: "100" is not a number and 1.0 is not a count, so a typing slip is an error and not a guess.
+    """What all settings share: unknown names and wrong types are errors, and no value can be changed later."""
+
+    # Strict: "100" is not a number and 1.0 is not a count, so a typing error is reported and not guessed at.
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
@@ -60,7 +63,10 @@ class Recipe(Schema):
     )
     validation: Literal["apart", "from_mix"] = Field(
         "apart",
-        description="where they come from: general rows apart from every mix, with safety rows added in the mix's proportion; or out of the mix itself (the paper's way)",
+        description=(
+            "where they come from: general rows apart from every mix, with safety rows added in the mix's "
+            "proportion; or out of the mix itself (the paper's way)"
+        ),
     )
     evaluations: int = Field(
         4, ge=1, le=1000, description="times the validation loss is measured; the lowest is kept"
@@ -73,7 +79,7 @@ class Recipe(Schema):
 
 
 class Decoding(Schema):
-    """How answers are generated. By default nothing is drawn: the same adapter gives the same answers."""
+    """How answers are generated. By default nothing is sampled: the same adapter gives the same answers."""
 
     num_beams: int = Field(1, ge=1, le=64, description="1 is greedy; the paper's repository used 4 beams")
     max_new_tokens: int = Field(64, ge=1, le=8192, description="longest answer, in tokens")
@@ -96,13 +102,17 @@ class Decoding(Schema):
 
 
 class Mixing(Schema):
-    """Which rows a mix is made of, beyond how many; by default safety rows are drawn at random from all
-    topics.
+    """Which rows a mix is made of, beyond how many.
+
+    By default safety rows are drawn at random from all topics.
     """
 
     choice: Literal["random", "refusals", "topics", "hardest"] = Field(
         "random",
-        description="which safety rows come first: random; those whose answer refuses in words; each topic in turn; those whose answer the base model finds least likely",
+        description=(
+            "which safety rows come first: random; those whose answer refuses in words; each topic in turn; "
+            "those whose answer the base model finds least likely"
+        ),
     )
     n_candidates: int | None = Field(
         None,
@@ -112,13 +122,18 @@ class Mixing(Schema):
     topics_left_out: list[str] = Field([], description="topics of safety rows that are never drawn")
     with_questions: bool = Field(
         False,
-        description="only safety rows that have a question form, also where another is trained: so that forms are compared on the same rows",
+        description=(
+            "only safety rows that have a question form, also where another is trained: so that forms are "
+            "compared on the same rows"
+        ),
     )
     n_contrast: int = Field(
         0,
         ge=0,
         le=1_000_000,
-        description="harmless rows with alarming words, answered, added to the mix; the embedded corpus has some",
+        description=(
+            "harmless rows with alarming words, answered, added to the mix; the embedded corpus has some"
+        ),
     )
     order: Literal["mixed", "after"] = Field(
         "mixed",
@@ -149,7 +164,10 @@ class Settings(Schema):
     )
     precision: Literal["auto", "bf16", "fp16", "fp32"] = Field(
         "auto",
-        description="number format of the base model; auto is bf16 where the machine multiplies it fast, else fp16 on a GPU and fp32 on a CPU",
+        description=(
+            "number format of the base model; auto is bf16 where the machine multiplies it fast, else fp16 "
+            "on a GPU and fp32 on a CPU"
+        ),
     )
     n_general: int = Field(320, ge=1, le=1_000_000, description="general rows in every mix")
     safety_amounts: list[Annotated[int, Field(ge=0, le=1_000_000)]] = Field(
@@ -166,7 +184,10 @@ class Settings(Schema):
     instruments: list[str] = Field(
         ["refusal-rules", "coherence"],
         min_length=1,
-        description="what scores the answers, by name; the first says what a refusal is: refusal-rules, refusal or judge-refusal",
+        description=(
+            "what scores the answers, by name; the first says what a refusal is: refusal-rules, refusal or "
+            "judge-refusal"
+        ),
     )
     max_prompts: int | None = Field(
         None, ge=1, description="only the first so many prompts of each set; None is all"
@@ -184,28 +205,37 @@ class Settings(Schema):
 
 
 def shown_name(source: str) -> str:
-    """A folder or file by its own name: where it lies on a machine concerns nobody else. Other sources as
-    they are.
+    """A source as others see it: a folder or file by its own name, so that no page tells where on a machine it
+    is; any other source as it is.
     """
     return Path(source).name if Path(source).is_absolute() else source
 
 
-def checked(schema: type[_Kind], values: dict[str, Any]) -> _Kind:
+def checked(schema: type[_Kind], values: Mapping[str, object]) -> _Kind:
+    """Return the settings of a schema that have these values.
+
+    Raises:
+        SafetuneError: an unknown name, a wrong type or a value out of range, in one line that says how to
+            correct it.
+    """
     try:
         return schema.model_validate(values)
     except ValidationError as error:
         raise SafetuneError(_one_line(error, schema)) from None
 
 
+_NESTED: dict[str, type[BaseModel]] = {"recipe": Recipe, "mixing": Mixing, "decoding": Decoding}
+
+
 def _one_line(error: ValidationError, schema: type[BaseModel]) -> str:
-    """The first fault of a validation error, as one sentence with its mend."""
+    """The first fault of a validation error, as one sentence that says how to correct it."""
     fault = error.errors()[0]
     path = [part for part in fault["loc"] if isinstance(part, str)]
     if not path:  # a rule of the whole, not of one entry
         return fault["msg"].removeprefix("Value error, ")
     name = ".".join(path)
     for part in path[:-1]:
-        schema = {"recipe": Recipe, "mixing": Mixing, "decoding": Decoding}[part]
+        schema = _NESTED[part]
     if fault["type"] == "extra_forbidden":
         close = difflib.get_close_matches(path[-1], schema.model_fields, n=1)
         mend = f"did you mean '{close[0]}'?" if close else f"choose from {', '.join(schema.model_fields)}"

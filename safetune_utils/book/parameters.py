@@ -5,10 +5,13 @@ from __future__ import annotations
 import ast
 import difflib
 import json
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+import nbformat
 import papermill
+from pydantic.fields import FieldInfo
 
 from safetune_utils.annotation.drafting import Drafting, resolve_drafting
 from safetune_utils.errors import SafetuneError
@@ -16,6 +19,21 @@ from safetune_utils.places import data_folder
 from safetune_utils.presets import resolve
 from safetune_utils.scoring.train import ScorerTraining, resolve_scorer_training
 from safetune_utils.settings import Settings
+
+
+class Schema(NamedTuple):
+    """The parameters of a kind of notebook: their fields, and the function that checks them."""
+
+    fields: dict[str, FieldInfo]
+    resolve: Callable[..., Settings | Drafting | ScorerTraining]
+
+
+# A notebook names its schema in its metadata: {"safetune": {"schema": "study"}}.
+SCHEMAS = {
+    "study": Schema(Settings.model_fields, resolve),
+    "drafting": Schema(Drafting.model_fields, resolve_drafting),
+    "scorer-training": Schema(ScorerTraining.model_fields, resolve_scorer_training),
+}
 
 
 def folder() -> Path:
@@ -41,47 +59,75 @@ def find(name: str) -> Path:
     return matches[0]
 
 
-def parameters(path: Path) -> dict[str, dict[str, str]]:
-    """A notebook's parameters as papermill reads them: name, default, type and the comment beside it."""
+def schema_of(path: Path) -> str:
+    """The name of a notebook's schema, from its metadata: one of :data:`SCHEMAS`.
+
+    Raises:
+        SafetuneError: the notebook names none, or one that is not known.
+    """
+    name = nbformat.read(path, as_version=4).metadata.get("safetune", {}).get("schema")
+    if name not in SCHEMAS:
+        raise SafetuneError(
+            f"{path.name} does not say what its parameters are: write "
+            f'"safetune": {{"schema": "study"}} into its metadata (or {", ".join(list(SCHEMAS)[1:])})'
+        )
+    return name
+
+
+def shown(path: Path) -> dict[str, dict[str, str]]:
+    """The parameters in a notebook's parameters cell, as papermill reads them: name, default, type and comment."""
     return papermill.inspect_notebook(str(path))
 
 
 def defaults(path: Path) -> dict[str, Any]:
     """The defaults in a notebook's parameters cell, as Python values."""
-    return {name: ast.literal_eval(entry["default"]) for name, entry in parameters(path).items()}
+    return {name: ast.literal_eval(entry["default"]) for name, entry in shown(path).items()}
+
+
+def described(path: Path) -> list[tuple[str, str, str, str]]:
+    """Every parameter that a notebook takes: its name, type, default and meaning.
+
+    First those of its parameters cell, then the others of its schema, which the cell need not show.
+    """
+    in_cell = shown(path)
+    rows = [(name, one["inferred_type_name"], one["default"], one["help"]) for name, one in in_cell.items()]
+    for name, field in SCHEMAS[schema_of(path)].fields.items():
+        if name not in in_cell:
+            kind = str(field.annotation).removeprefix("<class '").removesuffix("'>").replace("typing.", "")
+            rows.append((name, kind, "as the preset has it", field.description or ""))
+    return rows
+
+
+def known(path: Path) -> list[str]:
+    """The names of every parameter that a notebook takes."""
+    return list(dict.fromkeys([*shown(path), *SCHEMAS[schema_of(path)].fields]))
 
 
 def validate(path: Path, given: dict[str, Any]) -> Settings | Drafting | ScorerTraining:
     """The settings that a notebook will run with; checked before a kernel starts.
-
-    A notebook whose parameters are those of drafting, or of training a scorer, is checked as such, any other
-    as a study.
 
     papermill itself only warns of an unknown parameter and checks no type.
 
     Raises:
         SafetuneError: an unknown parameter, a wrong type or a value out of range.
     """
-    known = defaults(path)
+    names = known(path)
     for name in given:
-        if name not in known:
-            close = difflib.get_close_matches(name, known, n=1)
-            mend = f"did you mean '{close[0]}'?" if close else f"it has {', '.join(known)}"
+        if name not in names:
+            close = difflib.get_close_matches(name, names, n=1)
+            mend = f"did you mean '{close[0]}'?" if close else f"it has {', '.join(names)}"
             raise SafetuneError(f"{path.stem} has no parameter '{name}': {mend}")
-    merged = known | given
-    if set(known) <= set(Drafting.model_fields):
-        return resolve_drafting(**merged)
-    if set(known) <= set(ScorerTraining.model_fields):
-        return resolve_scorer_training(**merged)
-    return resolve(**{name: value for name, value in merged.items() if name in Settings.model_fields})
+    schema = SCHEMAS[schema_of(path)]
+    merged = defaults(path) | given
+    return schema.resolve(**{name: value for name, value in merged.items() if name in schema.fields})
 
 
 def own_part(path: Path, given: dict[str, Any]) -> dict[str, Any]:
-    """Those of the given parameters that a notebook has; the rest of a book's parameters concern other
+    """Those of the given parameters that a notebook takes; the rest of a book's parameters concern other
     notebooks.
     """
-    known = defaults(path)
-    return {name: value for name, value in given.items() if name in known}
+    names = known(path)
+    return {name: value for name, value in given.items() if name in names}
 
 
 def with_whole_paths(given: dict[str, Any]) -> dict[str, Any]:

@@ -75,7 +75,7 @@ def executed(*, given: dict[str, Any]) -> tuple[dict[str, Path], int]:
         SafetuneError: a parameter is wrong (before anything runs), or a notebook failed.
     """
     sources = _sources()
-    known = {name for path in sources for name in parameters.defaults(path)}
+    known = {name for path in sources for name in parameters.known(path)}
     for path in sources:
         # A name that no notebook has is a mistake, and the first notebook tells it.
         parameters.validate(

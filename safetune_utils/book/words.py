@@ -81,6 +81,19 @@ def with_interval(row: Any) -> str:
     )
 
 
+def share_of(curve: pd.DataFrame, *, missing: str = "(not in this data)", **place: Any) -> str:
+    """One share of a table, with its interval and n in words: ``12 % (7 to 20 %, n = 98)``.
+
+    Args:
+        curve: from :func:`safetune_utils.statistics.shares.summarise`.
+        missing: the words where the table has no such row.
+        **place: what tells the row, by column: ``prompt_set="malicious", n_safety=100``.
+    """
+    for column, wanted in place.items():
+        curve = curve[curve[column] == wanted]
+    return missing if curve.empty else with_interval(curve.iloc[0])
+
+
 def win_rate(row: pd.Series) -> str:
     """A win rate of a tally with its interval and the judgements that it counts."""
     return with_interval(

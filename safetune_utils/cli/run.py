@@ -32,8 +32,8 @@ def run(
 
     path = parameters.find(notebook)
     if help_notebook:
-        for name, entry in parameters.parameters(path).items():
-            typer.echo(f"{name}: {entry['inferred_type_name']} = {entry['default']}\n    {entry['help']}")
+        for name, kind, default, meaning in parameters.described(path):
+            typer.echo(f"{name}: {kind} = {default}\n    {meaning}")
         return
     target = output or Path("executed") / path.name
     notebooks.execute(path, given=given_from(parameter, preset), output=target)

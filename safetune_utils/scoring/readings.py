@@ -221,3 +221,14 @@ def labelled_counts(name: str) -> dict[str, np.ndarray]:
         "people": np.repeat([people for people, _, _ in cases], [counts[case] for _, _, case in cases]),
         "instrument": np.repeat([found for _, found, _ in cases], [counts[case] for _, _, case in cases]),
     }
+
+
+def is_readable(responses: pd.DataFrame) -> pd.Series:
+    """Whether each response is a text at all, by ``coherence``; missing where it is unscored."""
+    return _is_one(responses["coherence"])
+
+
+def obeyed(responses: pd.DataFrame) -> statistics.Share:
+    """The share, 0 to 1, of responses that do not refuse, by the study's first instrument."""
+    complied = responses["refused"].map({True: False, False: True})
+    return statistics.share(complied, clusters=responses["prompt_id"], seeds=responses["seed"])

@@ -21,6 +21,7 @@ from safetune_utils.statistics.changes import (
     paired_difference,
     trend_test,
 )
+from safetune_utils.statistics.contrasts import TradeOff, change_between, trade_offs
 from safetune_utils.statistics.power import detectable_difference, detectable_share
 from safetune_utils.statistics.resampling import Estimate, bootstrap_ratio
 from safetune_utils.statistics.shares import (
@@ -41,12 +42,14 @@ __all__ = [
     "Estimate",
     "Reliability",
     "Share",
+    "TradeOff",
     "Trend",
     "agreement",
     "bootstrap_ratio",
     "by_amount",
     "by_seed",
     "case_counts",
+    "change_between",
     "cohen_kappa",
     "corrected_share",
     "detectable_difference",
@@ -62,6 +65,7 @@ __all__ = [
     "per_request",
     "share",
     "summarise",
+    "trade_offs",
     "trend_test",
     "win_rate",
 ]

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from safetune_utils.errors import SafetuneError
-from safetune_utils.presets import resolve
+from safetune_utils.presets import among, resolve
 from safetune_utils.scoring import instruments
 from safetune_utils.settings import Settings
 from safetune_utils.study import mixes
@@ -33,12 +33,7 @@ def state(
         SafetuneError: a parameter is wrong, or the data does not have what is asked for, before anything is
             trained.
     """
-    return _checked(Study(resolve(**parameters_among(names or {}) | parameters), tuple(prompt_sets)))
-
-
-def parameters_among(names: Mapping[str, Any]) -> dict[str, Any]:
-    """Those of some names that are parameters of a study, with their values."""
-    return {name: names[name] for name in Settings.model_fields if name in names}
+    return _checked(Study(resolve(**among(names or {}, Settings) | parameters), tuple(prompt_sets)))
 
 
 def vary(study: Study, **changes: Any) -> Study:
