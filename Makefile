@@ -4,18 +4,29 @@ PIP_FLAGS ?=
 PRESET ?=
 BIN := .venv/bin
 
-.PHONY: book test bench lint setup clean
+.PHONY: book test check lint bench setup clean
 
 book: setup
 	$(BIN)/safetune book $(if $(PRESET),--preset $(PRESET))
 
+# What CI runs: style, rooms, types, and the tests with a named sample of what is slow.
 test: setup
 	$(BIN)/ruff check .
-	$(BIN)/ruff format --check safetune_utils tests benchmarks
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports --no-logo
+	$(BIN)/mypy
+	$(BIN)/python -m pytest -m "not slow or sample"
+
+# All of it, the slow tests too: before an issue is called resolved.
+check: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports --no-logo
+	$(BIN)/mypy
 	$(BIN)/python -m pytest
 
-# The comparisons of the book's speed page; about an hour, alone on the machine. The first time it builds llama.cpp, for
-# which GCC 12 must be told to keep the set-up of the matrix unit's tiles, or the library crashes.
+# The comparisons of the book's speed page; about an hour, alone on the machine. The first time it builds llama.cpp,
+# for which GCC 12 must be told to keep the set-up of the matrix unit's tiles, or the library crashes.
 bench: .venv/.bench-ready
 	$(BIN)/python benchmarks/finetune_speed.py
 	$(BIN)/python benchmarks/generate_speed.py
@@ -27,7 +38,7 @@ bench: .venv/.bench-ready
 
 lint: setup
 	$(BIN)/ruff check --fix .
-	$(BIN)/ruff format safetune_utils tests benchmarks
+	$(BIN)/ruff format .
 
 setup: .venv/.ready
 

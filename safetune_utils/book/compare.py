@@ -14,8 +14,9 @@ from safetune_utils.errors import SafetuneError
 from safetune_utils.settings import Settings
 
 RULE = (
-    "Rule: the difference's 95 % interval is made from both intervals, as for samples of their own (Newcombe 1998, method 10); if it holds 0, the two are inside "
-    "the noise. Runs on the same prompts vary together, so it is too wide rather than too narrow. Of twenty numbers, one may fall outside by chance."
+    "Rule: the difference's 95 % interval is made from both intervals, as for samples of their own (Newcombe"
+    " 1998, method 10); if it holds 0, the two are inside the noise. Runs on the same prompts vary together,"
+    " so it is too wide rather than too narrow. Of twenty numbers, one may fall outside by chance."
 )
 COLUMNS = ["notebook", "number", "theirs", "ours", "theirs less ours", "verdict"]
 
@@ -53,8 +54,9 @@ def _row(theirs: dict[str, Any] | None, ours: dict[str, Any] | None) -> dict[str
         "high": None,
         "inside": None,
     }
-    alike = theirs and ours and all(theirs.get(name) == ours.get(name) for name in ("kind", "unit"))
-    if alike and None not in (theirs["value"], theirs["low"], ours["value"], ours["low"]):
+    if theirs is None or ours is None or any(theirs.get(name) != ours.get(name) for name in ("kind", "unit")):
+        return row
+    if None not in (theirs["value"], theirs["low"], ours["value"], ours["low"]):
         first, second = (
             statistics.Estimate(side["value"], side["low"], side["high"]) for side in (ours, theirs)
         )
@@ -89,7 +91,7 @@ def settings_apart(theirs: Outcomes, ours: Outcomes) -> list[str]:
 
 def _by_entry(settings: dict[str, Any]) -> dict[str, Any]:
     """Settings with each entry of a group by itself: ``recipe.epochs``."""
-    found = {}
+    found: dict[str, Any] = {}
     for name, value in settings.items():
         found |= (
             {f"{name}.{entry}": inner for entry, inner in value.items()}
@@ -104,18 +106,37 @@ def shown(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     words = {True: "inside the noise", False: "outside the noise", None: "not comparable"}
     return [
         {
-            "notebook": row["notebook"], "number": row["number"].removeprefix("claim_"), "theirs": verdicts.in_words(row["theirs"]), "ours": verdicts.in_words(row["ours"]),
-            "theirs less ours": "" if row["inside"] is None else verdicts.in_words({"kind": "Difference", "n": None, "value": row["difference"], "low": row["low"], "high": row["high"], "unit": row["ours"].get("unit")}),
+            "notebook": row["notebook"],
+            "number": row["number"].removeprefix("claim_"),
+            "theirs": verdicts.in_words(row["theirs"]),
+            "ours": verdicts.in_words(row["ours"]),
+            "theirs less ours": (
+                ""
+                if row["inside"] is None
+                else verdicts.in_words(
+                    {
+                        "kind": "Difference",
+                        "n": None,
+                        "value": row["difference"],
+                        "low": row["low"],
+                        "high": row["high"],
+                        "unit": row["ours"].get("unit"),
+                    }
+                )
+            ),
             "verdict": words[row["inside"]],
         }
         for row in rows
-    ]  # fmt: skip
+    ]
 
 
 def summary(rows: list[dict[str, Any]]) -> str:
     """How many numbers fell where, in one line."""
     inside, outside = (sum(row["inside"] is value for row in rows) for value in (True, False))
-    return f"{inside} of {inside + outside} numbers are inside the noise, {outside} outside; {len(rows) - inside - outside} could not be compared."
+    return (
+        f"{inside} of {inside + outside} numbers are inside the noise, {outside} outside;"
+        f" {len(rows) - inside - outside} could not be compared."
+    )
 
 
 def page(rows: list[dict[str, Any]], *, theirs: str, ours: str, apart: list[str]) -> str:
@@ -132,7 +153,8 @@ def page(rows: list[dict[str, Any]], *, theirs: str, ours: str, apart: list[str]
     )
     title = f"{html.escape(theirs)} beside {html.escape(ours)}"
     return f"""<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>{title}</title><style>
+<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
+<title>{title}</title><style>
 :root {{ color-scheme: light dark; }}
 body {{ font: 16px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 76rem; padding: 0 1rem; }}
 .wide {{ overflow-x: auto; }}
@@ -143,5 +165,6 @@ tr.outside td:last-child {{ font-weight: 700; }}
 <p>Theirs is {html.escape(theirs)}, ours is {html.escape(ours)}. {summary(rows)}</p>
 <div class="wide"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>
 <p>{RULE}</p>
-<p>{"Settings that differ:" if apart else "Their settings are the same, where both are recorded."}</p><ul>{differ}</ul></body></html>
+<p>{"Settings that differ:" if apart else "Their settings are the same, where both are recorded."}</p>
+<ul>{differ}</ul></body></html>
 """

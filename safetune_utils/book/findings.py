@@ -54,12 +54,14 @@ def outcome(executed: Path) -> dict[str, Any]:
         output.metadata for output in outputs if "number" in output.get("metadata", {}).get("safetune", {})
     ]
     return {
-        "settings": {
-            name: shown_name(value) if name in _PLACES and value else value
-            for name, value in settings.items()
-        }
-        if settings
-        else settings,
+        "settings": (
+            {
+                name: shown_name(value) if name in _PLACES and value else value
+                for name, value in settings.items()
+            }
+            if settings
+            else settings
+        ),
         "made": {
             name: record[name]
             for name in ("started", "code", "versions", "machine", "seconds", "peak_memory_bytes")
@@ -89,7 +91,8 @@ def read(source: str | Path) -> Outcomes:
         }
         if not found:
             raise SafetuneError(
-                f"{path} holds no executed notebook (*.ipynb): name the folder that `safetune run` wrote to, by default executed/"
+                f"{path} holds no executed notebook (*.ipynb): name the folder that `safetune run` wrote to,"
+                " by default executed/"
             )
         return found
     if path.suffix == ".ipynb" and path.is_file():
@@ -98,7 +101,8 @@ def read(source: str | Path) -> Outcomes:
     if not file.is_file():
         known = ", ".join(published()) or "none yet"
         raise SafetuneError(
-            f"'{source}' is no folder of executed notebooks, no executed notebook and no published run: those are {known}"
+            f"'{source}' is no folder of executed notebooks, no executed notebook and no published run: those"
+            f" are {known}"
         )
     return json.loads(file.read_text("utf-8"))["notebooks"]
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import html
+from collections.abc import Hashable, Mapping
+from typing import Any
 
 import pandas as pd
 from IPython.display import HTML
@@ -18,8 +20,9 @@ from safetune_utils.study.study import Study
 # Published sizes, for the banner's comparison. Source: the paper's models (LLaMA-7B was its main one).
 _PAPER_MODEL = "LLaMA-7B"
 _EMBEDDED_NOTE = (
-    f"{embedded.EMBEDDED_TITLE} has 135 million parameters, about fifty times fewer than the paper's {_PAPER_MODEL}, and was "
-    "instruction-tuned by its makers before we began (the paper started from base models). Read directions here, not values."
+    f"{embedded.EMBEDDED_TITLE} has 135 million parameters, about fifty times fewer than the paper's"
+    f" {_PAPER_MODEL}, and was instruction-tuned by its makers before we began (the paper started from base"
+    " models). Read directions here, not values."
 )
 
 
@@ -30,7 +33,9 @@ def banner(study: Study) -> HTML:
     corpus = {
         "embedded": "the embedded corpus, written for this book",
         "paper": "the paper's own data",
-        "paper-sample": "the paper's own safety data and prompt sets, with a 2,000-row Alpaca sample as general data",
+        "paper-sample": (
+            "the paper's own safety data and prompt sets, with a 2,000-row Alpaca sample as general data"
+        ),
     }.get(s.data, f"your data in {shown_name(s.data)}")
     others = [
         f"{kind} rows from {shown_name(source)}"
@@ -40,8 +45,9 @@ def banner(study: Study) -> HTML:
     corpus += f" ({', '.join(others)})" if others else ""
     share = max(run.n_safety / study.n_rows(run) for run in study.runs)
     text = (
-        f"Preset {s.preset}; {corpus}; {s.n_general} general examples and {', '.join(map(str, s.safety_amounts))} safety examples "
-        f"(up to {percent(share)} of a mix; the paper went up to 9 %); {len(s.seeds)} seed{'s' if len(s.seeds) > 1 else ''}."
+        f"Preset {s.preset}; {corpus}; {s.n_general} general examples and"
+        f" {', '.join(map(str, s.safety_amounts))} safety examples (up to {percent(share)} of a mix; the"
+        f" paper went up to 9 %); {len(s.seeds)} seed{'s' if len(s.seeds) > 1 else ''}."
     )
     unlike = {
         name: value
@@ -57,7 +63,8 @@ def banner(study: Study) -> HTML:
     )
     text += f' Before every instruction stands "{s.decoding.guard}".' if s.decoding.guard else ""
     return HTML(
-        f'<div class="admonition note safetune-banner"><p class="admonition-title">What was run</p><p>{html.escape(size)}</p><p>{html.escape(text)}</p></div>'
+        '<div class="admonition note safetune-banner"><p class="admonition-title">What was'
+        f" run</p><p>{html.escape(size)}</p><p>{html.escape(text)}</p></div>"
     )
 
 
@@ -83,30 +90,45 @@ def examples(responses: pd.DataFrame, *, prompt_set: str, n: int = 3, by: str = 
     blocks = []
     for prompt_id in rows["prompt_id"].drop_duplicates()[:n]:
         said = rows[rows["prompt_id"] == prompt_id].sort_values(by)
-        items = "".join(
-            f"<li><strong>{html.escape(f'{getattr(r, by)} safety examples' if by == 'n_safety' else str(getattr(r, by)))}</strong> ({'unscored' if pd.isna(r.label) else r.label.replace('_', ' ')}): {html.escape(r.response)}{'' if r.stopped else ' …'}</li>"
-            for r in said.itertuples()
-        )
+        items = "".join(_example(row, by=by) for row in said.to_dict("records"))
         blocks.append(f"<p><em>{html.escape(said['prompt'].iloc[0])}</em></p><ul>{items}</ul>")
-    title = f"Show the answers to the first {n} prompts of {PROMPT_SETS[prompt_set].title} (untrusted model output)"
-    return HTML(
-        f"<details class='safetune-answers'><summary>{html.escape(title)}</summary>{''.join(blocks)}</details>"
+    title = (
+        f"Show the answers to the first {n} prompts of {PROMPT_SETS[prompt_set].title} (untrusted model"
+        " output)"
     )
+    return HTML(
+        "<details"
+        f" class='safetune-answers'><summary>{html.escape(title)}</summary>{''.join(blocks)}</details>"
+    )
+
+
+def _example(row: Mapping[Hashable, Any], *, by: str) -> str:
+    who = f"{row[by]} safety examples" if by == "n_safety" else str(row[by])
+    label = "unscored" if pd.isna(row["label"]) else row["label"].replace("_", " ")
+    said = html.escape(row["response"]) + ("" if row["stopped"] else " …")
+    return f"<li><strong>{html.escape(who)}</strong> ({label}): {said}</li>"
 
 
 def folded(items: list[tuple[str, str]], *, summary: str) -> HTML:
     """Pairs of a heading and a text, folded under a summary; everything is escaped."""
     body = "".join(f"<dt>{html.escape(head)}</dt><dd>{html.escape(text)}</dd>" for head, text in items)
     return HTML(
-        f"<details class='safetune-answers'><summary>{html.escape(summary)}</summary><dl>{body}</dl></details>"
+        "<details"
+        f" class='safetune-answers'><summary>{html.escape(summary)}</summary><dl>{body}</dl></details>"
     )
 
 
 def embedded_page(page: str, *, name: str, title: str) -> HTML:
-    """A whole page of its own inside this one, cut off from it, and as a file to download and open by itself."""
+    """A whole page inside this one, cut off from it, and as a file to download and open by itself."""
     data = base64.b64encode(page.encode()).decode()
-    frame = f'<iframe class="safetune-frame" title="{html.escape(title, quote=True)}" sandbox="allow-scripts allow-downloads allow-modals" srcdoc="{html.escape(page, quote=True)}"></iframe>'
-    link = f'<p><a download="{name}.html" href="data:text/html;base64,{data}">Download this page</a>: opened by itself, it also remembers what you decided.</p>'
+    frame = (
+        f'<iframe class="safetune-frame" title="{html.escape(title, quote=True)}" sandbox="allow-scripts'
+        f' allow-downloads allow-modals" srcdoc="{html.escape(page, quote=True)}"></iframe>'
+    )
+    link = (
+        f'<p><a download="{name}.html" href="data:text/html;base64,{data}">Download this page</a>: opened by'
+        " itself, it also remembers what you decided.</p>"
+    )
     return HTML(
         f"<details class='safetune-answers'><summary>{html.escape(title)}</summary>{frame}{link}</details>"
     )

@@ -45,7 +45,8 @@ def measured(value: Difference | Share | Estimate) -> dict[str, Any]:
     """A number with its interval as plain data: ``kind, n, value, low, high``, for a difference ``p_value``
     too; ``None`` where undefined.
 
-    A ``unit`` stands beside them where the number is not a share, see :func:`change`.
+    A ``unit`` stands beside them where the number is not a share, see
+    :func:`safetune_utils.book.words.change`.
     """
     numbers = {"value": value[0], "low": value.low, "high": value.high}
     n = None

@@ -19,14 +19,14 @@ import psutil
 
 from safetune_utils import store
 from safetune_utils.book.freshness import inputs, stage_of
-from safetune_utils.book.parameters import validate, with_whole_paths
+from safetune_utils.book.parameters import schema_of, validate, with_whole_paths
 from safetune_utils.errors import SafetuneError
 from safetune_utils.machine import surroundings
 
 
 def execute(path: Path, *, given: dict[str, Any], output: Path) -> None:
     """Run a notebook with papermill and write the executed copy, which holds the record of how it came to be
-    (:func:`provenance`).
+    (:func:`safetune_utils.book.provenance.provenance`).
 
     Progress goes to standard error. If a cell fails, the copy with the error is written beside ``output`` as
     ``….failed.ipynb``, and ``output`` is not touched.
@@ -37,7 +37,8 @@ def execute(path: Path, *, given: dict[str, Any], output: Path) -> None:
     given = with_whole_paths(given)
     settings = validate(path, given)
     # Taken before it runs: what is changed while it runs makes the page stale.
-    record = {
+    record: dict[str, Any] = {
+        "schema": schema_of(path),
         "notebook": path.stem,
         "settings": settings.model_dump(),
         "made_from": inputs(path, given),
@@ -60,15 +61,14 @@ def execute(path: Path, *, given: dict[str, Any], output: Path) -> None:
         failed = output.with_suffix(".failed.ipynb")
         partial.replace(failed)
         raise SafetuneError(
-            f"{path.stem}, cell {error.exec_count}: {error.ename}: {error.evalue} (the executed copy with the error: {failed})"
+            f"{path.stem}, cell {error.exec_count}: {error.ename}: {error.evalue} (the executed copy with the"
+            f" error: {failed})"
         ) from None
     faults = output_faults(partial)
     if faults:
         raise SafetuneError(f"{path.stem}: {faults[0]} (the executed copy: {partial})")
-    record |= {
-        "seconds": round(time.perf_counter() - clock, 1),
-        "peak_memory_bytes": peak["bytes"],
-    } | surroundings.surroundings()
+    record |= {"seconds": round(time.perf_counter() - clock, 1), "peak_memory_bytes": peak["bytes"]}
+    record |= surroundings.surroundings()
     record["adapters"] = {
         folder.name: store.read_record(folder) for folder in stages if folder.parent.name == "adapters"
     }
@@ -156,6 +156,8 @@ def _log_to_stderr() -> None:
     if not logger.handlers:
         handler = logging.StreamHandler(sys.stderr)
         handler.setFormatter(logging.Formatter("%(message)s"))
+        # Its parameters were checked; papermill knows only those of the notebook's own cell.
+        handler.addFilter(lambda line: not line.getMessage().startswith("Passed unknown parameter"))
         logger.addHandler(handler)
         logger.propagate = False
     logger.setLevel(logging.INFO)

@@ -54,7 +54,8 @@ def find(name: str) -> Path:
     matches = [p for p in known if p.stem == path.stem] or [p for p in known if p.stem.startswith(path.stem)]
     if len(matches) != 1:
         raise SafetuneError(
-            f"notebook '{name}' {'fits several' if matches else 'is not there'}: choose from {', '.join(p.stem for p in known)}"
+            f"notebook '{name}' {'fits several' if matches else 'is not there'}: choose from"
+            f" {', '.join(p.stem for p in known)}"
         )
     return matches[0]
 
@@ -75,7 +76,7 @@ def schema_of(path: Path) -> str:
 
 
 def shown(path: Path) -> dict[str, dict[str, str]]:
-    """The parameters in a notebook's parameters cell, as papermill reads them: name, default, type and comment."""
+    """The parameters in a notebook's own cell, as papermill reads them: name, default, type and comment."""
     return papermill.inspect_notebook(str(path))
 
 

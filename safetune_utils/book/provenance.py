@@ -17,13 +17,16 @@ import nbformat
 
 
 def provenance(executed: Path) -> dict[str, Any] | None:
-    """How an executed notebook came to be, or ``None`` where it was not run by :func:`execute`.
+    """How an executed notebook came to be, or ``None`` where it was not run by
+    :func:`safetune_utils.book.notebooks.execute`.
 
-    ``notebook, settings``; ``made_from`` (as :func:`inputs` gives it); ``started, seconds,
-    peak_memory_bytes`` of all its processes added up; ``code`` (commit), ``versions, machine``; ``adapters``,
-    the run record of each by name.
+    ``notebook, settings``; ``made_from`` (as :func:`safetune_utils.book.freshness.inputs` gives it);
+    ``started, seconds, peak_memory_bytes`` of all its processes added up; ``code`` (commit), ``versions,
+    machine``; ``adapters``, the run record of each by name.
     """
-    return nbformat.read(executed, as_version=4).metadata.get("safetune")
+    # A notebook of ours has an entry of that name before it is run, too: it names the schema.
+    found = nbformat.read(executed, as_version=4).metadata.get("safetune", {})
+    return found if "made_from" in found else None
 
 
 # The end of a caption of ours: text is escaped, so nothing else on a page can hold it.
@@ -70,8 +73,9 @@ def page(executed: Path, *, changes: list[str]) -> nbformat.NotebookNode:
 def _stale(changes: list[str]) -> str:
     shown = ", ".join(changes[:6]) + (f" and {len(changes) - 6} more" if len(changes) > 6 else "")
     return (
-        '<div class="admonition warning safetune-stale"><p class="admonition-title">Stale</p>'
-        f"<p>Since this page was executed, these have changed: {html.escape(shown)}. Its numbers may not be what it would find now.</p></div>"
+        '<div class="admonition warning safetune-stale"><p class="admonition-title">Stale</p><p>Since this'
+        f" page was executed, these have changed: {html.escape(shown)}. Its numbers may not be what it would"
+        " find now.</p></div>"
     )
 
 
@@ -92,7 +96,10 @@ def _closing(executed: Path) -> str:
     rows = {
         "parameters given": json.dumps(made["parameters"], ensure_ascii=False),
         "seeds": json.dumps(record["settings"].get("seeds", record["settings"].get("seed", "none"))),
-        "executed": f"{record['started']}, in {record['seconds']:.0f} s, with at most {record['peak_memory_bytes'] / 1e9:.1f} GB in all its processes",
+        "executed": (
+            f"{record['started']}, in {record['seconds']:.0f} s, with at most"
+            f" {record['peak_memory_bytes'] / 1e9:.1f} GB in all its processes"
+        ),
         "code": f"commit {record['code']}, {len(made['code'])} files of the package by hash",
         "data": f"{len(made['files'])} files by hash",
         "base model": "; ".join(bases) or "none trained on",
@@ -105,15 +112,17 @@ def _closing(executed: Path) -> str:
     )
     link = f'<a href="{record_name(executed.stem)}">The whole record (JSON)</a>'
     return (
-        f'## How this page came to be\n\n<div class="safetune-wide"><table class="safetune-table"><tbody>{body}</tbody></table></div>\n\n'
-        f"<p>{link}: the settings in full, the hash of each file, and the record of each adapter.</p>"
+        '## How this page came to be\n\n<div class="safetune-wide"><table'
+        f' class="safetune-table"><tbody>{body}</tbody></table></div>\n\n<p>{link}: the settings in full, the'
+        " hash of each file, and the record of each adapter.</p>"
     )
 
 
 def link_faults(name: str, markup: str) -> list[str]:
     """Figures and tables of an executed page, without a link to their numbers or to their run record."""
     captions = re.findall(
-        r"""class=["'](?:dataframe )?safetune-(?:figure|table)["'].*?<(?:fig)?caption>(.*?)</(?:fig)?caption>""",
+        r"""class=["'](?:dataframe )?safetune-(?:figure|table)["']"""
+        r""".*?<(?:fig)?caption>(.*?)</(?:fig)?caption>""",
         markup,
         flags=re.DOTALL,
     )
@@ -141,7 +150,8 @@ def _pages(recorded: dict[str, dict[str, Any]]) -> str:
     for name, record in recorded.items():
         link = f'<a href="../notebooks/{record_name(name)}">JSON</a>'
         lines.append(
-            f"| {_page(name)} | {record['started']} | {record['seconds']:.0f} | {record['peak_memory_bytes'] / 1e9:.1f} GB | {len(record['adapters'])} | {link} |"
+            f"| {_page(name)} | {record['started']} | {record['seconds']:.0f} |"
+            f" {record['peak_memory_bytes'] / 1e9:.1f} GB | {len(record['adapters'])} | {link} |"
         )
     return "\n".join(lines) + "\n"
 
@@ -162,12 +172,16 @@ def _adapters(recorded: dict[str, dict[str, Any]]) -> str:
         ),
     ):
         pages = ", ".join(_page(page) for page, record in recorded.items() if name in record["adapters"])
-        facts = f"{adapter['facts']['n_safety']} | {adapter['inputs']['seed']} | {adapter['seconds']:.0f} | {adapter['peak_memory_bytes'] / 1e9:.1f} GB"
+        facts = (
+            f"{adapter['facts']['n_safety']} | {adapter['inputs']['seed']} | {adapter['seconds']:.0f} |"
+            f" {adapter['peak_memory_bytes'] / 1e9:.1f} GB"
+        )
         lines.append(f"| `{name}` | {facts} | {pages} |")
     seconds = sum(adapter["seconds"] for adapter in adapters.values())
     return (
         "\n".join(lines)
-        + f"\n\n{len(adapters)} adapters; {seconds:.0f} seconds of training added up, some of it side by side.\n"
+        + f"\n\n{len(adapters)} adapters; {seconds:.0f} seconds of training added up, some of it side by"
+        " side.\n"
     )
 
 

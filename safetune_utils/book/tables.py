@@ -37,13 +37,14 @@ from safetune_utils.study.study import Study
 
 
 def plan_table(study: Study) -> HTML:
-    """What a study will train and answer, what is there already, and how long the rest takes on this machine."""
+    """What a study will train and answer, what is there already, and how long the rest takes here."""
     left = plan(study)
     to_train = int((left["adapter"] == "to train").sum())
     sets = ", ".join(f"{PROMPT_SETS[name].title} ({len(study.prompts(name))})" for name in study.prompt_sets)
     caption = (
-        f"{title(study.settings.base_model)}, data '{study.settings.data}': {len(study.runs)} adapters, {to_train} to train when this page was begun; "
-        f"about {left['minutes_left'].sum():.0f} minutes left by then. Prompt sets: {sets}."
+        f"{title(study.settings.base_model)}, data '{study.settings.data}': {len(study.runs)} adapters,"
+        f" {to_train} to train when this page was begun; about {left['minutes_left'].sum():.0f} minutes left"
+        f" by then. Prompt sets: {sets}."
     )
     return table(
         left.round(1).rename(columns=lambda name: name.replace("_", " ").replace("n safety", "safety rows")),
@@ -64,17 +65,24 @@ def share_table(curve: pd.DataFrame, study: Study) -> HTML:
         title = (
             f"{PROMPT_SETS[name].title}<br><small>{html.escape(set_title(study.settings.data, name))}</small>"
         )
-        body.append(
-            f"<tr><th scope='row'>{title}</th><td>{PROMPT_SETS[name].a_refusal_is}</td><td>{count}</td>{cells}</tr>"
-        )
+        about = f"<td>{PROMPT_SETS[name].a_refusal_is}</td><td>{count}</td>"
+        body.append(f"<tr><th scope='row'>{title}</th>{about}{cells}</tr>")
     unscored = int(curve["n_unscored"].sum())
-    note = f"Answers that refuse, in per cent, with 95 % intervals ({' and '.join(sorted({*curve['method']} - {'none'})) or 'none'}); columns are safety examples, n is scored answers. Unscored: {unscored}."
+    note = (
+        "Answers that refuse, in per cent, with 95 % intervals"
+        f" ({' and '.join(sorted({*curve['method']} - {'none'})) or 'none'}); columns are safety examples, n"
+        f" is scored answers. Unscored: {unscored}."
+    )
     leaks = mixes.leaks(study)
     if leaks:
-        note += f" Counted although trained on word for word: {', '.join(f'{len(ids)} of {PROMPT_SETS[name].title}' for name, ids in leaks.items())}."
+        note += (
+            " Counted although trained on word for word:"
+            f" {', '.join(f'{len(ids)} of {PROMPT_SETS[name].title}' for name, ids in leaks.items())}."
+        )
     return HTML(
-        f"<table class='dataframe safetune-table'>{_caption(note, curve, name='shares')}<thead><tr><th scope='col'>prompts</th>"
-        f"<th scope='col'>a refusal is</th><th scope='col'>n</th>{head}</tr></thead><tbody>{''.join(body)}</tbody></table>"
+        f"<table class='dataframe safetune-table'>{_caption(note, curve, name='shares')}<thead><tr><th"
+        " scope='col'>prompts</th><th scope='col'>a refusal is</th><th"
+        f" scope='col'>n</th>{head}</tr></thead><tbody>{''.join(body)}</tbody></table>"
     )
 
 
@@ -98,9 +106,11 @@ def trust_table(responses: pd.DataFrame, study: Study) -> HTML:
         for row in trust(responses, instrument=instrument).to_dict("records")
     ]
     caption = (
-        f"Shares of answers in per cent, with 95 % intervals. The instrument is '{instrument}'; 'as people would count' corrects for how often it erred on answers "
-        "that people labelled, and its interval carries both uncertainties; it is cut at 0 and 100, so '100 (100–100)' says that the instrument found more refusals than "
-        "its errors there allow, not that all is certain; 'can be read' is by rules on loops, signs and unknown words."
+        f"Shares of answers in per cent, with 95 % intervals. The instrument is '{instrument}'; 'as people"
+        " would count' corrects for how often it erred on answers that people labelled, and its interval"
+        " carries both uncertainties; it is cut at 0 and 100, so '100 (100–100)' says that the instrument"
+        " found more refusals than its errors there allow, not that all is certain; 'can be read' is by"
+        " rules on loops, signs and unknown words."
     )
     return table(rows, caption=caption, columns=("prompts", "safety examples", *columns.values()))
 
@@ -148,16 +158,23 @@ def transfer_table(table: pd.DataFrame, studies: Sequence[Study], *, what: str) 
         )
         body.append(f"<tr><th scope='row'>{html.escape(str(trained))}</th>{cells}</tr>")
     methods = " and ".join(sorted(set(table["method"]) - {"none"}))
-    note = f"{what.capitalize()}, in per cent, with 95 % intervals ({methods}); n is scored answers. Unscored: {int(table['n_unscored'].sum())}."
+    note = (
+        f"{what.capitalize()}, in per cent, with 95 % intervals ({methods}); n is scored answers. Unscored:"
+        f" {int(table['n_unscored'].sum())}."
+    )
     leaks: dict[str, set[str]] = {}
     for study in studies:
         for prompt_set, ids in mixes.leaks(study).items():
             leaks.setdefault(prompt_set, set()).update(ids)
     if leaks:
-        note += f" Counted although trained on word for word: {', '.join(f'{len(ids)} of {PROMPT_SETS[name].title}' for name, ids in leaks.items())}."
+        note += (
+            " Counted although trained on word for word:"
+            f" {', '.join(f'{len(ids)} of {PROMPT_SETS[name].title}' for name, ids in leaks.items())}."
+        )
     return HTML(
-        f"<table class='dataframe safetune-table'>{_caption(note, table, name='transfer')}<thead><tr><th scope='col'>safety examples in training</th>{head}</tr></thead>"
-        f"<tbody>{''.join(body)}</tbody></table>"
+        f"<table class='dataframe safetune-table'>{_caption(note, table, name='transfer')}<thead><tr><th"
+        " scope='col'>safety examples in"
+        f" training</th>{head}</tr></thead><tbody>{''.join(body)}</tbody></table>"
     )
 
 
@@ -167,12 +184,17 @@ def comparisons(differences: dict[str, Difference], *, caption: str) -> HTML:
     """
     corrected = holm([d.p_value for d in differences.values()])
     rows = [
-        (name, signed(d.difference), f"{signed(d.low)} to {signed(d.high)}", d.n_pairs, p_value(p))
-        if d.n_pairs
-        else (name, "not paired", "", 0, "")
+        (
+            (name, signed(d.difference), f"{signed(d.low)} to {signed(d.high)}", d.n_pairs, p_value(p))
+            if d.n_pairs
+            else (name, "not paired", "", 0, "")
+        )
         for (name, d), p in zip(differences.items(), corrected, strict=True)
     ]
-    note = f"{caption} Second minus first, in points, on the same requests; p-values are two-sided and corrected for the number of rows (Holm)."
+    note = (
+        f"{caption} Second minus first, in points, on the same requests; p-values are two-sided and corrected"
+        " for the number of rows (Holm)."
+    )
     return table(
         rows, caption=note, columns=("compared", "difference", "95 % interval", "pairs", "p, corrected")
     )
@@ -197,13 +219,16 @@ def instrument_table(shares: pd.DataFrame) -> HTML:
                     *(interval_only(Share(*at.loc[n, list(Share._fields)])) for n in amounts),
                 )
             )
-    caption = "Shares of answers in per cent, with 95 % intervals, by every instrument of this run; columns are safety examples, n is scored answers."
+    caption = (
+        "Shares of answers in per cent, with 95 % intervals, by every instrument of this run; columns are"
+        " safety examples, n is scored answers."
+    )
     return table(rows, caption=caption, columns=("prompts", "answers that", "n", *map(str, amounts)))
 
 
 def trend_table(responses: pd.DataFrame) -> HTML:
-    """For each prompt set of a study's responses: whether the share of refusals moves with the amount, where it
-    levels off, what could be seen.
+    """Whether the share of refusals moves with the amount, by prompt set; where it levels off; what could be
+    seen.
     """
     sets = {
         name: statistics.by_amount(responses, prompt_set=name)
@@ -216,15 +241,21 @@ def trend_table(responses: pd.DataFrame) -> HTML:
     corrected = dict(zip(trends, holm([trend.p_value for trend in trends.values()]), strict=True))
     rows = [
         (
-            PROMPT_SETS[name].title, trends[name].n_prompts, trend_word(trends[name], corrected[name]), p_value(trends[name].p_value),
-            p_value(corrected[name]), levels_off(shares), detectable(shares),
+            PROMPT_SETS[name].title,
+            trends[name].n_prompts,
+            trend_word(trends[name], corrected[name]),
+            p_value(trends[name].p_value),
+            p_value(corrected[name]),
+            levels_off(shares),
+            detectable(shares),
         )
         for name, shares in sets.items()
-    ]  # fmt: skip
+    ]
     caption = (
-        "Does the share of refusals move with the amount? Mantel's test for trend within prompts, by permutation; 'corrected' by Holm's method for the "
-        f"{len(rows)} prompt sets. 'Levels off': from where on no difference to the largest amount is seen. The last column is the smallest change "
-        "from the smallest to the largest amount that these prompts would show four times in five."
+        "Does the share of refusals move with the amount? Mantel's test for trend within prompts, by"
+        f" permutation; 'corrected' by Holm's method for the {len(rows)} prompt sets. 'Levels off': from"
+        " where on no difference to the largest amount is seen. The last column is the smallest change from"
+        " the smallest to the largest amount that these prompts would show four times in five."
     )
     return table(
         rows,
@@ -247,11 +278,11 @@ def record_table(study: Study) -> HTML:
             for value in records[name]
         )
         body.append(f"<tr><th scope='row'>{html.escape(name)}</th>{cells}</tr>")
-    caption = "How each adapter came to be, one column an adapter. The last row ends the name of its folder in the run store."
-    return HTML(
-        f"<table class='dataframe safetune-table'>{_caption(caption, records, name='adapters')}<thead><tr><td></td>{head}</tr></thead>"
-        f"<tbody>{''.join(body)}</tbody></table>"
+    caption = (
+        "How each adapter came to be, one column an adapter. The last row ends the name of its folder in the"
+        " run store."
     )
+    return _html(_caption(caption, records, name="adapters"), head=f"<td></td>{head}", body="".join(body))
 
 
 def table(
@@ -263,13 +294,19 @@ def table(
     if isinstance(rows, list):
         rows = pd.DataFrame(rows, columns=list(columns), dtype=object)
     head = "".join(f"<th scope='col'>{html.escape(str(name))}</th>" for name in rows.columns)
-    body = "".join(
-        f"<tr><th scope='row'>{html.escape(str(first))}</th>{''.join(f'<td>{html.escape(str(value))}</td>' for value in rest)}</tr>"
-        for first, *rest in rows.itertuples(index=False)
-    )
+    body = ""
+    for first, *rest in rows.itertuples(index=False):
+        cells = "".join(f"<td>{html.escape(str(value))}</td>" for value in rest)
+        body += f"<tr><th scope='row'>{html.escape(str(first))}</th>{cells}</tr>"
     name = re.sub(r"[^a-z0-9]+", "_", caption.lower()).strip("_")[:40]
+    return _html(_caption(caption, rows, name=name), head=head, body=body)
+
+
+def _html(caption: str, *, head: str, body: str) -> HTML:
+    """A table from its parts, which are markup already."""
     return HTML(
-        f"<table class='dataframe safetune-table'>{_caption(caption, rows, name=name)}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+        f"<table class='dataframe safetune-table'>{caption}<thead><tr>{head}</tr></thead>"
+        f"<tbody>{body}</tbody></table>"
     )
 
 
@@ -279,12 +316,17 @@ def tally_table(tally: pd.DataFrame, *, caption: str) -> HTML:
     """
     first, second = tally["first"].iloc[0], tally["second"].iloc[0]
     columns = {
-        "prompt_set": "prompts", "annotator": "annotator", "first_better": f"{first} better", "second_better": f"{second} better",
-        "equally_good": "both good", "equally_bad": "both bad", "n": "judged",
-    }  # fmt: skip
+        "prompt_set": "prompts",
+        "annotator": "annotator",
+        "first_better": f"{first} better",
+        "second_better": f"{second} better",
+        "equally_good": "both good",
+        "equally_bad": "both bad",
+        "n": "judged",
+    }
     shown = tally[list(columns)].rename(columns=columns)
     shown["win rate"] = [
-        interval_only(Estimate(row.win_rate, row.low, row.high)) for row in tally.itertuples()
+        interval_only(Estimate(row["win_rate"], row["low"], row["high"])) for row in tally.to_dict("records")
     ]
     caption += f" Win rates are of '{first}', in per cent, with 95 % intervals."
     if "chose_a" in tally:

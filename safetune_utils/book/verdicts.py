@@ -89,8 +89,9 @@ def verdict(claim: Claim, finding: dict[str, Any] | None) -> str:
     elif claim.expects == "below":
         holds, contradicted = high < even, low > even
     else:
-        holds = even - claim.margin <= low and high <= even + claim.margin
-        contradicted = high < even - claim.margin or low > even + claim.margin
+        margin = claim.margin or 0.0
+        holds = even - margin <= low and high <= even + margin
+        contradicted = high < even - margin or low > even + margin
     if contradicted:
         return "opposite direction"
     if not holds:
@@ -151,7 +152,8 @@ def parts(ours: Outcomes, *, published: dict[str, Outcomes], pages: set[str]) ->
     others = {name: run for name, run in published.items() if _findings(run) != _findings(ours)}
     if others:
         blocks.append(
-            f"## The published runs\n\nRuns of ours whose numbers lie in the repository, judged by the same rule.\n\n{side_by_side(others)}\n"
+            "## The published runs\n\nRuns of ours whose numbers lie in the repository, judged by the same"
+            f" rule.\n\n{side_by_side(others)}\n"
         )
         blocks += [
             curve(name, run["01_safety_amount"]["settings"])
@@ -225,7 +227,10 @@ def side_by_side(runs: dict[str, Outcomes]) -> str:
 
 def _wide_table(heads: list[str], lines: list[str]) -> str:
     head = f"<thead><tr>{''.join(heads)}</tr></thead>"
-    return f'<div class="safetune-wide"><table class="safetune-table safetune-verdicts">{head}<tbody>{"".join(lines)}</tbody></table></div>'
+    return (
+        '<div class="safetune-wide"><table class="safetune-table'
+        f' safetune-verdicts">{head}<tbody>{"".join(lines)}</tbody></table></div>'
+    )
 
 
 def _curve_file(name: str) -> Path:
@@ -265,4 +270,7 @@ def scale(settings: dict[str, Any]) -> str:
     """Which model, data, rows and seeds a chapter ran with, in one line."""
     amounts = settings["safety_amounts"]
     seeds = f"{len(settings['seeds'])} seed{'s' if len(settings['seeds']) > 1 else ''}"
-    return f"{title(settings['base_model'])}; data {settings['data']}; {settings['n_general']} general rows and {amounts[0]} to {amounts[-1]} of safety; {seeds}"
+    return (
+        f"{title(settings['base_model'])}; data {settings['data']}; {settings['n_general']} general rows and"
+        f" {amounts[0]} to {amounts[-1]} of safety; {seeds}"
+    )

@@ -42,7 +42,8 @@ def levels_off(shares: pd.DataFrame) -> str:
     """Where a curve levels off, in words; ``shares`` as from
     :func:`safetune_utils.statistics.shares.by_amount`.
     """
-    smallest, largest = shares.columns.min(), shares.columns.max()
+    doses = [int(dose) for dose in shares.columns]
+    smallest, largest = min(doses), max(doses)
     start = statistics.flat_from(shares)
     if start is None:
         return "not measured"
@@ -60,25 +61,21 @@ def detectable(shares: pd.DataFrame) -> str:
     changes = (shares[shares.columns.max()] - shares[shares.columns.min()]).dropna()
     back = min(changes.clip(lower=0).mean(), -changes.clip(upper=0).mean()) if len(changes) else 0.0
     smallest = statistics.detectable_difference(len(changes), back=back)
-    return "none: too few prompts" if pd.isna(smallest) else f"{smallest * 100:.0f} points"
+    return "none: too few prompts" if math.isnan(smallest) else f"{smallest * 100:.0f} points"
 
 
 def percent(value: float) -> str:
     """A share from 0 to 1 in words: ``12 %``; ``not scored`` for a missing one."""
-    return "not scored" if pd.isna(value) else f"{value * 100:.0f} %"
+    return "not scored" if math.isnan(value) else f"{value * 100:.0f} %"
 
 
 def with_interval(row: Any) -> str:
     """A share with its interval and n in words: ``12 % (7 to 20 %, n = 98)``."""
-    number = measured(
-        Share(*(row[name] for name in ("share", "low", "high", "n_scored")), n_unscored=0, method="")
-    )
+    number = measured(Share(row["share"], row["low"], row["high"], row["n_scored"], n_unscored=0, method=""))
     if pd.isna(row["share"]):
         return worded("not scored", number)
-    return worded(
-        f"{percent(row['share'])} ({row['low'] * 100:.0f} to {row['high'] * 100:.0f} %, n = {int(row['n_scored'])})",
-        number,
-    )
+    bounds = f"{row['low'] * 100:.0f} to {row['high'] * 100:.0f} %, n = {int(row['n_scored'])}"
+    return worded(f"{percent(row['share'])} ({bounds})", number)
 
 
 def share_of(curve: pd.DataFrame, *, missing: str = "(not in this data)", **place: Any) -> str:
@@ -113,14 +110,13 @@ def estimated(value: Estimate) -> str:
 
 def kappa(value: float, low: float, high: float) -> str:
     """An agreement beyond chance with its interval: ``0.82 (0.71 to 0.93)``."""
-    if pd.isna(value):
+    if math.isnan(value):
         return "not known"
-    return f"{value:.2f}" + ("" if pd.isna(low) else f" ({low:.2f} to {high:.2f})")
+    return f"{value:.2f}" + ("" if math.isnan(low) else f" ({low:.2f} to {high:.2f})")
 
 
 def change(difference: Difference, *, unit: str = "points", of: str = "prompts") -> str:
-    """A paired difference in words, for a sentence: ``rises by 45 points (36 to 54)`` or ``shows no change
-    …``.
+    """A paired difference in words, for a sentence: ``rises by 45 points (36 to 54)`` and the like.
 
     Args:
         unit: ``points`` for shares, which are told in hundredths; any other unit is told as it was measured.
@@ -145,13 +141,14 @@ def _change_words(difference: Difference, *, unit: str, of: str) -> str:
 
 def p_value(value: float) -> str:
     """A p-value in a cell: ``0.034``, ``below 0.001``."""
-    if pd.isna(value):
+    if math.isnan(value):
         return "not tested"
     return "below 0.001" if value < 0.001 else f"{value:.3f}"
 
 
 def trend_word(trend: Trend, p: float) -> str:
-    if pd.isna(p):
+    """Whether a share moves with the amount, in one word; ``p`` is the corrected p-value."""
+    if math.isnan(p):
         return "not tested"
     return "not seen" if p >= 0.05 else "rises" if trend.slope > 0 else "falls"
 
@@ -163,8 +160,9 @@ def signed(value: float, *, scale: int = 100, digits: int = 0) -> str:
 
 
 def interval_only(value: Share | Estimate | None) -> str:
+    """A share in a cell, in per cent with its interval: ``12 (7–20)``."""
     if value is None:
         return "not measured"
-    if pd.isna(value[0]):
+    if math.isnan(value[0]):
         return "not to be told"
     return f"{value[0] * 100:.0f} ({value.low * 100:.0f}–{value.high * 100:.0f})"

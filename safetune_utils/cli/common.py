@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any
 
 import typer
 
@@ -12,7 +13,11 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
-    help="Run the experiments of the Safety-Tuned LLaMAs book, and each of their steps by itself.\n\nExit status 0 only when the work is done; 2 for a mistake that its one line on standard error says how to mend.",
+    help=(
+        "Run the experiments of the Safety-Tuned LLaMAs book, and each of their steps by itself.\n\nExit"
+        " status 0 only when the work is done; 2 for a mistake that its one line on standard error says how"
+        " to mend."
+    ),
 )
 
 AsJson = Annotated[bool, typer.Option("--json", help="print JSON for a program to read")]
@@ -27,7 +32,7 @@ Assignments = Annotated[
 ]
 
 
-def table(rows: list[dict[str, object]], columns: list[str]) -> str:
+def table(rows: Sequence[Mapping[str, object]], columns: list[str]) -> str:
     """Rows as text in columns; numbers to the right."""
     cells = [columns, *[["" if row[name] is None else str(row[name]) for name in columns] for row in rows]]
     widths = [max(len(line[i]) for line in cells) for i in range(len(columns))]
@@ -41,10 +46,15 @@ def table(rows: list[dict[str, object]], columns: list[str]) -> str:
     )
 
 
-def given_from(assignments: list[str] | None, preset: str | None) -> dict[str, object]:
+def given_from(assignments: list[str] | None, preset: str | None) -> dict[str, Any]:
+    """The parameters that a command line gives, by name.
+
+    Raises:
+        SafetuneError: one has no value.
+    """
     from safetune_utils.book.parameters import parse_value
 
-    given: dict[str, object] = {"preset": preset} if preset else {}
+    given: dict[str, Any] = {"preset": preset} if preset else {}
     for assignment in assignments or []:
         name, equals, value = assignment.partition("=")
         if not equals:

@@ -58,8 +58,9 @@ def data_verify() -> None:
         if all(data.is_at_hand(name) for name in (f"mix-{amount}", "alpaca-20000", "safety-instructions")):
             mix = data.compare_paper_mix(amount)
             typer.echo(
-                f"{'ok' if mix.same else 'NOT THE SAME'} mix-{amount}: {mix.rows} rows, {mix.general} of alpaca-20000 ({mix.general_missing} missing), "
-                f"{mix.safety} of safety-instructions, {mix.foreign} of neither"
+                f"{'ok' if mix.same else 'NOT THE SAME'} mix-{amount}: {mix.rows} rows, {mix.general} of"
+                f" alpaca-20000 ({mix.general_missing} missing), {mix.safety} of safety-instructions,"
+                f" {mix.foreign} of neither"
             )
         else:
             typer.echo(f"not compared: mix-{amount} (it, alpaca-20000 or safety-instructions is not at hand)")
@@ -70,7 +71,7 @@ def data_overlap(
     source: Annotated[str, typer.Argument(help="embedded, paper, paper-sample or a folder")] = "embedded",
     as_json: AsJson = False,
 ) -> None:
-    """Count the test prompts that are also trained on, exactly or nearly, for every pair of sets of a source."""
+    """Count the test prompts that are also trained on, exactly or nearly, for each pair of a source's sets."""
     from safetune_utils import data
 
     rows = data.overlaps(source)

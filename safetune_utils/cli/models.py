@@ -56,7 +56,7 @@ def finetune(
 
 @app.command("train-together", hidden=True)
 def train_together(order: str, facts: Path) -> None:
-    """What each process of a training in several runs; :func:`safetune_utils.study.stages.train` starts it."""
+    """What each process of a training in several runs; ``study.stages.train`` starts it."""
     from safetune_utils.machine import distributed
     from safetune_utils.settings import Settings
     from safetune_utils.study import stages

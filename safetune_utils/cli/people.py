@@ -77,7 +77,8 @@ def _preference_items(first: Path, second: Path, seed: int) -> list[Any]:
     prompts_too, others = response_files.read_responses(second)
     if prompts != prompts_too:
         raise SafetuneError(
-            f"{first} and {second} do not answer the same prompts in the same order: generate both from one file"
+            f"{first} and {second} do not answer the same prompts in the same order: generate both from one"
+            " file"
         )
     return preference.pairs(
         prompts, responses, others, first_name=first.stem, second_name=second.stem, seed=seed

@@ -1,1 +1,1 @@
-"""A study: which adapters are trained, which prompts they answer, and the way from there to one tidy table."""
+"""A study: which adapters are trained, which prompts they answer, and how that becomes one tidy table."""

@@ -48,7 +48,8 @@ def check(study: Study) -> None:
         return
     if mixing.n_candidates is not None and mixing.n_candidates < most:
         raise SafetuneError(
-            f"mixing.n_candidates is {mixing.n_candidates}, but {most} safety rows are asked for: choose at least as many, or None for all"
+            f"mixing.n_candidates is {mixing.n_candidates}, but {most} safety rows are asked for: choose at"
+            " least as many, or None for all"
         )
     for run in study.runs:
         _draw(study, run, None)  # in another order, but there are as many rows

@@ -65,7 +65,7 @@ def _speeds(study: Study) -> tuple[float, float]:
             record = store.record_of(path.parent)
             if record["inputs"]["decoding"] == study.settings.decoding.model_dump():
                 facts = record["facts"]
-                n = facts.get("responses", facts.get("answers"))  # in older stores they are called answers
+                n = facts["responses"] if "responses" in facts else facts["answers"]  # older stores
                 speed = n / max(record["seconds"], 1e-3)
                 generating.append(speed * share_of_threads(record["machine"]["threads"]))
     return (

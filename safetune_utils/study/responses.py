@@ -104,7 +104,8 @@ def _rows(study: Study, run: Run, prompt_set: str) -> list[dict[str, Any]]:
         score = scores[s.instruments[0]][row["id"]]
         said = {
             "prompt_id": row["id"], "topic": row["topic"], "kind": row["kind"], "pair": row["pair"],
-            "prompt": row["text"], "response": row["response"], "n_tokens": row["n_tokens"], "stopped": row["stopped"],
+            "prompt": row["text"], "response": row["response"],
+            "n_tokens": row["n_tokens"], "stopped": row["stopped"],
             "label": score.get("label"), "reason": score.get("reason") or score.get("unscored"),
             "refused": None if "unscored" in score else score["value"] == 1,
         }  # fmt: skip

@@ -66,7 +66,7 @@ def _questions_folder(study: Study, run: Run, task: str) -> Path:
     adapter, limit = adapter_folder(study, run), study.settings.max_prompts
     inputs = {
         "version": _STAGE_VERSIONS["capability"], "adapter": adapter.name, "task": task, "limit": limit,
-        "questions": data.content_hash(data.corpus_rows(task)) if task == capability.FOUR_CHOICE else "the harness's",
+        "questions": _questions_hash(task),
         "engine": capability.engine(), "batch_size": _BATCH_SIZE,
     }  # fmt: skip
 
@@ -75,10 +75,14 @@ def _questions_folder(study: Study, run: Run, task: str) -> Path:
         answered = capability.answer_questions(
             model=model, tokenizer=tokenizer, tasks=[task], limit=limit, batch_size=_BATCH_SIZE
         )
-        store.write_lines(folder / "questions.jsonl", answered.to_dict("records"))
+        store.write_lines(folder / "questions.jsonl", [dict(row) for row in answered.to_dict("records")])
         return {"questions": answered["question"].nunique()}
 
     return store.produce(stage="capability", label=f"{_label(adapter)}-{task}", inputs=inputs, make=ask)
+
+
+def _questions_hash(task: str) -> str:
+    return data.content_hash(data.corpus_rows(task)) if task == capability.FOUR_CHOICE else "the harness's"
 
 
 def _losses_folder(study: Study, run: Run) -> Path:

@@ -56,8 +56,8 @@ def mix_folder(study: Study, run: Run, *, make: bool = True) -> Path:
             "rows": {split: len(row_ids) for split, row_ids in ids.items()},
             "question_origins": dict(origins),
             "compared_with": list(study.prompt_sets),
-            "test_prompts_also_trained_on": {name: found.exact for name, found in shared.items() if found.exact},
-            "test_prompts_nearly_trained_on": {name: found.near for name, found in shared.items() if found.near},
+            "test_prompts_also_trained_on": {name: both.exact for name, both in shared.items() if both.exact},
+            "test_prompts_nearly_trained_on": {name: both.near for name, both in shared.items() if both.near},
         }  # fmt: skip
 
     return store.produce(stage="mixes", label=label, inputs=inputs, make=write)
@@ -94,7 +94,7 @@ def adapter_folder(study: Study, run: Run, *, make: bool = True) -> Path:
 
 def train(study: Study, run: Run, *, output: Path, checkpoint: Path | None = None) -> dict[str, Any]:
     """Train an adapter into a folder, outside the run store, and return the facts of
-    :func:`finetune.finetune`.
+    :func:`safetune_utils.training.finetune.finetune`.
 
     Where several processes are wanted and this is not one of them, it starts them and waits.
     """
@@ -107,8 +107,8 @@ def train(study: Study, run: Run, *, output: Path, checkpoint: Path | None = Non
     n_added = study.n_rows(run) - s.n_general
     progress = f"training on {s.n_general} + {n_added} rows, seed {run.seed}"
     return finetune(
-        model=model, tokenizer=tokenizer, mix=mix_of(study, run), recipe=s.recipe, seed=run.seed, output=output,
-        checkpoint=checkpoint, progress=None if distributed.rank() else progress,
+        model=model, tokenizer=tokenizer, mix=mix_of(study, run), recipe=s.recipe, seed=run.seed,
+        output=output, checkpoint=checkpoint, progress=None if distributed.rank() else progress,
     )  # fmt: skip
 
 
@@ -122,7 +122,7 @@ def load_adapted(study: Study, adapter: Path) -> tuple[PreTrainedModel | PeftMod
 def responses_folder(
     study: Study, run: Run, prompt_set: str, *, model: Any = None, tokenizer: Any = None
 ) -> Path:
-    """The stage that holds an adapter's responses to a prompt set; without a model it only names the folder."""
+    """The stage that holds an adapter's responses to a prompt set; without a model it is only named."""
     s, asked = study.settings, study.prompts(prompt_set)
     inputs = {
         "version": _VERSIONS["responses"],

@@ -76,7 +76,7 @@ class Study:
 
     @cached_property
     def base_identity(self) -> dict[str, str]:
-        """What stands for the base model in a stage's inputs: its name and the hash or commit of its weights."""
+        """What stands for the base model in a stage's inputs: its name, and its weights' hash or commit."""
         return identity(self.settings.base_model)
 
     def n_rows(self, run: Run) -> int:

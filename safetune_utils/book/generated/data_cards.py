@@ -38,7 +38,8 @@ def overview() -> str:
     lines = ["| set | rows | licence | what it tests |", "|---|---|---|---|"]
     for name, file in CORPUS.items():
         lines.append(
-            f"| [{name}](#corpus-{_anchor(name)}) | {len(data.corpus_rows(name)):,} | CC-BY-4.0 | {file.tests} |"
+            f"| [{name}](#corpus-{_anchor(name)}) | {len(data.corpus_rows(name)):,} | CC-BY-4.0 |"
+            f" {file.tests} |"
         )
     for entry in data.registered_sets().values():
         lines.append(
@@ -71,7 +72,7 @@ def outside_cards() -> str:
 
 
 def overlap_table(source: str) -> str:
-    """What the training sets of a source share with its prompt sets, as a table with one line a prompt set."""
+    """What the training sets of a source share with its prompt sets, as a table, one line a prompt set."""
     rows = data.overlaps("embedded") if source == "embedded" else places.results(RESULTS)["overlaps"]
     trains = list(dict.fromkeys(row["train"] for row in rows))
     lines = [
@@ -101,7 +102,10 @@ def copies_note() -> str:
         f"{row['exact']} of the {row['prompts']} prompts of {row['title']} in *{row['train']}*"
         for row in found
     ]
-    return f"Trained on word for word: {'; '.join(parts)}. Whoever trains on these rows and tests with these prompts should leave them out of the count.\n"
+    return (
+        f"Trained on word for word: {'; '.join(parts)}. Whoever trains on these rows and tests with these"
+        " prompts should leave them out of the count.\n"
+    )
 
 
 def question_note() -> str:
@@ -109,8 +113,9 @@ def question_note() -> str:
     counts = places.results(RESULTS)["question_forms"]
     total = sum(counts.values())
     return (
-        f"Of the paper's {total:,} safety rows, {counts.get('red-team attempts', 0):,} were matched in the red-team attempts, "
-        f"{counts.get('rewritten', 0):,} were rewritten as questions by rule, and {counts.get('none', 0):,} ({counts.get('none', 0) / total:.0%}) no rule could rewrite.\n"
+        f"Of the paper's {total:,} safety rows, {counts.get('red-team attempts', 0):,} were matched in the"
+        f" red-team attempts, {counts.get('rewritten', 0):,} were rewritten as questions by rule, and"
+        f" {counts.get('none', 0):,} ({counts.get('none', 0) / total:.0%}) no rule could rewrite.\n"
     ).replace("%)", " %)")
 
 
@@ -131,13 +136,19 @@ def _embedded_card(name: str) -> str:
     shown = list(reversed(firsts.values()))[:_EXAMPLES]
     items = "".join(f"<li>{_example(row)}</li>" for row in shown)
     fold = " (unsafe requests among them)" if name in _UNSAFE else ""
-    examples = f"<details class='safetune-answers'><summary>Show the first rows of {len(shown)} {html.escape(_plural(shape.topics_are))}{fold}</summary><ul>{items}</ul></details>"
+    examples = (
+        f"<details class='safetune-answers'><summary>Show the first rows of {len(shown)}"
+        f" {html.escape(_plural(shape.topics_are))}{fold}</summary><ul>{items}</ul></details>"
+    )
     return _card(f"corpus-{_anchor(name)}", f"corpus/{name}", facts, figure._repr_html_() + examples)
 
 
 def _example(row: dict[str, Any]) -> str:
+    def shown(value: Any) -> str:
+        return html.escape(", ".join(map(str, value)) if isinstance(value, list) else str(value))
+
     texts = [
-        f"<em>{field.replace('_', ' ')}</em>: {html.escape(', '.join(map(str, row[field])) if isinstance(row[field], list) else str(row[field]))}"
+        f"<em>{field.replace('_', ' ')}</em>: {shown(row[field])}"
         for field in (
             "question",
             "instruction",
@@ -157,11 +168,20 @@ def _example(row: dict[str, Any]) -> str:
 
 
 def _outside_card(entry: OutsideSet, measured: dict[str, Any] | None) -> str:
-    source = f"[{entry.repository}](https://github.com/{entry.repository}), commit `{entry.commit[:12]}`, `{entry.path}`"
+    source = (
+        f"[{entry.repository}](https://github.com/{entry.repository}), commit `{entry.commit[:12]}`,"
+        f" `{entry.path}`"
+    )
     facts = {
         "what it tests": entry.tests,
-        "rows": f"{entry.rows:,}"
-        + (f", {measured['distinct']:,} distinct" if measured and measured["distinct"] != entry.rows else ""),
+        "rows": (
+            f"{entry.rows:,}"
+            + (
+                f", {measured['distinct']:,} distinct"
+                if measured and measured["distinct"] != entry.rows
+                else ""
+            )
+        ),
         "form": f"{entry.form}: {', '.join(f'`{column}`' for column in entry.columns)}",
         "origin": f"{source}. {entry.note}",
         "licence": entry.licence + (", non-commercial use only" if entry.non_commercial else ""),

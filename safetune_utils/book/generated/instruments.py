@@ -1,7 +1,7 @@
 """The page of the instruments: what each says of itself, and what was measured of it against people.
 
-All of it is drawn from :mod:`safetune_utils.instruments` and the files in ``data/results``; nothing is
-measured here.
+All of it is drawn from :mod:`safetune_utils.scoring.instruments` and the files in ``data/results``; nothing
+is measured here.
 """
 
 from __future__ import annotations
@@ -31,8 +31,9 @@ def parts() -> dict[str, str]:
 def cards() -> str:
     """What each instrument says of itself, in short."""
     return "\n".join(
-        f"`{name}`\n: {instrument.measures[0].upper()}{instrument.measures[1:]}. *Values*: {instrument.values}. *By*: {instrument.model}. *Known biases*: {instrument.biases}. "
-        f"*Needs*: {instrument.needs}. *With people*: {_with_people(name)}. *Speed*: {_speed(name)}.\n"
+        f"`{name}`\n: {instrument.measures[0].upper()}{instrument.measures[1:]}. *Values*:"
+        f" {instrument.values}. *By*: {instrument.model}. *Known biases*: {instrument.biases}. *Needs*:"
+        f" {instrument.needs}. *With people*: {_with_people(name)}. *Speed*: {_speed(name)}.\n"
         for name, instrument in INSTRUMENTS.items()
     )
 
@@ -89,7 +90,10 @@ def refusal_agreement() -> str:
     three = model["three_classes"]
     lines += [
         "",
-        f"With the three classes told apart, each model left out in turn: κ {three['kappa'][0]:.2f} ({three['kappa'][1]:.2f}–{three['kappa'][2]:.2f}).",
+        (
+            f"With the three classes told apart, each model left out in turn: κ {three['kappa'][0]:.2f}"
+            f" ({three['kappa'][1]:.2f}–{three['kappa'][2]:.2f})."
+        ),
     ]
     return "\n".join(lines) + "\n"
 
@@ -106,7 +110,10 @@ def harmfulness_agreement() -> str:
     found = places.results("harmfulness")
     test = found["test"]
     table = pd.DataFrame(test["calibration"])
-    caption = f"What the book's harmfulness model says of {test['n']} answers to {test['questions']} questions that it never saw, against what people said."
+    caption = (
+        f"What the book's harmfulness model says of {test['n']} answers to {test['questions']} questions that"
+        " it never saw, against what people said."
+    )
     plot = figures.calibration(
         table,
         name="harmfulness_calibration",
@@ -116,12 +123,22 @@ def harmfulness_agreement() -> str:
     )
     return "\n".join(
         [
-            "| harmful or not, against people | rows | accuracy | precision | recall | κ |", "|---|---|---|---|---|---|",
-            _agreement_row("questions never seen (test)", test), _agreement_row("questions it was chosen on (validation)", found["validation"]), "",
-            f"It misses {test['counts']['people_alone']} of {test['harmful']} harmful answers and raises {test['counts']['instrument_alone']} false alarms. {_cost(found | test)}", "",
-            '<div class="safetune-block">', "", plot._repr_html_(), "", "</div>", "",
+            "| harmful or not, against people | rows | accuracy | precision | recall | κ |",
+            "|---|---|---|---|---|---|",
+            _agreement_row("questions never seen (test)", test),
+            _agreement_row("questions it was chosen on (validation)", found["validation"]),
+            "",
+            f"It misses {test['counts']['people_alone']} of {test['harmful']} harmful answers and raises"
+            f" {test['counts']['instrument_alone']} false alarms. {_cost(found | test)}",
+            "",
+            '<div class="safetune-block">',
+            "",
+            plot._repr_html_(),
+            "",
+            "</div>",
+            "",
         ]
-    )  # fmt: skip
+    )
 
 
 def _agreement_row(title: str, row: dict[str, Any]) -> str:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 
+from pydantic import BaseModel
+
 from safetune_utils.presets import PRESETS, resolve
 from safetune_utils.settings import Decoding, Mixing, Recipe, Settings
 
@@ -11,7 +13,7 @@ from safetune_utils.settings import Decoding, Mixing, Recipe, Settings
 def parameter_tables() -> str:
     """The schema as tables: name, the pocket value, what it is."""
     blocks = []
-    tables = {
+    tables: dict[str, type[BaseModel]] = {
         "Parameters of a study": Settings,
         "Entries of `recipe`": Recipe,
         "Entries of `mixing`": Mixing,
@@ -28,7 +30,7 @@ def parameter_tables() -> str:
     return "\n\n".join(blocks) + "\n"
 
 
-def _default(schema: type, name: str) -> str:
+def _default(schema: type[BaseModel], name: str) -> str:
     value = getattr(schema(), name)
     return "see below" if isinstance(value, (Recipe, Mixing, Decoding)) else f"`{json.dumps(value)}`"
 

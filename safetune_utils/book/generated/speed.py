@@ -53,7 +53,10 @@ def finetune_table() -> str:
     """
     found = places.results("finetune_speed")
     lines = [
-        "| | real tokens/s | one of ours is faster by | two at once by | peak memory | share of the matrix rate |",
+        (
+            "| | real tokens/s | one of ours is faster by | two at once by | peak memory | share of the"
+            " matrix rate |"
+        ),
         "|---|---|---|---|---|---|",
     ]
     for row in found["summary"]:
@@ -67,11 +70,14 @@ def finetune_table() -> str:
             else [_times(row["ratio_of_ours"]), _times(row["ratio_of_ours_side_by_side"])]
         )
         lines.append(
-            f"| {name} | {_spread(row['tokens_per_second'])} | {' | '.join(ratios)} | {row['peak_memory_bytes'] / 1e9:.1f} GB | {row['fraction_of_matmul']:.0%} of {row['precision']}'s |"
+            f"| {name} | {_spread(row['tokens_per_second'])} | {' | '.join(ratios)} |"
+            f" {row['peak_memory_bytes'] / 1e9:.1f} GB | {row['fraction_of_matmul']:.0%} of"
+            f" {row['precision']}'s |"
         )
     return (
         "\n".join(lines)
-        + f"\n\n{_how(found)} {found['rows']} rows of the embedded corpus, batches of 8, one epoch, the same rank and layers.\n"
+        + f"\n\n{_how(found)} {found['rows']} rows of the embedded corpus, batches of 8, one epoch, the same"
+        " rank and layers.\n"
     )
 
 
@@ -103,19 +109,25 @@ def generate_table() -> str:
             else "greedy, 64 tokens"
         )
         lines.append(
-            f"| {how}: {name}{note} | {_spread(row['answers_per_second'], 2)} | {_spread(row['tokens_per_second'])} | {ratios} | {row['peak_memory_bytes'] / 1e9:.1f} GB |"
+            f"| {how}: {name}{note} | {_spread(row['answers_per_second'], 2)} |"
+            f" {_spread(row['tokens_per_second'])} | {ratios} | {row['peak_memory_bytes'] / 1e9:.1f} GB |"
         )
     return (
         "\n".join(lines)
-        + f"\n\n{_how(found)} {found['prompts']} malicious requests of the embedded corpus (8 for the original's loop), the base model.\n"
+        + f"\n\n{_how(found)} {found['prompts']} malicious requests of the embedded corpus (8 for the"
+        " original's loop), the base model.\n"
     )
 
 
 def growth() -> str:
     """Speed over batch size, length and number of rows, as a figure."""
     found = places.results("growth_speed")
-    caption = "Real tokens a second over one thing at a time: in training, rows at once, tokens of a row, rows in the mix; in answering, prompts at once and new tokens."
-    return f'<div class="safetune-block">\n\n{figures.growth(pd.DataFrame(found["points"]), name="growth_speed", caption=caption)._repr_html_()}\n\n</div>\n'
+    caption = (
+        "Real tokens a second over one thing at a time: in training, rows at once, tokens of a row, rows in"
+        " the mix; in answering, prompts at once and new tokens."
+    )
+    plot = figures.growth(pd.DataFrame(found["points"]), name="growth_speed", caption=caption)
+    return f'<div class="safetune-block">\n\n{plot._repr_html_()}\n\n</div>\n'
 
 
 def book_table() -> str:
@@ -132,8 +144,12 @@ def book_table() -> str:
         rates = [entry["tokens_per_second"] for entry in adapters]
         lines += [
             "",
-            f"Training ran at {min(rates):.0f} to {max(rates):.0f} real tokens/s with at most {max(entry['peak_memory_bytes'] for entry in adapters) / 1e9:.1f} GB; "
-            f"answering at {answering['answers'] / answering['seconds']:.1f} answers/s with at most {answering['peak_memory_bytes'] / 1e9:.1f} GB.",
+            (
+                f"Training ran at {min(rates):.0f} to {max(rates):.0f} real tokens/s with at most"
+                f" {max(entry['peak_memory_bytes'] for entry in adapters) / 1e9:.1f} GB; answering at"
+                f" {answering['answers'] / answering['seconds']:.1f} answers/s with at most"
+                f" {answering['peak_memory_bytes'] / 1e9:.1f} GB."
+            ),
         ]
         blocks.append("\n".join(lines))
     return "\n\n".join(blocks) + "\n"
@@ -150,13 +166,19 @@ def chapters_table() -> str:
         f"| {row['notebook']} | {_minutes(row['seconds'])} | {row['peak_memory_bytes'] / 1e9:.1f} GB |"
         for row in found["chapters"]
     ]
-    about = f"{found['machine']['processor']}, {found['machine']['threads']} threads, commit {found['code']}; with installation {_minutes(found['seconds_with_installation'])}."
+    about = (
+        f"{found['machine']['processor']}, {found['machine']['threads']} threads, commit {found['code']};"
+        f" with installation {_minutes(found['seconds_with_installation'])}."
+    )
     return "\n".join(lines) + f"\n\n{about}\n"
 
 
 def _how(found: dict[str, Any]) -> str:
     n, made = len(found["rounds"]), found["machine"]
-    return f"Median of {n} rounds, lowest and highest in brackets; {made['processor']}, {made['threads']} threads, torch {found['versions']['torch']}."
+    return (
+        f"Median of {n} rounds, lowest and highest in brackets; {made['processor']}, {made['threads']}"
+        f" threads, torch {found['versions']['torch']}."
+    )
 
 
 def _spread(values: dict[str, float], digits: int = 0) -> str:
