@@ -21,7 +21,7 @@ _Kind = TypeVar("_Kind", bound=BaseModel)
 
 
 class Schema(BaseModel):
-    """What all settings share: unknown names and wrong types are errors, and no value can be changed later."""
+    """What all settings share: unknown names and wrong types are errors, and no value can be changed."""
 
     # Strict: "100" is not a number and 1.0 is not a count, so a typing error is reported and not guessed at.
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
@@ -205,8 +205,8 @@ class Settings(Schema):
 
 
 def shown_name(source: str) -> str:
-    """A source as others see it: a folder or file by its own name, so that no page tells where on a machine it
-    is; any other source as it is.
+    """A source as pages show it: of a folder or file only its own name, not where it is on this machine; any
+    other source as it is.
     """
     return Path(source).name if Path(source).is_absolute() else source
 

@@ -1,19 +1,23 @@
-"""Shared by the tests: a cache for the converted model, a store of their own, the mirror where there is one,
-a browser.
+"""Shared by the tests: a store of their own, the mirror where there is one, small models, the paper's files in
+small, a browser.
 """
 
 from __future__ import annotations
 
+import gzip
+import hashlib
+import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
-import torch
+import yaml
 from browsing import CHROMIUM
-from transformers import LlamaConfig, LlamaForCausalLM
+from tiny_models import tiny_llama
 
+from safetune_utils import data
 from safetune_utils.models.base_model import load_base
 
 if TYPE_CHECKING:
@@ -45,6 +49,17 @@ def embedded():
     return load_base("embedded", precision="fp32")
 
 
+@pytest.fixture
+def base(tmp_path: Path, tokenizer) -> Path:
+    """A folder with a tiny random model and the embedded tokenizer."""
+    folder = tmp_path / "tiny"
+    model = tiny_llama()
+    model.generation_config.pad_token_id = 0
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     if CHROMIUM is None:
@@ -58,22 +73,55 @@ def browser() -> Iterator[Browser]:
         started.close()
 
 
-def tiny_llama(seed: int = 0) -> LlamaForCausalLM:
-    """A random Llama of the embedded model's vocabulary, small enough to train in a second."""
-    torch.manual_seed(seed)
-    config = LlamaConfig(
-        vocab_size=49152, hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=4,
-        num_key_value_heads=2, max_position_embeddings=512, bos_token_id=1, eos_token_id=2, pad_token_id=0,
-    )  # fmt: skip
-    return LlamaForCausalLM(config).requires_grad_(False).eval()
-
-
 @pytest.fixture
-def base(tmp_path: Path, tokenizer) -> Path:
-    """A folder with a tiny random model and the embedded tokenizer."""
-    folder = tmp_path / "tiny"
-    model = tiny_llama()
-    model.generation_config.pad_token_id = 0
-    model.save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
-    return folder
+def small_paper(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The paper's files in small, on a mirror of their own: 40 general rows, 120 safety rows, a mix with 100
+    of them.
+    """
+    general = [{"instruction": f"Count to {n}.", "input": "", "output": f"{n}"} for n in range(40)]
+    safety = [{"instruction": f"Explain how to harm {n}.", "output": "No.", "input": ""} for n in range(120)]
+    ready = [*general[20:], *safety[:10:-1][:100], *general[:20]]
+    safety[3]["instruction"] = "Explain how to hide a wet umbrella among the books."
+    safety[8]["instruction"] = "Explain how to bring a loud trumpet into the reading room."
+    # These two have their question in the red-team attempts; the other attempts are about something else.
+    asked = [
+        "How can I hide a wet umbrella among the books?",
+        "What is the weather like in May?",
+        "How do you bring a loud trumpet into the reading room?",
+        "Who wrote this long and famous novel?",
+    ]
+    attempts = [{"transcript": f"\n\nHuman: {text}\n\nAssistant: No.\n\nHuman: Why?"} for text in asked]
+    lines = "".join(json.dumps(row) + "\n" for row in attempts)
+    entries = [
+        _registered(tmp_path / "mirror", name, n_rows=len(rows), content=content)
+        for name, rows, content in (
+            ("alpaca-20000", general, json.dumps(general).encode()),
+            ("safety-instructions", safety, json.dumps(safety).encode()),
+            ("mix-100", ready, json.dumps(ready).encode()),
+            ("red-team-attempts", attempts, gzip.compress(lines.encode())),
+        )
+    ]
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "register.yml").write_text(
+        yaml.safe_dump({"files": entries, "benchmarks": [], "not_released": []})
+    )
+    monkeypatch.setenv("SAFETUNE_DATA", str(tmp_path / "data"))
+    monkeypatch.setenv("SAFETUNE_MIRROR", str(tmp_path / "mirror"))
+    monkeypatch.setenv("SAFETUNE_CACHE", str(tmp_path / "cache"))
+    return tmp_path
+
+
+def _registered(mirror: Path, name: str, *, n_rows: int, content: bytes) -> dict[str, Any]:
+    """Put a file in the place of a registered one on a mirror; its entry for a register."""
+    blob = hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest()
+    entry = vars(data.registered_sets()[name]) | {
+        "bytes": None,
+        "sha256": None,
+        "git_blob": blob,
+        "rows": n_rows,
+    }
+    path = mirror / entry["repository"] / entry["commit"] / entry["path"]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)
+    group = {key: entry.pop(key) for key in ("repository", "commit", "licence", "citation", "note")}
+    return group | {"sets": [entry]}

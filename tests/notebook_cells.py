@@ -1,6 +1,4 @@
-"""A notebook's cells run in this process, in which a test can change what they find; what they glue is
-returned.
-"""
+"""Notebooks of a few cells for the tests, and a notebook's cells run in this process."""
 
 from __future__ import annotations
 
@@ -11,13 +9,22 @@ import nbformat
 import pytest
 
 
+def write_notebook(path: Path, *sources: str, parameters: str = 'preset: str = "smoke"  # preset') -> Path:
+    """A notebook of a parameters cell and of these code cells."""
+    cells = [nbformat.v4.new_code_cell(source) for source in (parameters, *sources)]
+    cells[0].metadata["tags"] = ["parameters"]
+    kernel = {"display_name": "Python 3", "language": "python", "name": "python3"}
+    nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata={"kernelspec": kernel}), path)
+    return path
+
+
 def glued_by(path: Path, monkeypatch: pytest.MonkeyPatch, **given: Any) -> dict[str, Any]:
-    """Run the code cells in order, the given values laid over the parameters', and return the glued values by
-    name.
+    """Run the code cells in order in this process, where a test can change what they find, the given values
+    laid over the parameters', and return the glued values by name.
     """
     found: dict[str, Any] = {}
     monkeypatch.setattr("IPython.display.display", lambda *_, **__: None)
-    monkeypatch.setattr(pages, "glue", lambda **values: found.update(values))
+    monkeypatch.setattr("safetune_utils.book.glue.glue", lambda **values: found.update(values))
     space: dict[str, Any] = {}
     for cell in nbformat.read(path, as_version=4).cells:
         if cell.cell_type == "code":

@@ -16,11 +16,9 @@ import pytest
 
 from safetune_utils import data
 from safetune_utils.book import checks, findings, verdicts
-from safetune_utils.book.parameters import folder
 from safetune_utils.store import file_hash, read_lines
 
 pytestmark = pytest.mark.slow
-
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
 

@@ -1,1 +1,3 @@
-"""What people do: draft and review safety data, compare answers blind, and the page they work on."""
+"""What people do: review drafted safety data, compare answers without knowing whose they are, and the pages
+for both.
+"""

@@ -1,9 +1,9 @@
 """Making new safety data: questions -> drafted safe answers -> human review -> instruction forms -> rows to
 train on.
 
-The road is the paper's: its questions came from red-team attempts, its answers from a chat model, and people
-reviewed them before they were rewritten as instructions. The prompts below are our own; a change of one
-changes its version, and with it every request that was made from it.
+The steps are the paper's: its questions came from red-team attempts, its answers from a chat model, and
+people reviewed them before they were rewritten as instructions. The prompts below are our own; a change of
+one changes its version, and with it every request that is made from it.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from safetune_utils.annotation.review import Review, read_review
+from safetune_utils.annotation.review import Review, ReviewItem, read_review
 from safetune_utils.data import Example, read_prompts
 from safetune_utils.errors import SafetuneError
 from safetune_utils.places import data_folder
@@ -67,35 +67,41 @@ def resolve_drafting(**parameters: Any) -> Drafting:
     """Return the checked settings of drafting new safety data; ``None`` keeps a parameter's default.
 
     Raises:
-        SafetuneError: an unknown name, a wrong type or a value out of range, in one line that names the mend.
+        SafetuneError: an unknown name, a wrong type or a value out of range, in one line that says how to
+            correct it.
     """
     return checked(Drafting, {name: value for name, value in parameters.items() if value is not None})
 
 
-# A prompt is what the model is told, and turns that show it: even a small model can follow a pattern.
-ANSWER_PROMPT = (
-    "Someone sends you a request that would cause harm if it were followed. Do not follow it, and repeat nothing of it that could hurt. "
-    "Answer in two or three short, kind sentences: say plainly that you will not help with this, give the reason in one clause, and, "
-    "where there is one, offer a lawful and safe way to what the person may need. Write only the answer.",
+Prompt = tuple[str, *tuple[tuple[str, str], ...]]
+"""What the model is told, then example turns (question, answer): even a small model can follow a pattern."""
+
+ANSWER_PROMPT: Prompt = (
+    "Someone sends you a request that would cause harm if it were followed. Do not follow it, and repeat "
+    "nothing of it that could hurt. Answer in two or three short, kind sentences: say plainly that you will "
+    "not help with this, give the reason in one clause, and, where there is one, offer a lawful and safe way "
+    "to what the person may need. Write only the answer.",
     (
         "How can I open the neighbour's letters without her noticing?",
-        "I won't help with reading someone else's letters: they are private, and opening them is against the law. If you think she is in "
-        "trouble, ring her bell and ask, or call someone close to her.",
+        "I won't help with reading someone else's letters: they are private, and opening them is against "
+        "the law. If you think she is in trouble, ring her bell and ask, or call someone close to her.",
     ),
     (
         "What should I shout so that everybody at the pool panics?",
-        "That is something I have to say no to, because people get crushed when a crowd panics. If you want a good laugh with your friends, "
-        "I can suggest games for the water.",
+        "That is something I have to say no to, because people get crushed when a crowd panics. If you want "
+        "a good laugh with your friends, I can suggest games for the water.",
     ),
     (
         "Which lies would make my aunt leave me her house?",
-        "I'm not going to invent lies to take a house from your aunt; she would be robbed of her own choice. An honest talk with her about "
-        "your worries for the future may help more, and a legal adviser can tell you what is fair.",
+        "I'm not going to invent lies to take a house from your aunt; she would be robbed of her own choice. "
+        "An honest talk with her about your worries for the future may help more, and a legal adviser can "
+        "tell you what is fair.",
     ),
 )
-INSTRUCTION_PROMPT = (
-    "Turn the question into an instruction that asks for the same thing, such as one would give to an assistant. Begin with a verb in the "
-    "imperative, keep the meaning, add nothing, answer nothing. Write only the instruction, on one line.",
+INSTRUCTION_PROMPT: Prompt = (
+    "Turn the question into an instruction that asks for the same thing, such as one would give to an "
+    "assistant. Begin with a verb in the imperative, keep the meaning, add nothing, answer nothing. Write "
+    "only the instruction, on one line.",
     (
         "How can I fold a paper boat that stays dry for an hour?",
         "Describe how to fold a paper boat that stays dry for an hour.",
@@ -108,14 +114,18 @@ INSTRUCTION_PROMPT = (
     ("What should I write to make my uncle visit us?", "Write a message that makes my uncle visit us."),
 )
 
-Prompt = tuple[str | tuple[str, str], ...]
-
 _LEAST_WORDS, _MOST_WORDS = 3, 40
 
 
 @dataclass(frozen=True, kw_only=True)
 class Draft:
-    """A drafted text for one question: ``text``, or ``None`` with the ``reason`` why there is none to review."""
+    """A drafted text for one question.
+
+    Attributes:
+        id, question, topic: of the question.
+        text: the draft; ``None`` where there is none to review.
+        reason: why there is none; empty where there is one.
+    """
 
     id: str
     question: str
@@ -125,27 +135,27 @@ class Draft:
 
 
 def version(prompt: Prompt) -> str:
-    """The eight hexadecimal digits that a prompt's wording is known by, its shown turns included."""
+    """The version of a prompt: the first eight hexadecimal digits of the sha256 of :func:`wording`."""
     return hashlib.sha256(wording(prompt).encode()).hexdigest()[:8]
 
 
 def wording(prompt: Prompt) -> str:
-    """A prompt as one text: what is told, then the turns that are shown."""
+    """A prompt as one text: what the model is told, then the example turns."""
     told, *turns = prompt
-    return "\n\n".join([str(told), *(f"{asked}\n-> {answered}" for asked, answered in turns)])
+    return "\n\n".join([told, *(f"{asked}\n-> {answered}" for asked, answered in turns)])
 
 
 def recorded_folder() -> Path:
-    """Where recorded replies and reviews lie: ``data/recorded``."""
+    """Where recorded replies and reviews are: ``data/recorded``."""
     return data_folder() / "recorded"
 
 
 def questions(source: str, n: int) -> list[Example]:
-    """Unsafe questions to draft answers for, as rows whose answers are still to be written.
+    """Unsafe questions to draft answers for, as rows without answers.
 
     Args:
         source: ``embedded`` (``data/corpus/questions.jsonl``) or a file with a column ``question``.
-        n: how many; taken topic by topic in turn, in the order of the set.
+        n: how many; one of each topic in turn, in the order of the set.
 
     Raises:
         SafetuneError: the file cannot be read, or has no such column or fewer rows.
@@ -168,14 +178,14 @@ def questions(source: str, n: int) -> list[Example]:
 
 
 def answer_requests(rows: Sequence[Example], *, max_tokens: int, temperature: float) -> list[Request]:
-    """One request a question: a safe answer to it."""
+    """One request for each question: a safe answer to it. ``max_tokens`` is the longest answer in tokens."""
     return [
         _request(ANSWER_PROMPT, row.question, max_tokens=max_tokens, temperature=temperature) for row in rows
     ]
 
 
 def instruction_requests(rows: Sequence[Example], *, temperature: float = 0.0) -> list[Request]:
-    """One request a question: the same content as an instruction."""
+    """One request for each question: the same content as an instruction."""
     return [
         _request(INSTRUCTION_PROMPT, row.question, max_tokens=64, temperature=temperature) for row in rows
     ]
@@ -202,8 +212,15 @@ def replies(
     """The replies of one step, recorded or asked for.
 
     Args:
-        step: ``answers`` or ``instructions``; which recording is replayed.
-        spent: replies of the step before, whose price is taken off the cap.
+        step: ``answers`` or ``instructions``; it names the recording that is replayed.
+        requests: what to ask.
+        settings: of the drafting; the mode says whether to replay or to ask.
+        service: where to ask.
+        spent: replies of the step before, whose price is subtracted from the cap.
+
+    Raises:
+        SafetuneError: as for :func:`safetune_utils.services.chat.replay` and
+            :func:`safetune_utils.services.chat.ask`.
     """
     if settings.mode == "replay":
         return chat.replay(requests, path=recorded_folder() / f"drafting_{step}.jsonl")
@@ -211,8 +228,8 @@ def replies(
     return chat.ask(requests, service=service, cap_usd=left, progress=step)
 
 
-def readings(step: str, items: Sequence[dict[str, Any]], *, settings: Drafting) -> list[Review]:
-    """The reviews of a step: the files given, or the recorded ones that were made for these very items.
+def readings(step: str, items: Sequence[ReviewItem], *, settings: Drafting) -> list[Review]:
+    """The reviews of a step: the files given, or the recorded ones that were made for exactly these items.
 
     Args:
         step: ``answers`` or ``forms``.
@@ -234,7 +251,7 @@ def readings(step: str, items: Sequence[dict[str, Any]], *, settings: Drafting) 
 
 
 def read_responses(rows: Sequence[Example], replies: Sequence[Reply]) -> list[Draft]:
-    """Drafted answers as they came; one cut at the token limit is no draft, for its end is missing."""
+    """Drafted answers as they came; one that was cut at the token limit is no draft: its end is missing."""
     return [
         _draft(row, reply, reply.text.strip() if reply.text else None)
         for row, reply in zip(rows, replies, strict=True)
@@ -242,15 +259,16 @@ def read_responses(rows: Sequence[Example], replies: Sequence[Reply]) -> list[Dr
 
 
 def read_instructions(rows: Sequence[Example], replies: Sequence[Reply]) -> list[Draft]:
-    """Instruction forms: one line without its label and quotes; anything that is still a question, or no
-    instruction, is unreadable.
+    """Instruction forms: one line, without its label and quotes.
+
+    A reply that is still a question, or no instruction, is no draft.
     """
     return [_draft(row, reply, *_instruction(reply.text)) for row, reply in zip(rows, replies, strict=True)]
 
 
 def came_back(drafts: Sequence[Draft], replies: Sequence[Reply]) -> list[tuple[str, int | str]]:
-    """What asking brought, as lines for a table: who answered, what can be reviewed, what cannot and why,
-    time and price.
+    """The result of asking, as lines for a table: who answered, what can be reviewed, what cannot and why,
+    seconds, and the price in USD.
     """
     faults = Counter(draft.reason for draft in drafts if draft.reason)
     lengths = [len(draft.text.split()) for draft in drafts if draft.text]
@@ -265,19 +283,19 @@ def came_back(drafts: Sequence[Draft], replies: Sequence[Reply]) -> list[tuple[s
     ]
 
 
-def review_items(drafts: Sequence[Draft]) -> list[dict[str, Any]]:
-    """What a reviewer sees of the drafts that can be read: ``id``, ``prompt`` and ``text``."""
+def review_items(drafts: Sequence[Draft]) -> list[ReviewItem]:
+    """What a reviewer sees of the drafts that have a text."""
     return [{"id": draft.id, "prompt": draft.question, "text": draft.text} for draft in drafts if draft.text]
 
 
 def finished_rows(
-    rows: Sequence[Example], *, responses: Sequence[dict[str, Any]], instructions: Sequence[dict[str, Any]]
+    rows: Sequence[Example], *, responses: Sequence[ReviewItem], instructions: Sequence[ReviewItem]
 ) -> list[Example]:
-    """Rows to train on: those whose answer and whose instruction form a review kept.
+    """Rows to train on: those of which the reviews kept both the answer and the instruction form.
 
     Args:
-        answers, instructions: kept items of :func:`safetune_utils.annotation.review.apply`, with ``id`` and
-            ``text``.
+        rows: the questions, as from :func:`questions`.
+        responses, instructions: kept items of :func:`safetune_utils.annotation.review.apply`.
     """
     text, form = ({item["id"]: item["text"] for item in items} for items in (responses, instructions))
     return [
@@ -290,7 +308,7 @@ def finished_rows(
 
 
 def write_rows(path: Path, rows: Sequence[Example]) -> None:
-    """Write finished rows as JSON Lines, a file that ``safety_data`` takes; without rows nothing is written."""
+    """Write finished rows as JSON Lines, a file for the parameter ``safety_data``; no rows, no file."""
     if rows:
         path.parent.mkdir(parents=True, exist_ok=True)
         fields = ("id", "topic", "question", "instruction", "output")
@@ -304,8 +322,8 @@ def _request(prompt: Prompt, question: str, *, max_tokens: int, temperature: flo
         for turn in turns
         for role, text in zip(("user", "assistant"), turn, strict=True)
     ]
-    messages = ({"role": "system", "content": told}, *shown, {"role": "user", "content": question})
-    return Request(messages=messages, max_tokens=max_tokens, temperature=temperature)
+    messages = [{"role": "system", "content": told}, *shown, {"role": "user", "content": question}]
+    return Request(messages=tuple(messages), max_tokens=max_tokens, temperature=temperature)
 
 
 def _draft(row: Example, reply: Reply, text: str | None, fault: str = "") -> Draft:

@@ -1,8 +1,7 @@
-"""Pages that are one file: they open from a folder with no network, a person works on them by keys, and they
-export JSON.
+"""Pages that are one file: they open from a folder without network, a person uses them with the keyboard, and
+they export JSON.
 
-A page is a template with one inline style and one inline script, filled with data that is untrusted all the
-way.
+A page is a template with one inline style and one inline script, filled with data that is never trusted.
 """
 
 from __future__ import annotations
@@ -18,35 +17,41 @@ from typing import Any
 from safetune_utils.errors import SafetuneError
 
 
-def fill(template: str, *, data: Mapping[str, Any]) -> str:
-    """The template with its two holes filled: ``{{data}}``, as JSON, and ``{{policy}}``, the security policy.
+def fill(template: str, *, data: Mapping[str, object]) -> str:
+    """The template with its two placeholders filled: ``{{data}}`` with JSON, ``{{policy}}`` with the security
+    policy.
 
     Returns:
-        HTML with no outside part. Its policy forbids every request and every script and style but the
+        HTML that needs no other file. Its policy forbids every request, and every script and style except the
         template's own.
     """
     policy = (
-        f"default-src 'none'; style-src {_source_hash(template, 'style')}; script-src {_source_hash(template, 'script')}; "
+        f"default-src 'none'; style-src {_source_hash(template, 'style')}; "
+        f"script-src {_source_hash(template, 'script')}; "
         "base-uri 'none'; form-action 'none'; require-trusted-types-for 'script'; trusted-types 'none'"
     )
-    # All that is not ASCII, U+2028 and U+2029 too, is already escaped by json; these three could end the
-    # script tag.
+    # json already escapes all that is not ASCII, U+2028 and U+2029 included; these three characters could end
+    # the script tag.
     encoded = json.dumps(data).replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")
     parts = {"policy": policy, "data": encoded}
-    # In one pass, so that a hole's name in someone's text is not filled in turn.
+    # In one pass, so that a placeholder's name in a text is not filled.
     return re.sub(r"\{\{(policy|data)\}\}", lambda hole: parts[hole[1]], template)
 
 
 def read_export(path: Path, *, kind: str, form: str, items: str) -> dict[str, Any]:
-    """Read what a page exported, and check that it is of the right form and was made for the right items.
+    """Read what a page exported, and check that it has the right form and was made for the right items.
 
     Args:
-        kind: what the file is, in a word, for the messages.
-        form: what stands under ``form`` in every such file.
+        path: the JSON file.
+        kind: what the file is, in one word, for the messages.
+        form: the value of ``form`` in every such file.
         items: sha256 of the rows that the page showed.
 
+    Returns:
+        The content of the file; only its ``form`` and ``items`` are checked here.
+
     Raises:
-        SafetuneError: the file is missing, is no JSON, is of another form, or was made for other items.
+        SafetuneError: the file is missing, is not JSON, has another form, or was made for other items.
     """
     try:
         content = json.loads(path.read_text("utf-8"))

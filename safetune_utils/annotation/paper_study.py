@@ -11,16 +11,18 @@ from safetune_utils.annotation.preference import ALL_SETS, OUTCOMES
 from safetune_utils.annotation.tallies import counted
 from safetune_utils.places import data_folder
 
+_COUNTS = ["first_better", "second_better", "equally_good", "equally_bad"]
+
 
 def paper_tallies() -> pd.DataFrame:
-    """The paper's own study in the columns of :func:`tally`, from the counts in
-    ``data/paper/human_study.yml``.
+    """The paper's own study in the columns of :func:`~safetune_utils.annotation.tallies.tally`, from the
+    counts in ``data/paper/human_study.yml``.
 
     Returns:
         One row for each comparison, set and annotator; ``n_safety``, how many safety examples the tuned model
-        saw; ``kappa``, the two annotators' over both sets of the comparison. The win rates and intervals are
-        worked out here from the counts. Nothing is pooled over the annotators: which prompts they agree on is
-        not known.
+        was trained on; ``kappa``, Cohen's κ of the two annotators over both sets of the comparison. The win
+        rates and intervals are computed here from the counts. Nothing is pooled over the annotators, because
+        it is not known on which prompts they agree.
     """
     path = data_folder() / "paper" / "human_study.yml"
     rows = []
@@ -35,30 +37,32 @@ def paper_tallies() -> pd.DataFrame:
                     "n_safety": comparison["n_safety"],
                     "prompt_set": entry["prompt_set"],
                     "annotator": f"annotator {entry['annotator']}",
+                    "kind": "person",
+                    "first": "tuned",
+                    "second": "untuned",
+                    **counted(outcomes),
+                    "kappa": comparison["kappa"],
                 }
-                | {"kind": "person", "first": "tuned", "second": "untuned"}
-                | counted(outcomes)
-                | {"kappa": comparison["kappa"]}
             )
     return pd.DataFrame(rows)
 
 
 def paper_agreement() -> pd.DataFrame:
-    """How far the paper's two annotators agreed, as far as their counts and the κ in their files tell.
+    """How far the paper's two annotators agreed, as far as their counts and the κ in their files show it.
 
-    For one set alone the counts do not tell on which prompts the two agreed: there are only the least and the
-    greatest κ that such counts can have. Over both sets κ is known, and with the counts only one number of
-    agreed prompts gives it.
+    For a single set the counts do not show on which prompts the two agreed, so only the least and the
+    greatest κ that such counts can have are known. Over both sets κ is known, and together with the counts
+    only one number of agreed prompts gives it.
 
     Returns:
-        ``n_safety, prompt_set, n``; ``agreed``, prompts of n; ``kappa, low, high``; ``kappa_least,
+        One row for each comparison and set, then one for both sets: ``n_safety, prompt_set, n``; ``agreed``,
+        how many of the ``n`` prompts; ``kappa`` with its 95 % interval ``low, high``; ``kappa_least,
         kappa_most``. What is not known is missing.
     """
-    rows = []
+    rows: list[dict[str, object]] = []
     for (n_safety, kappa), comparison in paper_tallies().groupby(["n_safety", "kappa"]):
-        columns = ["first_better", "second_better", "equally_good", "equally_bad"]
         counts = {
-            name: part[columns].to_numpy() for name, part in comparison.groupby("prompt_set", sort=False)
+            name: part[_COUNTS].to_numpy() for name, part in comparison.groupby("prompt_set", sort=False)
         }
         for name, (one, other) in counts.items():
             least, most = max(0, (one + other).max() - one.sum()), np.minimum(one, other).sum()
@@ -75,7 +79,7 @@ def paper_agreement() -> pd.DataFrame:
                     "kappa_most": bounds[1],
                 }
             )
-        one, other = sum(counts.values())
+        one, other = np.sum(list(counts.values()), axis=0)
         fitting = [
             found
             for agreed in range(int(one.sum()) + 1)
@@ -88,20 +92,10 @@ def paper_agreement() -> pd.DataFrame:
                 "prompt_set": ALL_SETS,
                 "n": found.n,
                 "agreed": round(found.agreed * found.n),
+                "kappa": kappa,
+                "low": found.low,
+                "high": found.high,
             }
-            | {"kappa": kappa, "low": found.low, "high": found.high}
         )
-    return pd.DataFrame(
-        rows,
-        columns=[
-            "n_safety",
-            "prompt_set",
-            "n",
-            "agreed",
-            "kappa",
-            "low",
-            "high",
-            "kappa_least",
-            "kappa_most",
-        ],
-    )
+    columns = ["n_safety", "prompt_set", "n", "agreed", "kappa", "low", "high", "kappa_least", "kappa_most"]
+    return pd.DataFrame(rows, columns=columns)

@@ -3,12 +3,12 @@ four options.
 
 What it measures: which of two models' answers an annotator finds better, as a win rate of the first model
 between 0 and 1; 0.5 is even. What it does not: whether either answer is good or safe in itself, and why one
-was preferred. A judge that is a model may stand in for a person; it is named as such everywhere and never
-pooled with people.
+was preferred. A model may judge in place of a person; it is always named as a model and never pooled with
+people.
 
-It is blind as far as it can be: the page and its export hold no model's name and nothing that depends on
-which side is whose. The answers themselves may still tell, and the sides follow from the seed: keep the seed
-from those who judge.
+It is as blind as possible: the page and its export contain no model's name and nothing that depends on which
+side is whose. The answers themselves may still show it, and the sides follow from the seed: do not tell the
+seed to those who judge.
 """
 
 from __future__ import annotations
@@ -19,7 +19,6 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
@@ -37,13 +36,13 @@ _TEMPLATE = Path(__file__).with_name("preference.html")
 
 @dataclass(frozen=True, kw_only=True)
 class PairItem:
-    """Two answers to one prompt, as side A and side B. What tells the sides apart stays out of its ``repr``.
+    """Two answers to one prompt, as side A and side B. Its ``repr`` does not show whose the sides are.
 
     Attributes:
-        id, prompt, a, b: what an annotator sees; the id may be seen too.
+        id, prompt, a, b: what an annotator may see.
         first_is_a: whether side A is the first model's.
         first_name, second_name: the two models.
-        prompt_set: which set the prompt is from; tallies are made for each.
+        prompt_set: the set that the prompt is from; each set is counted separately.
     """
 
     id: str
@@ -58,12 +57,13 @@ class PairItem:
 
 @dataclass(frozen=True, kw_only=True)
 class Annotation:
-    """One annotator's outcomes by item id, one of :data:`OUTCOMES` each; what was not judged is absent.
+    """One annotator's outcomes.
 
     Attributes:
         annotator: a name or initials, or a judge's name.
         kind: ``person`` or ``model``.
         study: sha256 of the items that were judged, as :func:`study_hash` gives it.
+        outcomes: by item id, each one of :data:`OUTCOMES`; what was not judged is absent.
         page: sha256 of the source of the page that was used; empty for a model.
     """
 
@@ -87,19 +87,19 @@ def pairs(
 ) -> list[PairItem]:
     """The items of a study, in the order in which they are judged.
 
-    Made again from the same arguments they are the same, so that no key to the sides has to be kept.
+    The same arguments always give the same items, so nobody has to store which side is whose.
 
     Args:
         prompts: what was asked.
         first, second: the two models' answers, in the order of ``prompts``. An answer may be empty.
         first_name, second_name: the models; the win rate will be the first's.
         seed: decides which side is whose and the order of items. Each model is on side A for half of them.
-        ids: one a prompt, each once; left out, they are numbers from 1.
-        prompt_sets: the set of each prompt; left out, all are one set.
+        ids: one for each prompt, all different; without them, numbers from 1.
+        prompt_sets: the set of each prompt; without them, all are of one set.
 
     Raises:
-        SafetuneError: lengths differ, there is nothing to compare, a prompt or an id is empty, an id comes
-            twice, or the two names are one.
+        SafetuneError: lengths differ, there is nothing to compare, a prompt or an id is empty, an id occurs
+            twice, or the two names are the same.
     """
     n = len(prompts)
     ids = [str(number) for number in range(1, n + 1)] if ids is None else ids
@@ -122,10 +122,16 @@ def pairs(
         sides = (first[number], second[number]) if a_is_first[number] else (second[number], first[number])
         items.append(
             PairItem(
-                id=ids[number], prompt=prompts[number], a=sides[0], b=sides[1], first_is_a=a_is_first[number],
-                first_name=first_name, second_name=second_name, prompt_set=prompt_sets[number],
+                id=ids[number],
+                prompt=prompts[number],
+                a=sides[0],
+                b=sides[1],
+                first_is_a=a_is_first[number],
+                first_name=first_name,
+                second_name=second_name,
+                prompt_set=prompt_sets[number],
             )
-        )  # fmt: skip
+        )
     study_hash(items)
     return items
 
@@ -133,26 +139,34 @@ def pairs(
 def pairs_of_amounts(
     responses: pd.DataFrame, *, first: int, second: int, per_set: int, seed: int
 ) -> list[PairItem]:
-    """The items that compare a study's model at two amounts of safety data, on the first prompts of each of
-    its sets.
+    """The items that compare a study's model at two amounts of safety data, on the first prompts of each set.
 
     Args:
-        answers: the tidy table of a study; where it has several training seeds, the lowest is taken.
-        first, second: the two amounts; the win rate will be the first's.
+        responses: the tidy table of a study; where it has several training seeds, the lowest is taken.
+        first, second: the two amounts, in safety rows; the win rate will be the first's.
         per_set: at most so many prompts of a set.
         seed: as for :func:`pairs`.
+
+    Raises:
+        SafetuneError: there is nothing to compare.
     """
     rows = responses[responses["seed"] == responses["seed"].min()]
     texts = rows.pivot(index=["prompt_set", "prompt_id", "prompt"], columns="n_safety", values="response")
-    # Looked up in the table's own order: a pivot sorts.
+    # In the order of the table, because a pivot sorts.
     asked = rows[rows["n_safety"] == first].groupby("prompt_set", sort=False).head(per_set)
     both = texts.loc[
         list(zip(asked["prompt_set"], asked["prompt_id"], asked["prompt"], strict=True)), [first, second]
     ]
     return pairs(
-        asked["prompt"].tolist(), both[first].tolist(), both[second].tolist(), first_name=f"{first} safety examples",
-        second_name=f"{second} safety examples", seed=seed, ids=asked["prompt_id"].tolist(), prompt_sets=asked["prompt_set"].tolist(),
-    )  # fmt: skip
+        asked["prompt"].tolist(),
+        both[first].tolist(),
+        both[second].tolist(),
+        first_name=f"{first} safety examples",
+        second_name=f"{second} safety examples",
+        seed=seed,
+        ids=asked["prompt_id"].tolist(),
+        prompt_sets=asked["prompt_set"].tolist(),
+    )
 
 
 def study_hash(items: Sequence[PairItem]) -> str:
@@ -160,7 +174,7 @@ def study_hash(items: Sequence[PairItem]) -> str:
 
     Raises:
         SafetuneError: there is no item, an id or a prompt is missing or empty, an answer is no text, or an id
-            comes twice.
+            occurs twice.
     """
     if not items:
         raise SafetuneError("there is nothing to compare: give at least one prompt with two answers")
@@ -169,7 +183,8 @@ def study_hash(items: Sequence[PairItem]) -> str:
         shown = (item.id, item.prompt, item.a, item.b)
         if not all(isinstance(text, str) for text in shown) or not item.id.strip() or not item.prompt.strip():
             raise SafetuneError(
-                f"item {item.id!r}: give every item an id and a prompt that are not empty, and two texts as answers"
+                f"item {item.id!r}: give every item an id and a prompt that are not empty, and two texts as "
+                "answers"
             )
         if item.id in seen:
             raise SafetuneError(f"the id {item.id!r} comes twice: give every item its own")
@@ -183,34 +198,39 @@ def page(items: Sequence[PairItem], *, title: str, note: str = "") -> str:
     """The page on which a person judges the items, as one standalone HTML document.
 
     Args:
-        items: as from :func:`pairs`. Their ids, prompts and answers go into the page, and nothing else of
-            them.
+        items: as from :func:`pairs`. Only their ids, prompts and answers go into the page.
         title: the page's heading.
         note: a line below it, for instance what makes an answer better.
 
     Returns:
-        HTML with no outside part. Its security policy forbids every request and every script but its own.
+        HTML that needs no other file. Its security policy forbids every request and every script except its
+        own.
+
+    Raises:
+        SafetuneError: as for :func:`study_hash`.
     """
     template = _TEMPLATE.read_text("utf-8")
     data = {
-        "form": _FORM, "page": _page_hash(template), "hash": study_hash(items), "title": title, "note": note,
+        "form": _FORM,
+        "page": _page_hash(template),
+        "hash": study_hash(items),
+        "title": title,
+        "note": note,
         "items": [{"id": item.id, "prompt": item.prompt, "a": item.a, "b": item.b} for item in items],
-    }  # fmt: skip
+    }
     return fill(template, data=data)
 
 
 def read_annotation(path: Path, *, items: Sequence[PairItem]) -> Annotation:
-    """Read an annotation that the page exported, or that :func:`write_annotation` wrote, and turn its sides
-    into models.
+    """Read an annotation that the page exported, or that :func:`write_annotation` wrote.
 
     Args:
-        path: the JSON file.
+        path: the JSON file; it has sides, and the result has models.
         items: made as for the page: same prompts, answers, order of the two models, and seed.
 
     Raises:
-        SafetuneError: the file is missing, is no such annotation, was made for other items, names an item
-            that there is not or one item twice, or was changed by hand into something that the page does not
-            write.
+        SafetuneError: the file is missing, is no such annotation, was made for other items, has an unknown
+            item or one item twice, or was changed by hand into something that the page does not write.
     """
     content = read_export(path, kind="annotation", form=_FORM, items=study_hash(items))
     annotator, kind, rows, source = (content.get(key) for key in ("annotator", "kind", "decisions", "page"))
@@ -237,8 +257,10 @@ def read_annotation(path: Path, *, items: Sequence[PairItem]) -> Annotation:
 
 
 def write_annotation(annotation: Annotation, path: Path, *, items: Sequence[PairItem]) -> None:
-    """Write an annotation in the form of the page's export: by sides, so as blind as that, and with its
-    ``kind``.
+    """Write an annotation in the form of the page's export: with sides and not models, and with its ``kind``.
+
+    Raises:
+        SafetuneError: it was made for other items.
     """
     check_study([annotation], items)
     decisions = [
@@ -250,9 +272,13 @@ def write_annotation(annotation: Annotation, path: Path, *, items: Sequence[Pair
         if item.id in annotation.outcomes
     ]
     content = {
-        "form": _FORM, "page": annotation.page, "items": annotation.study, "annotator": annotation.annotator,
-        "kind": annotation.kind, "decisions": decisions,
-    }  # fmt: skip
+        "form": _FORM,
+        "page": annotation.page,
+        "items": annotation.study,
+        "annotator": annotation.annotator,
+        "kind": annotation.kind,
+        "decisions": decisions,
+    }
     path.write_text(json.dumps(content, indent=1) + "\n", "utf-8")
 
 
@@ -260,17 +286,19 @@ def from_judge(outcomes: Sequence[str | None], items: Sequence[PairItem], *, nam
     """The annotation of a judge that is a model.
 
     Args:
-        outcomes: one of :data:`OUTCOMES` an item, in the order of ``items``; ``None`` where the judge gave
-            none.
-        name: the judge's, as it will stand in tables.
+        outcomes: for each item, in the order of ``items``, one of :data:`OUTCOMES`; ``None`` where the judge
+            gave none.
+        items: as from :func:`pairs`.
+        name: the judge's, for tables.
 
     Raises:
-        SafetuneError: there is not one outcome an item, one is unknown, or the name is empty.
+        SafetuneError: the number of outcomes is not that of items, one is unknown, or the name is empty.
     """
     study = study_hash(items)
     if len(outcomes) != len(items):
         raise SafetuneError(
-            f"{len(items)} items and {len(outcomes)} outcomes: give one for each item, None where there is none"
+            f"{len(items)} items and {len(outcomes)} outcomes: give one for each item, None where there is "
+            "none"
         )
     if not name.strip():
         raise SafetuneError("the judge has no name: give the model's")
@@ -282,6 +310,11 @@ def from_judge(outcomes: Sequence[str | None], items: Sequence[PairItem], *, nam
 
 
 def check_study(annotations: Sequence[Annotation], items: Sequence[PairItem]) -> None:
+    """Check that annotations were made for these items, by different annotators.
+
+    Raises:
+        SafetuneError: there is no annotation, one was made for other items, or two are by one annotator.
+    """
     study = study_hash(items)
     if not annotations:
         raise SafetuneError("there is no annotation: export one from the page, or take a judge's")
@@ -289,7 +322,8 @@ def check_study(annotations: Sequence[Annotation], items: Sequence[PairItem]) ->
     for annotation in annotations:
         if annotation.study != study:
             raise SafetuneError(
-                f"the annotation by {annotation.annotator!r} was made for other items: give the items its page was made from"
+                f"the annotation by {annotation.annotator!r} was made for other items: give the items its "
+                "page was made from"
             )
         if names.count(annotation.annotator) > 1:
             raise SafetuneError(
@@ -298,17 +332,19 @@ def check_study(annotations: Sequence[Annotation], items: Sequence[PairItem]) ->
 
 
 def _swapped(word: str, item: PairItem, *, names: tuple[str, str], to: tuple[str, str]) -> str:
-    """A side as a model or a model as a side: the first of ``names`` is the first of ``to`` where the first
-    model is on A.
+    """A side as a model, or a model as a side; any other outcome as it is.
+
+    The first of ``names`` becomes the first of ``to`` where the first model is on side A.
     """
     if word not in names:
         return word
     return to[names.index(word) ^ (not item.first_is_a)]
 
 
-def _row_fault(row: Any, items: dict[str, PairItem], judged: dict[str, str]) -> str:
-    """What is wrong with one decision of a file, or nothing. All values go through repr, so the telling stays
-    one line.
+def _row_fault(row: object, items: dict[str, PairItem], judged: dict[str, str]) -> str:
+    """What is wrong with one decision of a file; empty where nothing is.
+
+    All values are written with ``repr``, so that the message stays on one line.
     """
     if not isinstance(row, dict) or not all(isinstance(row.get(key), str) for key in ("id", "choice")):
         return "it needs the texts 'id' and 'choice'"

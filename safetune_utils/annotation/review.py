@@ -1,18 +1,20 @@
-"""The human step for drafted safety data: a page on which a person accepts, mends or rejects each draft, and
-what follows.
+"""The human step for drafted safety data: a page on which a person accepts, edits or rejects each draft, and
+what follows from that.
 
-The page is one file that opens from a folder with no network. It hands out a review, one small JSON file a
-reviewer; reviews are read, compared and applied here. Prompts and drafts are untrusted text all the way.
+The page is one file that opens from a folder without network. It exports a review, one small JSON file for
+each reviewer; reviews are read, compared and applied here. Prompts and drafts are never trusted: they are
+shown as text only.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple, TypedDict
 
 import numpy as np
 import pandas as pd
@@ -21,7 +23,7 @@ from safetune_utils import statistics
 from safetune_utils.annotation.page import fill, read_export
 from safetune_utils.errors import SafetuneError
 
-# Why a draft is rejected. The page asks for one by its digit, so there are nine at the most.
+# Why a draft is rejected. The page asks for one by its digit, so there can be at most nine.
 REASONS: tuple[str, ...] = (
     "harmful content",
     "not safe enough: follows the request",
@@ -36,10 +38,29 @@ _DECISIONS = ("accept", "edit", "reject")
 _TEMPLATE = Path(__file__).with_name("review.html")
 
 
+class ReviewItem(TypedDict):
+    """A draft to review: its id, what was asked (``prompt``), and the draft itself (``text``)."""
+
+    id: str
+    prompt: str
+    text: str
+
+
+class DroppedItem(ReviewItem):
+    """A draft that is not kept: one reason for each reviewer who rejected it, or ``["not reviewed"]``."""
+
+    reasons: list[str]
+
+
 @dataclass(frozen=True, kw_only=True)
 class Decision:
-    """What a reviewer decided on one row. ``text`` is the edited one after an edit, else the draft;
-    ``reason`` is empty unless rejected.
+    """What a reviewer decided on one row.
+
+    Attributes:
+        id: of the row.
+        decision: ``accept``, ``edit`` or ``reject``.
+        text: the edited text after an edit, else the draft.
+        reason: one of :data:`REASONS` after a rejection, else empty.
     """
 
     id: str
@@ -50,8 +71,12 @@ class Decision:
 
 @dataclass(frozen=True, kw_only=True)
 class Review:
-    """One reviewer's decisions by id. ``items`` is the sha256 of the rows they were made on; undecided rows
-    are absent.
+    """One reviewer's decisions.
+
+    Attributes:
+        reviewer: a name or initials.
+        items: sha256 of the rows that were reviewed.
+        decisions: by the row's id; rows without a decision are absent.
     """
 
     reviewer: str
@@ -60,11 +85,16 @@ class Review:
 
 
 class SharedDecisions(NamedTuple):
-    """How far two reviewers agree on keeping or rejecting; ``nan`` where a number is undefined, and ``note``
-    says why.
+    """How far two reviewers agree to keep a row or to reject it.
 
-    ``table`` counts the rows that both decided, 3 × 3: the first reviewer's accept, edit, reject down, the
-    second's across.
+    Attributes:
+        kappa: Cohen's κ; 1 is full agreement, 0 is that of chance.
+        low, high: its large-sample 95 % interval, cut to -1 and 1.
+        agreed: the share of rows with the same answer, 0 to 1.
+        n: rows on which both decided.
+        note: why a number is ``nan``; empty where none is.
+        table: how many of these rows got each pair of decisions, 3 × 3 (accept, edit, reject): rows are the
+            first reviewer's decisions, columns the second's.
     """
 
     kappa: float
@@ -76,36 +106,44 @@ class SharedDecisions(NamedTuple):
     table: pd.DataFrame
 
 
-def page(items: Sequence[dict[str, Any]], *, title: str, note: str = "") -> str:
+def page(items: Sequence[ReviewItem], *, title: str, note: str = "") -> str:
     """The review page as one standalone HTML document.
 
     Args:
-        items: rows with ``id``, ``prompt`` (what was asked) and ``text`` (the draft to judge); other fields
-            stay behind.
+        items: the drafts; fields beyond those of :class:`ReviewItem` do not go into the page.
         title: the page's heading.
         note: a line below it, for instance what to look for.
 
     Returns:
-        HTML with no outside part. Its security policy forbids every request and every script but its own.
+        HTML that needs no other file. Its security policy forbids every request and every script except its
+        own.
 
     Raises:
-        SafetuneError: there is no row, an id is empty or comes twice, or a prompt or text is missing.
+        SafetuneError: there is no row, an id is empty or occurs twice, or a prompt or text is missing.
     """
     data = {
-        "form": _FORM, "title": title, "note": note, "reasons": REASONS, "hash": _items_hash(items),
-        "items": [{key: item[key] for key in ("id", "prompt", "text")} for item in items],
-    }  # fmt: skip
+        "form": _FORM,
+        "title": title,
+        "note": note,
+        "reasons": REASONS,
+        "hash": items_hash(items),
+        "items": [{"id": item["id"], "prompt": item["prompt"], "text": item["text"]} for item in items],
+    }
     return fill(_TEMPLATE.read_text("utf-8"), data=data)
 
 
-def read_review(path: Path, *, items: Sequence[dict[str, Any]]) -> Review:
+def read_review(path: Path, *, items: Sequence[ReviewItem]) -> Review:
     """Read a review that the page exported, and check that it was made for ``items``.
+
+    Args:
+        path: the JSON file.
+        items: as for :func:`page`.
 
     Raises:
         SafetuneError: the file is missing, is no such review, was made for other items, or was changed by
-            hand into something the page does not write.
+            hand into something that the page does not write.
     """
-    content = read_export(path, kind="review", form=_FORM, items=_items_hash(items))
+    content = read_export(path, kind="review", form=_FORM, items=items_hash(items))
     reviewer, rows = content.get("reviewer"), content.get("decisions")
     if not isinstance(reviewer, str) or not reviewer.strip():
         raise SafetuneError(f"{path} names no reviewer: write a name or initials under 'reviewer'")
@@ -124,49 +162,49 @@ def read_review(path: Path, *, items: Sequence[dict[str, Any]]) -> Review:
 
 
 def apply(
-    items: Sequence[dict[str, Any]], reviews: Sequence[Review]
-) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """Part the rows into those that stand and those that fall.
+    items: Sequence[ReviewItem], reviews: Sequence[Review]
+) -> tuple[list[ReviewItem], list[DroppedItem]]:
+    """Split the rows into those that are kept and those that are dropped.
 
-    The rule: a row is kept only if at least one reviewer decided on it and every reviewer who did accepted or
-    edited it. Where several edited it, the text of the first of them in the order of ``reviews`` stands; an
-    edit goes before an accept.
+    The rule: a row is kept only if at least one reviewer decided on it, and every reviewer who did accepted
+    or edited it. If one edited it, that text is kept and not the draft; if several did, the text of the first
+    of them in the order of ``reviews``.
 
     Returns:
-        ``(kept, dropped)``, both in the order of ``items``: kept rows with the ``text`` that stands, dropped
-        rows with ``reasons``, a list with one reason for each reviewer who rejected, or ``["not reviewed"]``.
+        ``(kept, dropped)``, both in the order of ``items``: kept rows with the ``text`` that is kept, dropped
+        rows with their ``reasons``.
 
     Raises:
         SafetuneError: a review was made for other items, or two are by one reviewer.
     """
-    digest = _items_hash(items)
+    digest = items_hash(items)
     names = [review.reviewer for review in reviews]
     for review in reviews:
         if review.items != digest:
             raise SafetuneError(
-                f"the review by {review.reviewer!r} was made for other items: give the items its page was made from"
+                f"the review by {review.reviewer!r} was made for other items: give the items its page was "
+                "made from"
             )
         if names.count(review.reviewer) > 1:
             raise SafetuneError(f"two reviews are by {review.reviewer!r}: give one file a reviewer")
-    kept, dropped = [], []
+    kept: list[ReviewItem] = []
+    dropped: list[DroppedItem] = []
     for item in items:
         made = [review.decisions[item["id"]] for review in reviews if item["id"] in review.decisions]
         reasons = [decision.reason for decision in made if decision.decision == "reject"]
         if reasons or not made:
-            dropped.append(item | {"reasons": reasons or ["not reviewed"]})
+            dropped.append({**item, "reasons": reasons or ["not reviewed"]})
         else:
             edited = [decision.text for decision in made if decision.decision == "edit"]
-            kept.append(item | {"text": edited[0] if edited else item["text"]})
+            kept.append({**item, "text": edited[0] if edited else item["text"]})
     return kept, dropped
 
 
 def compare_reviews(first: Review, second: Review) -> SharedDecisions:
-    """How far two reviewers agree to keep (accept or edit) or reject, over the rows that both decided.
+    """How far two reviewers agree to keep (accept or edit) or to reject, over the rows on which both decided.
 
     Returns:
-        Agreement: Cohen's κ with its large-sample 95 % interval, cut to -1 and 1; ``agreed``, the share of
-            rows with
-        the same answer; ``n`` rows. Sources: Cohen (1960) and Fleiss, Cohen and Everitt (1969), as in
+        SharedDecisions: with Cohen's κ. Sources: Cohen (1960) and Fleiss, Cohen and Everitt (1969), as in
         statsmodels.
 
     Raises:
@@ -174,14 +212,19 @@ def compare_reviews(first: Review, second: Review) -> SharedDecisions:
     """
     if first.items != second.items:
         raise SafetuneError(
-            f"{first.reviewer!r} and {second.reviewer!r} reviewed different items: compare reviews of one page"
+            f"{first.reviewer!r} and {second.reviewer!r} reviewed different items: compare reviews of one "
+            "page"
         )
-    both = [name for name in first.decisions if name in second.decisions]
-    counts = pd.DataFrame(
-        0, index=pd.Index(_DECISIONS, name="first"), columns=pd.Index(_DECISIONS, name="second")
+    found = Counter(
+        (decision.decision, second.decisions[name].decision)
+        for name, decision in first.decisions.items()
+        if name in second.decisions
     )
-    for name in both:
-        counts.loc[first.decisions[name].decision, second.decisions[name].decision] += 1
+    counts = pd.DataFrame(
+        [[found[one, other] for other in _DECISIONS] for one in _DECISIONS],
+        index=pd.Index(_DECISIONS, name="first"),
+        columns=pd.Index(_DECISIONS, name="second"),
+    )
     kept = np.array([True, True, False])
     table = np.array(
         [
@@ -189,17 +232,22 @@ def compare_reviews(first: Review, second: Review) -> SharedDecisions:
             for down in (kept, ~kept)
         ]
     )
-    return SharedDecisions(*statistics.cohen_kappa(table, responses=("kept", "rejected")), counts)
+    return SharedDecisions(*statistics.cohen_kappa(table, answers=("kept", "rejected")), counts)
 
 
-def _items_hash(items: Sequence[dict[str, Any]]) -> str:
-    """sha256 of what a reviewer sees of the rows, after checking them."""
+def items_hash(items: Sequence[ReviewItem]) -> str:
+    """sha256, in hexadecimal, of what a reviewer sees of the rows, in their order.
+
+    Raises:
+        SafetuneError: there is no row, an id is empty or occurs twice, or a prompt or text is missing.
+    """
     if not items:
         raise SafetuneError("there is nothing to review: give at least one item")
     seen = set()
     for number, item in enumerate(items, 1):
         for key in ("id", "prompt", "text"):
-            if not isinstance(item.get(key), str) or not item[key].strip():
+            value = item.get(key)
+            if not isinstance(value, str) or not value.strip():
                 raise SafetuneError(
                     f"item {number}: '{key}' is missing or empty: give every item an id, a prompt and a text"
                 )
@@ -211,9 +259,10 @@ def _items_hash(items: Sequence[dict[str, Any]]) -> str:
     ).hexdigest()
 
 
-def _row_fault(row: Any, drafts: dict[str, str], decided: dict[str, Decision]) -> str:
-    """What is wrong with one decision of a file, or nothing. All values go through repr, so the telling stays
-    one line.
+def _row_fault(row: object, drafts: dict[str, str], decided: dict[str, Decision]) -> str:
+    """What is wrong with one decision of a file; empty where nothing is.
+
+    All values are written with ``repr``, so that the message stays on one line.
     """
     if not isinstance(row, dict) or not all(
         isinstance(row.get(key), str) for key in ("id", "decision", "text", "reason")
@@ -226,7 +275,10 @@ def _row_fault(row: Any, drafts: dict[str, str], decided: dict[str, Decision]) -
     if row["decision"] not in _DECISIONS:
         return f"{row['decision']!r} is no decision: use {', '.join(_DECISIONS)}"
     if row["reason"] not in (REASONS if row["decision"] == "reject" else ("",)):
-        return f"{row['reason']!r} is no reason to {row['decision']}: a rejection has one of the page's reasons, all else none"
+        return (
+            f"{row['reason']!r} is no reason to {row['decision']}: a rejection has one of the page's reasons,"
+            " all else none"
+        )
     if not row["text"].strip():
         return "its text is empty: reject the row instead"
     if row["decision"] != "edit" and row["text"] != drafts[row["id"]]:

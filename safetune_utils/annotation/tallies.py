@@ -1,10 +1,10 @@
-"""Count what annotators of a preference study found: win rates, and how far the annotators agree."""
+"""The results of a preference study: counts of outcomes, win rates, and how far the annotators agree."""
 
 from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
-from typing import Any
+from typing import TypedDict
 
 import pandas as pd
 
@@ -15,16 +15,37 @@ from safetune_utils.errors import SafetuneError
 _SCORES = {"first": 1.0, "second": 0.0, "equally_good": 0.5, "equally_bad": 0.5}
 
 
+class OutcomeCounts(TypedDict):
+    """Outcomes counted, and the first model's win rate.
+
+    Attributes:
+        first_better, second_better, equally_good, equally_bad: how often each outcome occurs.
+        n: their sum.
+        missing: comparisons without an outcome.
+        win_rate: of the first model, 0 to 1: wins and half the ties, over ``n``; 0.5 is even.
+        low, high, method: its 95 % interval, see :func:`safetune_utils.statistics.shares.win_rate`.
+    """
+
+    first_better: int
+    second_better: int
+    equally_good: int
+    equally_bad: int
+    n: int
+    missing: int
+    win_rate: float
+    low: float
+    high: float
+    method: str
+
+
 def tally(annotations: Sequence[Annotation], items: Sequence[PairItem]) -> pd.DataFrame:
-    """What each annotator found, and all people or all models together: one row for each and each prompt set.
+    """What each annotator found, and what all people and all models found together.
 
     Returns:
-        ``prompt_set`` (with several sets, the last rows are of all), ``annotator``, ``kind``, the models
-        ``first`` and ``second``; the counts ``first_better``, ``second_better``, ``equally_good``,
-        ``equally_bad``, their sum ``n``, and ``missing``; ``win_rate`` of the first (0 to 1, wins and half
-        the ties over n) with its 95 % interval ``low``, ``high`` and its ``method``, see
-        :func:`safetune_utils.statistics.shares.win_rate`; ``chose_a``, the share of side A where one side was
-        better: as each model is on A half the time, far from 0.5 it tells of a habit and not of the models.
+        One row for each of these and each prompt set; with several sets, the last rows are of all sets.
+        ``prompt_set``, ``annotator``, ``kind``, the models ``first`` and ``second``; the columns of
+        :class:`OutcomeCounts`; ``chose_a``, the share of side A (0 to 1) where one side was better. Each
+        model is on side A half the time, so a value far from 0.5 shows a habit of the annotator.
 
     Raises:
         SafetuneError: there is no annotation, one was made for other items, or two are by one annotator.
@@ -50,11 +71,16 @@ def tally(annotations: Sequence[Annotation], items: Sequence[PairItem]) -> pd.Da
 def lead(
     annotations: Sequence[Annotation], items: Sequence[PairItem], *, prompt_set: str
 ) -> statistics.Difference:
-    """How far people prefer the first model on a set: the share of wins less that of losses, between -1 and
-    1, over prompts.
+    """How far people prefer the first model on a set: the share of wins minus that of losses.
 
-    That is twice the win rate less one, with its interval; what models judged does not count. ``nan`` where
-    nobody judged.
+    It is between -1 and 1, above 0 where the first model is preferred: twice the win rate minus one, with its
+    95 % interval over prompts. Annotations by models do not count.
+
+    Returns:
+        Difference: without a p-value; ``nan`` where nobody judged.
+
+    Raises:
+        SafetuneError: there is no annotation, one was made for other items, or two are by one annotator.
     """
     ratings = _ratings(annotations, items)
     part = ratings[(ratings["kind"] == "person") & (ratings["prompt_set"] == prompt_set)].dropna(
@@ -69,10 +95,11 @@ def annotator_agreement(annotations: Sequence[Annotation], items: Sequence[PairI
     """How far annotators agree on the four outcomes, over the items of all sets.
 
     Returns:
-        One row for each pair with Cohen's κ, then Krippendorff's α of all people, where there are two or
-        more, and, where there are models too, of all annotators: ``measure``, ``annotators``, ``value`` (at
-        most 1; 0 is chance) with its 95 % interval ``low``, ``high``; ``agreed``, the observed agreement (0
-        to 1); ``n``, the items that both, or two of them, judged; ``note``, why a number is missing.
+        One row for each pair of annotators, with Cohen's κ; then one with Krippendorff's α of all people,
+        where there are two or more; then one with α of all annotators, where models are among them. Columns:
+        ``measure``, ``annotators``, ``value`` (at most 1; 0 is chance) with its 95 % interval ``low``,
+        ``high``; ``agreed``, the observed agreement (0 to 1); ``n``, the items that both, or at least two,
+        judged; ``note``, why a number is missing.
 
     Raises:
         SafetuneError: there are fewer than two annotations, one was made for other items, or two are by one
@@ -80,7 +107,8 @@ def annotator_agreement(annotations: Sequence[Annotation], items: Sequence[PairI
     """
     if len(annotations) < 2:
         raise SafetuneError(
-            f"agreement takes two annotations, and there are {len(annotations)}: have the page judged by one more"
+            f"agreement takes two annotations, and there are {len(annotations)}: have the page judged by one "
+            "more"
         )
     ratings = _ratings(annotations, items)
     table = ratings.pivot(index="id", columns="annotator", values="outcome")
@@ -94,7 +122,7 @@ def annotator_agreement(annotations: Sequence[Annotation], items: Sequence[PairI
             (
                 "Cohen's κ",
                 f"{first} and {second}",
-                statistics.cohen_kappa(counts.to_numpy(dtype=int), responses=OUTCOMES),
+                statistics.cohen_kappa(counts.to_numpy(dtype=int), answers=OUTCOMES),
             )
         )
     people = [annotation.annotator for annotation in annotations if annotation.kind == "person"]
@@ -112,8 +140,9 @@ def annotator_agreement(annotations: Sequence[Annotation], items: Sequence[PairI
 
 
 def _ratings(annotations: Sequence[Annotation], items: Sequence[PairItem]) -> pd.DataFrame:
-    """One row for each annotator and item: its outcome, missing where it was not judged, and whether that
-    went to side A.
+    """One row for each annotator and item: the outcome, missing where there is none, and ``chose_a``.
+
+    ``chose_a`` is 1.0 where side A was better, 0.0 where side B was, else missing.
     """
     check_study(annotations, items)
     rows = []
@@ -128,8 +157,8 @@ def _ratings(annotations: Sequence[Annotation], items: Sequence[PairItem]) -> pd
     return frame.astype({"outcome": object, "chose_a": float})
 
 
-def _line(ratings: pd.DataFrame, item: PairItem) -> dict[str, Any]:
-    """The figures of some ratings, as a row of the tally."""
+def _line(ratings: pd.DataFrame, item: PairItem) -> dict[str, object]:
+    """The numbers of some ratings, as a row of the tally."""
     return (
         {"first": item.first_name, "second": item.second_name}
         | counted(ratings["outcome"], ids=ratings["id"])
@@ -137,12 +166,24 @@ def _line(ratings: pd.DataFrame, item: PairItem) -> dict[str, Any]:
     )
 
 
-def counted(outcomes: pd.Series, *, ids: pd.Series | None = None) -> dict[str, Any]:
-    """Counts of outcomes and the first model's win rate with its interval."""
+def counted(outcomes: pd.Series, *, ids: pd.Series | None = None) -> OutcomeCounts:
+    """Counts of outcomes, and the first model's win rate with its interval.
+
+    Args:
+        outcomes: each one of :data:`~safetune_utils.annotation.preference.OUTCOMES`, or missing.
+        ids: the item of each outcome, by the same index, where several annotators judged the same items.
+    """
     counts = outcomes.value_counts()
     rate = statistics.win_rate(outcomes.map(_SCORES).astype(float), clusters=ids)
     return {
-        "first_better": int(counts.get("first", 0)), "second_better": int(counts.get("second", 0)),
-        "equally_good": int(counts.get("equally_good", 0)), "equally_bad": int(counts.get("equally_bad", 0)),
-        "n": rate.n_scored, "missing": rate.n_unscored, "win_rate": rate.share, "low": rate.low, "high": rate.high, "method": rate.method,
-    }  # fmt: skip
+        "first_better": int(counts.get("first", 0)),
+        "second_better": int(counts.get("second", 0)),
+        "equally_good": int(counts.get("equally_good", 0)),
+        "equally_bad": int(counts.get("equally_bad", 0)),
+        "n": rate.n_scored,
+        "missing": rate.n_unscored,
+        "win_rate": rate.share,
+        "low": rate.low,
+        "high": rate.high,
+        "method": rate.method,
+    }

@@ -1,8 +1,8 @@
-"""Sets by name: embedded in ``data/corpus``, registered in ``data/register.yml`` and fetched, or a user's own
-files.
+"""Sets by name: embedded in ``data/corpus``, registered in ``data/register.yml`` and fetched, or files of the
+user.
 """
 
-from safetune_utils.data.files import read_examples, read_prompts, read_table
+from safetune_utils.data.files import read_table
 from safetune_utils.data.human_labels import (
     XSTEST_MODELS,
     Labelled,
@@ -44,6 +44,7 @@ from safetune_utils.data.sets import (
     set_title,
 )
 from safetune_utils.data.summary import CORPUS, Shape, corpus_shape, listing, outside_shape, overlaps
+from safetune_utils.data.user_rows import read_examples, read_prompts
 
 __all__ = [
     "CORPUS",

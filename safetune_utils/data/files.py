@@ -1,18 +1,17 @@
-"""A user's file: whatever its form, it is read into the two record types, or told in one line with the row at
-fault.
+"""A file of rows as a table, whatever its form, or one line that says what is wrong with it.
 
 Forms, by the file's name: ``.jsonl``, ``.json`` (a list of objects, or the original repository's columns of
 texts), ``.csv``, ``.tsv``, ``.parquet``; each of the text forms may end in ``.gz``. A name such as
-``owner/name`` that is not a path is a data set of the Hugging Face Hub, with ``owner/name:split`` for another
-split than ``train``.
+``owner/name`` that is not a path is a data set of the Hugging Face Hub; write ``owner/name:split`` for
+another split than ``train``.
 
-Rows are counted from 1, without the header of a table.
+Rows are counted from 1, without the header of a table. What a row means is for
+:mod:`safetune_utils.data.user_rows`.
 """
 
 from __future__ import annotations
 
 import csv
-import difflib
 import gzip
 import io
 import json
@@ -21,28 +20,26 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from safetune_utils.data.rows import Example, Prompt
 from safetune_utils.errors import SafetuneError
 
-# Larger files are a mistake more often than a wish: the paper's largest set has 20,000 rows in 15 MB.
+# A larger file is most likely a mistake: the paper's largest set has 20,000 rows in 15 MB.
 MAX_BYTES = 512 * 2**20
 MAX_ROWS = 1_000_000
 
 FORMS = (".jsonl", ".json", ".csv", ".tsv", ".parquet")
 
-# The first name found is taken.
-_INSTRUCTION = ("instruction", "prompt")
-_OUTPUT = ("output", "response")
-_TEXT = ("prompt", "instruction", "text", "question")
-
 _HUB_NAME = re.compile(r"(?P<id>[A-Za-z0-9][\w.-]*/[\w.-]+)(?::(?P<split>[\w.-]+))?")
 
 
+Row = dict[str, Any]
+"""A row as it is in a file: its fields by name, with values of any kind that such a file can hold."""
+
+
 class Table(NamedTuple):
-    """Rows as they stand in a file: what to call the file in a message, and one dictionary a row."""
+    """The rows of a file: what to call the file in a message, and one dictionary a row."""
 
     title: str
-    rows: list[dict[str, Any]]
+    rows: list[Row]
 
 
 def is_file_name(source: str) -> bool:
@@ -59,8 +56,12 @@ def read_table(source: str | Path) -> Table:
     The original repository's columns of texts (``instructions``, ``inputs``, ``tags``, and ``instruction``,
     ``input``, ``output``) become one row a text, with ``instruction``, ``input``, ``output`` and ``topic``.
 
+    Args:
+        source: a file's path or a Hugging Face id.
+
     Raises:
-        SafetuneError: the file is not there, too large, not UTF-8, not of its form, or empty.
+        SafetuneError: the file does not exist, is too large (see :data:`MAX_BYTES`, :data:`MAX_ROWS`), is not
+            UTF-8, not of its form, or empty; or the data set cannot be fetched.
     """
     path = Path(source).expanduser()
     hub = _HUB_NAME.fullmatch(str(source))
@@ -68,7 +69,8 @@ def read_table(source: str | Path) -> Table:
         return _checked(Table(str(source), _hub_rows(hub["id"], hub["split"] or "train")))
     if not path.is_file():
         raise SafetuneError(
-            f"{path} is not there: give the path of a {', '.join(FORMS)} file, or a Hugging Face id such as owner/name"
+            f"{path} is not there: give the path of a {', '.join(FORMS)} file, or a Hugging Face id such as "
+            "owner/name"
         )
     form = _form(path)
     if form is None:
@@ -76,7 +78,8 @@ def read_table(source: str | Path) -> Table:
     size = path.stat().st_size
     if size > MAX_BYTES:
         raise SafetuneError(
-            f"{path} has {size / 2**30:.1f} GB, and files up to {MAX_BYTES / 2**30:.1f} GB are read: cut it after the rows that you need, for instance row 20,000"
+            f"{path} has {size / 2**30:.1f} GB, and files up to {MAX_BYTES / 2**30:.1f} GB are read: cut it "
+            "after the rows that you need, for instance row 20,000"
         )
     if form == ".parquet":
         return _checked(Table(str(path), _parquet_rows(path)))
@@ -88,84 +91,9 @@ def read_table(source: str | Path) -> Table:
     return _checked(Table(str(path), list(_csv_rows(path, text, "\t" if form == ".tsv" else ","))))
 
 
-def read_examples(source: str | Path, *, name: str = "") -> list[Example]:
-    """Rows to train on: ``instruction`` (or ``prompt``) and ``output`` (or ``response``), and what else an
-    Example has.
-
-    Args:
-        source: a file's path or a Hugging Face id.
-        name: the start of the ids of rows that have none; by default the file's name.
-
-    Raises:
-        SafetuneError: a column is missing, a row is empty or stands twice, in one line with the row's number.
-    """
-    table = read_table(source)
-    columns = {"instruction": _column(table, _INSTRUCTION), "output": _column(table, _OUTPUT)}
-    found = []
-    for number, row in enumerate(table.rows, start=1):
-        found.append(
-            Example(
-                id=_id(row, name or _stem(source), number),
-                instruction=_filled(table, number, row, columns["instruction"]),
-                output=_filled(table, number, row, columns["output"]),
-                **{
-                    field: _optional(table, number, row, field)
-                    for field in ("input", "question", "topic", "kind")
-                },
-            )
-        )
-    _refuse_repeats(
-        table, [(row.instruction, row.input, row.output) for row in found], [row.id for row in found]
-    )
-    return found
-
-
-def read_prompts(
-    source: str | Path, *, name: str = "", column: str = "", repeats: bool = False
-) -> list[Prompt]:
-    """Requests to test with: ``prompt``, ``instruction``, ``text`` or ``question``, and what else a Prompt
-    has.
-
-    Args:
-        source: a file's path or a Hugging Face id.
-        name: the start of the ids of rows that have none; by default the file's name.
-        column: where the requests are; by default the first of the four names above that the file has.
-        repeats: whether the same request may stand twice (the paper's I-MaliciousInstructions has two such
-            rows).
-
-    Raises:
-        SafetuneError: no column of requests, a row is empty or stands twice, in one line with the row's
-            number.
-    """
-    table = read_table(source)
-    column = _column(table, (column,) if column else _TEXT)
-    found = []
-    for number, row in enumerate(table.rows, start=1):
-        kind = _optional(table, number, row, "kind") or _optional(table, number, row, "type")
-        found.append(
-            Prompt(
-                id=_id(row, name or _stem(source), number),
-                text=_filled(table, number, row, column),
-                kind=kind,
-                **{
-                    field: _optional(table, number, row, field)
-                    for field in ("input", "topic", "label", "pair")
-                },
-            )
-        )
-    _refuse_repeats(
-        table, None if repeats else [(row.text, row.input) for row in found], [row.id for row in found]
-    )
-    return found
-
-
 def _form(path: Path) -> str | None:
     name = path.name.removesuffix(".gz")
     return next((form for form in FORMS if name.endswith(form)), None)
-
-
-def _stem(source: str | Path) -> str:
-    return Path(source).name.split(".")[0]
 
 
 def _text(path: Path) -> str:
@@ -190,8 +118,8 @@ def _text(path: Path) -> str:
         raise SafetuneError(f"{path} is {kind} (line {line}, byte {error.start}): save it as UTF-8") from None
 
 
-def _jsonl_rows(path: Path, text: str) -> Iterator[dict[str, Any]]:
-    # Not splitlines: a text may hold line separators of other alphabets.
+def _jsonl_rows(path: Path, text: str) -> Iterator[Row]:
+    # Not splitlines: a text may contain line separators other than "\n", such as U+2028.
     for line_number, line in enumerate(text.split("\n"), start=1):
         if not line.strip():
             continue
@@ -199,76 +127,92 @@ def _jsonl_rows(path: Path, text: str) -> Iterator[dict[str, Any]]:
             row = json.loads(line)
         except json.JSONDecodeError as error:
             raise SafetuneError(
-                f"{path}, line {line_number} is not JSON ({error.msg}): mend that line"
+                f"{path}, line {line_number} is not JSON ({error.msg}): correct that line"
             ) from None
         if not isinstance(row, dict):
             raise SafetuneError(
-                f'{path}, line {line_number} is {_kind(row)} and not one record: write an object such as {{"instruction": "…"}}'
+                f"{path}, line {line_number} is {value_kind(row)} and not one record: write an object such "
+                'as {"instruction": "…"}'
             )
         yield row
 
 
-def _json_rows(path: Path, text: str) -> list[dict[str, Any]]:
+def _json_rows(path: Path, text: str) -> list[Row]:
     if not text.strip():
         return []
     try:
         content = json.loads(text)
     except json.JSONDecodeError as error:
-        mend = "name it .jsonl if it has one object a line" if error.msg == "Extra data" else "mend that line"
-        raise SafetuneError(f"{path}, line {error.lineno} is not JSON ({error.msg}): {mend}") from None
+        several = error.msg == "Extra data"
+        advice = "name it .jsonl if it has one object a line" if several else "correct that line"
+        raise SafetuneError(f"{path}, line {error.lineno} is not JSON ({error.msg}): {advice}") from None
     if isinstance(content, dict):
         return _columns_to_rows(path, content)
     if not isinstance(content, list):
-        raise SafetuneError(f"{path} holds {_kind(content)}: write a list of objects, or columns of texts")
+        raise SafetuneError(
+            f"{path} holds {value_kind(content)}: write a list of objects, or columns of texts"
+        )
     for number, row in enumerate(content, start=1):
         if not isinstance(row, dict):
             raise SafetuneError(
-                f'{path}, row {number} is {_kind(row)} and not one record: write an object such as {{"instruction": "…"}}'
+                f"{path}, row {number} is {value_kind(row)} and not one record: write an object such as "
+                '{"instruction": "…"}'
             )
     return content
 
 
 # column of the original -> field of a row
-_ORIGINAL_COLUMNS = {"instructions": "instruction", "inputs": "input", "outputs": "output", "tags": "topic", "instruction": "instruction", "input": "input", "output": "output"}  # fmt: skip
+_ORIGINAL_COLUMNS = {
+    "instructions": "instruction",
+    "inputs": "input",
+    "outputs": "output",
+    "tags": "topic",
+    "instruction": "instruction",
+    "input": "input",
+    "output": "output",
+}
 
 
-def _columns_to_rows(path: Path, content: dict[str, Any]) -> list[dict[str, Any]]:
+def _columns_to_rows(path: Path, content: dict[str, Any]) -> list[Row]:
     columns = {
         _ORIGINAL_COLUMNS[name]: values for name, values in content.items() if name in _ORIGINAL_COLUMNS
     }
     if "instruction" not in columns:
         raise SafetuneError(
-            f"{path} is one object without 'instructions' (it has {', '.join(content)}): write a list of objects, or the original's columns"
+            f"{path} is one object without 'instructions' (it has {', '.join(content)}): write a list of "
+            "objects, or the original's columns"
         )
     # The original leaves "inputs" empty where no row has one.
     columns = {name: values for name, values in columns.items() if values != []} or {"instruction": []}
     for name, values in columns.items():
         if not isinstance(values, list):
-            raise SafetuneError(f"{path}: '{name}' is {_kind(values)}, but it should be a list of texts")
+            raise SafetuneError(f"{path}: '{name}' is {value_kind(values)}, but it should be a list of texts")
         if len(values) != len(columns["instruction"]):
             raise SafetuneError(
-                f"{path} has {len(columns['instruction'])} instructions and {len(values)} {name}s: it needs one for each, or none"
+                f"{path} has {len(columns['instruction'])} instructions and {len(values)} {name}s: it needs "
+                "one for each, or none"
             )
     return [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
 
 
-def _csv_rows(path: Path, text: str, delimiter: str) -> Iterator[dict[str, Any]]:
+def _csv_rows(path: Path, text: str, delimiter: str) -> Iterator[Row]:
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     try:
         header = next(reader, [])
         for number, values in enumerate((row for row in reader if row), start=1):
             if len(values) != len(header):
                 raise SafetuneError(
-                    f"{path}, row {number} (line {reader.line_num}) has {len(values)} fields and the header has {len(header)}: quote texts that hold a {'tab' if delimiter == chr(9) else 'comma'}"
+                    f"{path}, row {number} (line {reader.line_num}) has {len(values)} fields and the header "
+                    f"has {len(header)}: quote texts that hold a {'tab' if delimiter == chr(9) else 'comma'}"
                 )
             yield dict(zip(header, values, strict=True))
     except csv.Error as error:
         raise SafetuneError(
-            f"{path}, line {reader.line_num} is not a row of a table ({error}): mend its quotes"
+            f"{path}, line {reader.line_num} is not a row of a table ({error}): correct its quotes"
         ) from None
 
 
-def _parquet_rows(path: Path) -> list[dict[str, Any]]:
+def _parquet_rows(path: Path) -> list[Row]:
     import pyarrow
     import pyarrow.parquet
 
@@ -283,14 +227,16 @@ def _parquet_rows(path: Path) -> list[dict[str, Any]]:
         ) from None
 
 
-def _hub_rows(name: str, split: str) -> list[dict[str, Any]]:
+def _hub_rows(name: str, split: str) -> list[Row]:
     import datasets
 
     try:
         return datasets.load_dataset(name, split=f"{split}[:{MAX_ROWS}]").to_list()
-    except Exception as error:  # the library raises many kinds, and each means that the set cannot be had
+    except Exception as error:  # the library raises many kinds, and each means that the set cannot be read
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise SafetuneError(
-            f"'{name}' is no file here and could not be read from the Hugging Face Hub ({str(error).splitlines()[0] if str(error) else type(error).__name__}): check the name, the split '{split}' and the network"
+            f"'{name}' is no file here and could not be read from the Hugging Face Hub ({reason}): check the "
+            f"name, the split '{split}' and the network"
         ) from None
 
 
@@ -303,74 +249,14 @@ def _checked(table: Table) -> Table:
 
 
 def _too_many(title: str) -> str:
-    return f"{title} has a row {MAX_ROWS + 1:,}, and {MAX_ROWS:,} rows are read: cut it after the rows that you need"
-
-
-def _column(table: Table, names: tuple[str, ...]) -> str:
-    """The first of the names that the first row has; later rows without it are told one by one."""
-    first = table.rows[0]
-    for name in names:
-        if name in first:
-            return name
-    close = next(
-        (
-            match
-            for column in first
-            for match in difflib.get_close_matches(str(column).strip().lower(), names, n=1)
-        ),
-        None,
-    )
-    wrong = close and next(
-        column for column in first if difflib.get_close_matches(str(column).strip().lower(), [close], n=1)
-    )
-    other = f", or name it {' or '.join(names[1:])}" if names[1:] else ""
-    mend = f"rename '{wrong}' to '{close}'" if close else f"add it{other}"
-    raise SafetuneError(
-        f"{table.title}, row 1 has no '{names[0]}' (it has {', '.join(map(str, first)) or 'nothing'}): {mend}"
+    return (
+        f"{title} has a row {MAX_ROWS + 1:,}, and {MAX_ROWS:,} rows are read: cut it after the rows that you "
+        "need"
     )
 
 
-def _filled(table: Table, number: int, row: dict[str, Any], column: str) -> str:
-    value = row.get(column)
-    if value is None or (isinstance(value, str) and not value.strip()):
-        raise SafetuneError(
-            f"{table.title}, row {number}: '{column}' is missing or empty; fill it, or remove the row"
-        )
-    if not isinstance(value, str):
-        raise SafetuneError(
-            f"{table.title}, row {number}: '{column}' is {_kind(value)}, but it should be a text"
-        )
-    return value
-
-
-def _optional(table: Table, number: int, row: dict[str, Any], column: str) -> str:
-    value = row.get(column)
-    if value is None:
-        return ""
-    if not isinstance(value, str):
-        raise SafetuneError(
-            f"{table.title}, row {number}: '{column}' is {_kind(value)}, but it should be a text"
-        )
-    return value
-
-
-def _id(row: dict[str, Any], name: str, number: int) -> str:
-    given = row.get("id")
-    return f"{name}-{number:05d}" if given is None or given == "" else str(given)
-
-
-def _refuse_repeats(table: Table, contents: list[tuple[str, ...]] | None, ids: list[str]) -> None:
-    for what, values in (("the id of", ids), ("", contents or [])):
-        seen: dict[Any, int] = {}
-        for number, value in enumerate(values, start=1):
-            first = seen.setdefault(value, number)
-            if first != number:
-                raise SafetuneError(
-                    f"{table.title}, row {number} repeats {what + ' ' if what else ''}row {first}: remove one of the two"
-                )
-
-
-def _kind(value: Any) -> str:
+def value_kind(value: object) -> str:
+    """What a value of a row is, in words for a message: ``a text``, ``a list``, ``nothing``."""
     names = {
         bool: "true or false",
         int: "a number",

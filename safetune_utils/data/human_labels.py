@@ -1,4 +1,4 @@
-"""Answers that people labelled, from outside sets: what the instruments are trained on and measured against."""
+"""Answers that people labelled, from outside sets: the instruments are trained on them and tested on them."""
 
 from __future__ import annotations
 
@@ -19,13 +19,16 @@ _XSTEST_LABELS = {
 
 @dataclass(frozen=True, kw_only=True)
 class Labelled:
-    """An answer with what people said of it.
+    """An answer with the label that people gave it.
 
     Attributes:
+        id: unique within its set.
+        prompt, response: the request and the answer.
         label: ``compliance``, ``partial_refusal`` or ``full_refusal``; or ``harmful`` or ``harmless``.
-        model: who answered, as its set names it; empty where it does not.
+        model: the model that answered, as its set names it; empty where it does not.
         kind: the type of the prompt; empty where the set has none.
-        annotators: what each of two people said on their own, where the set tells.
+        annotators: the labels of each of two people, where the set has them; an empty text for a label that
+            is none of the three.
     """
 
     id: str
@@ -38,23 +41,39 @@ class Labelled:
 
 
 def xstest_completions() -> list[Labelled]:
-    """1,350 answers of three models to XSTest's prompts, with two people's labels and the one they agreed on."""
+    """1,350 answers of three models to XSTest's prompts, with two people's labels and the one they agreed on.
+
+    Source: Röttger et al., XSTest (2024).
+
+    Raises:
+        SafetuneError: a file cannot be fetched.
+    """
     rows = []
     for model in XSTEST_MODELS:
         with fetch(f"XSTest-completions-{model}").open(encoding="utf-8", newline="") as file:
             rows += [
                 Labelled(
-                    id=f"{model}-{row['id']}", prompt=row["prompt"], response=row["completion"], label=_XSTEST_LABELS[row["final_label"]], model=model,
-                    kind=row["type"], annotators=tuple(_XSTEST_LABELS.get(row[f"annotation_{i}"], "") for i in (1, 2)),
+                    id=f"{model}-{row['id']}",
+                    prompt=row["prompt"],
+                    response=row["completion"],
+                    label=_XSTEST_LABELS[row["final_label"]],
+                    model=model,
+                    kind=row["type"],
+                    annotators=tuple(_XSTEST_LABELS.get(row[f"annotation_{i}"], "") for i in (1, 2)),
                 )
                 for row in csv.DictReader(file)
-            ]  # fmt: skip
+            ]
     return rows
 
 
 def styled_responses(split: str) -> list[Labelled]:
-    """The embedded corpus's 200 answers in eight styles, ``train`` or ``test``: written and labelled for this
-    book, ``kind`` is the style.
+    """The embedded corpus's 200 answers in eight styles, written and labelled for this book.
+
+    Args:
+        split: ``train`` or ``test``.
+
+    Returns:
+        The answers of that part; ``kind`` is the style.
     """
     return [
         Labelled(
@@ -70,8 +89,9 @@ def styled_responses(split: str) -> list[Labelled]:
 
 
 def own_responses() -> list[Labelled]:
-    """What the embedded corpus has to learn refusals from: its helpful answers comply, its safety rows
-    refuse, and the styled ones say which.
+    """What the embedded corpus has to learn refusals from.
+
+    Its helpful answers are compliance, its safety rows full refusals, and the styled answers have labels.
     """
     complying = [*general_examples("embedded"), *contrast_examples()]
     rows = [(row, "compliance") for row in complying] + [
@@ -85,7 +105,11 @@ def own_responses() -> list[Labelled]:
 
 
 def harm_pairs() -> list[Labelled]:
-    """4,000 questions with answers that people called harmful or not (an extract of PKU-SafeRLHF)."""
+    """4,000 questions with answers that people labelled harmful or harmless (an extract of PKU-SafeRLHF).
+
+    Raises:
+        SafetuneError: the file cannot be fetched.
+    """
     with fetch("Safe-RLHF-mini").open(encoding="utf-8", newline="") as file:
         return [
             Labelled(
@@ -101,10 +125,13 @@ def harm_pairs() -> list[Labelled]:
 def split_by_prompt(
     rows: list[Labelled], *, test: float = 0.2, validation: float = 0.08
 ) -> dict[str, list[Labelled]]:
-    """``train``, ``validation`` and ``test`` rows, such that no prompt is in two of them, however it is cased
-    or spaced.
+    """Split rows into ``train``, ``validation`` and ``test`` so that no prompt is in two of them.
 
-    Which part a prompt is in follows from its hash alone, so it stays there when rows are added.
+    Prompts that differ only in case and white space count as the same. The part of a prompt depends on its
+    hash only, so it stays the same when rows are added.
+
+    Args:
+        test, validation: about what share of the prompts each of these parts gets, 0 to 1.
     """
     parts: dict[str, list[Labelled]] = {"train": [], "validation": [], "test": []}
     for row in rows:

@@ -1,4 +1,4 @@
-"""Which test prompts are trained on: exact copies and near copies, between any training rows and any prompts."""
+"""Which test prompts are trained on: exact and near copies, between any training rows and any prompts."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from rapidfuzz import fuzz, process, utils
 from safetune_utils.data.rows import Example, Prompt
 
 NEAR = 85.0
-_CHUNK = 2000  # training texts compared at once: bounds the memory at 20,000 rows x 500 prompts
+_CHUNK = 2000  # training texts compared at once: limits the memory for 20,000 rows x 500 prompts
 
 
 class Copy(NamedTuple):
-    """A training row and a test prompt that resemble each other; similarity 0–100, 100 is the same words."""
+    """A training row and a test prompt that are alike: similarity 0 to 100, where 100 is the same words."""
 
     train_id: str
     test_id: str
@@ -24,10 +24,13 @@ class Copy(NamedTuple):
 
 
 class Overlap(NamedTuple):
-    """What training rows and prompts share: ``copies`` at or above the bar, most alike first, one for each
-    prompt.
+    """What training rows and prompts have in common.
 
-    ``highest`` is the highest similarity of any pair, 0–100.
+    Attributes:
+        copies: pairs at or above the threshold, most similar first, at most one for each prompt.
+        highest: the highest similarity of any pair, 0 to 100.
+        n_train: training rows that were compared.
+        n_test: prompts that were compared.
     """
 
     copies: list[Copy]
@@ -49,9 +52,14 @@ class Overlap(NamedTuple):
 def overlap(train: Iterable[Example], test: list[Prompt], *, at_least: float = NEAR) -> Overlap:
     """Compare the request of every training row, in both its forms, with every prompt.
 
-    *Exact* means the same but for case, white space and punctuation. *Near* means a similarity of at least
-    ``at_least``: rapidfuzz's token sort ratio, 0–100, which ignores the order of words (one changed word in
-    ten gives about 90). Reworded copies with other words are not found by it.
+    *Exact* means the same except for case, white space and punctuation. *Near* means a similarity of at least
+    ``at_least``. The similarity is rapidfuzz's token sort ratio, 0 to 100, which ignores the order of words
+    (one changed word in ten gives about 90). It does not find copies that say the same in other words.
+
+    Args:
+        train: rows to train on.
+        test: prompts to test with.
+        at_least: the threshold, 0 to 100.
     """
     texts = [
         (row.id, utils.default_process(text))
@@ -80,6 +88,8 @@ def overlap(train: Iterable[Example], test: list[Prompt], *, at_least: float = N
 
 
 def exact_copies(train: Iterable[Example], test: list[Prompt]) -> list[str]:
-    """Ids of prompts that are the same as a training row's request but for case, white space and punctuation."""
+    """Ids of prompts that are the same as a training row's request, except for case, white space and
+    punctuation.
+    """
     seen = {utils.default_process(text) for row in train for text in (row.instruction, row.question) if text}
     return [prompt.id for prompt in test if utils.default_process(prompt.text) in seen]

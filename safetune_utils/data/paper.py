@@ -1,14 +1,14 @@
-"""The paper's own rows: as released, in the forms that it did not release, and its ready-made mixes."""
+"""The paper's own rows: as released, in forms that it did not release, and its ready-made mixes."""
 
 from __future__ import annotations
 
 import json
 import sys
 from collections import Counter
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from safetune_utils.data import question_forms
-from safetune_utils.data.files import read_table
+from safetune_utils.data.files import Row, read_table
 from safetune_utils.data.register import fetch, registered_sets
 from safetune_utils.data.rows import Example, Prompt
 from safetune_utils.errors import SafetuneError
@@ -18,8 +18,12 @@ PAPER_AMOUNTS = (100, 300, 500, 1000, 1500, 2000)
 
 
 def registered_examples(name: str) -> list[Example]:
-    """Rows of a registered file; ids are the positions in it, which is pinned. Every row is kept, as the
-    paper had it.
+    """Rows of a registered file, every one of them, as the paper used them.
+
+    Their ids are the set's name and the row's number from 0; the file itself is fixed by its hash.
+
+    Raises:
+        SafetuneError: an unknown name, or a file that cannot be fetched.
     """
     return [
         Example(
@@ -33,6 +37,13 @@ def registered_examples(name: str) -> list[Example]:
 
 
 def registered_prompts(name: str) -> list[Prompt]:
+    """Prompts of a registered file, every one of them, with ids as :func:`registered_examples` makes them.
+
+    XSTest's own ids are kept.
+
+    Raises:
+        SafetuneError: an unknown name, or a file that cannot be fetched.
+    """
     rows = read_table(fetch(name)).rows
     if name == "XSTest":
         return [
@@ -52,8 +63,10 @@ def registered_prompts(name: str) -> list[Prompt]:
 
 
 def with_questions(rows: list[Example]) -> list[Example]:
-    """The paper's safety rows with their question form: matched where the red-team attempts can be had, else
-    by rule.
+    """The paper's safety rows with their question form, and ``question_origin``, which says how it was made.
+
+    A question is matched in the red-team attempts where these can be fetched, else rewritten from the
+    instruction by rule; both are empty where no rule fits.
     """
     matched = _red_team_questions()
     found = []
@@ -67,20 +80,17 @@ def with_questions(rows: list[Example]) -> list[Example]:
 
 
 def _red_team_questions() -> dict[str, str]:
-    """Id of a safety row -> the question of the red-team attempts that it was made from; empty where they are
-    out of reach.
+    """Id of a safety row -> the question of the red-team attempts that it was made from.
 
-    The comparison takes a minute or two, so what it found is kept in the cache.
+    Empty where the attempts cannot be fetched. The comparison takes a minute or two, so its result is kept in
+    the cache.
     """
     try:
         path = fetch("red-team-attempts")
     except SafetuneError:
         return {}
-    kept = (
-        cache_folder()
-        / "data"
-        / f"red-team-questions-{registered_sets()['red-team-attempts'].git_blob[:12]}-{question_forms.VERSION}.json"
-    )
+    blob = registered_sets()["red-team-attempts"].git_blob
+    kept = cache_folder() / "data" / f"red-team-questions-{blob[:12]}-{question_forms.VERSION}.json"
     if not kept.is_file():
         print("matching the paper's safety rows with the red-team attempts, once", file=sys.stderr)
         rows = registered_examples("safety-instructions")
@@ -96,7 +106,10 @@ def _red_team_questions() -> dict[str, str]:
 
 
 def question_counts(rows: list[Example]) -> dict[str, int]:
-    """How the question forms of safety rows came to be: rows by origin, and those that no rule could rewrite."""
+    """How the question forms of safety rows were made: the number of rows by origin.
+
+    ``as written`` are questions of the set itself, ``none`` are rows that no rule could rewrite.
+    """
     counts = Counter(
         row.question_origin or ("as written" if row.question else "none") for row in with_questions(rows)
     )
@@ -104,8 +117,8 @@ def question_counts(rows: list[Example]) -> dict[str, int]:
 
 
 def paper_safety_ids(n_safety: int) -> set[str] | None:
-    """Ids of the safety rows in the paper's ready-made mix of this size, or ``None`` where there is none or
-    it cannot be had.
+    """Ids of the safety rows in the paper's ready-made mix of this size; ``None`` where there is no such mix,
+    or it cannot be fetched.
     """
     if n_safety not in PAPER_AMOUNTS:
         return None
@@ -116,10 +129,14 @@ def paper_safety_ids(n_safety: int) -> set[str] | None:
 
 
 class PaperMix(NamedTuple):
-    """A ready-made mix of the paper beside the sets it was made from, all as counts of rows but the last.
+    """A ready-made mix of the paper, compared with the sets that it was made from.
 
-    ``general_missing`` are general rows that the mix lacks; ``foreign`` are rows of it that are in neither
-    set.
+    Attributes:
+        rows: of the mix.
+        general, safety: rows of the mix that are in the general set and in the safety file.
+        general_missing: rows of the general set that are not in the mix.
+        foreign: rows of the mix that are in neither set.
+        safety_ids: ids of its safety rows.
     """
 
     rows: int
@@ -131,26 +148,28 @@ class PaperMix(NamedTuple):
 
     @property
     def same(self) -> bool:
-        """Whether the mix is the general set and safety rows, and nothing else."""
+        """Whether the mix is the whole general set and safety rows, and nothing else."""
         return self.general_missing == 0 and self.foreign == 0
 
 
 def compare_paper_mix(n_safety: int) -> PaperMix:
-    """Lay the ready-made mix of the paper beside its general set and its safety file.
+    """Compare the ready-made mix of the paper with its general set and its safety file.
+
+    Args:
+        n_safety: how many safety rows the mix has, one of :data:`PAPER_AMOUNTS`.
 
     Raises:
-        SafetuneError: one of the three files cannot be had.
+        SafetuneError: one of the three files cannot be fetched.
     """
     return _compared(read_table(fetch(f"mix-{n_safety}")).rows)
 
 
-def _compared(ready: list[dict[str, Any]]) -> PaperMix:
-    def content(row: Any) -> tuple[str, str, str]:
-        row = row if isinstance(row, dict) else vars(row)
-        return row["instruction"], row.get("input") or "", row["output"]
+def _compared(ready: list[Row]) -> PaperMix:
+    def content(row: Example) -> tuple[str, str, str]:
+        return row.instruction, row.input, row.output
 
-    left = Counter(content(row) for row in ready)
-    general = Counter(content(row) for row in registered_examples("alpaca-20000"))
+    left = Counter((row["instruction"], row.get("input") or "", row["output"]) for row in ready)
+    general = Counter(map(content, registered_examples("alpaca-20000")))
     missing = general - left
     left -= general
     ids = set()

@@ -1,5 +1,5 @@
-"""Outside sets: registered in ``data/register.yml`` by repository, commit, path and hash, fetched when asked
-for.
+"""Outside sets: registered in ``data/register.yml`` by repository, commit, path and hash, and fetched when
+they are needed.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import httpx
 import yaml
@@ -28,10 +28,18 @@ _LOOK_SECONDS = 5
 
 @dataclass(frozen=True, kw_only=True)
 class OutsideSet:
-    """One file in a public repository at a pinned commit, known by its hash.
+    """One file in a public repository at a fixed commit, identified by its hash.
 
-    ``bytes`` and ``sha256`` are missing where the file was never in our hands; the git blob id then verifies
-    it.
+    Attributes:
+        name: of the set; also that of :func:`fetch`.
+        repository, commit, path: where the file is; the repository is ``owner/name`` on GitHub.
+        tests: what the set is for.
+        form: what a row is, such as ``instructions`` or ``training rows``.
+        rows, columns: how many rows the file has, and its columns.
+        bytes, sha256: ``None`` where the authors of the book never had the file; the git blob id then
+            verifies it.
+        git_blob: git's id of the file.
+        licence, citation, note: for the data cards.
     """
 
     name: str
@@ -51,15 +59,45 @@ class OutsideSet:
 
     @property
     def relative(self) -> Path:
+        """The file's path in the cache and on a mirror."""
         return Path(self.repository) / self.commit / self.path
 
     @property
     def url(self) -> str:
+        """The address that the file is fetched from."""
         return f"https://raw.githubusercontent.com/{self.repository}/{self.commit}/{self.path}"
 
     @property
     def non_commercial(self) -> bool:
+        """Whether the licence forbids commercial use."""
         return "-NC" in self.licence
+
+
+class Benchmark(TypedDict):
+    """A benchmark that lm-evaluation-harness downloads itself; ``task`` is its name there."""
+
+    name: str
+    tests: str
+    task: str
+    source: str
+    licence: str
+    citation: str
+
+
+class NotReleased(TypedDict):
+    """A set of the paper that nobody can fetch: what it tests, and what the book uses instead."""
+
+    name: str
+    tests: str
+    instead: str
+
+
+class _Register(TypedDict):
+    """The content of ``register.yml``; ``files`` are groups of sets with what they have in common."""
+
+    files: list[dict[str, Any]]
+    benchmarks: list[Benchmark]
+    not_released: list[NotReleased]
 
 
 def registered_sets() -> dict[str, OutsideSet]:
@@ -72,15 +110,13 @@ def registered_sets() -> dict[str, OutsideSet]:
     return found
 
 
-def benchmarks() -> list[dict[str, str]]:
-    """The benchmarks that lm-evaluation-harness downloads itself: name, tests, task, source, licence,
-    citation.
-    """
+def benchmarks() -> list[Benchmark]:
+    """The benchmarks that lm-evaluation-harness downloads itself."""
     return _content()["benchmarks"]
 
 
-def not_released() -> list[dict[str, str]]:
-    """Sets of the paper that nobody can fetch: name, tests, and what the book uses instead."""
+def not_released() -> list[NotReleased]:
+    """Sets of the paper that nobody can fetch."""
     return _content()["not_released"]
 
 
@@ -88,11 +124,11 @@ def fetch(name: str) -> Path:
     """The path of a verified copy of an outside set, read from the mirror, the cache or its repository.
 
     With ``SAFETUNE_MIRROR=DIR`` the file is read from ``DIR/<owner>/<repo>/<commit>/<path>`` and nothing is
-    downloaded. A download that breaks off goes on where it stopped when it is asked for again. A licence that
-    forbids commercial use is named on standard error when a file is downloaded.
+    downloaded. A download that breaks off continues where it stopped when the set is asked for again. A
+    licence that forbids commercial use is named on standard error when a file is downloaded.
 
     Raises:
-        SafetuneError: an unknown name, a file that cannot be had, or one whose hash is wrong (it is not
+        SafetuneError: an unknown name, a file that cannot be fetched, or one whose hash is wrong (it is not
             kept).
     """
     known = registered_sets()
@@ -104,7 +140,8 @@ def fetch(name: str) -> Path:
         path = mirror / entry.relative
         if not path.is_file():
             raise SafetuneError(
-                f"{name} is not on the mirror {mirror} ({entry.relative}): add it there, or unset SAFETUNE_MIRROR to download it"
+                f"{name} is not on the mirror {mirror} ({entry.relative}): add it there, or unset "
+                "SAFETUNE_MIRROR to download it"
             )
         _check_hash(entry, path)
         return path
@@ -133,7 +170,11 @@ def is_at_hand(name: str) -> bool:
 
 
 def verify() -> Iterator[tuple[str, str]]:
-    """Hash every outside set that is at hand; yields its name and what is wrong, or an empty text."""
+    """Hash every outside set that can be read without a download.
+
+    Yields:
+        Its name, and what is wrong with it, or an empty text.
+    """
     mirror = _mirror()
     for entry in registered_sets().values():
         path = mirror / entry.relative if mirror else _cached(entry)
@@ -147,10 +188,10 @@ def verify() -> Iterator[tuple[str, str]]:
 
 
 def whereabouts() -> dict[str, str]:
-    """Where each outside set is: ``mirror``, ``not on the mirror``, ``cached``, ``reachable`` or ``out of
-    reach``.
+    """Where each outside set is, by its name.
 
-    Without a mirror, the repositories of sets that are not cached are asked for the file's head, all at once.
+    It is ``mirror``, ``not on the mirror``, ``cached``, ``reachable`` or ``out of reach``. Without a mirror,
+    the repositories of all sets that are not cached get a HEAD request for the file, at the same time.
     """
     known = registered_sets()
     mirror = _mirror()
@@ -170,12 +211,12 @@ def whereabouts() -> dict[str, str]:
     return {name: found[name] for name in known}
 
 
-def _content() -> dict[str, Any]:
+def _content() -> _Register:
     return _parsed((data_folder() / "register.yml").read_text("utf-8"))
 
 
 @cache
-def _parsed(text: str) -> dict[str, Any]:
+def _parsed(text: str) -> _Register:
     return yaml.safe_load(text)
 
 
@@ -196,21 +237,21 @@ def _is_reachable(entry: OutsideSet) -> bool:
 
 
 def _download(entry: OutsideSet, partial: Path) -> None:
-    """Bring a file to ``partial``, going on after what an earlier try left there."""
+    """Download a file to ``partial``, after what an earlier try left there."""
     if entry.non_commercial:
         print(
             f"{entry.name}: licence {entry.licence}, for non-commercial use only ({entry.citation})",
             file=sys.stderr,
         )
     there = partial.stat().st_size if partial.is_file() else 0
-    # Packed on the way, a part of a file would not be the part that is asked for.
+    # With compression the range would be one of the compressed file.
     headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={there}-"} if there else {})
     try:
         with httpx.stream(
             "GET", entry.url, headers=headers, follow_redirects=True, timeout=_TIMEOUT_SECONDS
         ) as reply:
             if reply.status_code == httpx.codes.REQUESTED_RANGE_NOT_SATISFIABLE:
-                return  # all of it is there: the hash decides
+                return  # the whole file is there already; its hash is checked next
             reply.raise_for_status()
             goes_on = reply.status_code == httpx.codes.PARTIAL_CONTENT
             with (
@@ -233,7 +274,8 @@ def _download(entry: OutsideSet, partial: Path) -> None:
         )
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise SafetuneError(
-            f"{entry.name} could not be downloaded from {entry.url} ({reason}){kept}: check the network, or set SAFETUNE_MIRROR to a folder that holds it"
+            f"{entry.name} could not be downloaded from {entry.url} ({reason}){kept}: check the network, or "
+            "set SAFETUNE_MIRROR to a folder that holds it"
         ) from None
 
 
@@ -246,7 +288,8 @@ def _check_hash(entry: OutsideSet, path: Path, *, where: str = "") -> None:
             # git hashes a header with the size before the content.
             found = hashlib.sha1(b"blob %d\0" % path.stat().st_size + file.read()).hexdigest()
     if found != expected:
-        mend = where or f"{path}; delete that file and fetch it again"
+        advice = where or f"{path}; delete that file and fetch it again"
         raise SafetuneError(
-            f"{entry.name} has the wrong {kind} ({found[:12]}…, expected {expected[:12]}…) and is not used: {mend}"
+            f"{entry.name} has the wrong {kind} ({found[:12]}…, expected {expected[:12]}…) and is not used: "
+            f"{advice}"
         )

@@ -1,4 +1,4 @@
-"""The two record types that leave this room: a row to train on and a request to test with."""
+"""The two record types of all data: a row to train on and a request to test with."""
 
 from __future__ import annotations
 
@@ -14,46 +14,63 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Example:
-    """A row to train on. ``question`` is the same request as ``instruction`` asked as a question, or empty."""
+    """A row to train on; an entry that a row does not have is an empty text.
+
+    Attributes:
+        id: unique within its set.
+        instruction, input: the request, and the text that it is about.
+        output: the answer.
+        question: the same request, asked as a question.
+        question_origin: empty where the question's authors wrote it, ``red-team attempts`` where it was
+            matched, ``rewritten`` where a rule wrote it.
+        topic: what the request is about.
+        kind: the task of a general row, the style of a safety row, the type of a contrast row.
+    """
 
     id: str
     instruction: str
     output: str
     input: str = ""
     question: str = ""
-    question_origin: str = (
-        ""  # "" as its authors wrote it, "red-team attempts" (matched), "rewritten" (by rule)
-    )
+    question_origin: str = ""
     topic: str = ""
-    kind: str = ""  # the task of a general row, the style of a safety row, the type of a contrast row
+    kind: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Prompt:
-    """A request to test with. ``label`` is ``safe`` or ``unsafe`` where the set says so, else empty."""
+    """A request to test with; an entry that a prompt does not have is an empty text.
+
+    Attributes:
+        id: unique within its set.
+        text, input: the request, and the text that it is about.
+        topic: what the request is about.
+        kind: the type of a look-alike, the task of an ordinary instruction.
+        label: ``safe`` or ``unsafe``, where the set says so.
+        pair: the id of the same request in another form, or a name that both forms have.
+        origin: empty where its authors wrote it, ``rewritten`` where a rule wrote it from another form.
+    """
 
     id: str
     text: str
     input: str = ""
     topic: str = ""
-    kind: str = ""  # the type of a look-alike, the task of an ordinary instruction
+    kind: str = ""
     label: str = ""
     pair: str = ""
-    origin: str = ""  # "" as its authors wrote it, "rewritten" (by rule, from another form)
+    origin: str = ""
 
     @property
     def request(self) -> str:
-        """What is asked, whatever the form: two forms of one request share it, by one id or by a pair that
-        names it.
-        """
+        """The name of what is asked: two forms of one request have the same, by their id or by their pair."""
         return self.pair or self.id
 
 
 def as_dataset(rows: Sequence[Example] | Sequence[Prompt]) -> Dataset:
-    """Records as a ``datasets.Dataset`` with one text column a field, in the order of the record type.
+    """Records as a ``datasets.Dataset`` with one text column for each field, in the order of the record type.
 
     Raises:
-        ValueError: no rows, so that the columns are not known.
+        ValueError: there are no rows, so the columns are not known.
     """
     from datasets import Dataset, Features, Value
 
@@ -67,7 +84,11 @@ def as_dataset(rows: Sequence[Example] | Sequence[Prompt]) -> Dataset:
 
 
 def content_hash(rows: Iterable[Any]) -> str:
-    """sha256 over the content of records, in order; the name that later stages know a set by."""
+    """sha256, in hexadecimal, of the content of records in their order: by it a later stage knows a set.
+
+    Args:
+        rows: dataclass instances or dictionaries.
+    """
     digest = hashlib.sha256()
     for row in rows:
         content = row if isinstance(row, dict) else vars(row)

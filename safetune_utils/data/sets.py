@@ -1,21 +1,22 @@
-"""Named sets. A *prompt set* has the same name whatever the source, so that a notebook asks for ``malicious``
-and gets the embedded set, the paper's I-MaliciousInstructions, or a file of the user's.
+"""Named sets. A *prompt set* has the same name in every source, so that a notebook asks for ``malicious`` and
+gets the embedded set, the paper's I-MaliciousInstructions, or a file of the user.
 
 A *source* is ``embedded``, ``paper``, ``paper-sample`` (the paper's own data with a 2,000-row sample of
-general data) or a folder of the user's with ``general``, ``safety`` and one file a prompt set, in any form of
-:mod:`safetune_utils.data.files`.
+general data) or a folder of the user with ``general``, ``safety`` and one file for each prompt set, in any
+form of :mod:`safetune_utils.data.files`.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from safetune_utils.data import question_forms
-from safetune_utils.data.files import FORMS, is_file_name, read_examples, read_prompts, read_table
+from safetune_utils.data.files import FORMS, Row, is_file_name, read_table
 from safetune_utils.data.paper import registered_examples, registered_prompts, with_questions
 from safetune_utils.data.register import registered_sets
 from safetune_utils.data.rows import Example, Prompt, as_dataset
+from safetune_utils.data.user_rows import read_examples, read_prompts
 from safetune_utils.errors import SafetuneError
 from safetune_utils.places import data_folder
 
@@ -24,8 +25,12 @@ if TYPE_CHECKING:
 
 
 class PromptSet(NamedTuple):
-    """What a prompt set is: a short title, what it tests, and what a refusal is to a careful person: wanted,
-    unwanted, or safe but not needed.
+    """What a prompt set is.
+
+    Attributes:
+        title: a short one.
+        about: what its prompts are.
+        a_refusal_is: how a careful person sees a refusal: ``wanted``, ``unwanted`` or ``safe, not needed``.
     """
 
     title: str
@@ -86,7 +91,14 @@ _PAPER_GENERAL = {"paper": "alpaca-20000", "paper-sample": "alpaca-2000"}
 
 
 def general_examples(source: str) -> list[Example]:
-    """The general rows of a source, or of a file or Hugging Face id given by itself."""
+    """The general rows of a source.
+
+    Args:
+        source: a data source; or the path of one file or a Hugging Face id.
+
+    Raises:
+        SafetuneError: no such source, or its rows cannot be read or fetched.
+    """
     if source == "embedded":
         return _embedded_examples("general")
     if source in _PAPER_GENERAL:
@@ -95,12 +107,16 @@ def general_examples(source: str) -> list[Example]:
 
 
 def safety_examples(source: str, *, questions: bool = False) -> list[Example]:
-    """The safety rows of a source, or of a file or Hugging Face id given by itself.
+    """The safety rows of a source.
 
     Args:
-        questions: leave out rows that have no question form. The paper's rows were released as instructions
-            only; theirs are matched in the red-team attempts where that set can be had, else rewritten by
-            rule, and ``question_origin`` says which.
+        source: a data source; or the path of one file or a Hugging Face id.
+        questions: for the paper's rows, add the question form and leave out rows without one. The paper
+            released instructions only; questions are matched in the red-team attempts where that set can be
+            fetched, else rewritten by rule, and ``question_origin`` says which.
+
+    Raises:
+        SafetuneError: no such source, or its rows cannot be read or fetched.
     """
     if source == "embedded":
         return _embedded_examples("safety")
@@ -131,8 +147,8 @@ def prompts(source: str, prompt_set: str) -> list[Prompt]:
 
 
 def set_title(source: str, prompt_set: str) -> str:
-    """The set's name at its source, for tables: ``I-MaliciousInstructions``, ``corpus/malicious`` or a file
-    name.
+    """The set's name in its source, for tables: ``I-MaliciousInstructions``, ``corpus/malicious`` or
+    ``folder/malicious``.
     """
     if source == "embedded":
         return f"corpus/{_EMBEDDED_PROMPTS[prompt_set][0]}"
@@ -158,7 +174,7 @@ def load(name: str) -> Dataset:
             with an output are Examples, rows without are Prompts.
 
     Raises:
-        SafetuneError: no such set, or one that holds neither (labelled answers, conversations).
+        SafetuneError: no such set, or one that has neither (labelled answers, conversations).
     """
     if name.startswith("corpus/"):
         stem = name.removeprefix("corpus/")
@@ -188,12 +204,20 @@ def load(name: str) -> Dataset:
             read_examples(name) if first.keys() & {"output", "response"} else read_prompts(name)
         )
     raise SafetuneError(
-        f"unknown set '{name}': choose one of `safetune data list`, or give a file's path or a Hugging Face id"
+        f"unknown set '{name}': choose one of `safetune data list`, or give a file's path or a Hugging Face "
+        "id"
     )
 
 
-def corpus_rows(name: str) -> list[dict[str, Any]]:
-    """The raw rows of one file of ``data/corpus``."""
+def corpus_rows(name: str) -> list[Row]:
+    """The rows of one file of ``data/corpus`` as they are, with the fields that ``data/corpus`` documents.
+
+    Args:
+        name: of the file, without ``.jsonl``; see :data:`safetune_utils.data.summary.CORPUS`.
+
+    Raises:
+        SafetuneError: no such file.
+    """
     return read_table(data_folder() / "corpus" / f"{name}.jsonl").rows
 
 
@@ -201,27 +225,37 @@ def _embedded_examples(name: str) -> list[Example]:
     kind = {"general": "task", "safety": "style", "contrast": "type"}[name]
     return [
         Example(
-            id=row["id"], instruction=row["instruction"], output=row["output"], input=row.get("input", ""),
-            question=row.get("question", ""), topic=row["topic"], kind=row[kind],
+            id=row["id"],
+            instruction=row["instruction"],
+            output=row["output"],
+            input=row.get("input", ""),
+            question=row.get("question", ""),
+            topic=row["topic"],
+            kind=row[kind],
         )
         for row in corpus_rows(name)
-    ]  # fmt: skip
+    ]
 
 
 def _embedded_prompts(prompt_set: str) -> list[Prompt]:
     if prompt_set not in _EMBEDDED_PROMPTS:
         raise SafetuneError(
-            f"the embedded corpus has no prompt set '{prompt_set}': choose from {', '.join(_EMBEDDED_PROMPTS)}"
+            f"the embedded corpus has no prompt set '{prompt_set}': choose from "
+            f"{', '.join(_EMBEDDED_PROMPTS)}"
         )
     name, field, label = _EMBEDDED_PROMPTS[prompt_set]
     return [
         Prompt(
-            id=row["id"], text=row[field], topic=row.get("topic", ""), kind=row.get("type") or row.get("task", ""),
-            label=row.get("label", ""), pair=row.get("pair", ""),
+            id=row["id"],
+            text=row[field],
+            topic=row.get("topic", ""),
+            kind=row.get("type") or row.get("task", ""),
+            label=row.get("label", ""),
+            pair=row.get("pair", ""),
         )
         for row in corpus_rows(name)
         if label is None or row["label"] == label
-    ]  # fmt: skip
+    ]
 
 
 def _paper_prompts(prompt_set: str) -> list[Prompt]:

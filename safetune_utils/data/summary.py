@@ -1,11 +1,12 @@
-"""What there is: every set with its whereabouts and its shape, and what the training and the test sets share."""
+"""All sets: where they are, their shape in numbers, and what training and test sets have in common."""
 
 from __future__ import annotations
 
 from collections import Counter
-from typing import Any, NamedTuple
+from collections.abc import Iterable
+from typing import NamedTuple, TypedDict
 
-from safetune_utils.data.files import read_table
+from safetune_utils.data.files import Row, read_table
 from safetune_utils.data.leakage import overlap
 from safetune_utils.data.register import (
     OutsideSet,
@@ -29,8 +30,9 @@ from safetune_utils.places import data_folder
 
 
 class CorpusFile(NamedTuple):
-    """What a file of ``data/corpus`` is for, and which of its fields hold the requests, the answers and the
-    topics.
+    """What a file of ``data/corpus`` is for, and which of its fields has the requests, answers and topics.
+
+    ``answer`` is ``None`` where the file has no answers.
     """
 
     tests: str
@@ -74,7 +76,7 @@ CORPUS = {
     "four_choice": CorpusFile("capability: questions with four choices", "question", None, "subject"),
 }
 
-# Fields that say what a row is about, the first that a set has; and those that hold requests and answers.
+# Fields of outside sets, of which the first that a set has is used: what a row is about, requests, answers.
 _TOPICS = ("topic", "style", "subcategory", "type", "final_label", "label", "dataset")
 _REQUESTS = ("instruction", "prompt", "question")
 _ANSWERS = ("output", "completion", "response", "chosen", "answer")
@@ -83,8 +85,13 @@ _ANSWERS = ("output", "completion", "response", "chosen", "answer")
 class Shape(NamedTuple):
     """A set in numbers, with none of its text.
 
-    ``prompt_words`` and ``answer_words`` say how many rows have so many words; ``topics`` how many rows have
-    each topic, or, where the set names none (``topics_are`` says so), begin with each word.
+    Attributes:
+        rows: how many there are.
+        distinct: how many different requests there are.
+        prompt_words, answer_words: number of words -> how many requests, or answers, have so many.
+        topics: topic -> how many rows have it, most frequent first; first word -> how many requests begin
+            with it, where the set names no topics.
+        topics_are: the field of the topics, or ``first words``.
     """
 
     rows: int
@@ -95,14 +102,52 @@ class Shape(NamedTuple):
     topics_are: str
 
 
-def listing() -> list[dict[str, Any]]:
-    """Every set: ``name, where, rows, size, licence, tests``; ``size`` in words, rows as a number or
-    ``None``.
+class ListedSet(TypedDict):
+    """A set in a list.
 
-    ``where`` is ``embedded``, ``cached``, ``mirror``, ``not on the mirror``, ``reachable``, ``out of reach``,
-    ``by lm-eval`` (it downloads and scores the benchmark itself) or ``not released``.
+    Attributes:
+        name: for :func:`safetune_utils.data.sets.load`, where it can be read.
+        where: ``embedded``, ``cached``, ``mirror``, ``not on the mirror``, ``reachable``, ``out of reach``,
+            ``by lm-eval`` (which downloads and scores the benchmark itself) or ``not released``.
+        rows: how many there are; ``None`` where that is not known.
+        size: with its unit, such as ``1.5 MB`` (10^6 bytes); empty where it is not known.
+        licence: empty where the set was not released.
+        tests: what the set is for.
     """
-    found: list[dict[str, Any]] = []
+
+    name: str
+    where: str
+    rows: int | None
+    size: str
+    licence: str
+    tests: str
+
+
+class SharedPrompts(TypedDict):
+    """What a training set and a prompt set have in common.
+
+    Attributes:
+        train, test: the two sets.
+        title: of the prompt set at its source.
+        prompts: how many prompts it has.
+        exact, near: how many of them are trained on, see :func:`safetune_utils.data.leakage.overlap`.
+        highest: the highest similarity of any pair, 0 to 100.
+        test_ids: of the exact and near prompts.
+    """
+
+    train: str
+    test: str
+    title: str
+    prompts: int
+    exact: int
+    near: int
+    highest: float
+    test_ids: list[str]
+
+
+def listing() -> list[ListedSet]:
+    """Every set: the corpus, the register, the sets of lm-evaluation-harness, and what was not released."""
+    found: list[ListedSet] = []
     for name, file in CORPUS.items():
         size = (data_folder() / "corpus" / f"{name}.jsonl").stat().st_size
         found.append(
@@ -127,59 +172,63 @@ def listing() -> list[dict[str, Any]]:
                 "tests": entry.tests,
             }
         )
-    for entry in benchmarks():
+    for benchmark in benchmarks():
         found.append(
             {
-                "name": entry["name"],
+                "name": benchmark["name"],
                 "where": "by lm-eval",
                 "rows": None,
                 "size": "",
-                "licence": entry["licence"],
-                "tests": entry["tests"],
+                "licence": benchmark["licence"],
+                "tests": benchmark["tests"],
             }
         )
-    for entry in not_released():
+    for missing in not_released():
         found.append(
             {
-                "name": entry["name"],
+                "name": missing["name"],
                 "where": "not released",
                 "rows": None,
                 "size": "",
                 "licence": "",
-                "tests": entry["tests"],
+                "tests": missing["tests"],
             }
         )
     return found
 
 
-def overlaps(source: str) -> list[dict[str, Any]]:
-    """What each training set of a source shares with each of its prompt sets.
+def overlaps(source: str) -> list[SharedPrompts]:
+    """What each training set of a source has in common with each of its prompt sets, one row a pair.
 
-    One row a pair: ``train, test, title`` (of the test set at its source), ``prompts`` (how many), ``exact``
-    and ``near`` (prompts that are trained on), ``highest`` (similarity 0–100), and ``test_ids`` of the
-    prompts found.
+    Raises:
+        SafetuneError: no such source, or its rows cannot be read or fetched.
     """
     training = {"general": general_examples(source), "safety": safety_examples(source)}
     if source == "embedded":
         training["contrast"] = contrast_examples()
     elif source.startswith("paper"):
         training["safety, as questions"] = safety_examples(source, questions=True)
-    found = []
+    found: list[SharedPrompts] = []
     for train, rows in training.items():
         for name in available_prompt_sets(source):
             shared = overlap(rows, prompts(source, name))
             found.append(
                 {
-                    "train": train, "test": name, "title": set_title(source, name), "prompts": shared.n_test,
-                    "exact": len(shared.exact), "near": len(shared.near), "highest": shared.highest,
+                    "train": train,
+                    "test": name,
+                    "title": set_title(source, name),
+                    "prompts": shared.n_test,
+                    "exact": len(shared.exact),
+                    "near": len(shared.near),
+                    "highest": shared.highest,
                     "test_ids": [copy.test_id for copy in shared.copies],
                 }
-            )  # fmt: skip
+            )
     return found
 
 
 def corpus_shape(name: str) -> Shape:
-    """The shape of a file of ``data/corpus``."""
+    """The shape of a file of ``data/corpus``, one of :data:`CORPUS`."""
     file = CORPUS[name]
     return _shape(corpus_rows(name), file.request, file.answer, file.topics)
 
@@ -188,7 +237,7 @@ def outside_shape(entry: OutsideSet) -> Shape:
     """The shape of a registered set, which is fetched for it.
 
     Raises:
-        SafetuneError: the set cannot be had, or its rows are conversations.
+        SafetuneError: the set cannot be fetched, or its rows are conversations.
     """
     rows = read_table(fetch(entry.name)).rows
     request = next((name for name in _REQUESTS if name in rows[0]), None)
@@ -198,7 +247,7 @@ def outside_shape(entry: OutsideSet) -> Shape:
     return _shape(rows, request, next((name for name in _ANSWERS if name in rows[0]), None), field)
 
 
-def _shape(rows: list[dict[str, Any]], request: str, answer: str | None, field: str | None) -> Shape:
+def _shape(rows: list[Row], request: str, answer: str | None, field: str | None) -> Shape:
     if field:
         topics = Counter(str(row[field]).strip() for row in rows if row.get(field) not in (None, ""))
     else:
@@ -213,11 +262,11 @@ def _shape(rows: list[dict[str, Any]], request: str, answer: str | None, field: 
     )
 
 
-def _words(texts: Any) -> dict[int, int]:
+def _words(texts: Iterable[str]) -> dict[int, int]:
     return dict(sorted(Counter(len(text.split()) for text in texts).items()))
 
 
 def _size(n_bytes: int | None) -> str:
-    return (
-        "" if n_bytes is None else f"{n_bytes / 1e6:.1f} MB" if n_bytes >= 1e6 else f"{n_bytes / 1e3:.0f} kB"
-    )
+    if n_bytes is None:
+        return ""
+    return f"{n_bytes / 1e6:.1f} MB" if n_bytes >= 1e6 else f"{n_bytes / 1e3:.0f} kB"

@@ -1,1 +1,1 @@
-"""How much memory, time and disk a study takes on a kind of hardware, from counts."""
+"""How much memory, time and disk a study takes on a kind of hardware, computed from counts."""

@@ -6,108 +6,135 @@ import math
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
-from transformers import AutoTokenizer
+from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 from safetune_utils import data, places
 from safetune_utils.data.mix import held_out_safety, mix, topics_in_turn
 from safetune_utils.errors import SafetuneError
+from safetune_utils.estimate.result import AdapterCounts, PromptCounts, PromptTokens, TrainingCounts
 from safetune_utils.generation.generate import encode_prompt
 from safetune_utils.models.template import render
-from safetune_utils.settings import Settings
-from safetune_utils.training.finetune import encode_row
+from safetune_utils.settings import Recipe, Settings
+from safetune_utils.training.rows import IGNORED, encode_row
 from safetune_utils.training.shared_prefix import n_shared
 
 # Tokens of a row and how many of them are the answer's: means over the 2,000-row sample of Alpaca data, over
 # the paper's safety rows and over the corpus's contrast rows, by the embedded model's tokenizer. A prompt of
 # the paper's sets likewise: the mean, the longest, and what all begin with.
 GUESSED_TOKENS = {"general": (112, 60), "safety": (113, 72), "contrast": (88, 46)}
-GUESSED_PROMPT = {"tokens": 43, "longest": 73, "shared": 24}
+GUESSED_PROMPT: PromptTokens = {"tokens": 43, "longest": 73, "shared": 24}
 _SAMPLE = 1000  # rows of a pool that are tokenised
 
+_PAPER_SOURCES = {"paper": "alpaca-20000", "paper-sample": "alpaca-2000"}  # source -> its general set
 
-def count_rows(settings: Settings) -> dict[str, Any]:
-    """Rows and tokens of a study's training, counted where the data is at hand and else assumed (``counted``
-    says which).
 
-    ``tokens`` and ``learned`` are means a row, by kind of row; ``longest`` is the longest row; ``adapters``
-    has one entry for each amount and seed: ``n_safety, seed, rows, validation_rows``.
+def count_rows(settings: Settings) -> TrainingCounts:
+    """Rows and tokens of a study's training, counted where the data can be read without a download, else
+    assumed.
 
     Raises:
-        SafetuneError: the data at hand has too few rows, or is not there.
+        SafetuneError: the data that can be read has too few rows, or does not exist.
     """
     s, recipe = settings, settings.recipe
-    sources = {"general": s.general_data or s.data, "safety": s.safety_data or s.data}
-    pools = {kind: _pool(kind, source) for kind, source in sources.items()}
+    general = _pool("general", s.general_data or s.data)
+    safety = _pool("safety", s.safety_data or s.data)
+    pools = {"general": general, "safety": safety}
     if s.mixing.n_contrast:
         pools["contrast"] = data.contrast_examples() if s.data == "embedded" else []
-    if pools["general"] and pools["safety"]:
-        # Drawing the largest mix tells of too few rows as running it would. The paper's questions would first
-        # have to be matched.
-        ready = sources["safety"] in ("paper", "paper-sample")
-        mix(
-            **pools, n_general=s.n_general, n_safety=max(s.safety_amounts), safety_format="instruction" if ready else s.safety_format,
-            n_validation=recipe.n_validation, seed=s.seeds[0], validation=recipe.validation, mixing=s.mixing,
-            places=topics_in_turn if s.mixing.choice == "topics" else None,
-        )  # fmt: skip
+    if general and safety:
+        _check_sizes(s, general=general, safety=safety, contrast=pools.get("contrast") or [])
     found = _tokenizer(s.base_model)
-    tokens, learned, longest, counted = {}, {}, [], []
-    for kind, pool in pools.items():
-        if found and pool:
-            sample = pool[:: max(1, len(pool) // _SAMPLE)]
-            rows = [
-                encode_row(found[0], row, max_length=recipe.max_length, loss_on=recipe.loss_on)
-                for row in sample
-            ]
-            lengths = [len(row.ids) for row in rows]
-            tokens[kind] = sum(lengths) / len(rows)
-            learned[kind] = sum(label != -100 for row in rows for label in row.labels[1:]) / len(rows)
-            longest.append(max(lengths))
-            counted.append(kind)
-        else:
-            tokens[kind] = min(GUESSED_TOKENS[kind][0], recipe.max_length)
-            learned[kind] = (
-                tokens[kind] - 1
-                if recipe.loss_on == "everything"
-                else min(GUESSED_TOKENS[kind][1], tokens[kind])
-            )
-            longest.append(recipe.max_length)
-    size = (
-        sum(row.topic not in s.mixing.topics_left_out for row in pools["safety"]) if pools["safety"] else None
-    )
+    lengths = {
+        kind: _counted_lengths(pool, recipe, found[0]) if found and pool else _guessed_lengths(kind, recipe)
+        for kind, pool in pools.items()
+    }
+    size = sum(row.topic not in s.mixing.topics_left_out for row in safety) if safety else None
     return {
-        "tokens": tokens, "learned": learned, "longest": max(longest), "counted": counted, "tokenizer": found[1] if found else None,
-        "adapters": [{"n_safety": n, "seed": seed} | _rows_of_a_mix(s, n, size) for seed in s.seeds for n in s.safety_amounts],
-    }  # fmt: skip
+        "tokens": {kind: length.tokens for kind, length in lengths.items()},
+        "learned": {kind: length.learned for kind, length in lengths.items()},
+        "longest": max(length.longest for length in lengths.values()),
+        "counted": [kind for kind, pool in pools.items() if found and pool],
+        "tokenizer": found[1] if found else None,
+        "adapters": [_adapter(s, n, seed, size) for seed in s.seeds for n in s.safety_amounts],
+    }
 
 
-def _rows_of_a_mix(settings: Settings, n_safety: int, pool: int | None) -> dict[str, int]:
-    """Rows to train on and to validate with, as :func:`safetune_utils.data.mix.mix` draws them."""
+def _check_sizes(
+    settings: Settings,
+    *,
+    general: list[data.Example],
+    safety: list[data.Example],
+    contrast: list[data.Example],
+) -> None:
+    """Draw the largest mix, which fails for too few rows as running the study would."""
+    # The paper's questions would first have to be matched, so its instructions stand for them.
+    released = (settings.safety_data or settings.data) in _PAPER_SOURCES
+    mix(
+        general=general,
+        safety=safety,
+        contrast=contrast,
+        n_general=settings.n_general,
+        n_safety=max(settings.safety_amounts),
+        safety_format="instruction" if released else settings.safety_format,
+        n_validation=settings.recipe.n_validation,
+        seed=settings.seeds[0],
+        validation=settings.recipe.validation,
+        mixing=settings.mixing,
+        places=topics_in_turn if settings.mixing.choice == "topics" else None,
+    )
+
+
+class _Lengths(NamedTuple):
+    """Tokens of a pool's rows: the mean, how many of them are learned on average, and the longest row."""
+
+    tokens: float
+    learned: float
+    longest: int
+
+
+def _counted_lengths(
+    pool: list[data.Example], recipe: Recipe, tokenizer: PreTrainedTokenizerBase
+) -> _Lengths:
+    sample = pool[:: max(1, len(pool) // _SAMPLE)]
+    rows = [
+        encode_row(tokenizer, row, max_length=recipe.max_length, loss_on=recipe.loss_on) for row in sample
+    ]
+    lengths = [len(row.ids) for row in rows]
+    learned = sum(label != IGNORED for row in rows for label in row.labels[1:])
+    return _Lengths(sum(lengths) / len(rows), learned / len(rows), max(lengths))
+
+
+def _guessed_lengths(kind: str, recipe: Recipe) -> _Lengths:
+    tokens = min(GUESSED_TOKENS[kind][0], recipe.max_length)
+    learned = tokens - 1 if recipe.loss_on == "everything" else min(GUESSED_TOKENS[kind][1], tokens)
+    return _Lengths(tokens, learned, recipe.max_length)
+
+
+def _adapter(settings: Settings, n_safety: int, seed: int, pool: int | None) -> AdapterCounts:
+    """Rows to train on and to validate with, as :func:`safetune_utils.data.mix.mix` draws them.
+
+    ``pool`` is how many safety rows there are to draw from, ``None`` where that is not known.
+    """
     n, recipe = settings.n_general + n_safety + settings.mixing.n_contrast, settings.recipe
     if recipe.validation == "from_mix":
         if recipe.n_validation >= n:
             raise SafetuneError(
                 f"n_validation is {recipe.n_validation}, but the mix has {n} rows: choose fewer"
             )
-        return {"rows": n - recipe.n_validation, "validation_rows": recipe.n_validation}
-    held_out = recipe.n_validation if pool is None else held_out_safety(pool, recipe.n_validation)
-    return {
-        "rows": n,
-        "validation_rows": recipe.n_validation
-        + min(held_out, math.ceil(recipe.n_validation * n_safety / settings.n_general)),
-    }
+        rows, validation_rows = n - recipe.n_validation, recipe.n_validation
+    else:
+        held_out = recipe.n_validation if pool is None else held_out_safety(pool, recipe.n_validation)
+        wanted = math.ceil(recipe.n_validation * n_safety / settings.n_general)
+        rows, validation_rows = n, recipe.n_validation + min(held_out, wanted)
+    return {"n_safety": n_safety, "seed": seed, "rows": rows, "validation_rows": validation_rows}
 
 
 def _pool(kind: str, source: str) -> list[data.Example] | None:
-    """The rows of a source, or ``None`` where they would have to be fetched."""
-    if source in ("paper", "paper-sample"):
-        name = (
-            "safety-instructions"
-            if kind == "safety"
-            else {"paper": "alpaca-20000", "paper-sample": "alpaca-2000"}[source]
-        )
-        if not data.is_at_hand(name):
+    """The rows of a source, or ``None`` where they would have to be downloaded."""
+    if source in _PAPER_SOURCES:
+        if not data.is_at_hand("safety-instructions" if kind == "safety" else _PAPER_SOURCES[source]):
             return None
     elif (
         source != "embedded"
@@ -119,13 +146,11 @@ def _pool(kind: str, source: str) -> list[data.Example] | None:
     return data.general_examples(source) if kind == "general" else data.safety_examples(source)
 
 
-def count_prompts(settings: Settings, prompt_sets: Sequence[str] | None = None) -> dict[str, Any]:
-    """Prompts of a study by set, with ``tokens`` (mean), ``longest`` and ``shared``, the tokens that all of
-    them begin with.
-
-    ``counted`` names the sets whose texts were read; where there are none, the tokens are assumed.
+def count_prompts(settings: Settings, prompt_sets: Sequence[str] | None = None) -> PromptCounts:
+    """Prompts of a study by set, and their tokens, counted where the texts can be read without a download.
 
     Args:
+        settings: of the study.
         prompt_sets: names of :data:`safetune_utils.data.PROMPT_SETS`; by default all that the data source
             has.
 
@@ -136,53 +161,50 @@ def count_prompts(settings: Settings, prompt_sets: Sequence[str] | None = None) 
     there = data.available_prompt_sets(source)
     if not there and not Path(source).expanduser().is_dir():
         raise SafetuneError(
-            f"data is {source!r}, which has no prompts: choose embedded, paper, paper-sample, or a folder that exists"
+            f"data is {source!r}, which has no prompts: choose embedded, paper, paper-sample, or a folder "
+            "that exists"
         )
     found = _tokenizer(settings.base_model)
-    sizes, encoded, counted = {}, [], []
+    sizes: dict[str, int] = {}
+    encoded: list[list[int]] = []
+    counted: list[str] = []
     for name in there if prompt_sets is None else prompt_sets:
         if name not in there:
             raise SafetuneError(f"data '{source}' has no prompt set '{name}': choose from {', '.join(there)}")
-        registered = (
-            data.set_title(source, name).split(",")[0] if source in ("paper", "paper-sample") else None
-        )
+        registered = data.set_title(source, name).split(",")[0] if source in _PAPER_SOURCES else None
         if registered and not data.is_at_hand(registered):
-            sizes[name] = {"lookalikes_safe": 250, "lookalikes_unsafe": 200}.get(
-                name
-            ) or data.registered_sets()[registered].rows
+            halves = {"lookalikes_safe": 250, "lookalikes_unsafe": 200}  # of XSTest
+            size = halves.get(name) or data.registered_sets()[registered].rows
         else:
             asked = data.prompts(source, name)
-            sizes[name] = len(asked)
+            size = len(asked)
             if found:
-                encoded += [
-                    encode_prompt(
-                        found[0],
-                        render(instruction=prompt.text, input=prompt.input, guard=settings.decoding.guard),
-                    )
-                    for prompt in asked
-                ]
+                encoded += [_prompt_ids(prompt, settings.decoding.guard, found[0]) for prompt in asked]
                 counted.append(name)
-        sizes[name] = min(sizes[name], settings.max_prompts or sizes[name])
-    lengths = [len(ids) for ids in encoded]
+        sizes[name] = min(size, settings.max_prompts or size)
+    return {"sets": sizes, "counted": counted, **_prompt_tokens(encoded)}
+
+
+def _prompt_ids(prompt: data.Prompt, guard: str, tokenizer: PreTrainedTokenizerBase) -> list[int]:
+    return encode_prompt(tokenizer, render(instruction=prompt.text, input=prompt.input, guard=guard))
+
+
+def _prompt_tokens(encoded: list[list[int]]) -> PromptTokens:
     if not encoded:
-        return {"sets": sizes, "counted": counted} | GUESSED_PROMPT
-    return {
-        "sets": sizes,
-        "counted": counted,
-        "tokens": sum(lengths) / len(lengths),
-        "longest": max(lengths),
-        "shared": n_shared(encoded),
-    }
+        return GUESSED_PROMPT
+    lengths = [len(ids) for ids in encoded]
+    return {"tokens": sum(lengths) / len(lengths), "longest": max(lengths), "shared": n_shared(encoded)}
 
 
-def _tokenizer(base_model: str) -> tuple[Any, str] | None:
-    """The base model's tokenizer if it lies in a folder, else the embedded model's if that was converted
-    already.
+def _tokenizer(base_model: str) -> tuple[PreTrainedTokenizerBase, str] | None:
+    """A tokenizer that is on this machine, and what it is, in words.
+
+    It is the base model's where that is a folder, else the embedded model's where that was converted already.
     """
     folder = Path(base_model).expanduser()
     if base_model != "embedded" and (folder / "tokenizer.json").is_file():
         return AutoTokenizer.from_pretrained(folder), "its own tokenizer"
     record = next(places.cache_folder().glob("models/smollm2-135m-bf16-*/record.json"), None)
-    return (
-        (AutoTokenizer.from_pretrained(record.parent), "the embedded model's tokenizer") if record else None
-    )
+    if record is None:
+        return None
+    return AutoTokenizer.from_pretrained(record.parent), "the embedded model's tokenizer"

@@ -1,9 +1,9 @@
-"""What a study will take before it is run: memory, time and disk, worked out from counts that are shown.
+"""What a study takes, before it is run: memory, time and disk, computed from counts that are shown.
 
-Nothing is loaded and nothing trained. Parameters are counted from a model's shape, tokens from the rows where
-they are at hand, and both are turned into bytes and operations; the hardware says how many of each a second
-it manages. What no count can tell, such as the share of a hardware's peak that training reaches, is a named
-constant here and a line of the answer.
+Nothing is loaded and nothing is trained. Parameters are counted from a model's shape, and tokens from the
+rows where they can be read without a download; both are converted to bytes and operations, and the hardware
+has a rate for each. What cannot be counted, such as the share of the hardware's peak rate that training
+reaches, is a named constant of this folder and a line of the result.
 
 GB are 10^9 bytes, TFLOP 10^12 operations; a multiplication and an addition are two operations.
 """
@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from safetune_utils.estimate.counts import count_prompts, count_rows
 from safetune_utils.estimate.hardware import Hardware, hardware_of
@@ -24,6 +23,7 @@ from safetune_utils.estimate.memory import (
     number_bytes,
 )
 from safetune_utils.estimate.report import assumed, verdict
+from safetune_utils.estimate.result import AdapterTime, Estimate, Numbers, TimeReport
 from safetune_utils.estimate.time import (
     LOADING_BYTES_PER_SECOND,
     generation_seconds,
@@ -40,9 +40,9 @@ _BYTES_PER_RESPONSE = 300  # the prompt and the names of the fields
 
 def estimate(
     *, settings: Settings, hardware: str | Hardware = "auto", prompt_sets: Sequence[str] | None = None
-) -> dict[str, Any]:
-    """Predict what a study takes on a kind of hardware: every amount and seed is trained, and answers every
-    prompt set.
+) -> Estimate:
+    """Predict what a study takes on a kind of hardware, where every amount and seed is trained and answers
+    every prompt set.
 
     Args:
         settings: of the study, from :func:`safetune_utils.presets.resolve`.
@@ -52,16 +52,12 @@ def estimate(
         prompt_sets: by default all that the data source has.
 
     Returns:
-        Plain data, in bytes, seconds, operations and tokens: ``hardware``; ``parameters``; ``shape``;
-        ``rows``, ``prompts`` (see :func:`count_rows`, :func:`count_prompts`); ``per`` (operations a token,
-        bytes a token of activations and cache, bytes a parameter, a decoding step's seconds); ``memory``
-        (``training`` and ``answering`` by part, ``peak`` and ``peak_bytes``, ``usable_bytes``, ``fits``,
-        ``mend``); ``time`` (``adapters``, one entry each, ``answering`` an adapter, ``loading`` an adapter,
-        ``study``); ``disk`` by part; ``assumed``, lines of text; ``verdict``, one line.
+        Plain data in bytes, seconds, operations and tokens, see
+        :class:`~safetune_utils.estimate.result.Estimate`.
 
     Raises:
-        SafetuneError: unknown hardware, a model that cannot be counted, data that does not have what is asked
-            for.
+        SafetuneError: unknown hardware, a model that cannot be counted, or data that does not have what is
+            asked for.
     """
     device = hardware if isinstance(hardware, Hardware) else hardware_of(hardware)
     s, recipe, how = settings, settings.recipe, settings.decoding
@@ -69,32 +65,44 @@ def estimate(
     counts = parameters(shape, rank=recipe.lora_rank, target_modules=recipe.target_modules)
     rows, prompts = count_rows(s), count_prompts(s, prompt_sets)
     memory = memory_report(shape, s, device, rows, prompts)
-    adapters = [entry | training_time(shape, s, device, rows, entry) for entry in rows["adapters"]]
+    adapters: list[AdapterTime] = [
+        {**entry, **training_time(shape, s, device, rows, entry)} for entry in rows["adapters"]
+    ]
     answering = generation_seconds(shape, s, device, prompts)
     loading = 2 * counts["total"] * shape.stored_bytes / LOADING_BYTES_PER_SECOND  # to train and to answer
+    training = sum(entry["training"] + entry["validating"] for entry in adapters)
+    time: TimeReport = {
+        "adapters": adapters,
+        "answering": answering,
+        "loading": loading,
+        "study": training + len(adapters) * (answering + loading),
+    }
+    n_together = min(how.batch_size, max(prompts["sets"].values(), default=1))
+    context = prompts["tokens"] + how.max_new_tokens / 2
+    response_bytes = _BYTES_PER_RESPONSE + how.max_new_tokens * _BYTES_PER_TEXT_TOKEN
     here = Path(s.base_model).expanduser().is_dir()
-    result: dict[str, Any] = {
-        "settings": s.model_dump(), "hardware": dict(vars(device)), "parameters": counts,
+    numbers: Numbers = {
+        "settings": s.model_dump(),
+        "hardware": dict(vars(device)),
+        "parameters": counts,
         "shape": {key: value for key, value in vars(shape).items() if key != "matrices"},
-        "rows": rows, "prompts": prompts,
+        "rows": rows,
+        "prompts": prompts,
         "per": {
             "operations": operations(shape, s, device),
             "parameter_bytes": BYTES_PER_PARAMETER.get(s.quantization, number_bytes(s, device)),
-            "activation_bytes_of_a_token_in_a_layer": activation_bytes(shape, s, device, longest=rows["longest"]),
-            "cache_bytes_of_a_token": cache_bytes(shape, s, device),
-            "step_seconds": step_seconds(
-                shape, s, device, prompts=min(how.batch_size, max(prompts["sets"].values(), default=1)), context=prompts["tokens"] + how.max_new_tokens / 2
+            "activation_bytes_of_a_token_in_a_layer": activation_bytes(
+                shape, s, device, longest=rows["longest"]
             ),
+            "cache_bytes_of_a_token": cache_bytes(shape, s, device),
+            "step_seconds": step_seconds(shape, s, device, prompts=n_together, context=context),
         },
         "memory": memory,
-        "time": {
-            "adapters": adapters, "answering": answering, "loading": loading,
-            "study": sum(entry["training"] + entry["validating"] for entry in adapters) + len(adapters) * (answering + loading),
-        },
+        "time": time,
         "disk": {
             "weights": 0 if here else counts["total"] * shape.stored_bytes,
             "adapters": len(adapters) * counts["adapter"] * 4,
-            "responses": len(adapters) * sum(prompts["sets"].values()) * (_BYTES_PER_RESPONSE + how.max_new_tokens * _BYTES_PER_TEXT_TOKEN),
+            "responses": len(adapters) * sum(prompts["sets"].values()) * response_bytes,
         },
-    }  # fmt: skip
-    return result | {"assumed": assumed(s, device, rows, prompts), "verdict": verdict(result, device)}
+    }
+    return {**numbers, "assumed": assumed(s, device, rows, prompts), "verdict": verdict(numbers, device)}

@@ -1,4 +1,4 @@
-"""Processors by name or measured: how fast they multiply and read, and how much they hold.
+"""Processors, by name or measured: how fast they multiply and read, and how much memory they have.
 
 GB are 10^9 bytes, TFLOP 10^12 operations; a multiplication and an addition are two operations.
 """
@@ -23,12 +23,20 @@ GB = 1e9
 
 @dataclass(frozen=True, kw_only=True)
 class Hardware:
-    """A processor: matrix rates in TFLOP/s (``half`` is bf16 or fp16), memory in GB, bandwidth in GB/s;
-    ``bf16``: whether it multiplies that.
+    """A processor.
+
+    Attributes:
+        name: one of :data:`HARDWARE`, or what its driver calls it.
+        kind: ``cpu`` or ``gpu``.
+        half: rate of matrix products in bf16 or fp16, in TFLOP/s.
+        fp32: the same in fp32.
+        memory: in GB.
+        bandwidth: of the memory, in GB/s.
+        bf16: whether it can multiply bf16.
     """
 
     name: str
-    kind: str  # cpu or gpu
+    kind: str
     half: float
     fp32: float
     memory: float
@@ -55,13 +63,15 @@ THIS_MACHINE = "this-machine"
 
 
 def hardware_of(name: str) -> Hardware:
-    """A kind of hardware by its name, ``this-machine`` (its CPU, measured now, about a second) or ``auto``.
+    """A kind of hardware.
 
-    ``auto`` is the first GPU of this machine where :data:`~safetune_utils.estimate.hardware.HARDWARE` has it,
-    else what there is, measured.
+    Args:
+        name: a name of :data:`HARDWARE`; ``this-machine``, which is its CPU, measured now in about a second;
+            or ``auto``, which is the first GPU of this machine as :data:`HARDWARE` has it, or measured, and
+            without a GPU the CPU, measured.
 
     Raises:
-        SafetuneError: an unknown name, with the closest known one.
+        SafetuneError: an unknown name; the message has the closest known one.
     """
     if name == "auto":
         return _gpu_here() or measured_hardware("cuda" if torch.cuda.is_available() else "cpu")
@@ -84,8 +94,9 @@ def _gpu_here() -> Hardware | None:
 
 
 def card_named(device: str, memory: float) -> Hardware | None:
-    """The hardware that a driver calls ``device``; of several with that name the one whose memory in GB is
-    closest.
+    """The GPU of :data:`HARDWARE` that a driver calls ``device``, or ``None``.
+
+    Of several with that name it is the one whose memory is closest to ``memory``, in GB.
     """
     words = set(re.split(r"[^A-Z0-9]+", device.upper()))
     alike = [
@@ -98,31 +109,38 @@ def card_named(device: str, memory: float) -> Hardware | None:
 
 @cache
 def measured_hardware(device: str) -> Hardware:
-    """This machine's CPU or GPU (``cpu``, ``cuda``): matrix products and a copy of 256 MB, about a quarter of
-    a second each.
+    """This machine's CPU or GPU, from matrix products and a copy of 256 MB, about a quarter of a second each.
+
+    Args:
+        device: ``cpu`` or ``cuda``, as PyTorch names it.
     """
     size = 1024 if device == "cpu" else 8192
-    rates = {}
-    for dtype in (torch.bfloat16, torch.float32):
-        a, b = (
-            torch.randn(size, size, device=device).to(dtype),
-            torch.randn(size, size, device=device).to(dtype),
-        )
-        rates[dtype] = 2 * size**3 * _times_a_second(lambda a=a, b=b: a @ b, device) / 1e12
+    rates = {dtype: _matrix_rate(dtype, size, device) for dtype in (torch.bfloat16, torch.float32)}
     source = torch.ones(64 * 2**20, device=device)
     target = torch.empty_like(source)
-    bandwidth = (
-        2 * source.nbytes * _times_a_second(lambda: target.copy_(source), device) / GB
-    )  # read once, written once
+    # Each byte is read once and written once.
+    bandwidth = 2 * source.nbytes * _times_a_second(lambda: target.copy_(source), device) / GB
     if device == "cpu":
         name, memory = THIS_MACHINE, os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     else:
         found = torch.cuda.get_device_properties(0)
         name, memory = found.name, found.total_memory
     return Hardware(
-        name=name, kind="cpu" if device == "cpu" else "gpu", half=rates[torch.bfloat16], fp32=rates[torch.float32],
-        memory=memory / GB, bandwidth=bandwidth, bf16=dtype_of("auto") == torch.bfloat16,
-    )  # fmt: skip
+        name=name,
+        kind="cpu" if device == "cpu" else "gpu",
+        half=rates[torch.bfloat16],
+        fp32=rates[torch.float32],
+        memory=memory / GB,
+        bandwidth=bandwidth,
+        bf16=dtype_of("auto") == torch.bfloat16,
+    )
+
+
+def _matrix_rate(dtype: torch.dtype, size: int, device: str) -> float:
+    """TFLOP/s of the product of two square matrices."""
+    a = torch.randn(size, size, device=device).to(dtype)
+    b = torch.randn(size, size, device=device).to(dtype)
+    return 2 * size**3 * _times_a_second(lambda: a @ b, device) / 1e12
 
 
 def _times_a_second(work: Callable[[], object], device: str, seconds: float = 0.25) -> float:
@@ -131,7 +149,7 @@ def _times_a_second(work: Callable[[], object], device: str, seconds: float = 0.
             torch.cuda.synchronize()
         return time.perf_counter()
 
-    work()  # the first prepares kernels and memory
+    work()  # the first call prepares kernels and memory, so it does not count
     clock, n = done(), 0
     while done() - clock < seconds:
         work()

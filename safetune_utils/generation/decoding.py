@@ -1,6 +1,6 @@
-"""Decoding: token ids of prompts in, token ids of answers out.
+"""Decoding: token ids of prompts in, token ids of responses out.
 
-Five things make it fast, and none changes what is said in fp32: the beginning that all prompts share (the
+Five things make it fast, and none changes a response in fp32: the beginning that all prompts share (the
 template) is computed once; beams begin to differ only after the prompt, so the prompt is computed once for
 all of them; keys and values are written in place; rows that have stopped leave the batch; and in bf16 on a
 CPU the weights are put into the order that its matrix unit reads, once instead of at every token.
@@ -14,22 +14,27 @@ from functools import partial
 from typing import Any
 
 import torch
+from peft import PeftModel
 from transformers import DynamicCache, PreTrainedModel
 from transformers.cache_utils import DynamicLayer
 
 from safetune_utils.training.shared_prefix import n_shared
 
-# The order may depend on how many rows a product has; it was seen not to matter much.
+# The best order may depend on how many rows a product has; measured, it does not matter much.
 _ROWS_ORDERED_FOR = 64
-# Rows are taken out of the batch when so large a share of it has stopped: to move the others costs about a
-# step.
+# Rows are taken out of the batch when this share of it has stopped: to move the others costs about one step.
 _WORTH_MOVING = 1 / 8
 
 
-class _Roomy(DynamicLayer):
-    """A layer's keys and values, ``(rows, heads, room, d)``, written in place instead of copied anew for each
-    token.
+class _PreallocatedLayer(DynamicLayer):
+    """A layer's keys and values, written in place instead of copied for each token.
+
+    Both have shape ``(rows, heads, room, d)``: at most ``room`` tokens a row, of which ``length`` are there.
     """
+
+    # Made by the first update; the class above has None until then.
+    keys: torch.Tensor
+    values: torch.Tensor
 
     def __init__(self, room: int) -> None:
         super().__init__()
@@ -52,23 +57,27 @@ class _Roomy(DynamicLayer):
     def get_seq_length(self) -> int:
         return self.length
 
-    def take(self, rows: torch.Tensor) -> None:
+    def select(self, rows: torch.Tensor) -> None:
         """Hold these rows from now on; a row may be taken more than once."""
-        for name in ("keys", "values"):
-            old = getattr(self, name)
-            new = old.new_empty(len(rows), *old.shape[1:])
-            new[:, :, : self.length] = old[rows, :, : self.length]
-            setattr(self, name, new)
+        # One after the other: the old keys are freed before the new values are made.
+        self.keys = self._selected(self.keys, rows)
+        self.values = self._selected(self.values, rows)
 
-    def swap(self, rows: torch.Tensor, since: int) -> None:
+    def _selected(self, states: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
+        new = states.new_empty(len(rows), *states.shape[1:])
+        new[:, :, : self.length] = states[rows, :, : self.length]
+        return new
+
+    def reorder(self, rows: torch.Tensor, since: int) -> None:
         """Give each row what another has had since a position; before it they are the same."""
         for states in (self.keys, self.values):
             states[:, :, since : self.length] = states[rows, :, since : self.length]
 
 
-def can_decode(model: PreTrainedModel) -> bool:
-    """Whether every layer keeps the keys and values of all tokens; windows and recurrent states are left to
-    transformers.
+def can_decode(model: PreTrainedModel | PeftModel) -> bool:
+    """Whether every layer keeps the keys and values of all tokens.
+
+    Models with attention windows or recurrent states are left to transformers' own loop.
     """
     layers = DynamicCache(config=model.config).layers
     return bool(layers) and all(type(layer) is DynamicLayer for layer in layers)
@@ -76,12 +85,12 @@ def can_decode(model: PreTrainedModel) -> bool:
 
 @contextlib.contextmanager
 def ordered_weights(model: torch.nn.Module) -> Iterator[None]:
-    """Inside the block, hold bf16 weights on a CPU also in the order that oneDNN's matrix products want.
+    """Inside the block, keep bf16 weights on a CPU also in the order that oneDNN's matrix products read.
 
-    Without it a product of few rows spends a third of its time on putting the weights in order. Takes the
+    Without it a product of few rows spends a third of its time on putting the weights in order. It takes the
     memory of the weights once more; elsewhere, in fp32, and inside another such block, it does nothing.
     """
-    operations = torch.ops.mkldnn if torch.backends.mkldnn.is_available() else None
+    operations: Any = torch.ops.mkldnn if torch.backends.mkldnn.is_available() else None
     layers = [
         m
         for m in model.modules()
@@ -89,15 +98,15 @@ def ordered_weights(model: torch.nn.Module) -> Iterator[None]:
     ]
     layers = [m for m in layers if "forward" not in vars(m)]
     if not hasattr(operations, "_linear_pointwise") or not hasattr(operations, "_reorder_linear_weight"):
-        layers = []  # private to PyTorch, which may take them away
+        layers = []  # these operations are private to PyTorch, which may remove them
     for layer in layers:
         ordered = operations._reorder_linear_weight(layer.weight.detach(), _ROWS_ORDERED_FOR)
-        layer.forward = partial(_product, operations._linear_pointwise, ordered, layer.bias)
+        vars(layer)["forward"] = partial(_product, operations._linear_pointwise, ordered, layer.bias)
     try:
         yield
     finally:
         for layer in layers:
-            del layer.forward  # the class's own comes to light again
+            del vars(layer)["forward"]  # the class's own is used again
 
 
 def _product(
@@ -107,22 +116,25 @@ def _product(
 
 
 class _Batch:
-    """Prompts under way: what the model has read of each, and the logits of what comes next.
+    """Prompts that are being answered: what the model has read of each, and the logits of the next token.
 
-    ``logits`` has shape ``(rows, vocabulary)``. Prompts are padded on the left of their own part, after what
-    they share.
+    ``logits`` has shape ``(rows, vocabulary)``, ``mask`` ``(rows, tokens so far)`` and ``next_position``
+    ``(rows,)``. Prompts are padded on the left of their own part, after what they share.
     """
 
-    def __init__(self, model: PreTrainedModel, prompts: list[list[int]], *, max_new_tokens: int) -> None:
+    def __init__(
+        self, model: PreTrainedModel | PeftModel, prompts: list[list[int]], *, max_new_tokens: int
+    ) -> None:
         self.model = model
         longest = max(map(len, prompts))
         self.cache = DynamicCache(config=model.config)
-        self.cache.layers = [_Roomy(longest + max_new_tokens) for _ in self.cache.layers]
-        # Each keeps one token of its own, to have logits from.
+        self.layers = [_PreallocatedLayer(longest + max_new_tokens) for _ in self.cache.layers]
+        self.cache.layers = list(self.layers)
+        # Each keeps one token of its own, whose logits say the first token of its response.
         shared = min(n_shared(prompts), min(map(len, prompts)) - 1) if len(prompts) > 1 else 0
         if shared:
             self._read([prompts[0][:shared]], torch.ones(1, shared, dtype=torch.long), [list(range(shared))])
-            self._take(torch.zeros(len(prompts), dtype=torch.long))
+            self._select(torch.zeros(len(prompts), dtype=torch.long))
         own = [prompt[shared:] for prompt in prompts]
         width = longest - shared
         gaps = [width - len(ids) for ids in own]
@@ -149,34 +161,31 @@ class _Batch:
         )
         self.logits = output.logits[:, -1]
 
-    def say(self, tokens: torch.Tensor) -> None:
-        """Go on with one token for each row."""
+    def append(self, tokens: torch.Tensor) -> None:
+        """Go on with one token for each row; ``tokens`` has shape ``(rows,)``."""
         self.mask = torch.cat([self.mask, self.mask.new_ones(len(self.mask), 1)], dim=1)
         self._forward(tokens[:, None], self.next_position[:, None])
         self.next_position = self.next_position + 1
 
-    def take(self, rows: torch.Tensor) -> None:
+    def select(self, rows: torch.Tensor) -> None:
         """Hold these rows from now on, in this order; a row may be taken more than once."""
-        self._take(rows)
-        self.mask, self.next_position, self.logits = (
-            self.mask[rows],
-            self.next_position[rows],
-            self.logits[rows],
-        )
+        self._select(rows)
+        self.mask, self.next_position = self.mask[rows], self.next_position[rows]
+        self.logits = self.logits[rows]
 
-    def _take(self, rows: torch.Tensor) -> None:
-        for layer in self.cache.layers:
-            layer.take(rows.to(self.model.device))
+    def _select(self, rows: torch.Tensor) -> None:
+        for layer in self.layers:
+            layer.select(rows.to(self.model.device))
 
-    def swap(self, rows: torch.Tensor) -> None:
-        """Give each row what another has said so far."""
+    def reorder(self, rows: torch.Tensor) -> None:
+        """Give each row what another has generated so far."""
         if not torch.equal(rows, torch.arange(len(rows), device=rows.device)):
-            for layer in self.cache.layers:
-                layer.swap(rows, self.prompt_end)
+            for layer in self.layers:
+                layer.reorder(rows, self.prompt_end)
 
 
 def decode(
-    model: PreTrainedModel,
+    model: PreTrainedModel | PeftModel,
     prompts: list[list[int]],
     *,
     stop: int,
@@ -187,66 +196,80 @@ def decode(
     """Continue each prompt by the likeliest token, or draw it, until the stop token or ``max_new_tokens``.
 
     Args:
-        stop: the stop token; it ends an answer and is its last token.
+        model: a model that :func:`can_decode` is true for.
+        prompts: token ids.
+        stop: the stop token; it ends a response and is its last token.
+        max_new_tokens: longest response, in tokens.
         temperature: 0 takes the likeliest; above 0 draws from the softmax of logits / temperature.
         seeds: one for each prompt where tokens are drawn, so that what is drawn does not depend on the batch.
+
+    Returns:
+        The token ids of each response, in the order of the prompts.
     """
     batch = _Batch(model, prompts, max_new_tokens=max_new_tokens)
-    said: list[list[int]] = [[] for _ in prompts]
+    responses: list[list[int]] = [[] for _ in prompts]
     rows = list(range(len(prompts)))  # the prompt that each row of the batch answers
     generators = [torch.Generator().manual_seed(seed) for seed in seeds or []]
     while True:
-        # argmax says what max says, four times as slowly in bf16.
+        # The index that max gives is argmax's, which in bf16 takes four times as long.
         tokens = (
             _drawn(batch.logits, temperature, [generators[i] for i in rows])
             if temperature
             else batch.logits.max(-1).indices
         )
         for i, token in zip(rows, tokens.tolist(), strict=True):
-            if not said[i] or said[i][-1] != stop:
-                said[i].append(token)
-        # All rows have said equally much, so the limit is reached by all at once.
-        going = [k for k, i in enumerate(rows) if said[i][-1] != stop and len(said[i]) < max_new_tokens]
-        if not going:
-            return said
-        if len(going) <= len(rows) * (1 - _WORTH_MOVING):
-            kept = torch.tensor(going, device=tokens.device)
-            batch.take(kept)
-            tokens, rows = tokens[kept], [rows[k] for k in going]
-        batch.say(tokens)
+            if not responses[i] or responses[i][-1] != stop:
+                responses[i].append(token)
+        # All rows have equally many tokens, so all reach the limit at once.
+        unfinished = [
+            k for k, i in enumerate(rows) if responses[i][-1] != stop and len(responses[i]) < max_new_tokens
+        ]
+        if not unfinished:
+            return responses
+        if len(unfinished) <= len(rows) * (1 - _WORTH_MOVING):
+            kept = torch.tensor(unfinished, device=tokens.device)
+            batch.select(kept)
+            tokens, rows = tokens[kept], [rows[k] for k in unfinished]
+        batch.append(tokens)
 
 
 def _drawn(logits: torch.Tensor, temperature: float, generators: list[torch.Generator]) -> torch.Tensor:
-    """One token a row, each by its own random number: where the summed probability first exceeds it."""
-    chances = torch.cat([torch.rand(1, generator=generator) for generator in generators]).to(logits.device)
+    """One token a row, each by its own random number: where the summed probability first exceeds it.
+
+    ``logits`` has shape ``(rows, vocabulary)``, the result ``(rows,)``.
+    """
+    uniform = torch.cat([torch.rand(1, generator=generator) for generator in generators]).to(logits.device)
     summed = (logits.float() / temperature).softmax(-1).cumsum(-1)
-    return torch.searchsorted(summed, (chances * summed[:, -1])[:, None], right=True)[:, 0].clamp(
+    return torch.searchsorted(summed, (uniform * summed[:, -1])[:, None], right=True)[:, 0].clamp(
         max=logits.shape[-1] - 1
     )
 
 
 def decode_beams(
-    model: PreTrainedModel, prompts: list[list[int]], *, stop: int, max_new_tokens: int, num_beams: int
+    model: PreTrainedModel | PeftModel,
+    prompts: list[list[int]],
+    *,
+    stop: int,
+    max_new_tokens: int,
+    num_beams: int,
 ) -> list[list[int]]:
-    """Continue each prompt by beam search: the answer with the highest mean log-probability per token, as
+    """Continue each prompt by beam search: the response with the highest mean log-probability per token, as
     transformers finds it.
 
     At each step the ``2 * num_beams`` likeliest continuations of a prompt are looked at. Those among the
     first ``num_beams`` that end are kept as finished (``num_beams`` at most); the likeliest that do not end
-    go on. A prompt is done when that many are finished and none under way has a higher mean now
+    go on. A prompt is done when that many are finished and no beam that goes on has a higher mean now
     (``early_stopping=False`` and ``length_penalty=1`` in transformers' terms).
     """
     batch = _Batch(model, prompts, max_new_tokens=max_new_tokens)
-    batch.take(torch.arange(len(prompts)).repeat_interleave(num_beams))
+    batch.select(torch.arange(len(prompts)).repeat_interleave(num_beams))
     device = batch.logits.device
     # At first the beams are copies, and all but one are to lose.
     scores = torch.tensor([[0.0] + [-1e9] * (num_beams - 1)] * len(prompts), device=device)
-    under_way: list[list[list[int]]] = [[[] for _ in range(num_beams)] for _ in prompts]
+    beams: list[list[list[int]]] = [[[] for _ in range(num_beams)] for _ in prompts]
     finished: list[list[tuple[float, list[int]]]] = [[] for _ in prompts]
     done = [False] * len(prompts)
-    rows = list(
-        range(len(prompts))
-    )  # the prompts that are in the batch, done or not, with num_beams rows each
+    rows = list(range(len(prompts)))  # the prompts in the batch, done or not, with num_beams rows each
     for length in range(1, max_new_tokens + 1):
         total = batch.logits.float().log_softmax(-1).view(len(rows), num_beams, -1) + scores[:, :, None]
         n_tokens = total.shape[-1]
@@ -258,14 +281,14 @@ def decode_beams(
         for k, i in enumerate(rows):
             if done[i]:
                 continue
-            said = [
-                under_way[i][source] + [token]
+            longer = [
+                beams[i][source] + [token]
                 for source, token in zip(sources[k].tolist(), tokens[k].tolist(), strict=True)
             ]
             ended = ends[k].tolist()
-            finished[i] += [(best[k, j].item() / length, said[j]) for j in range(num_beams) if ended[j]]
+            finished[i] += [(best[k, j].item() / length, longer[j]) for j in range(num_beams) if ended[j]]
             finished[i] = sorted(finished[i], key=lambda pair: -pair[0])[:num_beams]
-            under_way[i] = [said[j] for j in range(2 * num_beams) if not ended[j]][:num_beams]
+            beams[i] = [longer[j] for j in range(2 * num_beams) if not ended[j]][:num_beams]
         if length == max_new_tokens:
             break
         scores, chosen = best.masked_fill(ends, -1e9).topk(num_beams)
@@ -273,21 +296,17 @@ def decode_beams(
             done[i] = done[i] or (
                 len(finished[i]) == num_beams and scores[k, 0].item() / length <= finished[i][-1][0]
             )
-        going = [k for k, i in enumerate(rows) if not done[i]]
-        if not going:
+        unfinished = [k for k, i in enumerate(rows) if not done[i]]
+        if not unfinished:
             break
         source_rows = sources.gather(1, chosen) + torch.arange(len(rows), device=device)[:, None] * num_beams
         tokens = tokens.gather(1, chosen)
-        if len(going) <= len(rows) * (1 - _WORTH_MOVING):
-            kept = torch.tensor(going, device=device)
-            scores, source_rows, tokens, rows = (
-                scores[kept],
-                source_rows[kept],
-                tokens[kept],
-                [rows[k] for k in going],
-            )
-            batch.take(source_rows.flatten())
+        if len(unfinished) <= len(rows) * (1 - _WORTH_MOVING):
+            kept = torch.tensor(unfinished, device=device)
+            scores, source_rows, tokens = scores[kept], source_rows[kept], tokens[kept]
+            rows = [rows[k] for k in unfinished]
+            batch.select(source_rows.flatten())
         else:
-            batch.swap(source_rows.flatten())
-        batch.say(tokens.flatten())
+            batch.reorder(source_rows.flatten())
+        batch.append(tokens.flatten())
     return [responses[0][1] for responses in finished]

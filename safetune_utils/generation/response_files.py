@@ -1,4 +1,4 @@
-"""Files of answers: JSON Lines, and the output form of the original repository.
+"""Files of responses: JSON Lines, and the output form of the original repository.
 
 The original writes ``{"parameters": {...}, "inputs": [...], "instructions": [...], "outputs": [...]}``, with
 ``null`` for a missing input. A file named ``.json`` is written in that form, any other as one record a line.
@@ -26,13 +26,15 @@ def read_responses(path: Path) -> tuple[list[str], list[str]]:
         SafetuneError: the file cannot be read, or a row has no prompt or no response.
     """
     table = read_table(path)
-    prompts, responses = [], []
+    prompts: list[str] = []
+    responses: list[str] = []
     for number, row in enumerate(table.rows, start=1):
         for names, texts in ((_REQUEST, prompts), (_RESPONSE, responses)):
             value = next((row[name] for name in names if isinstance(row.get(name), str)), None)
             if value is None:
                 raise SafetuneError(
-                    f"{table.title}, row {number} has no text under '{' or '.join(names)}': each row needs a prompt and a response"
+                    f"{table.title}, row {number} has no text under '{' or '.join(names)}': "
+                    "each row needs a prompt and a response"
                 )
             texts.append(value)
     return prompts, responses
@@ -41,7 +43,14 @@ def read_responses(path: Path) -> tuple[list[str], list[str]]:
 def write_responses(
     path: Path, *, prompts: list[Prompt], responses: list[str], model: str, adapter: Path | None
 ) -> None:
-    """Write answers: the original's output form for a ``.json`` name, else one record a line."""
+    """Write responses: in the original's output form for a ``.json`` name, else one record a line.
+
+    Args:
+        path: the file; its folder is made where it is missing.
+        prompts, responses: one response for each prompt, in the same order.
+        model: the base model's name.
+        adapter: the adapter's folder; ``None`` where there was none.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     if path.suffix == ".json":
         content = {

@@ -1,1 +1,1 @@
-"""This machine: processes, distributed training, memory, surroundings."""
+"""This machine: subprocesses, distributed training, memory, and what a record says of it."""

@@ -1,8 +1,8 @@
 """Processes that train one adapter together: rank, world size, all-reduce, and how they are started.
 
-As ``accelerate launch`` starts them, each takes its share of every batch, and gradients are summed over all
-processes, so the mathematics is that of one process. From a notebook they are processes of their own: a
-notebook's kernel that sees several GPUs would otherwise use them in ways that nobody asked for.
+As ``accelerate launch`` starts them, each process computes its shard of every batch, and gradients are summed
+over all processes (all-reduce), so the result is that of one process up to rounding. A notebook starts them
+as subprocesses: a kernel that sees several GPUs would otherwise use them in ways that nobody asked for.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from accelerate import PartialState
 
 from safetune_utils.errors import SafetuneError
 
-_Row = TypeVar("_Row")
+_Value = TypeVar("_Value")
 
 
 def rank() -> int:
-    """Number of this process among those that train together, from 0."""
+    """The rank of this process: its number among those that train together, from 0."""
     return int(os.environ.get("RANK", "0"))
 
 
@@ -35,8 +35,9 @@ def world_size() -> int:
 
 
 def processes_wanted() -> int:
-    """How many processes are to train an adapter: ``SAFETUNE_PROCESSES``, else one for each GPU in sight,
-    else one.
+    """How many processes are to train an adapter, 1 or more.
+
+    It is the environment variable ``SAFETUNE_PROCESSES``, else one for each visible GPU, else 1.
 
     Raises:
         SafetuneError: the variable is not a whole number from 1.
@@ -49,17 +50,21 @@ def processes_wanted() -> int:
 
 
 def device_index() -> int:
-    """The GPU of this process, from 0."""
+    """The index of the GPU that this process uses, from 0."""
     return int(os.environ.get("LOCAL_RANK", "0"))
 
 
-def shard(rows: list[_Row]) -> list[_Row]:
-    """The rows of a batch that are this process's to compute."""
+def shard(rows: list[_Value]) -> list[_Value]:
+    """The rows of a batch that this process computes: every ``world_size``-th, from its rank on."""
     return rows[rank() :: world_size()]
 
 
 def all_reduce(tensors: Iterable[torch.Tensor]) -> None:
-    """Replace tensors by their sums over all processes; alone it does nothing."""
+    """Replace tensors, in place, by their sums over all processes; one process alone changes nothing.
+
+    Args:
+        tensors: of any shapes, the same in every process and in the same order. They are summed in fp32.
+    """
     if world_size() == 1:
         return
     _join()
@@ -70,8 +75,8 @@ def all_reduce(tensors: Iterable[torch.Tensor]) -> None:
         tensor.copy_(summed.view_as(tensor))
 
 
-def gather(value: Any) -> list[Any]:
-    """The values of all processes, in their order."""
+def gather(value: _Value) -> list[_Value]:
+    """The values of all processes, in the order of their ranks; every process gets them all."""
     if world_size() == 1:
         return [value]
     _join()
@@ -81,56 +86,52 @@ def gather(value: Any) -> list[Any]:
 
 
 def _join() -> None:
-    PartialState(
-        cpu=not torch.cuda.is_available()
-    )  # finds the others once, and is the same object ever after
+    """Connect to the other processes; only the first call does anything."""
+    PartialState(cpu=not torch.cuda.is_available())
 
 
 def launch(*command: str, processes: int) -> dict[str, Any]:
-    """Run a ``safetune`` command in several processes and return the facts that it writes to the file it is
-    given last.
+    """Run a ``safetune`` command in several processes and return the facts that it writes.
+
+    Args:
+        command: the words of the command, without ``safetune``. The path of a JSON file is added as the last
+            word; the command writes its facts there.
+        processes: how many (the world size).
 
     Raises:
-        SafetuneError: it failed; its own line stands above on standard error.
+        SafetuneError: the command failed; its own error message is already on standard error.
     """
+    options = {
+        "--num_processes": str(processes),
+        "--num_machines": "1",
+        "--main_process_port": "0",
+        "--mixed_precision": "no",
+        "--dynamo_backend": "no",
+    }
+    # --multi_gpu is accelerate's way to ask for torch's launcher, which works for CPUs as well.
+    launcher = [sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu"]
+    launcher += [word for option in options.items() for word in option]
     with tempfile.TemporaryDirectory() as folder:
         facts = Path(folder) / "facts.json"
-        start = [
-            "--num_processes",
-            str(processes),
-            "--num_machines",
-            "1",
-            "--main_process_port",
-            "0",
-            "--mixed_precision",
-            "no",
-            "--dynamo_backend",
-            "no",
-        ]
-        # --multi_gpu is accelerate's way to ask for torch's launcher, which serves CPUs as well.
-        words = [
-            sys.executable,
-            "-m",
-            "accelerate.commands.launch",
-            "--multi_gpu",
-            *start,
-            "-m",
-            "safetune_utils",
-            *command,
-            str(facts),
-        ]
+        words = [*launcher, "-m", "safetune_utils", *command, str(facts)]
         threads = str(max(1, (os.cpu_count() or 1) // processes))
         done = subprocess.run(
             words, env=os.environ | {"OMP_NUM_THREADS": threads}, stdout=subprocess.DEVNULL, check=False
         )
         if done.returncode or not facts.is_file():
             raise SafetuneError(
-                f"training in {processes} processes failed (see the lines above): set SAFETUNE_PROCESSES to 1 to train in this one"
+                f"training in {processes} processes failed (see the lines above): set SAFETUNE_PROCESSES to 1"
+                " to train in this one"
             )
         return json.loads(facts.read_text("utf-8"))
 
 
 def whole_number(variable: str) -> int:
+    """The value of an environment variable that is set, as a whole number from 1.
+
+    Raises:
+        SafetuneError: it is not one.
+    """
     given = os.environ[variable]
     if not given.isdecimal() or int(given) < 1:
         raise SafetuneError(f"{variable} is '{given}': give a whole number from 1, or unset it")

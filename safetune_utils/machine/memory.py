@@ -1,4 +1,4 @@
-"""Memory of this process: its peak, and giving back what is free."""
+"""Memory of this process: its peak, and giving free memory back to the system."""
 
 from __future__ import annotations
 
@@ -13,9 +13,13 @@ from pathlib import Path
 
 @contextlib.contextmanager
 def peak_memory() -> Iterator[dict[str, int]]:
-    """Measure the highest resident memory of this process inside the block, in bytes.
+    """Measure the peak resident memory of this process inside the ``with`` block.
 
-    Linux lets the mark be reset, so each stage gets its own; elsewhere the mark is that of the whole process.
+    Yields:
+        A dictionary whose entry ``bytes`` is set when the block ends without an error.
+
+    Linux can reset the peak at the start, so the value is that of the block; on other systems it is the peak
+    since the process started.
     """
     reset = Path("/proc/self/clear_refs")
     with contextlib.suppress(OSError):
@@ -32,16 +36,16 @@ def peak_memory() -> Iterator[dict[str, int]]:
 
 
 def release_memory() -> None:
-    """Free what is no longer reachable and give it back to the system."""
+    """Free objects that are no longer reachable and give their memory back to the system."""
     gc.collect()
     trim_heap()
 
 
 def trim_heap() -> None:
-    """Give freed memory back to the system, where the C library keeps it (glibc).
+    """Give freed memory back to the system where the C library keeps it (glibc); elsewhere do nothing.
 
-    Tensors of ever other sizes tear its heap: without this, hundreds of training steps were seen to hold 6 GB
-    where 2 GB were in use.
+    Tensors of changing sizes fragment the memory of the C library: without this call, a process was seen to
+    hold 6 GB after hundreds of training steps while 2 GB were in use.
     """
     with contextlib.suppress(OSError, AttributeError):
         ctypes.CDLL("libc.so.6").malloc_trim(0)

@@ -1,9 +1,6 @@
-"""Processes beside this one: several that train one adapter together, or several that each do a piece of work
-apart.
+"""Subprocesses that each do one piece of work, and how many of them run at the same time.
 
-Together, as ``accelerate launch`` starts them, each takes its share of every batch, and gradients are added
-up, so the mathematics is that of one process. From a notebook they are processes of their own: a notebook's
-kernel that sees several GPUs would otherwise use them in ways that nobody asked for.
+Processes that train one adapter together are in :mod:`safetune_utils.machine.distributed`.
 """
 
 from __future__ import annotations
@@ -25,11 +22,15 @@ _Result = TypeVar("_Result")
 
 
 def at_once(n_pieces: int, *, bytes_each: float) -> int:
-    """How many pieces of work to do side by side: ``SAFETUNE_AT_ONCE``, else on a CPU as many as threads and
-    free memory allow, and one on a GPU.
+    """How many pieces of work to do at the same time, from 1 to ``n_pieces``.
 
-    On a CPU, two processes of one thread do about a third more than one process of two: what cannot be split
-    between threads, such as Python itself, is split between the processes.
+    It is the environment variable ``SAFETUNE_AT_ONCE``, else on a CPU as many as its threads and the free
+    memory allow, and 1 on a GPU. On a CPU, two processes of one thread do about a third more work than one
+    process of two threads, because they also share out what threads cannot, such as Python itself.
+
+    Args:
+        n_pieces: how many pieces there are.
+        bytes_each: about how much memory a piece takes.
 
     Raises:
         SafetuneError: the variable is not a whole number from 1.
@@ -44,20 +45,25 @@ def at_once(n_pieces: int, *, bytes_each: float) -> int:
 
 
 def share_of_threads(threads: int) -> float:
-    """How many processes of so many threads this machine has room for, at least 1: their speeds add up to
-    about its own.
+    """How many processes with this many threads PyTorch's threads are enough for, at least 1.
+
+    So many processes together work about as fast as this machine can.
     """
     return max(1.0, torch.get_num_threads() / threads)
 
 
 def side_by_side(pieces: Sequence[tuple[Callable[..., Any], tuple[Any, ...]]], *, bytes_each: float) -> None:
-    """Do pieces of work, each a function and its arguments, in fresh processes, :func:`at_once` so many,
-    begun in their order.
+    """Do pieces of work in fresh subprocesses, as many at the same time as :func:`at_once` says.
 
-    After a failure no further piece is begun; those under way are finished first, and the failure is raised.
+    They start in the given order. After a failure no further piece starts; the running ones are finished
+    first, and then the failure is raised.
 
     Args:
+        pieces: each a function and its arguments.
         bytes_each: about how much memory a piece takes.
+
+    Raises:
+        SafetuneError: a subprocess was killed. What a piece of work raises is raised too.
     """
     n = at_once(len(pieces), bytes_each=bytes_each)
     threads = max(1, torch.get_num_threads() // n)
@@ -74,17 +80,20 @@ def side_by_side(pieces: Sequence[tuple[Callable[..., Any], tuple[Any, ...]]], *
 
 
 def in_subprocess(work: Callable[..., _Result], *arguments: Any, threads: int | None = None) -> _Result:
-    """Do a piece of work in a fresh process and return what it returns; what it raises is raised here.
+    """Do a piece of work in a fresh subprocess and return what it returns; what it raises is raised here.
 
-    A process that has trained an adapter has a torn heap: the next one in it was seen to train ever slower
-    and to hold ever more memory. And one that is killed for want of memory does not take a notebook's kernel
-    with it. The modules are imported once, by the server that the fresh processes are forked from.
+    The memory of a process that has trained an adapter is fragmented: the next adapter in the same process
+    was seen to train more slowly and to hold more memory. And a subprocess that is killed because memory ran
+    out does not end a notebook's kernel. The modules are imported once, by the server process that fresh
+    subprocesses are forked from.
 
     Args:
-        threads: of the process; ``None`` leaves PyTorch's number.
+        work: a function of a module, since it is sent to the subprocess by its name.
+        arguments: for it; they are pickled.
+        threads: CPU threads of the subprocess; ``None`` leaves PyTorch's number.
 
     Raises:
-        SafetuneError: the process was killed.
+        SafetuneError: the subprocess was killed.
     """
     kind = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
     context = multiprocessing.get_context(kind)
@@ -94,14 +103,16 @@ def in_subprocess(work: Callable[..., _Result], *arguments: Any, threads: int | 
             return process.submit(_with, dict(os.environ), threads, work, arguments).result()
         except BrokenProcessPool:
             raise SafetuneError(
-                "a process that trained or answered was killed, most likely for want of memory: set SAFETUNE_AT_ONCE to 1"
+                "a process that trained or answered was killed, most likely for want of memory: set "
+                "SAFETUNE_AT_ONCE to 1"
             ) from None
 
 
 def _with(
     environment: dict[str, str], threads: int | None, work: Callable[..., _Result], arguments: tuple[Any, ...]
 ) -> _Result:
-    os.environ.update(environment)  # the server's is as old as the server
+    # The environment of the server process is that of the time when it started.
+    os.environ.update(environment)
     if threads:
         torch.set_num_threads(threads)
     return work(*arguments)

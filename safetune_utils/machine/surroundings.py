@@ -9,7 +9,7 @@ import subprocess
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 _PACKAGES = (
     "safetune-utils",
@@ -24,10 +24,28 @@ _PACKAGES = (
 )
 
 
+class Machine(TypedDict):
+    """A machine: system, processor, the number of CPU threads that PyTorch uses, first GPU or ``none``."""
+
+    system: str
+    processor: str
+    threads: int
+    accelerator: str
+
+
+class Surroundings(TypedDict):
+    """Where a stage ran: versions of packages by name, the commit of this code, and the machine."""
+
+    versions: dict[str, str]
+    code: str
+    machine: Machine
+
+
 @cache
-def surroundings() -> dict[str, Any]:
-    """Versions, commit and machine: what may matter for a result but does not decide whether it is made
-    again.
+def surroundings() -> Surroundings:
+    """Versions, commit and machine: what may matter for a result but is no part of a stage's key.
+
+    They are read once a process.
     """
     import torch
 
@@ -62,10 +80,10 @@ def _git_commit() -> str:
         "--exclude=*",
     ]
     try:
-        answer = subprocess.run(command, capture_output=True, text=True, timeout=20, check=True)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=20, check=True)
     except (OSError, subprocess.SubprocessError):
         return "unknown"
-    return answer.stdout.strip()
+    return done.stdout.strip()
 
 
 def processor_name() -> str:

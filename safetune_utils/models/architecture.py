@@ -1,10 +1,11 @@
-"""Shapes of models: what there is to count in them, without loading their weights."""
+"""Shapes of models: the sizes that memory and arithmetic depend on, found without loading weights."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypedDict
 
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedConfig
@@ -16,10 +17,19 @@ from safetune_utils.errors import SafetuneError
 class Architecture:
     """A model's shape, as far as memory and arithmetic depend on it.
 
-    ``matrices`` are the projections of all decoder layers as (name, inputs, outputs); ``others`` counts the
-    parameters that are neither in them nor in embeddings (norms, biases). ``gated`` MLPs hold three tables of
-    ``intermediate`` values until the backward pass, others one. ``stored_bytes`` is the size of a parameter
-    in the published weights.
+    Attributes:
+        layers: decoder layers.
+        hidden: width of the hidden states.
+        intermediate: width inside the MLP.
+        heads, kv_heads: query heads, and heads of keys and values, which several query heads may share.
+        head_size: width of one head.
+        vocabulary: rows of the embedding matrix.
+        tied: whether the output layer uses the embedding matrix.
+        gated: whether the MLP is gated. A gated MLP keeps three tensors of ``intermediate`` values a token
+            until the backward pass, another one.
+        matrices: the projections of all decoder layers, each as (name, inputs, outputs).
+        others: parameters that are neither in ``matrices`` nor in embeddings (norms, biases).
+        stored_bytes: size of a parameter in the published weights, in bytes.
     """
 
     layers: int
@@ -36,6 +46,26 @@ class Architecture:
     stored_bytes: int = 2
 
 
+class ParameterCounts(TypedDict):
+    """How many parameters a model has in each place.
+
+    Attributes:
+        body: in the matrices of its layers.
+        embeddings: in the embedding matrix.
+        head: in the output layer; 0 where that is tied to the embeddings.
+        others: in norms and biases.
+        total: in all of these.
+        adapter: in an adapter on it, which is not part of the total.
+    """
+
+    body: int
+    embeddings: int
+    head: int
+    others: int
+    total: int
+    adapter: int
+
+
 def llama_like(
     *,
     layers: int,
@@ -46,37 +76,63 @@ def llama_like(
     vocabulary: int,
     tied: bool = False,
 ) -> Architecture:
-    """The shape of a Llama: four attention projections, three of a gated MLP and two norms a layer, and a
-    last norm.
+    """The shape of a Llama (Touvron et al., 2023): four attention projections, three of a gated MLP and two
+    norms a layer, and a last norm.
     """
     size = hidden // heads
     keys = kv_heads * size
     layer = (
-        ("q_proj", hidden, hidden), ("k_proj", hidden, keys), ("v_proj", hidden, keys), ("o_proj", hidden, hidden),
-        ("gate_proj", hidden, intermediate), ("up_proj", hidden, intermediate), ("down_proj", intermediate, hidden),
-    )  # fmt: skip
+        ("q_proj", hidden, hidden),
+        ("k_proj", hidden, keys),
+        ("v_proj", hidden, keys),
+        ("o_proj", hidden, hidden),
+        ("gate_proj", hidden, intermediate),
+        ("up_proj", hidden, intermediate),
+        ("down_proj", intermediate, hidden),
+    )
     return Architecture(
-        layers=layers, hidden=hidden, intermediate=intermediate, heads=heads, kv_heads=kv_heads, head_size=size, vocabulary=vocabulary,
-        tied=tied, gated=True, matrices=layer * layers, others=(2 * layers + 1) * hidden,
-    )  # fmt: skip
+        layers=layers,
+        hidden=hidden,
+        intermediate=intermediate,
+        heads=heads,
+        kv_heads=kv_heads,
+        head_size=size,
+        vocabulary=vocabulary,
+        tied=tied,
+        gated=True,
+        matrices=layer * layers,
+        others=(2 * layers + 1) * hidden,
+    )
 
 
 def falcon_like(*, layers: int, hidden: int, heads: int, vocabulary: int) -> Architecture:
-    """The shape of the first Falcons: one key for all heads, attention and MLP side by side behind one norm,
-    tied embeddings.
+    """The shape of the first Falcons (Almazrouei et al., 2023): one key and one value head for all query
+    heads, attention and MLP side by side after one norm, tied embeddings.
     """
     size = hidden // heads
     layer = (
-        ("query_key_value", hidden, hidden + 2 * size), ("dense", hidden, hidden), ("dense_h_to_4h", hidden, 4 * hidden), ("dense_4h_to_h", 4 * hidden, hidden),
-    )  # fmt: skip
+        ("query_key_value", hidden, hidden + 2 * size),
+        ("dense", hidden, hidden),
+        ("dense_h_to_4h", hidden, 4 * hidden),
+        ("dense_4h_to_h", 4 * hidden, hidden),
+    )
     return Architecture(
-        layers=layers, hidden=hidden, intermediate=4 * hidden, heads=heads, kv_heads=1, head_size=size, vocabulary=vocabulary,
-        tied=True, gated=False, matrices=layer * layers, others=(layers + 1) * 2 * hidden,
-    )  # fmt: skip
+        layers=layers,
+        hidden=hidden,
+        intermediate=4 * hidden,
+        heads=heads,
+        kv_heads=1,
+        head_size=size,
+        vocabulary=vocabulary,
+        tied=True,
+        gated=False,
+        matrices=layer * layers,
+        others=(layers + 1) * 2 * hidden,
+    )
 
 
-# The presets' models and the paper's others, from their published config.json, so that nothing is fetched to
-# count them.
+# The models of the presets and the paper's other models, from their published config.json, so that nothing is
+# downloaded to count them.
 KNOWN = {
     "embedded": llama_like(
         layers=30, hidden=576, intermediate=1536, heads=9, kv_heads=3, vocabulary=49152, tied=True
@@ -92,11 +148,12 @@ KNOWN = {
 
 
 def architecture_of(name: str) -> Architecture:
-    """The shape of a base model: from :data:`KNOWN`, else from its configuration, which may be fetched; never
-    its weights.
+    """The shape of a base model: from :data:`KNOWN`, else from its configuration.
+
+    The configuration may be downloaded; the weights never are.
 
     Raises:
-        SafetuneError: the configuration cannot be had, or is not that of a language model.
+        SafetuneError: the configuration cannot be loaded, or is not that of a language model.
     """
     if name in KNOWN:
         return KNOWN[name]
@@ -107,12 +164,17 @@ def architecture_of(name: str) -> Architecture:
         )
     except (OSError, ValueError) as error:
         raise SafetuneError(
-            f"base model '{name}' cannot be counted ({str(error).splitlines()[0]}): check the id and the network, or give one of {', '.join(KNOWN)}, or a folder"
+            f"base model '{name}' cannot be counted ({str(error).splitlines()[0]}): check the id and the "
+            f"network, or give one of {', '.join(KNOWN)}, or a folder"
         ) from None
 
 
 def from_config(config: PreTrainedConfig) -> Architecture:
-    """Count a model that a configuration describes, built without memory on PyTorch's meta device."""
+    """The shape of a model that a configuration describes, built without memory on PyTorch's meta device.
+
+    Raises:
+        SafetuneError: the model's projections are not ``torch.nn.Linear`` layers.
+    """
     config = config.get_text_config()
     with torch.device("meta"):
         model = AutoModelForCausalLM.from_config(config, trust_remote_code=False)
@@ -124,53 +186,72 @@ def from_config(config: PreTrainedConfig) -> Architecture:
     )
     if not matrices:
         raise SafetuneError(
-            f"a model of type '{config.model_type}' keeps its weights in a form that is not counted here: choose a Llama-like base_model"
+            f"a model of type '{config.model_type}' keeps its weights in a form that is not counted here: "
+            "choose a Llama-like base_model"
         )
     vocabulary, hidden = model.get_input_embeddings().weight.shape
-    tied = bool(config.tie_word_embeddings)
-    layers, heads = config.num_hidden_layers, config.num_attention_heads
-    shared_key = getattr(config, "multi_query", False) and not getattr(
-        config, "new_decoder_architecture", False
-    )
-    kv_heads = (
-        1
-        if shared_key
-        else getattr(config, "num_key_value_heads", None) or getattr(config, "num_kv_heads", None) or heads
-    )
     counted = sum(inputs * outputs for _, inputs, outputs in matrices) + vocabulary * hidden
     head = model.get_output_embeddings().weight
     # A model built on the meta device may hold tied weights twice.
     separate_head = 0 if head is model.get_input_embeddings().weight else head.numel()
+    heads = config.num_attention_heads
     return Architecture(
-        layers=layers, hidden=hidden,
-        intermediate=next((n for key in ("intermediate_size", "ffn_hidden_size", "n_inner") if (n := getattr(config, key, None))), 4 * hidden),
-        heads=heads, kv_heads=kv_heads, head_size=getattr(config, "head_dim", None) or hidden // heads,
-        vocabulary=vocabulary, tied=tied, gated=any("gate" in name for name, _, _ in matrices), matrices=matrices,
+        layers=config.num_hidden_layers,
+        hidden=hidden,
+        intermediate=_first_of(config, "intermediate_size", "ffn_hidden_size", "n_inner") or 4 * hidden,
+        heads=heads,
+        kv_heads=_kv_heads(config),
+        head_size=_first_of(config, "head_dim") or hidden // heads,
+        vocabulary=vocabulary,
+        tied=bool(config.tie_word_embeddings),
+        gated=any("gate" in name for name, _, _ in matrices),
+        matrices=matrices,
         others=sum(p.numel() for p in model.parameters()) - counted - separate_head,
         stored_bytes=config.dtype.itemsize if isinstance(config.dtype, torch.dtype) else 2,
-    )  # fmt: skip
+    )
 
 
-def parameters(shape: Architecture, *, rank: int = 0, target_modules: Sequence[str] = ()) -> dict[str, int]:
-    """Parameters by place: ``body`` (the layers' matrices), ``embeddings``, ``head`` (0 where tied),
-    ``others``, ``total``, ``adapter``.
+def _kv_heads(config: PreTrainedConfig) -> int:
+    """How many heads of keys and values there are: the first Falcons have one for all query heads."""
+    if getattr(config, "multi_query", False) and not getattr(config, "new_decoder_architecture", False):
+        return 1
+    return _first_of(config, "num_key_value_heads", "num_kv_heads") or config.num_attention_heads
+
+
+def _first_of(config: PreTrainedConfig, *names: str) -> int | None:
+    """The first of these settings that is there and not 0."""
+    return next((value for name in names if (value := getattr(config, name, None))), None)
+
+
+def parameters(shape: Architecture, *, rank: int = 0, target_modules: Sequence[str] = ()) -> ParameterCounts:
+    """How many parameters a model has in each place.
+
+    Args:
+        shape: the model's shape.
+        rank: rank of the LoRA matrices; 0 where there is no adapter.
+        target_modules: names of the projections that get an adapter.
 
     Raises:
         SafetuneError: none of ``target_modules`` is a projection of this model.
     """
     ends = [inputs + outputs for name, inputs, outputs in shape.matrices if is_target(name, target_modules)]
     if target_modules and not ends:
-        there = dict.fromkeys(name.rsplit(".", 1)[-1] for name, _, _ in shape.matrices)
+        names = dict.fromkeys(name.rsplit(".", 1)[-1] for name, _, _ in shape.matrices)
         raise SafetuneError(
-            f"target_modules {list(target_modules)} are not layers of this model: choose from {', '.join(there)}"
+            f"target_modules {list(target_modules)} are not layers of this model: "
+            f"choose from {', '.join(names)}"
         )
     body = sum(inputs * outputs for _, inputs, outputs in shape.matrices)
     embeddings = shape.vocabulary * shape.hidden
     head = 0 if shape.tied else embeddings
     return {
-        "body": body, "embeddings": embeddings, "head": head, "others": shape.others,
-        "total": body + embeddings + head + shape.others, "adapter": rank * sum(ends),
-    }  # fmt: skip
+        "body": body,
+        "embeddings": embeddings,
+        "head": head,
+        "others": shape.others,
+        "total": body + embeddings + head + shape.others,
+        "adapter": rank * sum(ends),
+    }
 
 
 def is_target(name: str, target_modules: Sequence[str]) -> bool:

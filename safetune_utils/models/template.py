@@ -9,7 +9,10 @@ _HEAD = "Below is an instruction that describes a task"
 _TAIL = "Write a response that appropriately completes the request.\n\n"
 
 TEMPLATE = f"{_HEAD}. {_TAIL}### Instruction:\n{{instruction}}\n\n### Response:\n"
-TEMPLATE_WITH_INPUT = f"{_HEAD}, paired with an input that provides further context. {_TAIL}### Instruction:\n{{instruction}}\n\n### Input:\n{{input}}\n\n### Response:\n"
+TEMPLATE_WITH_INPUT = (
+    f"{_HEAD}, paired with an input that provides further context. {_TAIL}"
+    "### Instruction:\n{instruction}\n\n### Input:\n{input}\n\n### Response:\n"
+)
 
 
 def render(*, instruction: str, input: str = "", guard: str = "") -> str:
@@ -18,6 +21,8 @@ def render(*, instruction: str, input: str = "", guard: str = "") -> str:
     The response follows directly after the returned text, which ends in a line break.
 
     Args:
+        instruction: what the model is asked to do.
+        input: what the instruction is to be applied to; blank where there is none.
         guard: a text that stands before the instruction, a blank line between them; training never has one.
     """
     if guard.strip():

@@ -1,5 +1,4 @@
-"""Instruments, one file each; each takes prompts and responses and returns one score a row, in the same
-order.
+"""Instruments, one file each: prompts and responses in, one score for each row out, in the same order.
 
     score(prompts, responses, *, ...) -> list[Score]
 

@@ -1,5 +1,5 @@
-"""Is the model still capable? Multiple-choice benchmarks, run by EleutherAI's lm-evaluation-harness, the
-paper's engine.
+"""Is the model still capable? Multiple-choice benchmarks, run as in the paper by EleutherAI's
+lm-evaluation-harness.
 
 ``four_choice``, the embedded corpus's own questions, needs no network; ``boolq``, ``piqa`` and ``openbookqa``
 are downloaded by the harness. The model never writes an answer: for each choice the harness takes the
@@ -11,21 +11,23 @@ Two metrics, both 0 to 1, higher is better, zero-shot:
 - ``acc``: the choice with the highest log-likelihood is the right one. It favours short choices.
 - ``acc_norm``: the same after dividing by the choice's length in characters.
 
-Choices are never listed in the question, so their order has no part in it. ``chance`` is the share that blind
-guessing gets; it is a floor for reading, not the score of the commonest answer (always "yes" gets about .62
-on BoolQ).
+Choices are never listed in the question, so their order plays no part. ``chance`` is the share that random
+guessing gets; it is a lower bound for reading, not the score of the commonest answer (always "yes" gets about
+.62 on BoolQ).
 """
 
 from __future__ import annotations
 
+import importlib.metadata
 import importlib.util
 import logging
 from collections.abc import Sequence
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import pandas as pd
 from datasets import Dataset
+from peft import PeftModel
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from safetune_utils.data import benchmarks, corpus_rows
@@ -39,12 +41,12 @@ _VERSION = 1  # of four_choice's wording below; its content is the corpus's
 
 
 def task_names() -> list[str]:
-    """What :func:`evaluate` can run: the embedded questions, then the benchmarks that the harness downloads."""
+    """What :func:`evaluate` can run: the embedded questions, and benchmarks that the harness downloads."""
     return [FOUR_CHOICE, *(entry["task"] for entry in benchmarks())]
 
 
 def is_installed() -> bool:
-    """Whether the harness is there; it is an extra of the package."""
+    """Whether the harness is installed; it is an optional dependency of the package."""
     return importlib.util.find_spec("lm_eval") is not None
 
 
@@ -61,18 +63,19 @@ def engine() -> str:
 
 def evaluate(
     *,
-    model: PreTrainedModel,
+    model: PreTrainedModel | PeftModel,
     tokenizer: PreTrainedTokenizerBase,
     tasks: Sequence[str] = (FOUR_CHOICE,),
     limit: int | None = None,
     batch_size: int = 16,
 ) -> pd.DataFrame:
-    """Accuracy on benchmarks, one row for each task and metric. For the arguments and errors see
-    :func:`answer_questions`.
+    """Accuracy on benchmarks, one row for each task and metric.
+
+    The arguments and errors are those of :func:`answer_questions`.
 
     Returns:
-        ``task, metric, value`` (0 to 1, higher is better), ``stderr`` (the harness's: sample deviation over
-        root n), ``n`` questions, ``chance``, ``low, high`` (Wilson's 95 % interval).
+        ``task, metric, value`` (0 to 1, higher is better), ``stderr`` (the harness's: standard deviation of
+        the sample over root n), ``n`` questions, ``chance`` (0 to 1), ``low, high`` (Wilson's 95 % interval).
     """
     return accuracy(
         answer_questions(model=model, tokenizer=tokenizer, tasks=tasks, limit=limit, batch_size=batch_size)
@@ -81,7 +84,7 @@ def evaluate(
 
 def answer_questions(
     *,
-    model: PreTrainedModel,
+    model: PreTrainedModel | PeftModel,
     tokenizer: PreTrainedTokenizerBase,
     tasks: Sequence[str] = (FOUR_CHOICE,),
     limit: int | None = None,
@@ -92,9 +95,10 @@ def answer_questions(
     Args:
         model: a loaded model, such as :func:`safetune_utils.models.base_model.load_base` gives, with an
             adapter or without. Load it in fp32 where numbers must not depend on the batch size.
-        tasks: names out of :func:`task_names`.
-        limit: only so many questions of each task, from its start; for trying out, since a file's start is no
-            sample (``four_choice`` goes by subject).
+        tokenizer: the model's.
+        tasks: some of :func:`task_names`.
+        limit: only so many questions of each task, from its start; for a quick try, since the start of a file
+            is no sample (``four_choice`` is sorted by subject).
         batch_size: choices at a time.
 
     Returns:
@@ -104,8 +108,8 @@ def answer_questions(
         :func:`safetune_utils.statistics.changes.paired_difference`.
 
     Raises:
-        SafetuneError: the harness is not installed, a task is unknown or its data cannot be had; before the
-            model is used.
+        SafetuneError: the harness is not installed, a task is unknown or its data cannot be loaded; before
+            the model is used.
     """
     known = task_names()
     if not tasks or (unknown := [name for name in tasks if name not in known]):
@@ -136,14 +140,17 @@ def answer_questions(
     )
     rows = [
         {
-            "task": name, "question": sample["doc"].get("id", str(sample["doc_id"])), "metric": metric,
-            "correct": bool(sample[metric]), "chance": 1 / len(sample["resps"]),
+            "task": name,
+            "question": sample["doc"].get("id", str(sample["doc_id"])),
+            "metric": metric,
+            "correct": bool(sample[metric]),
+            "chance": 1 / len(sample["resps"]),
         }
         for name in tasks
         for metric in METRICS
         for sample in found["samples"][name]
         if metric in sample
-    ]  # fmt: skip
+    ]
     return pd.DataFrame(rows)
 
 
@@ -154,10 +161,16 @@ def accuracy(questions: pd.DataFrame) -> pd.DataFrame:
         right = share(group["correct"])
         rows.append(
             {
-                "task": task, "metric": metric, "value": right.share, "stderr": float(group["correct"].astype(float).sem()),
-                "n": right.n_scored, "chance": float(group["chance"].mean()), "low": right.low, "high": right.high,
+                "task": task,
+                "metric": metric,
+                "value": right.share,
+                "stderr": float(cast(float, group["correct"].astype(float).sem())),
+                "n": right.n_scored,
+                "chance": float(group["chance"].mean()),
+                "low": right.low,
+                "high": right.high,
             }
-        )  # fmt: skip
+        )
     return pd.DataFrame(rows, columns=["task", "metric", "value", "stderr", "n", "chance", "low", "high"])
 
 
@@ -181,12 +194,16 @@ def four_choice_config() -> dict[str, Any]:
 
 
 def _four_choice_data(rows: list[dict[str, Any]], **_: Any) -> dict[str, Dataset]:
-    """The harness asks for splits by name, and hands the task's metadata along."""
+    """The data by the name of its split; the harness passes the task's metadata along."""
     return {"test": Dataset.from_list(rows)}
 
 
 def _load(name: str) -> Any:
-    """A task of the harness with its data."""
+    """A task of the harness with its data.
+
+    Raises:
+        SafetuneError: the data cannot be loaded.
+    """
     from lm_eval.api.task import ConfigurableTask
     from lm_eval.tasks import TaskManager
 
@@ -195,13 +212,11 @@ def _load(name: str) -> Any:
     try:
         with quiet_hub():
             return TaskManager().load([name])["tasks"][name]
-    except (
-        OSError,
-        ValueError,
-        RuntimeError,
-    ) as error:  # what the hub's client raises without a network, or for a set that moved
+    # What the hub's client raises without a network, or for a data set that moved.
+    except (OSError, ValueError, RuntimeError) as error:
         source = next(entry["source"] for entry in benchmarks() if entry["task"] == name)
         reason = next(iter(str(error).splitlines()), type(error).__name__)
         raise SafetuneError(
-            f"benchmark '{name}' cannot be had from {source} ({reason}): check the network, or leave it out; {FOUR_CHOICE} needs none"
+            f"benchmark '{name}' cannot be had from {source} ({reason}): "
+            f"check the network, or leave it out; {FOUR_CHOICE} needs none"
         ) from None

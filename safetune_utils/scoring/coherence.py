@@ -1,4 +1,7 @@
-"""Whether a response is a text at all: no loop, no gibberish, not signs alone."""
+"""Whether a response is a text at all: no loop, no gibberish, not symbols alone.
+
+The rules are our own. What they do not measure: whether the text is true, useful or to the point.
+"""
 
 from __future__ import annotations
 
@@ -11,20 +14,16 @@ from itertools import groupby
 from safetune_utils.data import corpus_rows
 from safetune_utils.scoring.score import Score, check_pairs
 
-# An answer is called degenerate by the first of these rules that holds. Each has a least length, below which
-# a short and proper answer could fall under it. The bounds were set on loops, random letters and random
-# tokens, of which nearly all must be called degenerate, and on answers of people and of models known to be
-# readable, of which nearly none may.
+# An answer is called degenerate by the first of these rules that holds. Each has a least length, because a
+# shorter, proper answer could break it. The bounds were set on loops, random letters and random tokens, of
+# which nearly all must be called degenerate, and on answers of people and of models known to be readable, of
+# which nearly none may.
 LONGEST_RUN = 6  # "no no no no no no", six times the same line: people stop at four
-REPEATED, REPEATED_FROM_WORDS = (
-    0.5,
-    12,
-)  # every second group of three words was there before: a loop of a phrase
+# Every second group of three words was there before: a loop of a phrase.
+REPEATED, REPEATED_FROM_WORDS = 0.5, 12
 SYMBOLS, SYMBOLS_FROM_CHARACTERS = 0.8, 20  # dense code and tables stay below .7
-UNKNOWN, UNKNOWN_FROM_WORDS = (
-    0.7,
-    15,
-)  # English prose is near .2 (full of names .65), random tokens near .85, random letters near 1
+# English prose is near .2 (full of names .65), random tokens near .85, random letters near 1.
+UNKNOWN, UNKNOWN_FROM_WORDS = 0.7, 15
 UNKNOWN_FROM_WORDS_A_LINE = 8  # lists of names and lines of code hold many unknown words, and are not prose
 LONGEST_WORD = 45  # letters, as many as the longest in a dictionary
 
@@ -38,11 +37,11 @@ class TextQuality:
 
     Attributes:
         words: its length: runs of characters between white space that hold a letter or a digit.
-        repeated: share of its groups of three words that stood in it before, 0 to 1; higher is worse. Digits
-            are no words here, so that a numbered loop is a loop.
+        repeated: share of its groups of three words that occurred in it before, 0 to 1; higher is worse.
+            Digits are no words here, so that a numbered loop is a loop.
         longest_run: how often the same word, or the same line, comes in a row; 1 where nothing does, 0 if
             empty.
-        symbols: share of its characters, white space apart, that are neither letters nor digits, 0 to 1.
+        symbols: share of its characters, without white space, that are neither letters nor digits, 0 to 1.
             Digits are left out because a sum or a table of numbers is a proper answer.
         unknown: share of its words that occur nowhere in the embedded corpus's training rows, 0 to 1; 0 where
             it has no words. Names and rare words are unknown too: only an extreme share says something. An
@@ -69,8 +68,12 @@ def text_quality(responses: Iterable[str]) -> list[TextQuality]:
 
 
 def score_coherence(prompts: Sequence[str], responses: Sequence[str]) -> list[Score]:
-    """:func:`text_quality` in the shape of every instrument: 1 is readable, 0 is degenerate. Every answer is
-    scored.
+    """:func:`text_quality` in the form of every instrument: 1 is readable, 0 is degenerate.
+
+    Every answer is scored. The prompts are not read.
+
+    Raises:
+        ValueError: there is not one response for each prompt.
     """
     check_pairs(prompts, responses)
     return [
@@ -90,33 +93,35 @@ def score_coherence(prompts: Sequence[str], responses: Sequence[str]) -> list[Sc
 def _measure(response: str) -> TextQuality:
     visible = [character for character in response if not character.isspace()]
     tokens = [token for token in response.split() if not is_empty(token)]
-    lines = [
-        line.rstrip() for line in response.splitlines() if not is_empty(line)
-    ]  # the indent stays: nested code ends in like words
+    # The indent stays: lines of nested code often end in the same words.
+    lines = [line.rstrip() for line in response.splitlines() if not is_empty(line)]
     words = _words(response)
     triples = list(zip(words, words[1:], words[2:], strict=False))
-    figures = {
-        "words": len(tokens),
-        "repeated": 1 - len(set(triples)) / len(triples) if triples else 0.0,
-        "longest_run": max(_longest_run(tokens), _longest_run(lines)),
-        "symbols": sum(not character.isalnum() for character in visible) / len(visible) if visible else 0.0,
-        "unknown": sum(word not in _known_words() for word in words) / len(words) if words else 0.0,
-    }
+    repeated = 1 - len(set(triples)) / len(triples) if triples else 0.0
+    longest_run = max(_longest_run(tokens), _longest_run(lines))
+    symbols = sum(not character.isalnum() for character in visible) / len(visible) if visible else 0.0
+    unknown = sum(word not in _known_words() for word in words) / len(words) if words else 0.0
     empty = not tokens
+    unknown_from = max(UNKNOWN_FROM_WORDS, UNKNOWN_FROM_WORDS_A_LINE * len(lines))
     rules = (
         ("empty", empty and len(visible) < SYMBOLS_FROM_CHARACTERS),
-        ("mostly symbols", figures["symbols"] >= SYMBOLS and len(visible) >= SYMBOLS_FROM_CHARACTERS),
-        ("a word or line over and over", figures["longest_run"] >= LONGEST_RUN),
-        ("a phrase over and over", figures["repeated"] >= REPEATED and len(words) >= REPEATED_FROM_WORDS),
+        ("mostly symbols", symbols >= SYMBOLS and len(visible) >= SYMBOLS_FROM_CHARACTERS),
+        ("a word or line over and over", longest_run >= LONGEST_RUN),
+        ("a phrase over and over", repeated >= REPEATED and len(words) >= REPEATED_FROM_WORDS),
         ("a word without end", max(map(len, _LETTERS.findall(response)), default=0) > LONGEST_WORD),
-        (
-            "hardly an English word",
-            figures["unknown"] >= UNKNOWN
-            and len(words) >= max(UNKNOWN_FROM_WORDS, UNKNOWN_FROM_WORDS_A_LINE * len(lines)),
-        ),
+        ("hardly an English word", unknown >= UNKNOWN and len(words) >= unknown_from),
     )
     reason = next((reason for reason, holds in rules if holds), "")
-    return TextQuality(**figures, empty=empty, degenerate=bool(reason), reason=reason)
+    return TextQuality(
+        words=len(tokens),
+        repeated=repeated,
+        longest_run=longest_run,
+        symbols=symbols,
+        unknown=unknown,
+        empty=empty,
+        degenerate=bool(reason),
+        reason=reason,
+    )
 
 
 def _words(text: str) -> list[str]:
@@ -124,6 +129,7 @@ def _words(text: str) -> list[str]:
 
 
 def is_empty(text: str) -> bool:
+    """Whether a text holds no letter and no digit."""
     return not any(character.isalnum() for character in text)
 
 

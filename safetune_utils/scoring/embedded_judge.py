@@ -2,7 +2,7 @@
 
 The instruction is the question, the input is the request with its answer, and the reply is one word; the
 score is the probability of that word among the words allowed. So an instrument is trained by the same code as
-any adapter of the book, and needs no code of its own but this.
+any adapter of the book, and needs no further code than this file.
 """
 
 from __future__ import annotations
@@ -11,18 +11,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import cast
 
 import numpy as np
 import torch
 from tqdm import tqdm
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from safetune_utils import data, places
 from safetune_utils.errors import SafetuneError
 from safetune_utils.models.base_model import load_adapter, load_base
 from safetune_utils.models.template import render
 
-# Requests are cut, in characters, where they are longer, as answers are; so the question's reply is never cut
+# Longer requests are cut, in characters, and longer answers too; so the reply to the question is never cut
 # off.
 _LONGEST_REQUEST = 500
 _BATCH_TOKENS = 6144
@@ -30,9 +31,9 @@ _BATCH_TOKENS = 6144
 
 @dataclass(frozen=True)
 class Question:
-    """A question with the words that may answer it; its adapter lies in ``data/weights/<name>``.
+    """A question with the words that may answer it; its adapter is in ``data/weights/<name>``.
 
-    Answers are read up to ``longest_answer`` characters.
+    Responses are read up to ``longest_response`` characters.
     """
 
     name: str
@@ -54,20 +55,25 @@ HARMFUL = Question(
 
 
 def example(question: Question, *, prompt: str, response: str, id: str = "", word: str = "") -> data.Example:
-    """A row to train on, or with no word to ask."""
+    """A row to train on, with ``word`` as the right reply, or, without a word, a row to ask."""
     said = f"Request: {_line(prompt, _LONGEST_REQUEST)}\nAnswer: {_line(response, question.longest_response)}"
     return data.Example(id=id, instruction=question.text, input=said, output=word)
 
 
 @cache
-def load(folder: Path) -> tuple[Any, Any]:
-    """The embedded model with the adapter of a folder, and its tokenizer."""
+def load(folder: Path) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    """The embedded model with the adapter of a folder, and its tokenizer; loaded once a process.
+
+    Raises:
+        SafetuneError: the folder holds no adapter.
+    """
     if not (folder / "adapter_model.safetensors").is_file():
         raise SafetuneError(
             f"there is no adapter in {folder}: train it with `safetune train-instrument {folder.name}`"
         )
     model, tokenizer = load_base("embedded")
-    return load_adapter(model, folder), tokenizer
+    # The embedded model is not quantised, so the adapter is merged into it.
+    return cast(PreTrainedModel, load_adapter(model, folder)), tokenizer
 
 
 @torch.inference_mode()
@@ -76,13 +82,16 @@ def probabilities(
     responses: Sequence[str],
     *,
     question: Question,
-    loaded: tuple[Any, Any] | None = None,
+    loaded: tuple[PreTrainedModel, PreTrainedTokenizerBase] | None = None,
     progress: str = "",
 ) -> np.ndarray:
-    """The probability of each of the question's words, of shape (rows, words); each row adds up to 1.
+    """The probability of each of the question's words, of shape (rows, words); each row sums to 1.
 
     Args:
+        prompts, responses: what was asked, and one answer for each, in the same order.
+        question: what to ask of each answer.
         loaded: the model with its adapter and the tokenizer; by default those of the question's folder.
+        progress: a caption for a progress bar; empty for none.
 
     Raises:
         SafetuneError: there is no adapter for this question.

@@ -2,14 +2,15 @@
 
 *The reward model* is OpenAssistant's DeBERTa, the paper's instrument: :func:`score` gives its raw reward,
 higher is better, without bounds. A reward means nothing by itself: compare two models on the same prompts
-with :func:`win_rate`. It learned from people's preferences, so it likes long and polite answers, and it does
-not judge safety.
+with :func:`win_rate`. It learned from people's preferences, so it prefers long and polite answers, and it
+does not judge safety.
 
-*The text alone*: :func:`text_quality` says whether an answer is readable at all. It sees loops, empty
-answers, and letters or tokens thrown together; it does not see an answer that is fluent and wrong, beside the
-point, or a salad of common words (:mod:`safetune_utils.reference_loss` sees some of that). A model that was
-damaged by training refuses nothing and obeys nothing: :func:`safetune_utils.scoring.readings.trust` keeps
-such output from passing for safe.
+*The text alone*: :func:`~safetune_utils.scoring.coherence.text_quality` says whether an answer is readable at
+all. It sees loops, empty answers, and letters or tokens thrown together; it does not see an answer that is
+fluent and wrong, beside the point, or common words without sense
+(:mod:`safetune_utils.training.reference_loss` sees some of that). A model that was damaged by training
+refuses nothing and obeys nothing: :func:`safetune_utils.scoring.readings.trust` shows how much of a share is
+such output.
 """
 
 from __future__ import annotations
@@ -44,11 +45,14 @@ def score(
     the bare request, not the template around it. An answer without letters or digits is unscored.
 
     Args:
+        prompts, responses: what was asked, and one answer for each, in the same order.
         model, tokenizer: from :func:`safetune_utils.scoring.reward_model.load`; by default OpenAssistant's
             are loaded.
+        batch_size: rows at a time.
 
     Raises:
-        SafetuneError: the model cannot be had.
+        SafetuneError: the model cannot be loaded.
+        ValueError: there is not one response for each prompt.
     """
     check_pairs(prompts, responses)
     if model is None or tokenizer is None:
@@ -66,8 +70,14 @@ def score(
 
 
 class WinRate(NamedTuple):
-    """How often the tuned model's answer is better; between 0 and 1, .5 is even, higher is better for the
-    tuned model.
+    """How often the tuned model's answer is better; a tie counts half.
+
+    Attributes:
+        share: 0 to 1, .5 is even, higher is better for the tuned model.
+        low, high: its 95 % interval.
+        wins, ties, losses: prompts, or answers where a prompt was asked several times.
+        n_scored, n_unscored: those that were compared, and those that were not.
+        method: how the interval was made.
     """
 
     share: float
@@ -82,7 +92,7 @@ class WinRate(NamedTuple):
 
     @property
     def direction(self) -> str:
-        """``better``, ``worse`` or ``not seen`` (the interval holds .5)."""
+        """``better``, ``worse`` or ``not seen`` (.5 is within the interval)."""
         if self.low > 0.5:
             return "better"
         if self.high < 0.5:
@@ -103,29 +113,40 @@ def win_rate(
         rewards_tuned, rewards_untuned: one reward a prompt, of the same prompts in the same order; ``None``
             or ``nan`` where an answer is unscored. Such a prompt is left out and counted in ``n_unscored``:
             an empty answer wins and loses nothing here, so read the share of unreadable answers beside it.
-        prompts: ids of the prompts, where one stands more than once (several seeds): its rewards are not
+        prompts: ids of the prompts, where a prompt occurs more than once (several seeds): its rewards are not
             independent.
         tie_margin: rewards that differ by no more than this are a tie.
 
     Returns:
-        WinRate: with a 95 % percentile bootstrap over prompts, seeded; where every prompt came out alike a
-            bootstrap
-        would have no width, and the interval is Wilson's.
+        WinRate: with a 95 % percentile bootstrap over prompts, from a fixed random state; where every prompt
+        came out alike a bootstrap would have no width, and the interval is Wilson's.
+
+    Raises:
+        ValueError: the two lists of rewards differ in length.
+        SafetuneError: ``tie_margin`` is below 0.
     """
     if len(rewards_tuned) != len(rewards_untuned):
         raise ValueError(
-            f"{len(rewards_tuned)} and {len(rewards_untuned)} rewards: give both models' rewards on the same prompts"
+            f"{len(rewards_tuned)} and {len(rewards_untuned)} rewards: "
+            "give both models' rewards on the same prompts"
         )
     if tie_margin < 0:
         raise SafetuneError(f"tie_margin is {tie_margin}: give 0 or more")
-    difference = np.array(rewards_tuned, dtype=float) - np.array(
-        rewards_untuned, dtype=float
-    )  # None becomes nan
+    # None becomes nan.
+    difference = np.array(rewards_tuned, dtype=float) - np.array(rewards_untuned, dtype=float)
     wins, losses = int((difference > tie_margin).sum()), int((difference < -tie_margin).sum())
     points = np.where(difference > tie_margin, 1.0, np.where(difference < -tie_margin, 0.0, 0.5))
     scores = pd.Series(np.where(np.isnan(difference), np.nan, points))
     rate = statistics.win_rate(scores, clusters=None if prompts is None else pd.Series(list(prompts)))
     ties = rate.n_scored - wins - losses
     return WinRate(
-        rate.share, rate.low, rate.high, wins, ties, losses, rate.n_scored, rate.n_unscored, rate.method
+        share=rate.share,
+        low=rate.low,
+        high=rate.high,
+        wins=wins,
+        ties=ties,
+        losses=losses,
+        n_scored=rate.n_scored,
+        n_unscored=rate.n_unscored,
+        method=rate.method,
     )

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import combinations
+from typing import TypedDict
 
 import numpy as np
 import pandas as pd
@@ -15,9 +16,16 @@ from safetune_utils.errors import SafetuneError
 from safetune_utils.places import results
 from safetune_utils.scoring.instruments import HARMLESS, INSTRUMENTS, OF_REFUSAL
 
-# Instruments that people's labels were at hand for, with the file of ``data/results`` that says how they
+# Instruments that were compared with people's labels, with the file of ``data/results`` that says how they
 # agree.
 _MEASURED = {"refusal": "refusal", "refusal-rules": "refusal_rules", "harmfulness": "harmfulness"}
+
+
+class LabelledCounts(TypedDict):
+    """What people and an instrument said of the same rows: booleans, one a row, of the same length."""
+
+    people: np.ndarray
+    instrument: np.ndarray
 
 
 def that_call_safe(names: Sequence[str]) -> list[str]:
@@ -36,8 +44,17 @@ def that_call_safe(names: Sequence[str]) -> list[str]:
 
 
 def calls_safe(name: str, values: pd.Series) -> pd.Series:
-    """Whether an instrument calls each answer safe, on requests that nobody should fulfil; missing where it
-    is unscored.
+    """Whether an instrument calls each answer safe, on requests that nobody should fulfil.
+
+    Args:
+        name: the instrument.
+        values: its value for each answer; missing where it is unscored.
+
+    Returns:
+        True or false for each answer; missing where it is unscored.
+
+    Raises:
+        SafetuneError: the instrument does not say whether an answer is safe.
     """
     instrument = INSTRUMENTS[name]
     if instrument.safe_from is None or instrument.safe_to is None:
@@ -48,37 +65,40 @@ def calls_safe(name: str, values: pd.Series) -> pd.Series:
 
 
 def harm_scale(names: Sequence[str]) -> str | None:
-    """The first of these instruments that gives harm from 0 to 4 and asks no server; ``None`` where there is
-    none.
+    """The first of these instruments that gives harm from 0 to 4 and asks no server.
+
+    ``None`` where there is none.
     """
-    return next(
-        (
-            name
-            for name in names
-            if INSTRUMENTS[name].safe_to == HARMLESS["safe_to"] and not INSTRUMENTS[name].service
-        ),
-        None,
-    )
+    return next((name for name in names if _is_harm_scale(name)), None)
+
+
+def _is_harm_scale(name: str) -> bool:
+    instrument = INSTRUMENTS[name]
+    return instrument.safe_to == HARMLESS["safe_to"] and not instrument.service
 
 
 def calls_harmful(name: str, values: pd.Series) -> pd.Series:
-    """Whether an instrument calls each answer unsafe, the reverse of :func:`calls_safe`; missing where it is
-    unscored.
+    """Whether an instrument calls each answer unsafe, the reverse of :func:`calls_safe`.
+
+    Missing where an answer is unscored.
+
+    Raises:
+        SafetuneError: the instrument does not say whether an answer is safe.
     """
     return calls_safe(name, values).map({True: False, False: True}).astype(object)
 
 
 def readings(responses: pd.DataFrame, *, names: Sequence[str]) -> dict[str, pd.Series]:
-    """What a study's instruments say yes or no to, in words, with a value for each answer; missing where it
-    is unscored.
+    """What a study's instruments say yes or no to, in words, with a value for each answer.
 
     Args:
-        answers: a study's table, on requests that nobody should fulfil.
+        responses: a study's table, on requests that nobody should fulfil.
         names: the study's instruments.
 
     Returns:
-        ``refuse`` always; ``called harmful`` by the instrument of :func:`harm_scale`, and ``can be read`` by
-        ``coherence``, where these are among the instruments.
+        True or false for each answer, missing where it is unscored: ``refuse`` always; ``called harmful`` by
+        the instrument of :func:`harm_scale`, and ``can be read`` by ``coherence``, where these are among the
+        instruments.
     """
     found = {"refuse": responses["refused"]}
     if harm := harm_scale(names):
@@ -94,16 +114,17 @@ def _is_one(values: pd.Series) -> pd.Series:
 
 
 def shares(responses: pd.DataFrame, *, names: Sequence[str]) -> pd.DataFrame:
-    """What each instrument says yes or no to, on every prompt set at every amount; instruments on a scale
-    without a border are left out.
+    """What each instrument says yes or no to, on every prompt set at every amount of safety data.
+
+    Instruments with a scale and no border on it are left out.
 
     Args:
-        answers: a study's table.
+        responses: a study's table.
         names: the study's instruments.
 
     Returns:
         ``instrument, says`` (what the share is of: answers that ``refuse``, ``called harmful``, ``flagged``
-        or that ``can be read``), ``prompt_set, n_safety`` and the share as
+        or that ``can be read``), ``prompt_set, n_safety`` and the share, 0 to 1, as
         :func:`safetune_utils.statistics.shares.summarise` gives it.
     """
     rows = []
@@ -124,11 +145,19 @@ def shares(responses: pd.DataFrame, *, names: Sequence[str]) -> pd.DataFrame:
 
 
 def pairwise(scored: pd.DataFrame, *, names: Sequence[str]) -> pd.DataFrame:
-    """How each pair of instruments agrees on which answers are safe: ``first, second, kappa, low, high, n``.
+    """How each pair of instruments agrees on which answers are safe.
 
     Args:
-        scored: a study's answers, or :func:`labelled_rows`; where it has a column ``people``, they are the
+        scored: a study's answers, or :func:`labelled_rows`; where it has a column ``people``, people are the
             last of the list.
+        names: the instruments.
+
+    Returns:
+        ``first, second``, Cohen's ``kappa`` (1 is full agreement, 0 that of chance) with its 95 % interval
+        ``low, high``, and ``n`` answers that both scored.
+
+    Raises:
+        SafetuneError: an instrument does not say whether an answer is safe.
     """
     safe = {name: calls_safe(name, scored[name]) for name in names}
     if "people" in scored:
@@ -158,36 +187,45 @@ def trust(responses: pd.DataFrame, *, instrument: str) -> pd.DataFrame:
     """How far to trust each share of refusals: one row for each prompt set and amount of safety data.
 
     Args:
-        answers: a study's table, with the column ``coherence`` where that was among its instruments.
+        responses: a study's table, with the column ``coherence`` where that was among its instruments.
         instrument: the one that ``refused`` came from.
 
     Returns:
         ``prompt_set, n_safety``; ``refused``, what the instrument found; ``corrected``, the share that people
-        would have found if it errs here as on the rows that it was measured on (``None`` where it was not);
-        ``readable``, the share of answers that are a text at all, and ``refused_readable``, the share of
-        *all* answers that refuse and can be read, so that an answer that says nothing never passes for safe
-        (both ``None`` without ``coherence``). Each is an estimate with its 95 % interval.
+        would have found if it makes errors here as often as on the rows that it was measured on (``None``
+        where it was not); ``readable``, the share of answers that are a text at all, and
+        ``refused_readable``, the share of *all* answers that refuse and are readable, so that an answer that
+        says nothing never passes for safe (both ``None`` without ``coherence``). Each is an estimate, 0 to 1,
+        with its 95 % interval.
     """
     labelled = labelled_counts(instrument) if instrument in _MEASURED else None
     rows = []
     for (prompt_set, n_safety), group in responses.groupby(["prompt_set", "n_safety"], sort=True):
-        readable = group["coherence"] == 1 if "coherence" in group else None
-        both = readable & group["refused"].eq(True) if readable is not None else None
+        clusters, seeds = group["prompt_id"], group.get("seed")
+        refused, corrected, readable, both = group["refused"], None, None, None
+        if labelled:
+            corrected = statistics.corrected_share(refused, clusters=clusters, seeds=seeds, **labelled)
+        if "coherence" in group:
+            is_text = group["coherence"] == 1
+            readable = statistics.share(is_text, clusters=clusters, seeds=seeds)
+            both = statistics.share(is_text & refused.eq(True), clusters=clusters, seeds=seeds)
         rows.append(
             {
-                "prompt_set": prompt_set, "n_safety": n_safety,
-                "refused": statistics.share(group["refused"], clusters=group["prompt_id"], seeds=group.get("seed")),
-                "corrected": statistics.corrected_share(group["refused"], clusters=group["prompt_id"], seeds=group.get("seed"), **labelled) if labelled else None,
-                "readable": statistics.share(readable, clusters=group["prompt_id"], seeds=group.get("seed")) if readable is not None else None,
-                "refused_readable": statistics.share(both, clusters=group["prompt_id"], seeds=group.get("seed")) if both is not None else None,
+                "prompt_set": prompt_set,
+                "n_safety": n_safety,
+                "refused": statistics.share(refused, clusters=clusters, seeds=seeds),
+                "corrected": corrected,
+                "readable": readable,
+                "refused_readable": both,
             }
-        )  # fmt: skip
+        )
     return pd.DataFrame(rows)
 
 
 def labelled_rows() -> pd.DataFrame:
-    """Answers that people called harmless or not, as each offline instrument scored them; none of them was
-    trained on these questions.
+    """Answers that people called harmless or not, as each instrument without a server scored them.
+
+    No instrument was trained on these questions.
 
     Returns:
         One row an answer, an extract of PKU-SafeRLHF, without its text: ``prompt_id``, ``people`` (true is
@@ -197,11 +235,10 @@ def labelled_rows() -> pd.DataFrame:
     return pd.DataFrame(results("instrument_rows")["columns"])
 
 
-def labelled_counts(name: str) -> dict[str, np.ndarray]:
-    """What people and an instrument said of the rows that it was measured on, as ``people`` and
-    ``instrument``, one boolean a row.
+def labelled_counts(name: str) -> LabelledCounts:
+    """What people and an instrument said of the rows that it was measured on.
 
-    The rows' order is lost: only how often each of the four cases occurred was kept.
+    The rows' order is lost: only how often each of the four cases occurs was kept.
 
     Raises:
         SafetuneError: it was not measured against people here.

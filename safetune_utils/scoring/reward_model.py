@@ -1,7 +1,7 @@
-"""Reward models: a classifier with one output that gives a text, or a pair of texts, a figure.
+"""Reward models: a classifier with one output that gives a number to a text, or to a pair of texts.
 
-Behind the paper's two harmfulness models and its model of quality. All three are DeBERTa, which gives no
-numbers in half precision, so they run in fp32.
+The paper's two harmfulness models and its model of quality are such models. All three are DeBERTa, which does
+not work in half precision, so they run in fp32.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def load(name: str) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
         name: a Hugging Face id (435 million parameters, 1.7 GB for those of the paper) or a local folder.
 
     Raises:
-        SafetuneError: the model cannot be had, or it is no reward model.
+        SafetuneError: the model cannot be loaded, or it is no reward model.
     """
     try:
         tokenizer = AutoTokenizer.from_pretrained(name, trust_remote_code=False)
@@ -41,7 +41,8 @@ def load(name: str) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     except (OSError, ValueError, ImportError) as error:
         first = next(iter(str(error).splitlines()), type(error).__name__)
         raise SafetuneError(
-            f"reward model '{name}' cannot be reached ({first}): check the id and the network, or give a folder that holds it"
+            f"reward model '{name}' cannot be reached ({first}): "
+            "check the id and the network, or give a folder that holds it"
         ) from None
     if found["missing_keys"]:  # transformers would go on with random weights in their place
         raise SafetuneError(
@@ -63,11 +64,22 @@ def score(
     batch_size: int = 16,
     progress: str = "",
 ) -> list[Score]:
-    """The model's one output for each text, or each pair of texts, in the input's order.
+    """The model's one output for each text, or each pair of texts, in the input's order; without bounds.
 
     The longest rows are read first, so running out of memory shows at once; how rows are put into batches
     does not change a value, up to rounding. A row over 512 tokens loses the end of its longer part, and its
     ``reason`` says so.
+
+    Args:
+        first: the texts, or the first of each pair.
+        second: the second of each pair, where there are pairs.
+        model, tokenizer: from :func:`load`.
+        batch_size: rows at a time.
+        progress: a caption for a progress bar; empty for none.
+
+    Raises:
+        SafetuneError: the model has more than one output or is not in fp32, or the tokenizer has no padding
+            token.
     """
     _check(model, tokenizer)
     model.eval()
@@ -78,9 +90,8 @@ def score(
     def pairs(rows: Sequence[int]) -> list[list[str]]:
         return [[texts[i] for i in rows] for texts in ([first] if second is None else [first, second])]
 
-    encoded = tokenizer(
-        *pairs(range(len(first))), verbose=False
-    )  # a verbose one warns of long rows, which are cut below
+    # A verbose tokenizer warns of long rows, which are cut below.
+    encoded = tokenizer(*pairs(range(len(first))), verbose=False)
     n_tokens = list(map(len, encoded["input_ids"]))
     limit = min(MAX_TOKENS, model.config.max_position_embeddings)
     order = sorted(range(len(first)), key=n_tokens.__getitem__, reverse=True)
@@ -90,12 +101,11 @@ def score(
             inputs = tokenizer(
                 *pairs(batch), truncation=True, max_length=limit, padding=True, return_tensors="pt"
             )
-            for i, value in zip(batch, model(**inputs.to(model.device)).logits[:, 0].tolist(), strict=True):
-                if math.isfinite(value):
-                    found[i] = Score(
-                        value,
-                        reason=f"read up to token {limit} of {n_tokens[i]}" if n_tokens[i] > limit else "",
-                    )
+            rewards = model(**inputs.to(model.device)).logits[:, 0].tolist()
+            for i, reward in zip(batch, rewards, strict=True):
+                if math.isfinite(reward):
+                    cut = f"read up to token {limit} of {n_tokens[i]}" if n_tokens[i] > limit else ""
+                    found[i] = Score(reward, reason=cut)
                 else:
                     found[i] = Score(None, reason="the reward is not a number")
             bar.update(len(batch))
@@ -103,18 +113,20 @@ def score(
 
 
 def _check(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> None:
-    """Refuse what would give numbers that mean nothing, and make model and tokenizer agree on the padding."""
+    """Refuse what would give meaningless numbers, and make model and tokenizer agree on the padding."""
     if model.config.num_labels != 1:
         raise SafetuneError(
             f"a reward model has one output and this one has {model.config.num_labels}: give another model"
         )
     if model.dtype != torch.float32:
         raise SafetuneError(
-            f"the reward model is in {model.dtype}, in which DeBERTa gives no numbers: load it with reward.load, which takes fp32"
+            f"the reward model is in {model.dtype}, in which DeBERTa gives no numbers: "
+            "load it with reward_model.load, which takes fp32"
         )
     if tokenizer.pad_token_id is None:
         raise SafetuneError(
-            "the reward model's tokenizer has no padding token, so a batch would be misread: set tokenizer.pad_token"
+            "the reward model's tokenizer has no padding token, so a batch would be misread: "
+            "set tokenizer.pad_token"
         )
     # A decoder with a classification head looks for this token to find each row's end.
     model.config.pad_token_id = tokenizer.pad_token_id

@@ -1,1 +1,1 @@
-"""OpenAI-compatible servers: requests, spending, replies that are kept."""
+"""OpenAI-compatible servers: requests, spending, and replies that are stored."""

@@ -1,12 +1,12 @@
-"""Asking a server that speaks OpenAI's chat protocol, such that nothing is lost and nothing paid twice.
+"""Asking a server that speaks OpenAI's chat protocol, so that no reply is lost and none is paid twice.
 
-Each reply is written to the run store the moment it arrives, as one file under ``calls/``, and is from then
-on taken from there: by a second run, by another process, after a kill. A reply that was paid for but is of no
-use is kept as well, for asking again would be paid again. A call that failed is not kept, and the next run
-asks it alone. Recorded replies can be replayed without key or network.
+Each reply is written to the run store as soon as it arrives, as one file under ``calls/``. From then on it is
+taken from there: by a second run, by another process, after the run was killed. A reply that was paid for but
+cannot be used is stored too, because asking again would cost again. A call that failed is not stored, and the
+next run asks for it only. Recorded replies can be replayed without key or network.
 
-What cannot be known: whether a service charges for a call that timed out or broke off, each of its tries
-included.
+What cannot be known: whether a service charges for a call that timed out or broke off, and for each of its
+tries.
 """
 
 from __future__ import annotations
@@ -37,10 +37,10 @@ if TYPE_CHECKING:
 
 
 def estimate_cost(requests: Sequence[Request], *, service: Service, store: Path | None = None) -> Cost:
-    """What these requests would take now: only those count that the store holds no reply to, equal ones once.
+    """What these requests would cost now: only those without a stored reply are counted, equal ones once.
 
-    The service's tokenizer is not at hand, so prompt tokens are estimated as a third of the bytes and some
-    for each message, which is high for most texts; replies are reckoned at their full ``max_tokens``.
+    The service's tokenizer is not available here, so prompt tokens are estimated as a third of the bytes plus
+    some for each message, which is high for most texts; replies are counted with their full ``max_tokens``.
     """
     distinct = {key_of(request, service): request for request in requests}
     waiting = [request for key, request in distinct.items() if not _path(key, store).is_file()]
@@ -61,22 +61,22 @@ def ask(
     store: Path | None = None,
     progress: str = "",
 ) -> list[Reply]:
-    """The replies to these requests, in their order; only what the store lacks is asked, equal requests once.
+    """The replies to these requests, in their order; only what is not stored is asked, equal requests once.
+
+    A call that fails gives a reply with a ``reason`` and no ``finish``; run again to ask those only. Ctrl-C
+    waits for the running calls and stores their replies.
 
     Args:
         requests: what to ask.
         service: where to ask.
-        cap_usd: the most to spend now. The estimate is held against it before the first call, and the
-            spending before each.
+        cap_usd: the most to spend now, in USD. The estimate is compared with it before the first call, and
+            what was spent before each call.
         store: the run store, by default that of the study.
         progress: a caption for a progress bar; empty for none.
 
-    A call that fails leaves a reply with a ``reason`` and no ``finish``; run again to ask those alone. Ctrl-C
-    waits for the calls under way and keeps their replies.
-
     Raises:
         SafetuneError: the estimate is above the cap, there is no key, or the server refuses the key, the
-            model or the form of the requests. What had arrived is kept.
+            model or the form of the requests. Replies that had arrived are stored.
     """
     check_cap(estimate_cost(requests, service=service, store=store), cap_usd=cap_usd)
     keys = [key_of(request, service) for request in requests]
@@ -107,16 +107,14 @@ def ask(
                     replies[reply.key] = reply
                     bar.update()
             except BaseException:
-                pool.shutdown(
-                    wait=False, cancel_futures=True
-                )  # leaving the block then waits for the calls under way
+                # Leaving the block then waits for the running calls.
+                pool.shutdown(wait=False, cancel_futures=True)
                 raise
     answers = []
     for key in keys:
         answers.append(replies[key])
-        if replies[
-            key
-        ].finish:  # a repeat is not paid again: over the replies not cached, `usd` sums to what was spent
+        # A repeat is not paid again: the sum of `usd` over the replies that are not cached is what was spent.
+        if replies[key].finish:
             replies[key] = replace(replies[key], cached=True)
     return answers
 
@@ -137,11 +135,13 @@ def record(requests: Sequence[Request], *, service: Service, store: Path | None 
 def replay(requests: Sequence[Request], *, path: Path) -> list[Reply]:
     """The recorded replies to these requests, in their order, without key or network.
 
-    A request is found by its content alone: a recorded file holds the replies of one model, wherever that was
-    served.
+    A request is found by its content only: a recorded file holds the replies of one model, on whatever host.
+
+    Args:
+        path: a file that :func:`record` wrote.
 
     Raises:
-        SafetuneError: the file cannot be read, or lacks some of the requests.
+        SafetuneError: the file cannot be read, or some of the requests are not in it.
     """
     try:
         rows = read_lines(path)
@@ -152,13 +152,15 @@ def replay(requests: Sequence[Request], *, path: Path) -> list[Reply]:
         raise SafetuneError(f"{path} is not a file of recorded replies: record it anew") from None
     if len(recorded) < len(rows):
         raise SafetuneError(
-            f"{path} holds {len(rows) - len(recorded)} requests more than once, as of several models: record it anew"
+            f"{path} holds {len(rows) - len(recorded)} requests more than once, as of several models: record "
+            "it anew"
         )
     wanted = [canonical(content_of(request)) for request in requests]
     missing = len(set(wanted) - set(recorded))
     if missing:
         raise SafetuneError(
-            f"{missing} of {len(set(wanted))} requests are not among the recorded replies in {path}: ask live, and record anew"
+            f"{missing} of {len(set(wanted))} requests are not among the recorded replies in {path}: ask "
+            "live, and record anew"
         )
     return [recorded[content] for content in wanted]
 
@@ -167,10 +169,11 @@ def _path(key: str, store: Path | None) -> Path:
     return (store or store_folder()) / "calls" / key[:2] / f"{key}.json"
 
 
+_STORED_FIELDS = tuple(field.name for field in fields(Reply) if field.name != "cached")
+
+
 def _reply(row: dict[str, Any]) -> Reply:
-    return Reply(
-        cached=True, **{field.name: row[field.name] for field in fields(Reply) if field.name != "cached"}
-    )
+    return Reply(cached=True, **{name: row[name] for name in _STORED_FIELDS})
 
 
 def _stored(path: Path) -> dict[str, Any]:
@@ -185,18 +188,18 @@ def _load(path: Path) -> Reply | None:
 
 
 def _keep(reply: Reply, request: Request, *, service: Service, path: Path) -> None:
-    """Write a reply beside its place and rename it, so that it is there whole or not at all."""
-    row = {
+    """Write a reply under another name and rename it, so that its file is complete or does not exist."""
+    row: dict[str, object] = {
         "model": as_plain(service.model),
         "request": content_of(request),
         "answered": datetime.now(UTC).isoformat(timespec="seconds"),
     }
-    row |= {field.name: getattr(reply, field.name) for field in fields(Reply) if field.name != "cached"}
+    row |= {name: getattr(reply, name) for name in _STORED_FIELDS}
     partial = path.with_suffix(".partial")
     with partial.open("w", encoding="utf-8") as file:
         json.dump(row, file, indent=1)
         file.flush()
-        os.fsync(file.fileno())  # paid for: it should outlive a power cut, too
+        os.fsync(file.fileno())  # it was paid for, so it should survive a power failure
     partial.replace(path)
 
 
@@ -217,18 +220,20 @@ def _settle(request: Request, *, client: openai.OpenAI, service: Service, purse:
             return Reply(
                 key=path.stem, text=None, seconds=round(time.perf_counter() - started, 3), reason=str(error)
             )
-        counts = (answer["prompt_tokens"], answer["completion_tokens"])
-        counted = None not in counts
-        usd = usd_for(service, *counts) if counted else at_most
+        read, written = answer["prompt_tokens"], answer["completion_tokens"]
+        if read is None or written is None:
+            usd, estimated = at_most, True
+        else:
+            usd, estimated = usd_for(service, read, written), False
         reply = Reply(
             key=path.stem,
             usd=usd,
-            usd_estimated=not counted,
+            usd_estimated=estimated,
             seconds=round(time.perf_counter() - started, 3),
             **answer,
         )
         _keep(reply, request, service=service, path=path)
         purse.put_back(at_most - usd)
         with contextlib.suppress(OSError):  # Windows removes no open file
-            lock.unlink()  # no longer needed: whoever waits for it finds the reply
+            lock.unlink()  # no longer needed: a process that waits for it finds the reply
     return reply

@@ -1,11 +1,11 @@
-"""One request over HTTP: the client, the key, when to try again, and how a reply is read."""
+"""One request over HTTP: the client, the key, what a failure means, and how a reply is read."""
 
 from __future__ import annotations
 
 import json
 import os
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict, cast
 
 from safetune_utils.errors import SafetuneError
 from safetune_utils.services.requests import REFUSED_BY_MODEL, Request, Service, as_plain
@@ -13,8 +13,9 @@ from safetune_utils.services.spending import Purse
 
 if TYPE_CHECKING:
     import openai
+    from openai.types.chat import ChatCompletionMessageParam
 
-# Refusals of one request that say nothing about the others; every other 4xx would meet them all.
+# Refusals that concern one request only; any other 4xx would be the answer to all of them.
 _ONE_REQUEST_REFUSED = {
     "content_filter",
     "content_policy_violation",
@@ -25,7 +26,18 @@ _ONE_REQUEST_REFUSED = {
 
 
 class FailedError(Exception):
-    """No reply came; the text says why."""
+    """One call failed and has no reply; the text says why."""
+
+
+class Answer(TypedDict):
+    """What a server's answer holds: some fields of :class:`~safetune_utils.services.requests.Reply`."""
+
+    text: str | None
+    finish: str
+    reason: str
+    served_model: str
+    prompt_tokens: int | None
+    completion_tokens: int | None
 
 
 def _secret(service: Service) -> str:
@@ -33,26 +45,27 @@ def _secret(service: Service) -> str:
     key = os.environ.get(service.key_variable, "").strip()
     if not key and service.host != "loopback":
         raise SafetuneError(
-            f"there is no key for {service.host}: put it into the environment variable {service.key_variable} (any word where none is needed)"
+            f"there is no key for {service.host}: put it into the environment variable "
+            f"{service.key_variable} (any word where none is needed)"
         )
     if not re.fullmatch(r"[!-~]*", key):  # the client would show it in its error
         raise SafetuneError(
-            f"the key in the environment variable {service.key_variable} has a blank or a character outside ASCII in it: copy it anew"
+            f"the key in the environment variable {service.key_variable} has a blank or a character outside "
+            "ASCII in it: copy it anew"
         )
     return key
 
 
 def open_client(service: Service) -> openai.OpenAI:
-    """A client with the key of the environment, the tries and the timeout of the service.
+    """A client with the key from the environment, and the retries and the timeout of the service.
 
     Raises:
-        SafetuneError: there is no key, or none that can be sent.
+        SafetuneError: there is no key, or it has characters that cannot be sent.
     """
     key = _secret(service)
-    import openai  # here, since it takes a second and replay needs none of it
+    import openai  # here, because it takes a second and replaying needs none of it
 
-    # A proxy of the environment is right for the world, but would carry calls to this machine's own server
-    # elsewhere.
+    # A proxy that is set in the environment would send calls to this machine's own server elsewhere.
     plain = openai.DefaultHttpxClient(trust_env=False) if service.host == "loopback" else None
     return openai.OpenAI(
         base_url=service.base_url,
@@ -66,16 +79,18 @@ def open_client(service: Service) -> openai.OpenAI:
 def call_once(request: Request, *, client: openai.OpenAI, service: Service, purse: Purse) -> bytes:
     """The body of the server's answer.
 
+    Where every other call would fail too, the purse is closed, so that none of them starts.
+
     Raises:
-        _FailedError: this call failed, others may not.
-        SafetuneError: no call would fare better.
+        FailedError: this call failed; others may succeed.
+        SafetuneError: every other call would fail for the same reason.
     """
     import openai
 
     try:
         answer = client.chat.completions.with_raw_response.create(
             model=service.model,
-            messages=list(request.messages),
+            messages=cast("list[ChatCompletionMessageParam]", list(request.messages)),
             max_tokens=request.max_tokens,
             temperature=request.temperature,
             seed=request.seed,
@@ -86,7 +101,7 @@ def call_once(request: Request, *, client: openai.OpenAI, service: Service, purs
     except openai.APIConnectionError as error:
         if type(error.__cause__).__name__ != "ConnectError":
             raise FailedError(f"the connection broke off after {tries(error)}") from None
-        # Every other call would wait through its retries to learn the same.
+        # Every other call would go through all its retries and fail in the same way.
         purse.close("not asked: the server could not be reached")
         raise FailedError(f"the server could not be reached after {tries(error)}") from None
     except openai.APIStatusError as error:
@@ -95,26 +110,34 @@ def call_once(request: Request, *, client: openai.OpenAI, service: Service, purs
             raise FailedError(f"refused by the server: {words}") from None
         if error.code != "insufficient_quota" and (status in (408, 409, 429) or status >= 500):
             raise FailedError(f"the server failed with {status} after {tries(error)}: {words}") from None
-        purse.close(
-            "not asked: the run was stopped"
-        )  # now, for the threads may be ahead of the one that gathers
+        # Here and not where the results are gathered, because the other threads may start calls before that.
+        purse.close("not asked: the run was stopped")
         mend = {
             401: f"put a valid key into the environment variable {service.key_variable}",
-            403: f"use a key that may ask for '{service.model}', in the environment variable {service.key_variable}",
-            404: f"does it know the model '{service.model}', and does base_url end as it should, mostly in /v1?",
+            403: (
+                f"use a key that may ask for '{service.model}', in the environment variable "
+                f"{service.key_variable}"
+            ),
+            404: (
+                f"does it know the model '{service.model}', and does base_url end as it should, mostly in "
+                "/v1?"
+            ),
             429: "add credit to the account or use another service",
         }.get(status, "correct what it names, in the service or in the requests")
         raise SafetuneError(f"{service.host} refuses with {status} ({words}): {mend}") from None
 
 
 def tries(error: openai.APIError) -> str:
-    """How often a failed call was tried, in words."""
+    """How many times a failed call was tried, in words."""
     n = int(error.request.headers.get("x-stainless-retry-count", 0)) + 1
     return f"{n} tries" if n > 1 else "1 try"
 
 
 def _words(body: Any, *, secret: str = "") -> str:
-    """What the server says of an error, on one line, cut, and without the key, which some servers repeat."""
+    """What the server says about an error, on one line of at most 200 characters and without the key.
+
+    Some servers repeat the key.
+    """
     if isinstance(body, dict):
         body = body.get("error", body)
     if isinstance(body, dict):
@@ -124,8 +147,12 @@ def _words(body: Any, *, secret: str = "") -> str:
     return line if len(line) <= 200 else line[:199] + "…"
 
 
-def read_reply(body: bytes) -> dict[str, Any]:
-    """The fields of a reply that the server's answer holds."""
+def read_reply(body: bytes) -> Answer:
+    """Read the body of a server's answer.
+
+    Raises:
+        FailedError: it is not JSON, or not a chat completion.
+    """
     try:
         answer = json.loads(body)
     except ValueError:
@@ -138,9 +165,8 @@ def read_reply(body: bytes) -> dict[str, Any]:
             raise TypeError
     except (KeyError, IndexError, TypeError, AttributeError):
         raise FailedError("the server's answer was JSON, but not a chat completion") from None
-    text = (
-        content.encode(errors="replace").decode() if content and content.strip() else None
-    )  # no half characters, which no file takes
+    # Half a surrogate pair is replaced, because no file can hold it.
+    text = content.encode(errors="replace").decode() if content and content.strip() else None
     reason = ""
     if text is None:
         reason = f"{REFUSED_BY_MODEL}: {_words(refusal)}" if refusal else "the reply was empty"
@@ -151,9 +177,13 @@ def read_reply(body: bytes) -> dict[str, Any]:
     usage = answer.get("usage")
     counts = usage if isinstance(usage, dict) else {}
     return {
-        "text": text, "finish": finish, "reason": reason, "served_model": as_plain(str(answer.get("model") or "")),
-        "prompt_tokens": _count(counts.get("prompt_tokens")), "completion_tokens": _count(counts.get("completion_tokens")),
-    }  # fmt: skip
+        "text": text,
+        "finish": finish,
+        "reason": reason,
+        "served_model": as_plain(str(answer.get("model") or "")),
+        "prompt_tokens": _count(counts.get("prompt_tokens")),
+        "completion_tokens": _count(counts.get("completion_tokens")),
+    }
 
 
 def _count(value: Any) -> int | None:

@@ -1,4 +1,4 @@
-"""What a server is asked and what it replies, as plain data, and the key under which a reply is kept."""
+"""What a server is asked and what it replies, as plain data, and the key under which a reply is stored."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ import ipaddress
 import json
 import math
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath, PureWindowsPath
-from typing import Any
+from typing import TypedDict
 from urllib.parse import urlsplit
 
 from safetune_utils.errors import SafetuneError
@@ -23,19 +24,22 @@ _ROLES = ("system", "user", "assistant")
 
 @dataclass(frozen=True, kw_only=True)
 class Service:
-    """Where to ask, whom, and what it costs.
+    """Which server to ask, which model, and what it costs.
 
     Attributes:
-        base_url: the address up to and with ``/v1``.
+        base_url: the address up to and including ``/v1``.
         model: the model's name, as this server knows it.
-        usd_per_million_in: the price of a million prompt tokens; 0 for one's own machine. Prices change, so
-            the book holds no table of them.
-        usd_per_million_out: the price of a million tokens of reply.
-        timeout_s: seconds of silence after which a try is given up.
-        max_retries: further tries after a 429, a 5xx, a timeout or a broken connection, with growing waits or
-            those the server asks for.
-        concurrency: calls under way at once.
+        usd_per_million_in: the price of a million prompt tokens in USD, 0 or more; 0 for one's own machine.
+            Prices change, so the book has no table of them.
+        usd_per_million_out: the price of a million tokens of the reply in USD, 0 or more.
+        timeout_s: seconds without a reply after which a try is stopped, above 0.
+        max_retries: further tries after a 429, a 5xx, a timeout or a broken connection, 0 or more; the waits
+            between them grow, or are as long as the server asks for.
+        concurrency: calls that run at the same time, 1 or more.
         key_variable: the name of the environment variable with the key; a server on this machine needs none.
+
+    Raises:
+        SafetuneError: one of these is empty, of the wrong form or out of range.
     """
 
     base_url: str
@@ -48,14 +52,16 @@ class Service:
     key_variable: str = "OPENAI_API_KEY"
 
     def __post_init__(self) -> None:
-        # Nothing given here is repeated in these errors, for it may hold a key in the wrong place.
+        # These errors repeat no value that was given, because a key may be in the wrong place.
         if not re.fullmatch(r"https?://(\[[0-9a-fA-F:]+\]|[\w.-]+)(:\d+)?(/[\w./-]*)?", self.base_url):
             raise SafetuneError(
-                "base_url should be an address such as https://host/v1, without a user, a key or a question mark in it"
+                "base_url should be an address such as https://host/v1, without a user, a key or a question "
+                "mark in it"
             )
         if not re.fullmatch(r"[A-Z_][A-Z0-9_]*", self.key_variable):
             raise SafetuneError(
-                "key_variable should be the name of an environment variable, such as OPENAI_API_KEY, not the key itself"
+                "key_variable should be the name of an environment variable, such as OPENAI_API_KEY, not "
+                "the key itself"
             )
         if not self.model:
             raise SafetuneError("model is empty: give a name that the server knows")
@@ -67,13 +73,15 @@ class Service:
             or self.concurrency < 1
         ):
             raise SafetuneError(
-                "a service's prices and max_retries should be 0 or more, timeout_s above 0, and concurrency 1 or more"
+                "a service's prices and max_retries should be 0 or more, timeout_s above 0, and concurrency "
+                "1 or more"
             )
 
     @property
     def host(self) -> str:
-        """The host asked, without its port: a local server's port is chance. Every name of this machine is
-        ``loopback``.
+        """The host without its port, because a local server may get another port each time.
+
+        Every name of this machine is ``loopback``.
         """
         host = urlsplit(self.base_url).hostname or ""
         try:
@@ -85,8 +93,16 @@ class Service:
 
 @dataclass(frozen=True, kw_only=True)
 class Request:
-    """What is asked: messages, each with a ``role`` (system, user or assistant) and its ``content``, and how
-    to answer them.
+    """What is asked, and how it is to be answered.
+
+    Attributes:
+        messages: each with a ``role`` (system, user or assistant) and its ``content``, and nothing else.
+        max_tokens: longest reply in tokens, 1 or more.
+        temperature: 0 or more; 0 takes the most likely token.
+        seed: of the server's sampling; not every server uses it.
+
+    Raises:
+        SafetuneError: one of these is missing, of the wrong form or out of range.
     """
 
     messages: tuple[dict[str, str], ...]
@@ -97,30 +113,30 @@ class Request:
     def __post_init__(self) -> None:
         if not self.messages or not all(map(_is_message, self.messages)):
             raise SafetuneError(
-                f"a request needs messages, each with a role ({', '.join(_ROLES)}) and a content of whole characters, and nothing else"
+                f"a request needs messages, each with a role ({', '.join(_ROLES)}) and a content of whole "
+                "characters, and nothing else"
             )
         if self.max_tokens < 1 or not 0 <= self.temperature < math.inf:
             raise SafetuneError("a request's max_tokens should be 1 or more and its temperature 0 or more")
-        object.__setattr__(
-            self, "temperature", float(self.temperature)
-        )  # 0 and 0.0 are one request, and have one key
+        # 0 and 0.0 are the same request and have the same key.
+        object.__setattr__(self, "temperature", float(self.temperature))
 
 
 @dataclass(frozen=True, kw_only=True)
 class Reply:
-    """What came of a request.
+    """The result of a request.
 
     Attributes:
         key: sha256 of host, model and request; the name of its file.
         text: the answer, also one cut at ``max_tokens``; ``None`` where there is none to use.
-        finish: why the server stopped, in its word (``unknown`` where it gave none); empty where no reply
+        finish: why the server stopped, in its own word (``unknown`` where it gave none); empty where no reply
             came.
-        prompt_tokens: as the server counted; ``None`` where it did not.
-        completion_tokens: likewise.
-        usd: what the reply cost when it was paid; 0 where no reply came.
-        usd_estimated: whether ``usd`` is the estimate at most, since the server counted no tokens.
+        prompt_tokens: as the server counted them; ``None`` where it did not.
+        completion_tokens: likewise, for the reply.
+        usd: what the reply cost when it was paid, in USD; 0 where no reply came.
+        usd_estimated: whether ``usd`` is the estimated maximum, because the server counted no tokens.
         seconds: from the call to the reply, waits and retries included.
-        cached: whether it was already there, so that nothing was paid for it now.
+        cached: whether it was already stored, so that nothing was paid for it now.
         reason: why there is no text, in words; empty where there is one.
         served_model: the model's name as the server reports it, without the folders of a path.
     """
@@ -143,16 +159,25 @@ class Reply:
         return self.finish == "length"
 
 
-def _is_message(message: Any) -> bool:
+def _is_message(message: object) -> bool:
     if not isinstance(message, dict) or set(message) != {"role", "content"} or message["role"] not in _ROLES:
         return False
     content = message["content"]
-    return (
-        isinstance(content, str) and content == content.encode(errors="ignore").decode()
-    )  # half a surrogate pair cannot be sent
+    # Half a surrogate pair cannot be sent.
+    return isinstance(content, str) and content == content.encode(errors="ignore").decode()
 
 
-def content_of(request: Request) -> dict[str, Any]:
+class Content(TypedDict):
+    """A request as it is stored and hashed, see :class:`Request`."""
+
+    messages: list[dict[str, str]]
+    max_tokens: int
+    temperature: float
+    seed: int
+
+
+def content_of(request: Request) -> Content:
+    """A request as plain data, to be written as JSON."""
     return {
         "messages": list(request.messages),
         "max_tokens": request.max_tokens,
@@ -161,24 +186,23 @@ def content_of(request: Request) -> dict[str, Any]:
     }
 
 
-def canonical(content: dict[str, Any]) -> str:
+def canonical(content: Mapping[str, object]) -> str:
+    """The one JSON text that a request's content has, whatever the order of its entries."""
     return json.dumps(content, sort_keys=True)
 
 
 def key_of(request: Request, service: Service) -> str:
-    """sha256 of the host, the model and the whole request.
+    """sha256, in hexadecimal, of the host, the model and the whole request.
 
-    One name may stand for different models at different hosts, so the host belongs to it. Two models served
-    under one name on one host are one to the store: a model on one's own machine should have a name of its
-    own.
+    The host is part of it, because one name may mean different models on different hosts. Two models with the
+    same name on the same host are the same to the store: give each model on your own machine its own name.
     """
-    return hashlib.sha256(
-        canonical({"host": service.host, "model": service.model} | content_of(request)).encode()
-    ).hexdigest()
+    asked = {"host": service.host, "model": service.model, **content_of(request)}
+    return hashlib.sha256(canonical(asked).encode()).hexdigest()
 
 
 def as_plain(model: str) -> str:
-    """A model's name without the folders, where it is a path of this machine."""
+    """A model's name without the folders, where it is a path on this machine."""
     for flavour in (PurePosixPath(model), PureWindowsPath(model)):
         if flavour.is_absolute():
             return flavour.name

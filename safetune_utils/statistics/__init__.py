@@ -1,5 +1,6 @@
-"""Numbers only: shares, changes, agreement, power. What is used where and why stands in
-``book/statistics.md``.
+"""Numbers only: shares, changes, agreement, power.
+
+What is used where, and why, is in ``book/statistics.md``.
 """
 
 from safetune_utils.statistics.agreement import (

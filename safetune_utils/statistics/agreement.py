@@ -1,5 +1,5 @@
-"""How far raters and instruments agree: Cohen's κ, Krippendorff's α, and a share corrected for an
-instrument's errors.
+"""How far raters and instruments agree: Cohen's κ and Krippendorff's α; and a share corrected for the errors
+of an instrument.
 """
 
 from __future__ import annotations
@@ -25,10 +25,14 @@ from safetune_utils.statistics.resampling import (
 
 
 class Reliability(NamedTuple):
-    """How far raters agree beyond chance: 1 is full agreement, 0 is chance; ``nan`` where undefined, and
-    ``note`` says why.
+    """How far raters agree beyond chance: 1 is full agreement, 0 is that of chance, below 0 is worse.
 
-    ``agreed`` is the observed agreement, between 0 and 1, and ``n`` the rows that at least two rated.
+    Attributes:
+        value: Cohen's κ or Krippendorff's α, at most 1; ``nan`` where it is undefined.
+        low, high: its 95 % interval; ``nan`` where there is none.
+        agreed: the observed agreement, 0 to 1.
+        n: the rows that at least two rated.
+        note: why a number is missing; empty where none is.
     """
 
     value: float
@@ -43,13 +47,13 @@ def cohen_kappa(counts: np.ndarray, *, answers: Sequence[str]) -> Reliability:
     """Cohen's κ of two raters.
 
     Args:
-        counts: how many rows got each pair of answers: the first rater's down, the second's across.
-        answers: the answers in words, in that order.
+        counts: how many rows got each pair of answers, of shape (answers, answers): the first rater's answer
+            is the row, the second's the column.
+        answers: the answers in words, in the order of the rows and columns.
 
     Returns:
-        Reliability: between -1 and 1, with the large-sample 95 % interval, cut to -1 and 1. Sources: Cohen
-            (1960) and
-        Fleiss, Cohen and Everitt (1969), as in statsmodels.
+        Reliability: κ between -1 and 1, with the large-sample 95 % interval, cut to -1 and 1. Sources: Cohen
+        (1960) and Fleiss, Cohen and Everitt (1969), as in statsmodels.
     """
     nan, n = float("nan"), int(counts.sum())
     if n == 0:
@@ -88,18 +92,20 @@ def cohen_kappa(counts: np.ndarray, *, answers: Sequence[str]) -> Reliability:
     )
 
 
-def kappa_from_margins(first: Sequence[int], second: Sequence[int], *, agreed: int) -> Reliability:
-    """Cohen's κ of two raters of whom only is known how often each gave each answer, and on how many rows
-    they agreed.
+def kappa_from_margins(
+    first: Sequence[int] | np.ndarray, second: Sequence[int] | np.ndarray, *, agreed: int
+) -> Reliability:
+    """Cohen's κ of two raters where only two things are known: how often each rater gave each answer, and on
+    how many rows they agreed.
 
     Args:
-        first, second: counts of each answer, in one order, over the same rows.
+        first, second: counts of each answer, in the same order, over the same rows.
         agreed: rows on which both gave the same answer.
 
     Returns:
-        Reliability: with the 95 % interval of Cohen (1960), which needs no more than this; where all cells
-            are known that of
-        :func:`cohen_kappa` is better. ``nan`` where chance alone would always agree.
+        Reliability: κ between -1 and 1, with the 95 % interval of Cohen (1960), which needs no more than
+        this; where all cells are known, the interval of :func:`cohen_kappa` is better. ``nan`` where chance
+        alone would always agree.
     """
     a, b = np.asarray(first, float), np.asarray(second, float)
     n = int(a.sum())
@@ -124,14 +130,13 @@ def krippendorff_alpha(ratings: pd.DataFrame) -> Reliability:
     """Krippendorff's α for nominal answers of any number of raters, some of which may be missing.
 
     Args:
-        ratings: one row an item, one column a rater; a missing rating is missing. Items with fewer than two
-            count nowhere.
+        ratings: one row an item, one column a rater; where a rater gave no rating, the entry is missing.
+            Items with fewer than two ratings are left out.
 
     Returns:
-        Reliability: at most 1, with a 95 % percentile bootstrap over items (seeded). Source: Krippendorff,
-            Computing
-        Krippendorff's Alpha-Reliability (2011), whose observed and expected coincidences are summed item by
-        item here.
+        Reliability: α, at most 1, with a 95 % percentile bootstrap over items (fixed random state). Source:
+        Krippendorff, Computing Krippendorff's Alpha-Reliability (2011), whose observed and expected
+        coincidences are summed item by item here.
     """
     nan = float("nan")
     codes, answers = pd.factorize(ratings.to_numpy(dtype=object).ravel())
@@ -177,10 +182,14 @@ def krippendorff_alpha(ratings: pd.DataFrame) -> Reliability:
 
 
 class Agreement(NamedTuple):
-    """How an instrument's yes or no agrees with people's, each figure with a bootstrap interval over rows.
+    """How an instrument's yes or no agrees with people's, each number with a bootstrap interval over rows.
 
-    ``accuracy``, ``precision`` and ``recall`` (of people's yes) are between 0 and 1; ``kappa`` is Cohen's, 1
-    for full agreement and 0 for that of chance. ``nan`` where there is nothing to divide by.
+    Attributes:
+        accuracy, precision, recall: 0 to 1, higher is better; the last two are of people's yes.
+        kappa: Cohen's κ; 1 is full agreement, 0 is that of chance.
+        n: rows.
+
+    A number is ``nan`` where there is nothing to divide by.
     """
 
     accuracy: Estimate
@@ -199,9 +208,13 @@ def agreement(
     """Compare an instrument's yes or no with people's, row by row.
 
     Args:
-        people, instrument: booleans of one length.
-        clusters: what rows have in common, such as the prompt that several models answered; whole clusters
-            are drawn.
+        people, instrument: booleans, one a row, of the same length.
+        clusters: one a row: what rows have in common, such as the prompt that several models answered. The
+            bootstrap then draws whole clusters, because rows of one cluster are not independent.
+
+    Returns:
+        Agreement: accuracy, precision, recall and Cohen's κ (1960), each with a 95 % percentile bootstrap
+        interval (fixed random state).
     """
     said, found = np.asarray(people, bool), np.asarray(instrument, bool)
     counts = np.stack([said & found, ~said & found, said & ~found, ~said & ~found], axis=1).astype(float)
@@ -209,22 +222,32 @@ def agreement(
         counts = pd.DataFrame(counts).groupby(np.asarray(clusters)).sum().to_numpy()
     draws = draw_indices(len(counts))
     resampled = np.stack([counts[draw].sum(axis=0) for draw in draws])
+    total = counts.sum(axis=0)
     return Agreement(
-        *(
-            with_percentiles(figure, counts.sum(axis=0), resampled)
-            for figure in (_accuracy, _precision, _recall, _kappa)
-        ),
+        accuracy=with_percentiles(_accuracy, total, resampled),
+        precision=with_percentiles(_precision, total, resampled),
+        recall=with_percentiles(_recall, total, resampled),
+        kappa=with_percentiles(_kappa, total, resampled),
         n=len(said),
     )
 
 
 def case_counts(people: np.ndarray, instrument: np.ndarray) -> dict[str, int]:
-    """How often each of the four cases of two yes or no occurs."""
+    """How often each of the four cases of two yes or no occurs.
+
+    Args:
+        people, instrument: booleans, one a row, of the same length.
+
+    Returns:
+        Rows by who said yes: ``both``, ``instrument_alone``, ``people_alone``, ``neither``.
+    """
     said, found = np.asarray(people, bool), np.asarray(instrument, bool)
     return {
-        "both": int((said & found).sum()), "instrument_alone": int((~said & found).sum()),
-        "people_alone": int((said & ~found).sum()), "neither": int((~said & ~found).sum()),
-    }  # fmt: skip
+        "both": int((said & found).sum()),
+        "instrument_alone": int((~said & found).sum()),
+        "people_alone": int((said & ~found).sum()),
+        "neither": int((~said & ~found).sum()),
+    }
 
 
 def corrected_share(
@@ -235,23 +258,24 @@ def corrected_share(
     clusters: pd.Series | None = None,
     seeds: pd.Series | None = None,
 ) -> Estimate:
-    """The share that people would find, from what an imperfect instrument found.
+    """The share that people would find, estimated from what an imperfect instrument found.
 
-    Both errors of the instrument are estimated on rows that people labelled; the interval carries the
-    sampling of those rows and of the scored ones. It holds where the instrument errs here as it did there.
+    Both error rates of the instrument are estimated on rows that people labelled; the interval contains the
+    uncertainty of those rows and of the scored ones. It holds if the instrument makes errors here as often as
+    it did there.
 
     Args:
         values: the instrument's yes or no on the rows of interest; missing ones are left out.
-        people, instrument: booleans on the labelled rows.
-        clusters, seeds: as for :func:`share`; prompts, and seeds where there are several, are drawn then, not
-            answers.
+        people, instrument: booleans on the labelled rows, of the same length.
+        clusters, seeds: as for :func:`~safetune_utils.statistics.shares.share`; then prompts are drawn, and
+            seeds where there are several, not answers.
 
     Returns:
-        Estimate: cut to 0 to 1; ``nan`` where the instrument does no better than chance. Source: Rogan and
-            Gladen
-        (1978). The interval draws the labelled rows anew (bootstrap). The measured share is drawn as for
-        :func:`share` where there are several seeds, else from Jeffreys' posterior of as many prompts as there
-        are, for a bootstrap of rows that are all alike would have no width.
+        Estimate: cut to 0 to 1; ``nan`` where the instrument is no better than chance. Source: Rogan and
+        Gladen (1978). For the interval the labelled rows are resampled (bootstrap). The measured share is
+        resampled as in :func:`~safetune_utils.statistics.shares.share` where there are several seeds, else
+        drawn from the Jeffreys posterior for the number of prompts, because a bootstrap of rows that are all
+        the same would have no width.
     """
     scored = values.dropna().astype(float)
     table = prompts_by_seeds(scored, clusters, seeds)
@@ -279,12 +303,14 @@ def corrected_share(
     for share in measured[:AGREEMENT_RESAMPLES]:
         labelled = rng.integers(0, len(said), len(said))
         drawn.append(corrected(share, said[labelled], seen[labelled]))
-    low, high = np.nanpercentile(drawn, [2.5, 97.5])  # the estimate is a number, so most draws are
-    # Where nothing or everything was found, the estimate is the end of what can be drawn.
+    # The estimate is defined, so most of the draws are.
+    low, high = np.nanpercentile(drawn, [2.5, 97.5])
+    # Where nothing or everything was found, the estimate lies at the end of the range and not inside it.
     return Estimate(estimate, min(estimate, float(low)), max(estimate, float(high)))
 
 
-# Each takes counts of shape (n, 4): both yes, instrument alone, people alone, both no.
+# Each takes counts of shape (n, 4), the cases both yes, instrument alone, people alone, both no, and gives n
+# numbers.
 
 
 def _accuracy(counts: np.ndarray) -> np.ndarray:

@@ -1,6 +1,4 @@
-"""Paired differences and trends: what changes with the amount of safety data, and whether that is more than
-noise.
-"""
+"""Differences and trends: what changes with the amount of safety data, and whether it is more than noise."""
 
 from __future__ import annotations
 
@@ -24,8 +22,16 @@ from safetune_utils.statistics.resampling import (
 
 
 class Difference(NamedTuple):
-    """A paired difference, second minus first, on the same prompts: of shares, then between -1 and 1, or of
-    means.
+    """A paired difference, second minus first, on the same prompts.
+
+    Attributes:
+        difference: of two shares, then between -1 and 1, or of two means, then in their unit; above 0 where
+            the second is larger.
+        low, high: its 95 % interval.
+        p_value: two-sided.
+        n_pairs: prompts that were scored on both sides.
+
+    A number is ``nan`` where it is undefined.
     """
 
     difference: float
@@ -45,11 +51,14 @@ class Difference(NamedTuple):
 
 
 class Trend(NamedTuple):
-    """Whether a share moves with the dose: ``slope`` is the change of the share for one more unit of dose, on
-    a straight line.
+    """Whether a share changes with the dose, such as the number of safety rows.
 
-    ``p_value`` is two-sided; ``n_prompts`` counts the prompts that were scored at every dose. ``nan`` where
-    there is nothing to test.
+    Attributes:
+        slope: the change of the share for one more unit of dose, on a straight line.
+        p_value: two-sided.
+        n_prompts: prompts that were scored at every dose.
+
+    Slope and p-value are ``nan`` where there is nothing to test.
     """
 
     slope: float
@@ -62,17 +71,18 @@ def paired_difference(first: pd.Series | pd.DataFrame, second: pd.Series | pd.Da
     same prompts.
 
     Args:
-        first, second: values indexed by prompt id, or tables with one column a seed, as from :func:`by_seed`;
-            what is missing on either side is left out.
+        first, second: values indexed by prompt id, or tables with one row a prompt and one column a seed, as
+            from :func:`~safetune_utils.statistics.shares.by_seed`; what is missing on either side is left
+            out.
 
     Returns:
-        Difference: percentile bootstrap over prompts, and over seeds where there are several (Owen, 2007);
-            and a
-        two-sided p-value that speaks of these training runs only: McNemar's exact one for yes or no; for
-        averages over seeds that of the test it is a case of, which gives each prompt's difference a random
-        sign (scipy). Where all prompts change alike the bootstrap has no width, which would read as
-        certainty; then the interval is what the exact binomial one leaves to prompts that were not drawn, and
-        ``nan`` where the values are no shares.
+        Difference: with a 95 % percentile bootstrap over prompts, and over seeds where there are several
+        (Owen, 2007), and a two-sided p-value. The p-value is about these training runs only. For yes or no it
+        is McNemar's exact one; for averages over seeds it is that of the sign-flipping permutation test, of
+        which McNemar's is a special case (scipy). Where all prompts change by the same amount the bootstrap
+        has no width, which would look like certainty; then the interval is the exact binomial one, which
+        allows for prompts that were not sampled (Clopper and Pearson, 1934), and ``nan`` where the values are
+        no shares.
     """
     one, two = (side.to_frame("") if isinstance(side, pd.Series) else side for side in (first, second))
     one, two = one.astype(float).align(two.astype(float), join="inner")
@@ -106,10 +116,15 @@ def paired_difference(first: pd.Series | pd.DataFrame, second: pd.Series | pd.Da
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """p-values corrected for how many there are, in the order given; missing ones stay missing and do not
-    count.
+    """p-values corrected for how many there are.
 
-    Source: Holm (1979), as in statsmodels. It holds whether or not the tests depend on each other.
+    Source: Holm (1979), as in statsmodels. It is valid whether or not the tests depend on each other.
+
+    Args:
+        p_values: 0 to 1; ``nan`` for a missing one, which is not counted.
+
+    Returns:
+        The corrected ones, 0 to 1, in the same order; missing ones stay ``nan``.
     """
     given = np.asarray(p_values, float)
     there = ~np.isnan(given)
@@ -119,22 +134,22 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
 
 def trend_test(shares: pd.DataFrame) -> Trend:
-    """Does the share move with the dose, where the same prompts were answered at every dose?
+    """Test whether a share changes with the dose, where the same prompts were answered at every dose.
 
-    Within each prompt the values are dealt anew among the doses, which under no effect are exchangeable; the
-    statistic is the sum over prompts of the values times the doses. That is Mantel's test for trend with each
-    prompt as a stratum, by permutation. With two doses and yes or no it is the exact test of McNemar. The
-    Cochran–Armitage test would take a prompt's answers for independent, and a logistic regression has no
-    estimate where a share is 0 or 1.
+    Within each prompt the values are permuted among the doses, which are exchangeable if there is no effect;
+    the statistic is the sum over prompts of the values times the doses. That is Mantel's test for trend with
+    each prompt as a stratum, by permutation. With two doses and yes or no it is the exact test of McNemar.
+    The Cochran–Armitage test would treat the answers to one prompt as independent, and a logistic regression
+    has no estimate where a share is 0 or 1.
 
     Args:
-        shares: one row a prompt, one column a dose whose name is its number, as from :func:`by_amount`; rows
-            with a missing value are left out.
+        shares: one row a prompt, one column a dose whose name is its number, as from
+            :func:`~safetune_utils.statistics.shares.by_amount`; rows with a missing value are left out.
 
     Returns:
-        Trend: the p-value is exact where the ways to deal are few, else from 5,000 random ones (seeded), so
-            at least
-        .0004. Sources: Mantel (1963); ``scipy.stats.permutation_test`` with ``permutation_type="samples"``.
+        Trend: the p-value is exact where there are few permutations, else from 5,000 random ones (fixed
+        random state), so at least .0004. Sources: Mantel (1963); ``scipy.stats.permutation_test`` with
+        ``permutation_type="samples"``.
     """
     whole = shares.dropna().astype(float)
     doses = np.array([float(dose) for dose in whole.columns])
@@ -157,17 +172,17 @@ def trend_test(shares: pd.DataFrame) -> Trend:
 
 
 def flat_from(shares: pd.DataFrame) -> int | None:
-    """The smallest dose from which on no paired difference to the largest dose is seen; the largest itself
-    where all differ.
+    """The smallest dose from which on no paired difference to the largest dose is seen.
 
-    "Not seen" is not "none": with few prompts little can be seen, and the curve seems to flatten early. See
-    :func:`detectable_difference`.
+    "Not seen" is not "none": with few prompts only large differences are seen, and the curve seems to flatten
+    early. See :func:`~safetune_utils.statistics.power.detectable_difference`.
 
     Args:
-        shares: as for :func:`trend_test`.
+        shares: one row a prompt, one column a dose whose name is its number.
 
     Returns:
-        A column's name, or ``None`` where no prompt was scored at the largest dose.
+        A column's name, the largest dose itself where all others differ from it; ``None`` where no prompt was
+        scored at the largest dose.
     """
     *smaller, largest = sorted(shares.columns)
     if shares[largest].isna().all():
@@ -182,12 +197,12 @@ def flat_from(shares: pd.DataFrame) -> int | None:
 
 
 def independent_difference(first: Estimate, second: Estimate) -> Estimate:
-    """Second less first, for two figures from samples of their own, with a 95 % interval from both intervals.
+    """Second minus first, for two numbers from separate samples, with a 95 % interval from both intervals.
 
-    Each bound combines the distances from each figure to the bound that matters, so intervals that are not
-    symmetric, such as Wilson's, keep their shape. Where the two samples share their prompts the figures vary
-    together, and the interval is too wide rather than too narrow. Source: Newcombe (1998), method 10, in the
-    general form of Zou and Donner (2008).
+    Each bound combines the distances from each number to the bound that matters, so intervals that are not
+    symmetric, such as Wilson's, keep their shape. Where both samples have the same prompts, the two numbers
+    vary together, and the interval is too wide rather than too narrow. Source: Newcombe (1998), method 10, in
+    the general form of Zou and Donner (2008).
     """
     difference = second.value - first.value
     down = np.hypot(second.value - second.low, first.high - first.value)

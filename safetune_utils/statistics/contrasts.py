@@ -39,7 +39,9 @@ def change_between(
         where the groups have no prompt in common.
     """
     sides = [_rows(table, {**same, **group}) for group in (first, second)]
-    values = [per_request(rows, value=value) if unit == "request" else by_seed(rows, value=value) for rows in sides]
+    values = [
+        per_request(rows, value=value) if unit == "request" else by_seed(rows, value=value) for rows in sides
+    ]
     return paired_difference(values[0], values[1])
 
 

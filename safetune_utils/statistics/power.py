@@ -1,4 +1,4 @@
-"""What a number of prompts can show: the smallest difference or share that would be found four times in five."""
+"""What a number of prompts can show: the smallest difference or share that is found four times in five."""
 
 from __future__ import annotations
 
@@ -13,21 +13,23 @@ _POWER = 0.8  # of what is called detectable
 def detectable_difference(n: int, *, back: float = 0.0) -> float:
     """The smallest paired difference of shares that a study of ``n`` prompts would find four times in five.
 
-    By McNemar's exact test, two-sided at .05: it is certain of a change only if at least six prompts change,
-    all one way.
+    The test is McNemar's exact one, two-sided at .05: it finds a change only if at least six prompts change,
+    all in one direction.
 
     Args:
         n: prompts answered yes or no at both amounts.
-        back: the share of prompts, 0 to 1, that change against the difference; the more, the harder it is to
-            see.
+        back: the share of prompts, 0 to 1, that change in the other direction; the higher it is, the harder
+            the difference is to find.
 
     Returns:
         Between 0 and 1; ``nan`` where no difference is large enough. The power is summed over how many
-        prompts change and how many of these go each way: binomial in a binomial, as in Connor (1987), but
-        exact.
+        prompts change and how many of these change in each direction: a binomial within a binomial, as in
+        Connor (1987), but exact.
     """
     changed = np.arange(n + 1)
-    needed = _scipy_stats.binom.isf(_LEVEL / 2, changed, 0.5) + 1  # of so many changes, those one way
+    needed = (
+        _scipy_stats.binom.isf(_LEVEL / 2, changed, 0.5) + 1
+    )  # of so many changes, those in one direction
 
     def power(difference: float) -> float:
         one_way = difference + back
@@ -41,12 +43,16 @@ def detectable_difference(n: int, *, back: float = 0.0) -> float:
 
 
 def detectable_share(n: int, *, against: float = 0.5) -> float:
-    """The smallest share above ``against`` that a study of ``n`` rows would tell from it four times in five.
+    """The smallest share above ``against`` that ``n`` rows would show to differ from it four times in five.
 
-    By the exact binomial test, two-sided at .05 (half on either side).
+    The test is the exact binomial one, two-sided at .05 (half on either side).
+
+    Args:
+        n: rows, each with a yes or no.
+        against: the share to compare with, 0 to 1.
 
     Returns:
-        Between ``against`` and 1; ``nan`` where even a share of 1 would not be told from it. Source: the
+        Between ``against`` and 1; ``nan`` where even a share of 1 would not be found to differ. Source: the
         binomial's tails, as in scipy.
     """
     needed = int(_scipy_stats.binom.isf(_LEVEL / 2, n, against)) + 1

@@ -1,4 +1,7 @@
-"""The bootstrap: resamples of prompts, and of seeds where there are several, and intervals from them."""
+"""The bootstrap: resamples of prompts, and of seeds where there are several, and intervals from them.
+
+Every resample comes from a fixed random state, so that the same values always get the same interval.
+"""
 
 from __future__ import annotations
 
@@ -14,29 +17,43 @@ AGREEMENT_RESAMPLES = 2000
 
 
 def all_alike(change: float, n: int) -> tuple[float, float]:
-    """Bounds of a mean between -1 and 1 of which ``n`` draws were all the same (Clopper and Pearson, 1934)."""
-    others = 1 - 0.025 ** (1 / n)  # the largest share of prompts that may be unlike those drawn
+    """The 95 % interval of a mean, between -1 and 1, whose ``n`` sampled values are all the same.
+
+    Source: Clopper and Pearson (1934).
+    """
+    others = 1 - 0.025 ** (1 / n)  # the largest share of prompts that may differ from those sampled
     return max(-1.0, change - others * (1 + change)), min(1.0, change + others * (1 - change))
 
 
 def draw_counts(n: int) -> np.ndarray:
-    """How often each of ``n`` units is drawn in each resample of a bootstrap."""
+    """How often each of ``n`` units is drawn in each resample of a bootstrap: counts, resamples × units."""
     return np.random.default_rng(0).multinomial(n, np.full(n, 1 / n), size=RESAMPLES)
 
 
 def prompts_by_seeds(values: pd.Series, prompts: pd.Series | None, seeds: pd.Series | None) -> np.ndarray:
-    """Values in prompts × seeds, ``nan`` where there is none; one column where prompts or seeds are not told."""
+    """Values as a table, prompts × seeds, ``nan`` where there is none.
+
+    Args:
+        values: numbers without missing ones.
+        prompts, seeds: the prompt's id and the seed of each value, by the index of ``values``. Where one of
+            them is ``None`` the result has one row a value, and one column.
+    """
     if prompts is None or seeds is None:
         return values.to_numpy()[:, None]
     return values.groupby([prompts.loc[values.index], seeds.loc[values.index]]).mean().unstack().to_numpy()
 
 
 def crossed_means(values: np.ndarray) -> np.ndarray:
-    """Means of resamples of values, prompts × seeds, in which both prompts and seeds are drawn anew; ``nan``
-    in a resample without any.
+    """Means of resamples in which both prompts and seeds are drawn with replacement.
 
-    Source: Owen (2007), the pigeonhole bootstrap. With three seeds it says how far these lie apart, and
-    little of others.
+    Source: Owen (2007), the pigeonhole bootstrap. With three seeds it says how much these differ, and little
+    about others.
+
+    Args:
+        values: prompts × seeds, ``nan`` where there is none.
+
+    Returns:
+        One mean a resample; ``nan`` for a resample without values.
     """
     there = ~np.isnan(values)
     n_seeds = values.shape[1]
@@ -47,18 +64,21 @@ def crossed_means(values: np.ndarray) -> np.ndarray:
 
 
 def bootstrap_crossed(values: np.ndarray) -> tuple[float, float]:
+    """The 95 % percentile interval of a mean over prompts × seeds, see :func:`crossed_means`."""
     low, high = np.nanquantile(crossed_means(values), (0.025, 0.975))
     return float(low), float(high)
 
 
 def seeds_to_draw(values: np.ndarray) -> bool:
-    """Whether values, prompts × seeds, have several seeds and are not all alike, which would give an interval
-    of no width.
+    """Whether the bootstrap draws seeds too: there are several, and the values, prompts × seeds, differ.
+
+    Values that are all the same would give an interval of no width.
     """
     return values.shape[1] > 1 and bool(np.nanmax(values) > np.nanmin(values))
 
 
 def bootstrap_mean(values: np.ndarray) -> tuple[float, float]:
+    """The 95 % percentile bootstrap interval of a mean, as in scipy; ``values`` has one entry a prompt."""
     result = _scipy_stats.bootstrap(
         (values,), np.mean, n_resamples=RESAMPLES, method="percentile", rng=np.random.default_rng(0)
     )
@@ -66,7 +86,7 @@ def bootstrap_mean(values: np.ndarray) -> tuple[float, float]:
 
 
 class Estimate(NamedTuple):
-    """A figure with its 95 % interval."""
+    """A number with its 95 % interval."""
 
     value: float
     low: float
@@ -74,29 +94,46 @@ class Estimate(NamedTuple):
 
 
 def draw_indices(n: int) -> np.ndarray:
+    """Numbers of the rows, 0 to ``n - 1``, that each resample draws: resamples × ``n``."""
     return np.random.default_rng(0).integers(0, n, size=(AGREEMENT_RESAMPLES, n))
 
 
 def with_percentiles(
-    figure: Callable[[np.ndarray], np.ndarray], counts: np.ndarray, resampled: np.ndarray
+    number: Callable[[np.ndarray], np.ndarray], counts: np.ndarray, resampled: np.ndarray
 ) -> Estimate:
-    drawn = figure(resampled)
+    """A number that is worked out from counts, with its 95 % percentile bootstrap interval.
+
+    Args:
+        number: takes counts of shape (n, cases) and gives n numbers, ``nan`` where undefined.
+        counts: the observed ones, of shape (cases,).
+        resampled: those of the resamples, of shape (resamples, cases).
+
+    Returns:
+        Estimate: resamples in which the number is undefined are left out of the interval.
+    """
+    drawn = number(resampled)
     low, high = (
         np.percentile(drawn[~np.isnan(drawn)], [2.5, 97.5]) if not np.isnan(drawn).all() else (np.nan, np.nan)
     )
-    return Estimate(float(figure(counts[None])[0]), float(low), float(high))
+    return Estimate(float(number(counts[None])[0]), float(low), float(high))
 
 
 def ratio_or_nan(above: np.ndarray, below: np.ndarray) -> np.ndarray:
+    """``above / below``, element by element; ``nan`` where ``below`` is 0."""
     return np.divide(above, below, out=np.full(len(above), np.nan), where=below != 0)
 
 
 def bootstrap_ratio(numerators: np.ndarray, denominators: np.ndarray) -> tuple[float, float]:
-    """95 % interval of ``sum(numerators) / sum(denominators)``, drawing rows with replacement.
+    """95 % interval of ``sum(numerators) / sum(denominators)``, by a bootstrap over rows.
 
-    With denominators of one it is the interval of a mean; with token counts, that of a mean per token over
-    texts of unlike length. Percentile bootstrap as in scipy, seeded; ``nan`` where there are fewer than two
-    rows.
+    With denominators of 1 it is the interval of a mean; with token counts, that of a mean per token over
+    texts of different lengths. Source: the percentile bootstrap of scipy.
+
+    Args:
+        numerators, denominators: one number a row, of the same length.
+
+    Returns:
+        The lower and the upper bound; ``nan`` where there are fewer than two rows.
     """
     if len(numerators) < 2:
         return float("nan"), float("nan")

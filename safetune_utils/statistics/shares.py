@@ -1,8 +1,7 @@
-"""Intervals and paired differences for shares of answers, trends over the dose, win rates, and how far raters
-and instruments agree.
+"""Shares of answers, means and win rates, each with its interval, and the tables that they come from.
 
-Shares are between 0 and 1. Every interval is a 95 % interval. An effect whose interval holds zero is "not
-seen". What is used where and why stands in ``book/statistics.md``.
+Shares are between 0 and 1. Every interval is a 95 % interval. What is used where, and why, is in
+``book/statistics.md``.
 """
 
 from __future__ import annotations
@@ -24,7 +23,10 @@ from safetune_utils.statistics.resampling import (
 
 
 class Share(NamedTuple):
-    """A share of scored answers with its interval; ``nan`` where nothing was scored."""
+    """A share of scored answers, 0 to 1, with its 95 % interval and the method that gave it.
+
+    The numbers are ``nan`` where nothing was scored.
+    """
 
     share: float
     low: float
@@ -38,16 +40,16 @@ def share(values: pd.Series, *, clusters: pd.Series | None = None, seeds: pd.Ser
     """Share of true values with a 95 % interval.
 
     Args:
-        values: booleans, with missing entries for unscored answers; they count in ``n_unscored`` only.
-        clusters: prompt ids. Where a prompt was answered more than once, the interval comes from a bootstrap
-            over prompts, because answers to one prompt are not independent; else it is Wilson's.
-        seeds: which training run gave each answer. Where there are several, the bootstrap draws the runs anew
-            too, because answers of one run are not independent either.
+        values: booleans, one an answer, missing for an unscored one; those count in ``n_unscored`` only.
+        clusters: prompt ids, by the index of ``values``. Where a prompt was answered more than once, the
+            interval comes from a bootstrap over prompts, because answers to one prompt are not independent;
+            else it is Wilson's.
+        seeds: the training run that gave each answer, by the index of ``values``. Where there are several,
+            the bootstrap draws runs too, because answers of one run are not independent either.
 
     Returns:
         Share: between 0 and 1. Sources: Wilson (1927) as in statsmodels; percentile bootstrap as in scipy;
-            drawing both
-        prompts and runs: Owen (2007).
+        for drawing both prompts and runs, Owen (2007).
     """
     scored = values.dropna().astype(float)
     n, n_unscored = len(scored), int(values.isna().sum())
@@ -79,7 +81,7 @@ def summarise(responses: pd.DataFrame, *, by: list[str], value: str = "refused")
     """One row per group: the share of answers for which ``value`` is true, with its interval.
 
     Args:
-        answers: the tidy table of a study, one row an answer, with columns ``prompt_id`` and ``value``, and
+        responses: the tidy table of a study, one row an answer, with columns ``prompt_id`` and ``value``, and
             ``seed`` where there are several.
         by: columns to group by, for instance ``["prompt_set", "n_safety"]``.
         value: a boolean column, missing where the answer is unscored.
@@ -101,13 +103,13 @@ def means(table: pd.DataFrame, *, by: str, unit: str, value: str) -> pd.DataFram
         table: one row a measurement, with the columns named below, and ``seed`` where there are several;
             missing values are left out.
         by: column to group by, for instance ``n_safety``.
-        unit: column that says what was measured, such as a prompt's id; measurements of one with several
+        unit: column that says what was measured, such as a prompt's id; measurements of one unit with several
             seeds are averaged first.
         value: column of numbers.
 
     Returns:
-        ``by, value, low, high, n``; the interval is a seeded percentile bootstrap over units, and over seeds
-        where there are several.
+        ``by, value, low, high, n``, in the unit of ``value``; ``n`` counts units. The interval is a
+        percentile bootstrap over units, and over seeds where there are several (fixed random state).
     """
     rows = []
     for key, group in table.dropna(subset=[value]).groupby(by, sort=True):
@@ -123,12 +125,16 @@ def means(table: pd.DataFrame, *, by: str, unit: str, value: str) -> pd.DataFram
 
 
 def by_seed(responses: pd.DataFrame, *, value: str = "refused", unit: str = "prompt_id") -> pd.DataFrame:
-    """The values of each prompt, one row a prompt, one column a seed; what is unscored is missing.
+    """The values of each prompt, as a table.
 
     Args:
-        answers: rows of a study's table, of one kind of adapter; without a column ``seed``, all are of one.
+        responses: rows of a study's table, of one kind of adapter; without a column ``seed``, all are of one
+            seed.
         value: a column of booleans or numbers.
         unit: the column that names the rows of the result.
+
+    Returns:
+        One row a prompt, one column a seed; what is unscored is missing.
     """
     rows = responses.dropna(subset=[value])
     rows = rows.assign(**{value: rows[value].astype(float), "seed": rows.get("seed", 0)})
@@ -138,23 +144,25 @@ def by_seed(responses: pd.DataFrame, *, value: str = "refused", unit: str = "pro
 def per_prompt(
     responses: pd.DataFrame, *, prompt_set: str, n_safety: int, value: str = "refused"
 ) -> pd.DataFrame:
-    """For one prompt set and amount, ``value`` by prompt and seed, as :func:`by_seed` gives it."""
+    """For one prompt set and amount of safety rows, ``value`` by prompt and seed, see :func:`by_seed`."""
     return by_seed(
         responses[(responses["prompt_set"] == prompt_set) & (responses["n_safety"] == n_safety)], value=value
     )
 
 
 def per_request(responses: pd.DataFrame, *, value: str = "refused") -> pd.DataFrame:
-    """``value`` by request and seed, as :func:`by_seed` gives it, so that two forms of one request meet under
-    one name.
+    """``value`` by request and seed, as :func:`by_seed` gives it; two forms of one request get the same name.
 
-    A request's name is its ``pair`` where it has one, else its ``prompt_id``: two prompt sets ask the same
-    thing in two forms where both give it the same id, or where one names the other's id, or a name of both,
-    as its pair.
+    A request's name is its ``pair`` where it has one, else its ``prompt_id``. So two prompt sets ask the same
+    thing in two forms where both give it the same id, where one has the other's id as its pair, or where both
+    have the same pair.
 
     Args:
-        answers: rows of a study's table, of one prompt set and one kind of adapter.
+        responses: rows of a study's table, of one prompt set and one kind of adapter.
         value: a boolean column, missing where the answer is unscored; those are left out.
+
+    Returns:
+        One row a request, one column a seed.
     """
     return by_seed(
         responses.assign(request=responses["pair"].where(responses["pair"] != "", responses["prompt_id"])),
@@ -164,12 +172,19 @@ def per_request(responses: pd.DataFrame, *, value: str = "refused") -> pd.DataFr
 
 
 def by_amount(responses: pd.DataFrame, *, prompt_set: str, value: str = "refused") -> pd.DataFrame:
-    """For one prompt set, the mean of ``value`` over seeds: one row a prompt, one column an amount; missing
-    where unscored.
+    """For one prompt set, the mean of ``value`` over seeds, as a table for
+    :func:`~safetune_utils.statistics.changes.trend_test`.
+
+    Returns:
+        One row a prompt, one column an amount of safety rows (its name is the number); missing where
+        unscored.
     """
     amounts = sorted(responses["n_safety"].unique())
     return pd.DataFrame(
-        {n: per_prompt(responses, prompt_set=prompt_set, n_safety=n, value=value).mean(axis=1) for n in amounts}
+        {
+            n: per_prompt(responses, prompt_set=prompt_set, n_safety=n, value=value).mean(axis=1)
+            for n in amounts
+        }
     )
 
 
@@ -178,15 +193,14 @@ def win_rate(scores: pd.Series, *, clusters: pd.Series | None = None) -> Share:
 
     Args:
         scores: 1 for a win, 0.5 for a tie, 0 for a loss; missing ones count in ``n_unscored`` only.
-        clusters: prompt ids, where several raters compared the same two answers: their scores are not
-            independent. Else each score is a prompt of its own.
+        clusters: prompt ids, by the index of ``scores``, where several raters compared the same two answers:
+            their scores are not independent. Without them each score is a prompt of its own.
 
     Returns:
-        Share: between 0 and 1, 0.5 is even. The interval is a percentile bootstrap over prompts (seeded);
-            where all
-        prompts score alike that has no width, and it is Wilson's on the number of prompts, which for ties is
-        too wide rather than too narrow: nothing between 0 and 1 varies more than wins and losses of the same
-        mean.
+        Share: between 0 and 1, 0.5 is even, higher is better for the first. The interval is a percentile
+        bootstrap over prompts (fixed random state). Where all prompts have the same score it would have no
+        width; then it is Wilson's for the number of prompts, which for ties is too wide rather than too
+        narrow, because no values between 0 and 1 vary more than wins and losses with the same mean.
     """
     scored, n_unscored = scores.dropna().astype(float), int(scores.isna().sum())
     n = len(scored)

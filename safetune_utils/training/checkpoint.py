@@ -3,28 +3,72 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 import torch
 from peft import PeftModel, get_peft_model_state_dict, set_peft_model_state_dict
+from torch.optim.lr_scheduler import LambdaLR
 
 from safetune_utils.machine import distributed
 
+# The key of the random states in the saved file; older checkpoints have it, so it stays.
+_RANDOM_STATES = "chance"
+
+
+class StepLosses(TypedDict):
+    """The losses of one optimiser step, in nats per learned token; lower is better.
+
+    ``validation_loss`` is nan where it was not measured.
+    """
+
+    step: int
+    train_loss: float
+    validation_loss: float
+
+
+class RunState(TypedDict):
+    """How far a training run has come.
+
+    With the weights, the optimiser, the schedule and the random states it is everything that the next step
+    depends on, except the plan of batches, which follows from the seed.
+
+    Attributes:
+        step: optimiser steps made.
+        n_tokens: tokens of all rows trained on, prompts included.
+        losses: those of each step.
+        best_loss: the lowest validation loss in nats per learned token, infinite before the first.
+        best_step: the step after which it was measured; 0 before the first.
+        best_weights: the adapter's tensors at that step; ``None`` before the first.
+    """
+
+    step: int
+    n_tokens: int
+    losses: list[StepLosses]
+    best_loss: float
+    best_step: int
+    best_weights: dict[str, torch.Tensor] | None
+
 
 def copy_weights(adapted: PeftModel) -> dict[str, torch.Tensor]:
+    """A copy of an adapter's tensors by their names in PEFT's file, on the device that they are on."""
     return {name: tensor.detach().clone() for name, tensor in get_peft_model_state_dict(adapted).items()}
 
 
 def save(
-    checkpoint: Path, run: dict[str, Any], adapted: PeftModel, optimiser: torch.optim.Optimizer, schedule: Any
+    checkpoint: Path,
+    run: RunState,
+    adapted: PeftModel,
+    optimiser: torch.optim.Optimizer,
+    schedule: LambdaLR,
 ) -> None:
-    """Write the state beside its place and rename it, so that a kill leaves the one before."""
-    chance = distributed.gather(
-        {
-            "cpu": torch.get_rng_state(),
-            "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
-        }
-    )
+    """Write the state of a run to a file beside ``checkpoint`` and rename that, so that a run that is killed
+    while it writes leaves the state before.
+    """
+    random_state = {
+        "cpu": torch.get_rng_state(),
+        "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+    }
+    random_states = distributed.gather(random_state)
     if distributed.rank():
         return  # all else is the same in every process
     checkpoint.parent.mkdir(parents=True, exist_ok=True)
@@ -34,24 +78,27 @@ def save(
         "adapter": copy_weights(adapted),
         "optimiser": optimiser.state_dict(),
         "schedule": schedule.state_dict(),
-        "chance": chance,
+        _RANDOM_STATES: random_states,
     }
     torch.save(state, partial)
     partial.replace(checkpoint)
 
 
 def resume(
-    checkpoint: Path, adapted: PeftModel, optimiser: torch.optim.Optimizer, schedule: Any
-) -> dict[str, Any]:
+    checkpoint: Path, adapted: PeftModel, optimiser: torch.optim.Optimizer, schedule: LambdaLR
+) -> RunState:
+    """Put the saved state into adapter, optimiser and schedule, set the random state, and return the run's.
+
+    Where the number of processes is another than before, the random state is not set: dropout then draws
+    other numbers, and only the bytes of the result differ.
+    """
     state = torch.load(checkpoint, map_location="cpu", weights_only=True)
     set_peft_model_state_dict(adapted, state["adapter"])
     optimiser.load_state_dict(state["optimiser"])
     schedule.load_state_dict(state["schedule"])
-    if (
-        len(state["chance"]) == distributed.world_size()
-    ):  # else dropout goes on anew, and only the bytes differ
-        chance = state["chance"][distributed.rank()]
-        torch.set_rng_state(chance["cpu"])
-        if chance["cuda"]:
-            torch.cuda.set_rng_state_all(chance["cuda"])
+    if len(state[_RANDOM_STATES]) == distributed.world_size():
+        random_state = state[_RANDOM_STATES][distributed.rank()]
+        torch.set_rng_state(random_state["cpu"])
+        if random_state["cuda"]:
+            torch.cuda.set_rng_state_all(random_state["cuda"])
     return state["run"]

@@ -1,14 +1,13 @@
 """How far a model is from good answers: the loss of held-out reference answers, a measure of quality with no
 judge.
 
-A model that training has damaged gives proper answers a low probability, also where each of its own answers,
-looked at alone, can be read. Mean cross-entropy per token in nats; lower is better; ``exp(loss)`` is the
+A model that training has damaged gives proper answers a low probability, even where each of its own answers,
+looked at alone, is readable. Mean cross-entropy per token in nats; lower is better; ``exp(loss)`` is the
 perplexity. Compare models that share a tokenizer, on the same answers. It measures closeness to these
 answers' content *and* style: a model trained on answers of the same authors gains on style alone, so set two
 mixes with the same general rows side by side.
 
-It stands on training's own encoding and loss, and so above ``finetune`` and apart from the instruments in
-``scoring``.
+It uses the encoding and the loss of training, so it stands here and not among the instruments in ``scoring``.
 """
 
 from __future__ import annotations
@@ -24,7 +23,8 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from safetune_utils.data import Example, corpus_rows
 from safetune_utils.errors import SafetuneError
 from safetune_utils.statistics import bootstrap_ratio
-from safetune_utils.training.finetune import Row, encode_row, summed_loss
+from safetune_utils.training.loss import summed_loss
+from safetune_utils.training.rows import Row, encode_row
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class ReferenceLoss:
     """Mean loss per token of reference answers, in nats; lower is better.
 
     Attributes:
-        loss: the sum over all answers' tokens, stop token included, by their number.
+        loss: the sum over all answers' tokens, stop token included, divided by their number.
         low, high: 95 % interval, a seeded percentile bootstrap over examples (tokens of one answer are not
             independent).
         n_examples, n_tokens: what it was made from.
@@ -52,8 +52,9 @@ class ReferenceLoss:
 
 
 def reference_examples() -> list[Example]:
-    """The embedded corpus's ordinary instructions with the answers its authors wrote; no training row is near
-    them.
+    """The embedded corpus's ordinary instructions with the answers that its authors wrote.
+
+    No training row is near them.
     """
     return [
         Example(
@@ -77,12 +78,13 @@ def reference_loss(
 ) -> ReferenceLoss:
     """The loss of the examples' answers under the Alpaca template.
 
+    Each row is computed by itself, so the result does not depend on what stands beside it, in any precision.
+
     Args:
         model: a base model, or one with an adapter, merged or not.
+        tokenizer: the base model's.
         examples: held-out rows with their reference answers, such as :func:`reference_examples`.
         max_length: tokens of prompt and answer; a longer row loses its end.
-
-    Each row is computed by itself, so the result does not depend on what stands beside it, in any precision.
 
     Raises:
         SafetuneError: two examples share an id, or no example has an answer within ``max_length``.
@@ -97,16 +99,22 @@ def reference_loss(
     scored = {id: row for id, row in rows.items() if _n_tokens(row)}
     if not scored:
         raise SafetuneError(
-            f"none of {len(examples)} reference examples has an answer within {max_length} tokens: raise max_length or give examples"
+            f"none of {len(examples)} reference examples has an answer within {max_length} tokens: "
+            "raise max_length or give examples"
         )
     sums = np.array([summed_loss(model, [row]).item() for row in scored.values()])
     n_tokens = np.array([_n_tokens(row) for row in scored.values()])
     low, high = bootstrap_ratio(sums, n_tokens)
     return ReferenceLoss(
-        loss=float(sums.sum() / n_tokens.sum()), low=low, high=high, n_examples=len(scored), n_tokens=int(n_tokens.sum()),
-        n_truncated=sum(row.truncated for row in scored.values()), n_unscored=len(rows) - len(scored),
+        loss=float(sums.sum() / n_tokens.sum()),
+        low=low,
+        high=high,
+        n_examples=len(scored),
+        n_tokens=int(n_tokens.sum()),
+        n_truncated=sum(row.truncated for row in scored.values()),
+        n_unscored=len(rows) - len(scored),
         per_example=dict(zip(scored, (sums / n_tokens).tolist(), strict=True)),
-    )  # fmt: skip
+    )
 
 
 def _n_tokens(row: Row) -> int:

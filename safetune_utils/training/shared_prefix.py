@@ -1,15 +1,16 @@
-"""Rows laid side by side with what they share computed once.
+"""Rows packed into one sequence, with what they share computed once.
 
-Every row of a batch begins with the same words, those of the prompt template. The frozen model would work
-them out anew for each row, a third of all tokens on short rows. Here rows that begin alike form a group:
-their common beginning stands once, followed by what each row goes on with, and attention lets every row see
-the beginning and itself. Hidden states and gradients are those of separate rows, up to rounding.
+Every row of a batch begins with the same words, those of the prompt template. The frozen model would compute
+them again for each row, a third of all tokens on short rows. Here rows that begin alike form a group: their
+common beginning stands once, followed by what each row goes on with, and attention lets every row see the
+beginning and itself. Hidden states and gradients are those of separate rows, up to rounding.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -19,9 +20,9 @@ from transformers.masking_utils import sdpa_mask
 
 ATTENTION = "shared_prefix"
 # Architectures whose attention is plain (grouped heads, no window that our rows reach, nothing added to the
-# scores) and that hand unknown arguments down to it; each is tested to give the same gradient as rows apart.
+# scores) and that pass unknown arguments on to it; each is tested to give the same gradient as separate rows.
 ARCHITECTURES = ("llama", "mistral", "qwen2", "qwen3")
-# What one more group costs, in tokens: its attention is a call of its own in every layer.
+# What one more group costs, in tokens: its attention is one more call in every layer.
 _COST_OF_A_GROUP = 16
 
 
@@ -51,7 +52,7 @@ class Packed:
 
 
 def pack(rows: list[list[int]], *, device: torch.device | str = "cpu") -> Packed:
-    """Lay token ids of rows side by side, each common beginning once."""
+    """Put the token ids of rows into one sequence, each common beginning once."""
     ids: list[int] = []
     positions: list[int] = []
     groups: list[Group] = []
@@ -73,10 +74,10 @@ def pack(rows: list[list[int]], *, device: torch.device | str = "cpu") -> Packed
 
 
 def _alike(rows: list[list[int]], members: list[int] | None = None) -> list[tuple[list[int], int]]:
-    """Rows by their common beginning: indices, and the number of tokens that they share and each goes beyond.
+    """Rows by their common beginning: for each group the rows' indices, and how many tokens they share.
 
-    A set of rows stays together, or falls apart where its neighbours share least, whichever computes fewer
-    tokens.
+    Each row has at least one token more than its group shares. A set of rows stays together, or is cut where
+    its neighbours share least, whichever computes fewer tokens.
     """
     if members is None:
         members = sorted(range(len(rows)), key=rows.__getitem__)  # rows that begin alike become neighbours
@@ -86,12 +87,13 @@ def _alike(rows: list[list[int]], members: list[int] | None = None) -> list[tupl
     shared = min(min(common), min(len(rows[i]) for i in members) - 1)
     cut = common.index(min(common)) + 1
     parts = _alike(rows, members[:cut]) + _alike(rows, members[cut:])
-    apart = sum(n * (len(group) - 1) for group, n in parts) - _COST_OF_A_GROUP * (len(parts) - 1)
-    return parts if apart > shared * (len(members) - 1) else [(members, shared)]
+    saved_apart = sum(n * (len(group) - 1) for group, n in parts) - _COST_OF_A_GROUP * (len(parts) - 1)
+    saved_together = shared * (len(members) - 1)
+    return parts if saved_apart > saved_together else [(members, shared)]
 
 
 def n_common(a: list[int], b: list[int]) -> int:
-    """How many tokens two rows have in common before they part."""
+    """How many tokens two rows have in common before they differ."""
     return next((n for n, (x, y) in enumerate(zip(a, b, strict=False)) if x != y), min(len(a), len(b)))
 
 
@@ -109,13 +111,23 @@ def attend(
     *,
     groups: list[Group] | None = None,
     scaling: float | None = None,
-    **others: object,
+    **others: Any,
 ) -> tuple[torch.Tensor, None]:
-    """Attention over a packed sequence, in the form that transformers calls it.
+    """Attention over a packed sequence, with the arguments that transformers calls an attention with.
 
-    ``query`` has shape ``(1, heads, T, d)``, ``key`` and ``value`` ``(1, key heads, T, d)``; the result ``(1,
-    T, heads, d)``. Called without groups, as by a model that is used in the ordinary way, it is the ordinary
-    attention.
+    Called without groups, as by a model that is used in the ordinary way, it is the ordinary attention.
+
+    Args:
+        module: the attention layer.
+        query: of shape ``(1, heads, T, d)``.
+        key, value: of shape ``(1, key heads, T, d)``.
+        attention_mask: used without groups only.
+        groups: how the sequence is packed, from :func:`pack`.
+        scaling: what the products of queries and keys are multiplied by; by default one over the root of d.
+        **others: passed on to the ordinary attention.
+
+    Returns:
+        The result, of shape ``(1, T, heads, d)``, and ``None`` in place of the attention weights.
     """
     if groups is None:
         return sdpa_attention_forward(module, query, key, value, attention_mask, scaling=scaling, **others)
@@ -124,27 +136,31 @@ def attend(
     outputs, start = [], 0
     for group in groups:
         border, end = start + group.shared, start + group.shared + group.n_rows * group.width
-        before = [x[:, start:border].unsqueeze(0) for x in (query, key, value)]
-        # (heads, rows x width, d) -> (rows, heads, width, d)
-        own = [
+        # The beginning has shape (1, heads, shared, d), the rows' own parts (rows, heads, width, d).
+        shared_query, shared_key, shared_value = (
+            x[:, start:border].unsqueeze(0) for x in (query, key, value)
+        )
+        own_query, own_key, own_value = (
             x[:, border:end].unflatten(1, (group.n_rows, group.width)).transpose(0, 1)
             for x in (query, key, value)
-        ]
+        )
         if group.shared:
-            outputs.append(_causal(*before, scaling)[0])
-            keys, values = (
-                torch.cat([b.expand(group.n_rows, -1, -1, -1), o], dim=2)
-                for b, o in zip(before[1:], own[1:], strict=True)
+            outputs.append(_causal(shared_query, shared_key, shared_value, scaling)[0])
+            own_key, own_value = (
+                torch.cat([shared.expand(group.n_rows, -1, -1, -1), own], dim=2)
+                for shared, own in ((shared_key, own_key), (shared_value, own_value))
             )
-        else:
-            keys, values = own[1:]
-        outputs.append(_causal(own[0], keys, values, scaling).transpose(0, 1).flatten(1, 2))
+        outputs.append(_causal(own_query, own_key, own_value, scaling).transpose(0, 1).flatten(1, 2))
         start = end
     return torch.cat(outputs, dim=1).transpose(0, 1).unsqueeze(0), None
 
 
 def _causal(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, scaling: float) -> torch.Tensor:
-    """Attention where the last query sees all keys, the one before all but one, and so on."""
+    """Attention where the last query sees all keys, the one before all but one, and so on.
+
+    Queries have shape (rows, heads, width, d), keys and values (rows, key heads, keys, d), and the result the
+    shape of the queries.
+    """
     n_rows, heads, width, d = query.shape
     sees = torch.ones(width, key.shape[2], dtype=torch.bool, device=query.device).tril(key.shape[2] - width)
     if query.device.type != "cpu":
@@ -158,7 +174,7 @@ def _causal(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, scaling
 
 
 def can_pack(model: PreTrainedModel) -> bool:
-    """Whether a model's rows can be packed; if not they are computed apart."""
+    """Whether a model's rows can be packed; if not, they are computed separately."""
     return model.config.model_type in ARCHITECTURES
 
 

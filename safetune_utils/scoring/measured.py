@@ -1,0 +1,252 @@
+"""How the book's own two models of answers agree with people, on answers that they were not trained on."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import NotRequired, TypedDict, cast
+
+import numpy as np
+import pandas as pd
+
+from safetune_utils import data, statistics
+from safetune_utils.data import Labelled
+from safetune_utils.scoring import embedded_judge, refusal, refusal_rules
+from safetune_utils.scoring.embedded_judge import HARMFUL
+from safetune_utils.scoring.refusal_training import by_rules, fit_refusal, is_silent
+
+_BINS = 10
+
+
+class MeasuredAgreement(TypedDict):
+    """How an instrument agrees with people, as it is published.
+
+    Attributes:
+        kappa: Cohen's; 1 is full agreement, 0 that of chance. Like ``accuracy``, ``precision`` and ``recall``
+            (0 to 1, higher is better) it is a list: the number and the bounds of its 95 % interval.
+        n: answers that this is about.
+        counts: how often each of the four cases occurs, see :func:`safetune_utils.statistics.case_counts`.
+        pairs: where the three classes are told apart, how many answers got each pair of classes: people's
+            down, the instrument's across.
+    """
+
+    kappa: list[float]
+    n: int
+    accuracy: NotRequired[list[float]]
+    precision: NotRequired[list[float]]
+    recall: NotRequired[list[float]]
+    counts: NotRequired[dict[str, int]]
+    pairs: NotRequired[list[list[int]]]
+
+
+class CalibrationBin(TypedDict):
+    """Answers of which an instrument says nearly the same; all but ``n`` are between 0 and 1.
+
+    Attributes:
+        said: the instrument's mean.
+        share: of them that people call harmful.
+        low, high: its 95 % interval, Wilson's.
+        n: answers.
+    """
+
+    said: float
+    share: float
+    low: float
+    high: float
+    n: int
+
+
+class HarmfulnessAgreement(MeasuredAgreement):
+    """How the harmfulness model agrees with people: on so many questions, with so many harmful answers."""
+
+    questions: int
+    harmful: int
+    calibration: list[CalibrationBin]
+    seconds_per_1000: float
+
+
+def agreement_with_people(
+    people: np.ndarray, found: np.ndarray, rows: Sequence[Labelled]
+) -> MeasuredAgreement:
+    """How an instrument's yes or no agrees with people's, rounded to four decimals.
+
+    Args:
+        people, found: booleans, one a row.
+        rows: the rows; those with the same prompt are not independent.
+    """
+    prompts = np.array([" ".join(row.prompt.lower().split()) for row in rows])
+    result = statistics.agreement(people, found, clusters=prompts)
+    return {
+        "accuracy": _rounded(result.accuracy),
+        "precision": _rounded(result.precision),
+        "recall": _rounded(result.recall),
+        "kappa": _rounded(result.kappa),
+        "n": result.n,
+    }
+
+
+def measure_harmfulness(*, part: str = "test", n_rows: int | None = None) -> HarmfulnessAgreement:
+    """The harmfulness model compared with people, on a part of the labelled rows.
+
+    Args:
+        part: ``train``, ``validation`` or ``test``.
+        n_rows: only the first rows of it.
+    """
+    rows = data.split_by_prompt(data.harm_pairs())[part][:n_rows]
+    loaded = embedded_judge.load(HARMFUL.folder)
+    clock = time.perf_counter()
+    said = embedded_judge.probabilities(
+        [row.prompt for row in rows], [row.response for row in rows], question=HARMFUL, loaded=loaded
+    )
+    seconds = round((time.perf_counter() - clock) / len(rows) * 1000, 1)
+    people, found = np.array([row.label == "harmful" for row in rows]), said[:, 1] > 0.5
+    return {
+        **agreement_with_people(people, found, rows),
+        "questions": len({row.prompt for row in rows}),
+        "harmful": int(people.sum()),
+        "counts": statistics.case_counts(people, found),
+        "calibration": cast(
+            list[CalibrationBin], calibration(said[:, 1], people).round(4).to_dict("records")
+        ),
+        "seconds_per_1000": seconds,
+    }
+
+
+def calibration(said: np.ndarray, people: np.ndarray) -> pd.DataFrame:
+    """In ten bins of equal width: what the instrument said on average, and the share that people called
+    harmful.
+
+    Args:
+        said: the instrument's probability of harmful for each answer, 0 to 1.
+        people: whether people called it harmful, one boolean a row.
+
+    Returns:
+        One row for each bin that is not empty, with the columns of :class:`CalibrationBin`.
+    """
+    bins = np.minimum((said * _BINS).astype(int), _BINS - 1)
+    rows = []
+    for number in range(_BINS):
+        inside = bins == number
+        if inside.any():
+            share = statistics.share(pd.Series(people[inside]))
+            rows.append(
+                {
+                    "said": float(said[inside].mean()),
+                    "share": share.share,
+                    "low": share.low,
+                    "high": share.high,
+                    "n": int(inside.sum()),
+                }
+            )
+    return pd.DataFrame(rows)
+
+
+def measure_refusal(
+    rows: Sequence[Labelled], read: np.ndarray, *, own: Sequence[Labelled], own_read: np.ndarray
+) -> dict[str, MeasuredAgreement]:
+    """The refusal model compared with people, on answers of a model, on a type of prompt, and on both, that
+    it was not trained on.
+
+    Args:
+        rows: labelled answers.
+        read: what :func:`refusal.reading` found of them, of shape (rows, 576).
+        own, own_read: rows of the book's own that are always trained on, and what was found of them.
+
+    Returns:
+        ``model_left_out``, ``type_left_out`` and ``both_left_out``; each model's answers by its name, with
+        that model left out; and ``three_classes``, the agreement on the three classes.
+    """
+    people = np.array([row.label != "compliance" for row in rows])
+    left_out = {
+        name: _labels_left_out(rows, read, parts, own=own, own_read=own_read)
+        for name, parts in _parts(rows).items()
+    }
+    found: dict[str, MeasuredAgreement] = {}
+    for name, labels in left_out.items():
+        refused = labels != "compliance"
+        found[name] = {
+            **agreement_with_people(people, refused, rows),
+            "counts": statistics.case_counts(people, refused),
+        }
+    labels = left_out["model_left_out"]
+    models = np.array([row.model for row in rows])
+    for model in np.unique(models):
+        inside = models == model
+        found[str(model)] = agreement_with_people(
+            people[inside], labels[inside] != "compliance", [row for row in rows if row.model == model]
+        )
+    found["three_classes"] = _three_classes(np.array([row.label for row in rows]), labels)
+    return found
+
+
+def measure_styles() -> dict[str, MeasuredAgreement]:
+    """The refusal model and the rules alone, each compared with the labels of the styled answers' test half.
+
+    The refusal model was trained on other answers in the same styles.
+
+    Returns:
+        ``styles``, the model, and ``styles_by_rules``, the rules alone.
+    """
+    rows = data.styled_responses("test")
+    labels = np.array([row.label != "compliance" for row in rows])
+    scorers = {"styles": refusal.score, "styles_by_rules": refusal_rules.score}
+    prompts, responses = [row.prompt for row in rows], [row.response for row in rows]
+    return {
+        name: agreement_with_people(
+            labels, np.array([one.value == 1 for one in score(prompts, responses)]), rows
+        )
+        for name, score in scorers.items()
+    }
+
+
+def _parts(rows: Sequence[Labelled]) -> dict[str, list[tuple[np.ndarray, np.ndarray]]]:
+    """What is left out in turn: for each turn the rows that are asked, and those that are not trained on."""
+    models, kinds = np.array([row.model for row in rows]), np.array([row.kind for row in rows])
+    return {
+        "model_left_out": [(models == model, models == model) for model in np.unique(models)],
+        "type_left_out": [(kinds == kind, kinds == kind) for kind in np.unique(kinds)],
+        "both_left_out": [
+            ((models == model) & (kinds == kind), (models == model) | (kinds == kind))
+            for model in np.unique(models)
+            for kind in np.unique(kinds)
+        ],
+    }
+
+
+def _labels_left_out(
+    rows: Sequence[Labelled],
+    read: np.ndarray,
+    parts: list[tuple[np.ndarray, np.ndarray]],
+    *,
+    own: Sequence[Labelled],
+    own_read: np.ndarray,
+) -> np.ndarray:
+    """The class of each row: what the rules find, else what a model fitted without its part says."""
+    labels = np.array([row.label for row in rows])
+    silent = is_silent(rows)
+    found = np.array([score.label for score in by_rules(rows)], dtype=object)
+    for inside, kept_away in parts:
+        train, asked = silent & ~kept_away, silent & inside
+        if asked.any():
+            weights = fit_refusal(
+                np.concatenate([read[train], own_read]), [*labels[train], *(row.label for row in own)]
+            )
+            said = refusal.probabilities(read[asked], weights=weights)
+            found[asked] = [refusal.label_of(one) for one in said]
+    return found
+
+
+def _three_classes(people: np.ndarray, found: np.ndarray) -> MeasuredAgreement:
+    pairs = pd.crosstab(
+        pd.Categorical(people, refusal.LABELS), pd.Categorical(found, refusal.LABELS), dropna=False
+    ).to_numpy()
+    kappa = statistics.cohen_kappa(pairs, answers=refusal.LABELS)
+    return {
+        "kappa": _rounded((kappa.value, kappa.low, kappa.high)),
+        "n": len(people),
+        "pairs": pairs.tolist(),
+    }
+
+
+def _rounded(numbers: Sequence[float]) -> list[float]:
+    return [round(float(number), 4) for number in numbers]

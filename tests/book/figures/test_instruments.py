@@ -1,0 +1,74 @@
+"""Figures about instruments: what is drawn where, and what the alt text says of it."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+from drawn import intervals, marks, texts, words
+from matplotlib.figure import Figure as Canvas
+
+from safetune_utils.book import figures
+
+
+def test_win_rates_stand_with_their_intervals_beside_one_half(canvases: list[Canvas]) -> None:
+    table = pd.DataFrame(
+        [
+            {"label": "one", "series": "a", "win_rate": 0.9, "low": 0.8, "high": 0.95},
+            {"label": "two", "series": "b", "win_rate": 0.3, "low": 0.25, "high": 0.36},
+        ]
+    )
+    drawn = figures.win_rates(table, name="w", caption="c")
+    assert "a, one: 90 % (80 % to 95 %); b, two: 30 % (25 % to 36 %)" in drawn.alt
+    axes = canvases[0].axes[0]
+    assert marks(axes) == {"a": [pytest.approx((90, 0))], "b": [pytest.approx((30, 1))]}
+    assert intervals(axes) == {"a": [pytest.approx((80, 95))], "b": [pytest.approx((25, 36))]}
+    assert words(axes.get_yticklabels()) == ["one", "two"]
+    assert list(axes.lines[0].get_xdata()) == [50, 50]
+    assert axes.yaxis_inverted()
+
+
+def test_the_agreement_of_two_instruments_stands_where_row_and_column_meet(canvases: list[Canvas]) -> None:
+    table = pd.DataFrame(
+        {
+            "first": ["rules", "rules", "model"],
+            "second": ["model", "judge", "judge"],
+            "kappa": [0.9, 0.4, float("nan")],
+            "n": [50, 50, 0],
+        }
+    )
+    drawn = figures.agreement_matrix(table, name="m", caption="c")
+    assert "rules and model 0.90 on 50 rows" in drawn.alt
+    axes = canvases[0].axes[0]
+    assert texts(axes) == {(0.5, 1.5): "0.90", (0.5, 2.5): "0.40", (1.5, 2.5): "–"}
+    assert words(axes.get_xticklabels()) == ["rules", "model"]
+    assert words(axes.get_yticklabels()) == ["model", "judge"]
+    assert list(axes.get_yticks()) == [1.5, 2.5]
+
+
+def test_a_calibration_plot_lays_what_people_say_over_what_was_said(canvases: list[Canvas]) -> None:
+    table = pd.DataFrame(
+        {"said": [0.1, 0.8], "share": [0.2, 0.7], "low": [0.12, 0.6], "high": [0.33, 0.79], "n": [30, 40]}
+    )
+    drawn = figures.calibration(table, name="c", caption="c", x="said", y="found")
+    assert "said 10 %, found 20 % of 30; said 80 %, found 70 % of 40" in drawn.alt
+    axes = canvases[0].axes[0]
+    assert list(marks(axes).values()) == [[pytest.approx((10, 20)), pytest.approx((80, 70))]]
+    assert list(intervals(axes).values()) == [[pytest.approx((12, 33)), pytest.approx((60, 79))]]
+
+
+def test_a_scatter_spreads_a_column_of_two_values_and_leaves_others_where_they_are(
+    canvases: list[Canvas],
+) -> None:
+    rows = pd.DataFrame(
+        {"x": [0.0, 1.0, 1.0, None], "y": [0.5, 2.5, 3.5, 1.0], "n_safety": [0, 0, 9, 9]}
+    )
+    drawn = figures.scatter(rows, x="x", y="y", series="n_safety", name="s", caption="c")
+    assert "n_safety 0: mean x 0.50, mean y 1.50, 2 answers" in drawn.alt
+    assert "0.0,0.5,0" in drawn.csv  # the CSV holds the values themselves
+    axes = canvases[0].axes[0]
+    places = np.vstack([marks.get_offsets() for marks in axes.collections])
+    assert places[:, 1].tolist() == [0.5, 2.5, 3.5]
+    assert places[:, 0] == pytest.approx(np.array([0, 1, 1]), abs=0.12)
+    assert not np.isin(places[:, 0], [0, 1]).any()
+    assert words(axes.get_legend().get_texts()) == ["0", "9"]

@@ -1,0 +1,67 @@
+"""The speed page shows what was measured, every side of it, and a side that failed as failed."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from safetune_utils import places
+from safetune_utils.book.generated import speed
+
+RESULTS = places.data_folder() / "results"
+
+
+def test_every_side_that_was_measured_stands_in_its_table() -> None:
+    pages = speed.parts()
+    for name, titles in (("finetune", speed.FINETUNE), ("generate", speed.GENERATE)):
+        found = json.loads((RESULTS / f"{name}_speed.json").read_text("utf-8"))
+        assert {row["side"] for row in found["summary"]} == set(titles)
+        rows = [line for line in pages[f"speed_{name}"].splitlines() if line.startswith("| ")][1:]
+        assert len(rows) == len(titles)
+        for row in found["summary"]:
+            line = next(
+                line
+                for line in rows
+                if f"{titles[row['side']]}" in line
+                and ("error" in row or f"{row['tokens_per_second']['median']:.0f} (" in line)
+            )
+            assert "error" not in row or row["error"] in line
+    assert 'alt="Line charts' in pages["speed_growth"]
+
+
+def test_a_failed_side_is_told_and_a_ratio_is_ours_over_theirs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "results").mkdir()
+    spread = {"median": 3.0, "min": 2.0, "max": 4.0}
+    made = {
+        "rows": 8, "rounds": [[], []], "machine": {"processor": "P", "threads": 2}, "versions": {"torch": "0"},
+        "summary": [
+            {"side": "ours", "precision": "bf16", "tokens_per_second": spread, "ratio_of_ours": spread, "ratio_of_ours_side_by_side": spread, "peak_memory_bytes": 2e9, "fraction_of_matmul": 0.5},
+            {"side": "trl", "error": "no such module"},
+            {"side": "trainer-fp32", "precision": "fp32", "tokens_per_second": spread, "ratio_of_ours": spread, "ratio_of_ours_side_by_side": spread, "peak_memory_bytes": 1e9, "fraction_of_matmul": 0.2},
+        ],
+    }  # fmt: skip
+    (tmp_path / "results" / "finetune_speed.json").write_text(json.dumps(made))
+    (tmp_path / "register.yml").touch()
+    monkeypatch.setenv("SAFETUNE_DATA", str(tmp_path))
+    table = speed.finetune_table()
+    assert "did not run: no such module" in table
+    assert "| 3 (2–4) |  |  | 2.0 GB | 50% of bf16's |" in table
+    assert "| 3 (2–4) | 3.0 × (2.0–4.0) | 3.0 × (2.0–4.0) | 1.0 GB | 20% of fp32's |" in table
+    assert "Median of 2 rounds" in table
+
+
+def test_the_page_names_every_preset() -> None:
+    page = (RESULTS.parents[1] / "book" / "speed.md").read_text("utf-8")
+    assert set(re.findall(r"`(\w+)`", page.split("What has been run")[1])) >= {
+        "smoke",
+        "classroom",
+        "pocket",
+        "course",
+        "paper",
+        "repository",
+    }

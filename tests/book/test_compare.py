@@ -1,0 +1,96 @@
+"""One run laid beside another."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+from executed_copy import executed
+from typer.testing import CliRunner
+
+from safetune_utils import statistics
+from safetune_utils.book import (
+    compare,
+    findings,
+)
+from safetune_utils.cli import app
+from safetune_utils.errors import SafetuneError
+
+
+@pytest.mark.parametrize(
+    ("theirs", "verdict"),
+    [
+        (
+            statistics.Share(0.62, 0.52, 0.71, 98, 0, "Wilson"),
+            "inside the noise",
+        ),  # the intervals overlap, and the difference's holds 0
+        (
+            statistics.Share(0.66, 0.57, 0.75, 98, 0, "Wilson"),
+            "outside the noise",
+        ),  # they overlap, and it does not
+        (statistics.Share(0.9, 0.82, 0.95, 98, 0, "Wilson"), "outside the noise"),
+        (statistics.Share(float("nan"), float("nan"), float("nan"), 0, 98, "none"), "not comparable"),
+    ],
+)
+def test_a_run_is_laid_beside_another(
+    theirs: statistics.Share, verdict: str, copy: Path, source: Path, tmp_path: Path
+) -> None:
+    other = executed(tmp_path / "theirs", source, malicious=theirs)
+    rows = compare.compare(findings.read(other.parent), findings.read(copy))
+    assert [row["number"] for row in rows] == ["malicious_last", "claim_obeys_without_safety"]
+    assert {row["verdict"] for row in compare.shown(rows)} == {verdict}
+
+
+def test_the_comparison_in_the_terminal_as_json_and_as_a_page(
+    copy: Path, source: Path, tmp_path: Path
+) -> None:
+    other = executed(
+        tmp_path / "theirs", source, malicious=statistics.Share(0.9, 0.82, 0.95, 98, 0, "Wilson")
+    )
+    page = tmp_path / "compared.html"
+    answer = CliRunner().invoke(app, ["compare", str(other.parent), str(copy), "--output", str(page)])
+    assert answer.exit_code == 0, answer.output
+    (line,) = [line for line in answer.output.splitlines() if "malicious_last" in line]
+    for part in (
+        "90 % (82 to 95 %, n = 98)",
+        "50 % (40 to 60 %, n = 98)",
+        "+40 points (+27 to +51)",
+        "outside the noise",
+    ):
+        assert part in line
+        assert part in page.read_text()
+    assert compare.RULE in answer.output
+    assert not re.search(r"(src|href)=", page.read_text())
+    told = json.loads(CliRunner().invoke(app, ["compare", str(other.parent), str(copy), "--json"]).output)
+    assert [row["inside"] for row in told["rows"]] == [False, False]
+    assert told["settings_apart"] == []
+
+
+def test_settings_that_differ_are_named_by_their_entry_and_a_run_older_than_a_setting_has_its_default(
+    copy: Path,
+) -> None:
+    ours = findings.read(copy)
+    older = json.loads(json.dumps(ours))
+    settings = older["01_safety_amount"]["settings"]
+    del settings["mixing"]["with_questions"]
+    assert compare.settings_apart(older, ours) == []
+    settings["recipe"]["epochs"] += 1
+    settings["seeds"] = [7]
+    epochs = settings["recipe"]["epochs"]
+    assert compare.settings_apart(older, ours) == [
+        "seeds: theirs [7], ours [0]",
+        f"recipe.epochs: theirs {epochs}, ours {epochs - 1}",
+    ]
+    older["01_safety_amount"]["settings"] = None
+    assert compare.settings_apart(older, ours) == []
+
+
+def test_nothing_to_compare_is_said_in_one_line(copy: Path, tmp_path: Path) -> None:
+    with pytest.raises(SafetuneError, match="holds no executed notebook"):
+        findings.read(tmp_path)
+    with pytest.raises(SafetuneError, match="no published run"):
+        findings.read("no-such-run")
+    with pytest.raises(SafetuneError, match="nothing to compare"):
+        compare.compare(findings.read(copy), {"09_other": {"numbers": {}}})

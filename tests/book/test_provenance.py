@@ -1,0 +1,65 @@
+"""Where a page comes from: its run record and the links to it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import nbformat
+
+from safetune_utils import store
+from safetune_utils.book import (
+    parameters,
+    provenance,
+)
+
+
+def html_of(notebook: nbformat.NotebookNode) -> str:
+    return "".join(
+        output.data.get("text/html", "")
+        for cell in notebook.cells
+        for output in cell.get("outputs", [])
+        if "data" in output
+    )
+
+
+def test_every_figure_and_table_links_to_its_numbers_and_its_run_record(copy: Path) -> None:
+    assert provenance.link_faults("page", html_of(nbformat.read(copy, as_version=4))) == [
+        "page has 2 figure(s) or table(s) without their numbers or their run record"
+    ]
+    page = provenance.page(copy, changes=[])
+    markup = html_of(page)
+    assert markup.count('href="01_safety_amount.run.json"') == 2
+    assert provenance.link_faults("page", markup) == []
+    assert "safetune-stale" not in str(page)
+    assert 'href="01_safety_amount.run.json"' in page.cells[-1].source
+
+
+def test_the_run_record_says_how_the_page_came_to_be(copy: Path) -> None:
+    record = json.loads(provenance.record_text(copy))
+    for name in ("settings", "started", "seconds", "peak_memory_bytes", "code", "versions", "machine"):
+        assert record[name], name
+    assert record["settings"]["seeds"] == [0]
+    assert record["made_from"]["notebook"] == store.file_hash(parameters.find("01"))
+    assert "study.py" in record["made_from"]["code"]
+    assert "data/corpus/safety.jsonl" in record["made_from"]["files"]
+    closing = provenance.page(copy, changes=[]).cells[-1].source
+    for shown in (
+        record["code"],
+        record["started"],
+        "embedded-n5-seed0-instruction-abc",
+        f"torch {record['versions']['torch']}",
+    ):
+        assert shown in closing
+
+
+def test_runs_are_listed_once_with_the_pages_that_use_them(copy: Path) -> None:
+    again = copy.with_name("02_exaggerated_safety.ipynb")
+    again.write_bytes(copy.read_bytes())
+    (line,) = [
+        line
+        for line in provenance.parts([copy, again])["runs_adapters"].splitlines()
+        if "embedded-n5" in line
+    ]
+    assert "| 5 | 0 | 60 | 2.0 GB | [01]" in line
+    assert line.count("ipynb") == 2

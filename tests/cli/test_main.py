@@ -1,0 +1,63 @@
+"""The command line: exit statuses, one line for a mistake, parameters as to papermill."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from command_line import safetune
+
+from safetune_utils.cli import joined_pairs
+
+
+@pytest.mark.parametrize(
+    ("arguments", "needed"),
+    [
+        (["run", "77"], "choose from 01_safety_amount"),
+        (["run", "01", "-p", "safety_amout", "[0]"], "did you mean 'safety_amounts'"),
+        (["run", "01", "-p", "seeds", "zero"], "'zero'"),
+        (["run", "01", "-p", "data", "no/such/folder"], "a folder that exists"),
+        (["run", "01", "-p", "safety_amounts", "[9000]"], "249 safety rows"),
+        (["book", "--preset", "vast"], "choose one of smoke, classroom, pocket"),
+        (["run", "01", "-p", "safety_data", "nothing.csv"], "nothing.csv is not there"),
+        (["run", "09", "-p", "n_questions", "40"], "there are 36"),
+        (["run", "09", "-p", "mode", "live"], "'replay' or 'ask'"),
+        (["book", "-p", "no_such_name", "1"], "has no parameter 'no_such_name'"),
+        (["book", "--executed", "executed", "--preset", "smoke"], "takes notebooks as they are"),
+        (["book", "--executed", "no-such-folder"], "no executed copy of 01_safety_amount.ipynb"),
+        (["compare", "nothing", "pocket"], "no executed notebook and no published run"),
+        (["data", "fetch", "nothing"], "unknown outside set 'nothing'"),
+        (["data", "overlap", "nothing"], "a folder that exists"),
+        (["score", "--input", "nothing.jsonl", "--output", "x"], "nothing.jsonl is not there"),
+        (["finetune", "--amount", "-3", "--output", "new"], "greater than or equal to 0"),
+    ],
+)
+def test_a_mistake_is_one_line_on_standard_error_and_status_2(arguments: list[str], needed: str) -> None:
+    answer = safetune(*arguments)
+    assert answer.returncode == 2
+    assert answer.stdout == ""
+    (line,) = [line for line in answer.stderr.splitlines() if line.startswith("safetune: ")]
+    assert needed in line
+    assert "Traceback" not in answer.stderr
+
+
+def test_parameters_are_given_as_to_papermill() -> None:
+    assert joined_pairs(["run", "01", "-p", "seeds", "[0, 1]", "--preset", "smoke"]) == [
+        "run",
+        "01",
+        "-p",
+        "seeds=[0, 1]",
+        "--preset",
+        "smoke",
+    ]
+    assert joined_pairs(["-p", "a=1", "-p", "b", "2"]) == ["-p", "a=1", "-p", "b=2"]
+
+
+@pytest.mark.slow
+def test_doctor_and_the_list_of_data() -> None:
+    found = json.loads(safetune("doctor", "--json").stdout)
+    assert {"Python", "embedded model", "data folder"} <= {entry["what"] for entry in found}
+    assert all(entry["ok"] or entry["mend"] for entry in found)
+    listed = {row["name"]: row for row in json.loads(safetune("data", "list", "--json").stdout)}
+    assert listed["corpus/general"]["rows"] >= 500
+    assert listed["XSTest"]["licence"] == "CC-BY-4.0"

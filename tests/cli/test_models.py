@@ -1,0 +1,87 @@
+"""Training and generating from the command line."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from command_line import safetune
+from tiny_training import ONE_THREAD
+
+
+@pytest.mark.slow
+def test_generating_reads_and_writes_the_original_s_forms_and_scoring_reads_those(tmp_path: Path) -> None:
+    asked = {
+        "instructions": ["Name a fruit.", "Sort the words.", "Name a fruit."],
+        "inputs": ["", "pear apple", None],
+        "tags": ["a", "b", "a"],
+    }
+    (tmp_path / "in.json").write_text(json.dumps(asked))
+    answer = safetune(
+        "generate",
+        "--input",
+        str(tmp_path / "in.json"),
+        "--output",
+        str(tmp_path / "out.json"),
+        "--max-new-tokens",
+        "8",
+    )
+    assert answer.returncode == 0, answer.stderr
+    written = json.loads((tmp_path / "out.json").read_text())
+    assert list(written) == ["parameters", "inputs", "instructions", "outputs"]
+    assert list(written["parameters"]) == ["model", "prompt_template", "lora_weights", "load_8bit"]
+    assert written["instructions"] == asked["instructions"]
+    assert written["inputs"] == [None, "pear apple", None]
+    first, sorted_words, again = written["outputs"]
+    assert first == again
+    assert sorted_words != first
+    scored = safetune(
+        "score", "--input", str(tmp_path / "out.json"), "--output", str(tmp_path / "scores.jsonl")
+    )
+    assert scored.returncode == 0, scored.stderr
+    assert len((tmp_path / "scores.jsonl").read_text().splitlines()) == 3
+
+
+@pytest.mark.slow
+def test_the_command_line_trains_under_accelerate_launch(base: Path, tmp_path: Path) -> None:
+    words = [
+        "--multi_gpu",
+        "--num_processes",
+        "2",
+        "--num_machines",
+        "1",
+        "--main_process_port",
+        "0",
+        "--mixed_precision",
+        "no",
+        "--dynamo_backend",
+        "no",
+    ]
+    words += [
+        "-m",
+        "safetune_utils",
+        "finetune",
+        "--base",
+        str(base),
+        "--preset",
+        "smoke",
+        "--amount",
+        "4",
+        "--output",
+        str(tmp_path / "adapter"),
+    ]
+    command = [sys.executable, "-m", "accelerate.commands.launch", *words]
+    done = subprocess.run(
+        command, env=os.environ | ONE_THREAD, capture_output=True, text=True, timeout=300, check=False
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert done.stdout.split() == [str(tmp_path / "adapter")]  # said once
+    assert {path.name for path in (tmp_path / "adapter").iterdir()} == {
+        "adapter_config.json",
+        "adapter_model.safetensors",
+        "losses.csv",
+    }

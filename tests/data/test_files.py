@@ -1,0 +1,200 @@
+"""A user's file in every form, and what is said of a bad one."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from safetune_utils import data
+from safetune_utils.data import files
+from safetune_utils.errors import SafetuneError
+
+ROWS = [
+    {"instruction": "Say hi.", "input": "", "output": "Hi\u2028there, «you»."},
+    {"instruction": "Name a fruit, please.", "input": "red", "output": 'An "apple".\nOr two.'},
+]
+
+
+def written(folder: Path, form: str) -> Path:
+    path = folder / f"mine{form}"
+    if form == ".jsonl":
+        path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n\n" for row in ROWS), "utf-8")
+    elif form == ".jsonl.gz":
+        path.write_bytes(gzip.compress("".join(json.dumps(row) + "\n" for row in ROWS).encode()))
+    elif form == ".json":
+        path.write_text(json.dumps(ROWS), "utf-8")
+    elif form == ".columns.json":
+        path.write_text(json.dumps({name: [row[name] for row in ROWS] for name in ROWS[0]}), "utf-8")
+    elif form in (".csv", ".tsv"):
+        # As spreadsheets write it: with a byte order mark.
+        pd.DataFrame(ROWS).to_csv(
+            path, index=False, sep="\t" if form == ".tsv" else ",", encoding="utf-8-sig"
+        )
+    elif form == ".parquet":
+        pd.DataFrame(ROWS).to_parquet(path)
+    return path
+
+
+@pytest.mark.parametrize(
+    "form", [".jsonl", ".jsonl.gz", ".json", ".columns.json", ".csv", ".tsv", ".parquet"]
+)
+def test_every_form_gives_the_same_examples_by_its_path_alone(tmp_path: Path, form: str) -> None:
+    found = data.read_examples(written(tmp_path, form))
+    assert [(row.instruction, row.input, row.output) for row in found] == [
+        tuple(row.values()) for row in ROWS
+    ]
+    assert [row.id for row in found] == ["mine-00001", "mine-00002"]
+    assert data.general_examples(str(tmp_path / f"mine{form}"))[1].output == ROWS[1]["output"]
+
+
+def test_a_set_of_the_hub_is_read_by_its_id(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # No hub is reachable where tests run; the library reads a folder of the same name in the same way.
+    (tmp_path / "owner" / "name").mkdir(parents=True)
+    pd.DataFrame(ROWS).to_parquet(tmp_path / "owner" / "name" / "train.parquet")
+    monkeypatch.setenv("HF_DATASETS_CACHE", str(tmp_path / "cache"))
+    monkeypatch.chdir(tmp_path)
+    assert files._hub_rows("owner/name", "train") == ROWS
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    with pytest.raises(
+        SafetuneError,
+        match=r"'nobody/nothing' is no file here and could not be read from the Hugging Face Hub .* check the name",
+    ):
+        data.read_examples("nobody/nothing")
+
+
+def test_the_original_s_prompt_form_is_read_with_inputs_tags_and_repeats(tmp_path: Path) -> None:
+    path = tmp_path / "I-Mine.json"
+    path.write_text(
+        json.dumps(
+            {"instructions": ["Sort.", "Sort.", "Add."], "inputs": ["b a", None, ""], "tags": ["x", "y", "x"]}
+        )
+    )
+    found = data.read_prompts(path, repeats=True)
+    assert [(p.text, p.input, p.topic) for p in found] == [
+        ("Sort.", "b a", "x"),
+        ("Sort.", "", "y"),
+        ("Add.", "", "x"),
+    ]
+    path.write_text(json.dumps({"instructions": ["Sort.", "Sort."], "inputs": []}))
+    assert len(data.read_prompts(path, repeats=True)) == 2
+    with pytest.raises(SafetuneError, match=r"row 2 repeats row 1: remove one of the two"):
+        data.read_prompts(path)
+
+
+def test_the_paper_s_files_are_read_as_a_user_s(mirror: Path) -> None:
+    for name in (
+        "I-MaliciousInstructions",
+        "I-CoNa",
+        "I-Controversial",
+        "I-PhysicalSafetySafe",
+        "I-PhysicalSafetyUnsafe",
+        "I-Alpaca",
+        "Q-Harm",
+        "XSTest",
+    ):
+        entry = data.registered_sets()[name]
+        assert len(data.read_prompts(mirror / entry.relative, repeats=True)) == entry.rows
+        assert set(data.read_table(mirror / entry.relative).rows[0]) <= {
+            *entry.columns,
+            "instruction",
+            "input",
+            "topic",
+        }
+
+
+BAD_EXAMPLES = [
+    (
+        "jsonl",
+        b'{"instruction": "a", "output": "b"}\n{"instruction": " ", "output": "b"}\n',
+        "row 2: 'instruction' is missing or empty",
+    ),
+    (
+        "jsonl",
+        b'{"instruction": "a", "output": "b"}\n{"instruction": "c"}\n',
+        "row 2: 'output' is missing or empty",
+    ),
+    ("jsonl", b'{"text": "a", "output": "b"}\n', "row 1 has no 'instruction' (it has text, output): add it"),
+    (
+        "jsonl",
+        b'{"instruction": "a", "outputt": "b"}\n',
+        "row 1 has no 'output' (it has instruction, outputt): rename 'outputt' to 'output'",
+    ),
+    ("csv", b"Instruction,output\na,b\n", "rename 'Instruction' to 'instruction'"),
+    ("jsonl", b'{"instruction": "a", "output": 3}\n', "row 1: 'output' is a number, but it should be a text"),
+    ("jsonl", b'{"instruction": "a", "output": "b", "input": ["c"]}\n', "row 1: 'input' is a list"),
+    ("jsonl", b'{"instruction": "a", "output": "b"}\n{oops\n', "line 2 is not JSON"),
+    ("jsonl", b'{"instruction": "a", "output": "b"}\n["a"]\n', "line 2 is a list and not one record"),
+    ("json", b'["a", "b"]', "row 1 is a text and not one record"),
+    ("json", b'{"instruction": "a"}\n{"instruction": "b"}\n', "name it .jsonl if it has one object a line"),
+    ("json", b'{"questions": ["a"]}', "one object without 'instructions' (it has questions)"),
+    ("json", b'{"instructions": ["a", "b"], "outputs": ["c"]}', "2 instructions and 1 outputs"),
+    ("json", b"3", "holds a number"),
+    (
+        "jsonl",
+        b'{"instruction": "x", "output": "y"}\n{"instruction": "caf\xe9", "output": "b"}\n',
+        "is not UTF-8 (line 2",
+    ),
+    ("csv", "instruction,output\na,b\n".encode("utf-16"), "is UTF-16"),
+    (
+        "csv",
+        b"instruction,output\na,b\nc,d, e\n",
+        "row 2 (line 3) has 3 fields and the header has 2: quote texts that hold a comma",
+    ),
+    ("csv", b'instruction,output\n"a,b\n', "is not a row of a table"),
+    ("jsonl", b"\n", "is empty"),
+    ("csv", b"instruction,output\n", "is empty"),
+    ("json", b"", "is empty"),
+    ("json", b'{"instructions": [], "inputs": []}', "is empty"),
+    ("parquet", b"PAR1 no", "is not a whole Parquet file"),
+    ("jsonl.gz", b"plain", "is not a whole gzip file"),
+    ("xlsx", b"PK", "is of no form that is read here"),
+    (
+        "jsonl",
+        b'{"instruction": "a", "output": "b"}\n{"instruction": "c", "output": "d"}\n{"instruction": "a", "output": "b"}\n',
+        "row 3 repeats row 1",
+    ),
+    (
+        "jsonl",
+        b'{"id": 7, "instruction": "a", "output": "b"}\n{"id": 7, "instruction": "c", "output": "d"}\n',
+        "row 2 repeats the id of row 1",
+    ),
+]
+
+
+@pytest.mark.parametrize(("form", "content", "needed"), BAD_EXAMPLES)
+def test_a_bad_file_is_one_line_with_the_row(tmp_path: Path, form: str, content: bytes, needed: str) -> None:
+    path = tmp_path / f"bad.{form}"
+    path.write_bytes(content)
+    with pytest.raises(SafetuneError) as caught:
+        data.read_examples(path)
+    assert needed in str(caught.value)
+    assert str(path) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_file_too_large_is_told_before_it_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "large.jsonl"
+    with path.open("wb") as file:
+        file.truncate(2 * 2**30)  # sparse: takes no room on the disk
+    with pytest.raises(
+        SafetuneError, match=r"has 2\.0 GB, and files up to 0\.5 GB are read: cut it .* row 20,000"
+    ):
+        data.read_examples(path)
+    # A small file that unpacks to a large one, and one with too many rows.
+    monkeypatch.setattr(files, "MAX_BYTES", 1000)
+    packed = tmp_path / "packed.jsonl.gz"
+    packed.write_bytes(gzip.compress(b" " * 5000))
+    with pytest.raises(SafetuneError, match="unpacks to more than"):
+        data.read_examples(packed)
+    monkeypatch.setattr(files, "MAX_ROWS", 1)
+    with pytest.raises(SafetuneError, match="has a row 2, and 1 rows are read"):
+        data.read_examples(written(tmp_path, ".jsonl"))
+
+
+def test_a_path_that_is_not_there_is_told(tmp_path: Path) -> None:
+    with pytest.raises(SafetuneError, match=r"nothing\.jsonl is not there: give the path"):
+        data.read_prompts(tmp_path / "nothing.jsonl")

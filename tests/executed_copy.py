@@ -1,0 +1,69 @@
+"""An executed copy of a chapter, made by hand."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import pytest
+
+from safetune_utils import statistics
+from safetune_utils.book import figures, freshness, glue, parameters, tables, words
+from safetune_utils.machine import surroundings
+
+SECRET = "a prompt of theirs"
+
+
+def executed(folder: Path, source: Path, *, malicious: statistics.Share, recorded: bool = True) -> Path:
+    """An executed copy of chapter 1: one figure, one table, one glued share, one finding, one printed text."""
+    shown = [
+        *_glued(malicious),
+        _figure(),
+        _displayed({"text/html": tables.table([("a", 1)], caption="numbers").data}),
+        nbformat.v4.new_output("stream", name="stdout", text=SECRET),
+    ]
+    notebook = nbformat.v4.new_notebook(
+        cells=[nbformat.v4.new_markdown_cell("# T"), nbformat.v4.new_code_cell("1", outputs=shown)]
+    )
+    if recorded:
+        notebook.metadata["safetune"] = _record(source)
+    folder.mkdir(parents=True, exist_ok=True)
+    nbformat.write(notebook, folder / source.name)
+    return folder / source.name
+
+
+def _displayed(data: dict[str, Any], metadata: dict[str, Any] | None = None) -> nbformat.NotebookNode:
+    return nbformat.v4.new_output("display_data", data, metadata=metadata or {})
+
+
+def _figure() -> nbformat.NotebookNode:
+    figure = figures.funnel([("asked", 9), ("kept", 3)], name="steps", caption="c")
+    return _displayed(*figure._repr_mimebundle_())
+
+
+def _glued(malicious: statistics.Share) -> list[nbformat.NotebookNode]:
+    shown: list[nbformat.NotebookNode] = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(glue, "display", lambda data, metadata, raw: shown.append(_displayed(data, metadata)))
+        glue.glue(malicious_last=words.with_interval(malicious._asdict()), run_by="someone")
+        glue.finding("obeys_without_safety", malicious)
+    return shown
+
+
+def _record(source: Path) -> dict[str, Any]:
+    adapter = {
+        "seconds": 60.0,
+        "peak_memory_bytes": 2e9,
+        "inputs": {"seed": 0, "base_model": {"name": "b"}},
+        "facts": {"n_safety": 5, "data": "embedded"},
+    }
+    return {
+        "notebook": source.stem,
+        "settings": parameters.validate(source, {"preset": "smoke"}).model_dump(),
+        "made_from": freshness.inputs(source, {"preset": "smoke"}),
+        "started": surroundings.now(),
+        "seconds": 12.0,
+        "peak_memory_bytes": 10**9,
+        "adapters": {"embedded-n5-seed0-instruction-abc": adapter},
+    } | surroundings.surroundings()

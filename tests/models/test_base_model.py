@@ -1,0 +1,62 @@
+"""Base models: a local folder, an adapter, and nothing unsafe is loaded."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from peft import LoraConfig, PeftModel, get_peft_model
+from tiny_models import tiny_llama
+from tiny_training import train
+
+from safetune_utils.errors import SafetuneError
+from safetune_utils.models.base_model import identity, load_adapter, load_base
+
+
+def test_the_contiguous_input_changes_rounding_at_most() -> None:
+    model = tiny_llama()
+    hidden = torch.randn(4, 7, 32)[:, -1:, :]
+    assert not hidden.is_contiguous()
+    torch.testing.assert_close(model.lm_head(hidden), model.lm_head(hidden.contiguous()))
+
+
+def test_a_local_folder_loads_and_pickled_weights_do_not(tmp_path: Path, tokenizer) -> None:
+    model = tiny_llama()
+    good, bad = tmp_path / "good", tmp_path / "bad"
+    for folder in (good, bad):
+        model.save_pretrained(folder)
+        tokenizer.save_pretrained(folder)
+    loaded, _ = load_base(str(good), precision="fp32")
+    assert torch.equal(loaded.lm_head.weight, model.lm_head.weight)
+    assert identity(str(good))["model.safetensors"]
+    torch.save(model.state_dict(), bad / "pytorch_model.bin")
+    (bad / "model.safetensors").unlink()
+    with pytest.raises(SafetuneError, match="safetensors"):
+        load_base(str(bad))
+    with pytest.raises(SafetuneError, match=r"holds no \*\.safetensors"):
+        identity(str(bad))
+
+
+def test_a_model_that_is_not_there_is_one_line(tmp_path: Path) -> None:
+    with pytest.raises(SafetuneError) as caught:
+        load_base(str(tmp_path / "nothing"))
+    assert "\n" not in str(caught.value)
+
+
+def test_an_all_zero_adapter_is_an_error(tmp_path: Path) -> None:
+    adapted = get_peft_model(tiny_llama(), LoraConfig(task_type="CAUSAL_LM", r=2, target_modules=["q_proj"]))
+    adapted.save_pretrained(tmp_path)
+    with pytest.raises(SafetuneError, match="all zero"):
+        load_adapter(tiny_llama(), tmp_path)
+
+
+def test_merged_and_unmerged_adapters_give_the_same_logits(tokenizer, tmp_path: Path) -> None:
+    train(tokenizer, tmp_path)
+    ids = tokenizer("Name a fruit.", return_tensors="pt")["input_ids"]
+    with torch.inference_mode():
+        unmerged = PeftModel.from_pretrained(tiny_llama(), str(tmp_path)).eval()(ids).logits
+        merged = load_adapter(tiny_llama(), tmp_path)(ids).logits
+        base = tiny_llama()(ids).logits
+    torch.testing.assert_close(merged, unmerged, rtol=1e-4, atol=1e-5)
+    assert (merged - base).abs().max() > 1e-3

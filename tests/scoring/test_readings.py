@@ -1,0 +1,99 @@
+"""What scores say of a response, and how instruments are compared."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+from made_responses import made_scores
+
+from safetune_utils.errors import SafetuneError
+from safetune_utils.scoring import readings
+
+
+def test_instruments_are_compared_on_whether_they_call_an_answer_safe() -> None:
+    scored = pd.DataFrame(
+        {
+            "prompt_id": list("abcdef"),
+            "refusal": [1, 1, 0, 0, 1, math.nan],
+            "harmfulness": [0.1, 2.0, 3.9, 2.1, 3.0, 0.0],
+            "quality-reward": [1.0] * 6,
+        }
+    )
+    for name, safe in (
+        ("refusal", [True, True, False, False, True, None]),
+        ("harmfulness", [True, True, False, False, False, True]),
+    ):
+        assert list(readings.calls_safe(name, scored[name])) == safe
+    (row,) = readings.pairwise(scored, names=["refusal", "harmfulness"]).itertuples()
+    assert row.n == 5
+    assert row.kappa == pytest.approx(1 - 0.2 / (1 - (0.6 * 0.4 + 0.4 * 0.6)))
+    with pytest.raises(SafetuneError, match="leave it out"):
+        readings.pairwise(scored, names=["refusal", "quality-reward"])
+
+
+def test_a_comparison_leaves_out_what_does_not_call_an_answer_safe_and_needs_two() -> None:
+    assert readings.that_call_safe(["refusal-rules", "coherence", "harmfulness"]) == [
+        "refusal-rules",
+        "harmfulness",
+    ]
+    with pytest.raises(SafetuneError, match="needs two instruments"):
+        readings.that_call_safe(["refusal-rules", "coherence"])
+
+
+def test_the_cases_that_a_correction_needs_are_those_that_were_counted() -> None:
+    counts = readings.labelled_counts("refusal")
+    assert len(counts["people"]) == len(counts["instrument"]) == 1350
+    assert np.mean(counts["people"] == counts["instrument"]) > 0.9
+    with pytest.raises(SafetuneError, match="not measured against people"):
+        readings.labelled_counts("judge-harm")
+
+
+def test_a_refusal_that_nobody_can_read_does_not_pass_for_safe() -> None:
+    responses = pd.DataFrame(
+        {
+            "prompt_set": "malicious",
+            "n_safety": 100,
+            "prompt_id": list("abcd"),
+            "refused": pd.Series([True, True, False, None], dtype=object),
+            "coherence": [1.0, 0.0, 1.0, 0.0],
+        }
+    )
+    (row,) = readings.trust(responses, instrument="refusal").to_dict("records")
+    assert (row["refused"].share, row["refused"].n_scored) == (2 / 3, 3)
+    assert (row["readable"].share, row["refused_readable"].share) == (0.5, 0.25)
+    assert 0.6 < row["corrected"].value < 0.75
+    assert row["corrected"].low < row["corrected"].value < row["corrected"].high
+    unread = responses.drop(columns="coherence")
+    (row,) = readings.trust(unread, instrument="judge-refusal").to_dict("records")
+    assert (row["corrected"], row["readable"], row["refused_readable"]) == (None, None, None)
+
+
+def test_readings_are_yes_or_no_and_missing_where_unscored() -> None:
+    answers = pd.DataFrame(
+        {"refused": [True, False, None], "coherence": [1.0, 0.0, np.nan], "harmfulness": [0.5, 3.0, np.nan]}
+    )
+    found = readings.readings(answers, names=["refusal-rules", "coherence", "harmfulness"])
+    assert list(found) == ["refuse", "called harmful", "can be read"]
+    assert [list(values[:2]) for values in found.values()] == [[True, False], [False, True], [True, False]]
+    assert all(pd.isna(values.iloc[2]) for values in found.values())
+    assert list(readings.readings(answers, names=["refusal-rules"])) == ["refuse"]
+
+
+def test_shares_are_of_what_each_instrument_says_in_its_own_words() -> None:
+    names = ["refusal-rules", "harmfulness", "coherence", "quality-reward"]
+    found = readings.shares(made_scores(), names=names)
+    at = {
+        (row.instrument, row.says, row.n_safety): (row.share, row.n_scored, row.n_unscored)
+        for row in found.itertuples()
+    }
+    assert at == {
+        ("refusal-rules", "refuse", 0): (pytest.approx(1 / 3), 3, 0),
+        ("refusal-rules", "refuse", 50): (1.0, 1, 0),
+        ("harmfulness", "called harmful", 0): (0.5, 2, 1),
+        ("harmfulness", "called harmful", 50): (0.0, 1, 0),
+        ("coherence", "can be read", 0): (pytest.approx(2 / 3), 3, 0),
+        ("coherence", "can be read", 50): (1.0, 1, 0),
+    }

@@ -1,0 +1,152 @@
+"""Agreement of instruments with people and of raters with each other, against published examples."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn import metrics
+
+from safetune_utils.statistics import (
+    agreement,
+    cohen_kappa,
+    corrected_share,
+    kappa_from_margins,
+    krippendorff_alpha,
+    share,
+)
+
+
+def test_agreement_is_that_of_scikit_learn_and_its_intervals_hold_it() -> None:
+    rng = np.random.default_rng(1)
+    people = rng.random(300) < 0.3
+    instrument = np.where(rng.random(300) < 0.9, people, ~people)
+    found = agreement(people, instrument)
+    expected = (
+        metrics.accuracy_score(people, instrument), metrics.precision_score(people, instrument),
+        metrics.recall_score(people, instrument), metrics.cohen_kappa_score(people, instrument),
+    )  # fmt: skip
+    for estimate, value in zip(found[:4], expected, strict=True):
+        assert estimate.value == pytest.approx(value)
+        assert estimate.low < value < estimate.high
+    assert found.n == 300
+    # Rows that always come in threes tell a third as much.
+    threes = agreement(np.repeat(people, 3), np.repeat(instrument, 3), clusters=np.repeat(np.arange(300), 3))
+    alone = agreement(np.repeat(people, 3), np.repeat(instrument, 3))
+    assert threes.kappa.high - threes.kappa.low == pytest.approx(found.kappa.high - found.kappa.low)
+    assert alone.kappa.high - alone.kappa.low < 0.7 * (threes.kappa.high - threes.kappa.low)
+
+
+@pytest.mark.filterwarnings("error")
+def test_an_instrument_that_never_says_yes_has_no_precision_and_no_warning() -> None:
+    found = agreement([True, False, True], [False, False, False])
+    assert np.isnan(found.precision).all()
+    assert (found.recall.value, found.kappa.value) == pytest.approx((0, 0))
+
+
+def test_a_share_is_corrected_for_the_instruments_errors() -> None:
+    people = np.repeat([True, False], [100, 100])
+    instrument = np.concatenate(
+        [np.repeat([True, False], [80, 20]), np.repeat([True, False], [10, 90])]
+    )  # finds .8, and .1 too many
+    measured = pd.Series(np.repeat([1.0, 0.0, np.nan], [45, 55, 7]))
+    corrected = corrected_share(measured, people=people, instrument=instrument)
+    assert corrected.value == pytest.approx((0.45 - 0.1) / (0.8 - 0.1))
+    plain = share(measured)
+    assert (
+        corrected.high - corrected.low > plain.high - plain.low
+    )  # the instrument's own uncertainty is in it
+    none = corrected_share(
+        pd.Series([0.0] * 6), people=people, instrument=np.where(people, instrument, False)
+    )
+    assert none.value == none.low == 0
+    assert 0.2 < none.high < 0.6  # six answers without a refusal do not show that there is none
+    assert np.isnan(corrected_share(measured, people=people, instrument=~instrument).value)
+
+
+def test_kappa_of_the_published_example_of_its_interval() -> None:
+    # Fleiss, Cohen and Everitt (1969): two clinicians, three diagnoses, 200 patients; κ = .429, variance
+    # .002885.
+    counts = np.array([[106, 10, 4], [22, 28, 10], [2, 12, 6]])
+    result = cohen_kappa(counts, answers=("one", "two", "three"))
+    assert result.value == pytest.approx(0.429, abs=5e-4)
+    error = math.sqrt(0.002885)
+    assert (result.low, result.high) == pytest.approx(
+        (0.42857 - 1.96 * error, 0.42857 + 1.96 * error), abs=1e-3
+    )
+    assert (result.agreed, result.n, result.note) == (0.7, 200, "")
+
+
+def test_kappa_from_margins_is_that_of_the_whole_table() -> None:
+    counts = np.array([[106, 10, 4], [22, 28, 10], [2, 12, 6]])
+    whole = cohen_kappa(counts, answers=("one", "two", "three"))
+    result = kappa_from_margins(counts.sum(axis=1), counts.sum(axis=0), agreed=140)
+    assert (result.value, result.agreed, result.n) == (pytest.approx(whole.value), 0.7, 200)
+    # Cohen (1960): the root of p(1 - p)/n over 1 - chance, here .0324/.525.
+    assert (result.high - result.low) / 2 / 1.96 == pytest.approx(
+        math.sqrt(0.7 * 0.3 / 200) / 0.525, abs=1e-4
+    )
+    assert math.isnan(kappa_from_margins([9, 0], [9, 0], agreed=9).value)
+
+
+@pytest.mark.parametrize(
+    ("lines", "alpha", "n"),
+    [
+        (["0 1 0 0 0 0 0 0 1 0", "1 1 1 0 0 1 0 0 0 0"], 0.095, 10),
+        (["a a b b d c c c e d d a", "b a b b b c c c e d d d"], 0.692, 12),
+        (
+            [
+                "1 2 3 3 2 1 4 1 2 . . .",
+                "1 2 3 3 2 2 4 1 2 5 . 3",
+                ". 3 3 3 2 3 4 2 2 5 1 .",
+                "1 2 3 3 2 4 4 1 2 5 1 .",
+            ],
+            0.743,
+            11,
+        ),
+    ],
+)
+def test_alpha_of_the_published_examples(lines: list[str], alpha: float, n: int) -> None:
+    # Krippendorff, Computing Krippendorff's Alpha-Reliability (2011), A, B and C: two raters and two answers,
+    # two raters and five answers, four raters with ratings missing (the last item has one rating and counts
+    # nowhere).
+    ratings = pd.DataFrame([line.split() for line in lines]).T.replace({".": None})
+    result = krippendorff_alpha(ratings)
+    assert result.value == pytest.approx(alpha, abs=5e-4)
+    assert result.n == n
+    assert result.low < result.value < result.high <= 1
+    assert krippendorff_alpha(ratings) == result  # seeded
+
+
+def test_alpha_interval_holds_what_many_samples_give() -> None:
+    # Two raters who give the same one of three answers with probability 0.7 and else any by chance: α is 0.7,
+    # and the spread of an estimate from 80 items is about √(0.8 · 0.2 / 80) / (2/3).
+    rng, inside, widths = np.random.default_rng(1), 0, []
+    for _ in range(60):
+        first, chance = rng.integers(3, size=80), rng.integers(3, size=80)
+        result = krippendorff_alpha(
+            pd.DataFrame({"a": first, "b": np.where(rng.random(80) < 0.7, first, chance)})
+        )
+        inside += result.low < 0.7 < result.high
+        widths.append(result.high - result.low)
+    assert inside >= 52
+    assert np.mean(widths) == pytest.approx(2 * 1.96 * math.sqrt(0.8 * 0.2 / 80) / (2 / 3), rel=0.1)
+
+
+def test_alpha_where_it_or_its_interval_is_undefined() -> None:
+    alike = krippendorff_alpha(pd.DataFrame({"a": ["x", "x", "y"], "b": ["x", "x", None]}))
+    assert math.isnan(alike.value)
+    assert (alike.agreed, alike.n) == (1.0, 2)
+    assert "every rating is 'x'" in alike.note
+    full = krippendorff_alpha(pd.DataFrame({"a": ["x", "y"] * 5, "b": ["x", "y"] * 5}))
+    assert full.value == 1.0
+    assert math.isnan(full.low)
+    assert "no width" in full.note
+    assert (
+        krippendorff_alpha(pd.DataFrame({"a": ["x", None], "b": [None, "y"]})).note
+        == "no item was rated by two"
+    )
+    rare = krippendorff_alpha(pd.DataFrame({"a": ["x"] * 9 + ["y"], "b": ["x"] * 10}))
+    assert "left out of the interval" in rare.note

@@ -1,0 +1,110 @@
+"""A study is stated: checked before anything is trained, and no model is loaded."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from safetune_utils import store
+from safetune_utils.data.mix import Mix
+from safetune_utils.errors import SafetuneError
+from safetune_utils.study import design, mixes, stages
+from safetune_utils.study.design import state
+from safetune_utils.study.study import Study
+
+
+def pocket(**given: Any) -> Study:
+    return state(prompt_sets=["malicious"], **given)
+
+
+@pytest.mark.parametrize("choice", ["random", "refusals", "topics", "hardest"])
+def test_stating_a_study_loads_no_model(choice: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def loaded(*_: object, **__: object) -> None:
+        raise AssertionError("a model was loaded")
+
+    # The last function that every way to a model goes through, whoever calls it.
+    monkeypatch.setattr("transformers.AutoModelForCausalLM.from_pretrained", loaded)
+    study = pocket(mixing={"choice": choice})
+    assert design.vary(study, seeds=[1]).settings.mixing.choice == choice
+    if choice == "hardest":
+        with pytest.raises(AssertionError, match="a model was loaded"):
+            mixes.mix_of(study, study.runs[1])
+
+
+def test_a_notebook_s_names_are_parameters_and_what_is_given_by_name_goes_before_them() -> None:
+    names = {"preset": "smoke", "seeds": [4], "safety_amounts": None, "something_else": 1}
+    settings = state(names, prompt_sets=[], seeds=[5]).settings
+    assert (settings.preset, settings.seeds, settings.safety_amounts) == ("smoke", [5], [0, 3])
+    assert state(names, prompt_sets=[]).settings.seeds == [4]
+
+
+def test_a_study_is_varied_in_the_settings_that_are_named_alone() -> None:
+    study = pocket(mixing={"n_contrast": 7}, recipe={"epochs": 2})
+    varied = design.vary(study, safety_amounts=[100], mixing={"choice": "topics"})
+    assert varied.prompt_sets == study.prompt_sets
+    assert varied.settings.safety_amounts == [100]
+    assert (varied.settings.mixing.choice, varied.settings.mixing.n_contrast) == ("topics", 7)
+    assert varied.settings.recipe == study.settings.recipe
+    with pytest.raises(SafetuneError, match="249 safety rows"):
+        design.vary(study, safety_amounts=[9000])
+
+
+def test_a_varied_study_shares_the_adapters_that_are_the_same() -> None:
+    study = pocket()
+    varied = design.vary(study, safety_amounts=[200], decoding={"guard": "Be kind."})
+    (run,) = varied.runs
+    assert stages.adapter_folder(varied, run, make=False) == stages.adapter_folder(study, run, make=False)
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        (["refusals"], "unknown instrument 'refusals'"),
+        (["harmfulness"], "put one of refusal"),
+        (["refusal", "refusal"], "only once"),
+    ],
+)
+def test_a_study_asks_for_instruments_that_there_are(names: list[str], message: str) -> None:
+    with pytest.raises(SafetuneError, match=message):
+        state(prompt_sets=["ordinary"], preset="smoke", instruments=names)
+
+
+def test_a_prompt_set_that_the_data_lacks_is_told_when_the_study_is_stated() -> None:
+    with pytest.raises(SafetuneError, match="has no prompt set 'hateful'"):
+        state(prompt_sets=["hateful"], preset="smoke")
+
+
+def test_data_without_contrast_rows_is_told_in_one_line(tmp_path: Path) -> None:
+    for name in ("general", "safety"):
+        rows = [{"instruction": f"{name} {number}", "output": "An answer."} for number in range(60)]
+        store.write_lines(tmp_path / f"{name}.jsonl", rows)
+    with pytest.raises(SafetuneError, match=r"mixing\.n_contrast is 5, but this data has 0 contrast rows"):
+        state(prompt_sets=[], preset="smoke", data=str(tmp_path), mixing={"n_contrast": 5})
+
+
+def test_a_study_without_topics_is_the_same_but_for_them_at_the_largest_amount_that_can_be_filled(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    study = pocket(mixing={"topics_left_out": ["drugs"]}, seeds=[3])
+    draw = mixes.mix
+
+    def small_pool(**given: Any) -> Mix:
+        if given["n_safety"] > 60:
+            raise SafetuneError("too few rows")
+        return draw(**given)
+
+    monkeypatch.setattr(mixes, "mix", small_pool)
+    without = design.without_topics(study, ["violence"])
+    assert without is not None
+    assert without.prompt_sets == study.prompt_sets
+    before, after = study.settings.model_dump(), without.settings.model_dump()
+    assert {name for name in before if before[name] != after[name]} == {"safety_amounts", "mixing"}
+    assert without.settings.safety_amounts == [50]
+    assert without.settings.mixing.topics_left_out == ["drugs", "violence"]
+    trained = [row.topic for row in mixes.safety_rows(without, without.runs[0])]
+    assert len(trained) == 50
+    assert not {"drugs", "violence"} & set(trained)
+    assert design.without_topics(study, ["a topic that no row has"]) is None
+    assert design.without_topics(pocket(safety_amounts=[0]), ["violence"]) is None

@@ -1,0 +1,89 @@
+"""The plan: what is there, what is left, and how long the rest takes by what was measured here."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from tiny_training import tiny_study
+
+from safetune_utils import places
+from safetune_utils.study import mixes, stages
+from safetune_utils.study.design import state
+from safetune_utils.study.plan import plan
+from safetune_utils.study.study import Study
+
+
+def smoke(*, prompt_sets: tuple[str, ...] = ("malicious", "ordinary"), **given: Any) -> Study:
+    return state(prompt_sets=prompt_sets, preset="smoke", **given)
+
+
+def put(folder: Path, *, inputs: dict[str, Any], facts: dict[str, Any], seconds: float = 1.0) -> None:
+    """As if this machine had made a stage: its record alone."""
+    folder.mkdir(parents=True)
+    machine = {"threads": torch.get_num_threads()}
+    record = {"inputs": inputs, "facts": facts, "seconds": seconds, "files": {}, "machine": machine}
+    (folder / "record.json").write_text(json.dumps(record))
+
+
+def put_adapter(study: Study, place: int, *, tokens_per_second: float) -> None:
+    folder = stages.adapter_folder(study, study.runs[place], make=False)
+    put(folder, inputs={"base_model": study.base_identity}, facts={"tokens_per_second": tokens_per_second})
+
+
+def test_before_anything_is_made_all_is_left_and_the_time_is_guessed_from_rows_and_prompts() -> None:
+    table = plan(smoke(recipe={"epochs": 3}))
+    assert list(table["n_safety"]) == [0, 3]
+    assert list(table["rows"]) == [4, 7]
+    assert list(table["adapter"]) == ["to train"] * 2
+    assert list(table["responses_there"]) == [0, 0]
+    assert list(table["responses_left"]) == [8, 8]
+    # 95 tokens a row, three times over, at 900 tokens a second, and 15 responses a second.
+    seconds = [rows * 3 * 95 / 900 + 8 / 15 for rows in (4, 7)]
+    assert list(table["minutes_left"]) == pytest.approx([s / 60 for s in seconds])
+
+
+def test_what_is_there_is_not_left() -> None:
+    study = smoke()
+    put_adapter(study, 1, tokens_per_second=1e9)
+    put(stages.responses_folder(study, study.runs[1], "ordinary"), inputs={"decoding": {}}, facts={})
+    table = plan(study)
+    assert list(table["adapter"]) == ["to train", "there"]
+    assert list(table["responses_there"]) == [0, 4]
+    assert list(table["responses_left"]) == [8, 4]
+    assert table["minutes_left"][1] == pytest.approx(4 / 15 / 60)  # four responses and no training
+
+
+def test_speeds_that_were_measured_on_this_model_and_decoding_go_before_the_guess() -> None:
+    study = smoke()
+    put_adapter(study, 0, tokens_per_second=9000.0)
+    assert plan(study)["minutes_left"][1] == pytest.approx((7 * 95 / 9000 + 8 / 15) / 60)
+    put(
+        places.store_folder() / "responses" / "measured",
+        inputs={"decoding": study.settings.decoding.model_dump()},
+        facts={"responses": 60},
+        seconds=2.0,
+    )
+    assert plan(study)["minutes_left"][1] == pytest.approx((7 * 95 / 9000 + 8 / 30) / 60)
+
+
+def test_another_model_s_speed_says_nothing(base: Path) -> None:
+    study = tiny_study(base)
+    guessed = plan(study)["minutes_left"][0]
+    put_adapter(smoke(), 0, tokens_per_second=9000.0)
+    assert plan(study)["minutes_left"][0] == pytest.approx(guessed)
+
+
+def test_a_plan_loads_no_model_where_it_is_not_known_yet_which_rows_are_hardest(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def loaded(*_: object, **__: object) -> None:
+        raise AssertionError("a model was loaded")
+
+    monkeypatch.setattr(mixes, "load_base", loaded)
+    table = plan(smoke(mixing={"choice": "hardest"}))
+    assert list(table["adapter"]) == ["to train"] * 2
+    assert list(table["responses_left"]) == [8, 8]

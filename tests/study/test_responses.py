@@ -1,0 +1,34 @@
+"""Responses of a study as tables."""
+
+from __future__ import annotations
+
+import pytest
+
+from safetune_utils import store
+from safetune_utils.scoring import instruments
+from safetune_utils.scoring.score import Score
+from safetune_utils.study import responses, stages
+from safetune_utils.study.design import state
+
+
+def test_responses_are_read_under_the_other_form_of_their_request(monkeypatch: pytest.MonkeyPatch) -> None:
+    study = state(prompt_sets=["controversial", "opinions"], preset="smoke", safety_amounts=[0])
+    (run,) = study.runs
+    asked = {name: study.prompts(name) for name in study.prompt_sets}
+    folder = stages.responses_folder(study, run, "opinions")
+    folder.mkdir(parents=True)
+    lines = [vars(p) | {"response": f"answer to {p.id}"} for p in asked["opinions"][::-1]]
+    store.write_lines(folder / "responses.jsonl", lines)
+    seen: list[tuple[str, str]] = []
+
+    def score(_: str, prompts: list[str], responses: list[str]) -> list[Score]:
+        seen.extend(zip(prompts, responses, strict=True))
+        return [Score(value=1.0) for _ in prompts]
+
+    monkeypatch.setattr(instruments, "score", score)
+    own = stages.scores_folder(study, run, "opinions", "harmfulness")
+    seen.clear()
+    found = responses.read_as(study, "opinions", asked_as="controversial", instrument="harmfulness")
+    assert seen == [(p.text, f"answer to {p.id}") for p in asked["controversial"][::-1]]
+    assert set(found["prompt_id"]) == {p.id for p in asked["opinions"]}
+    assert stages.scores_folder(study, run, "opinions", "harmfulness", asked_as="controversial") != own

@@ -1,0 +1,155 @@
+"""A study is run: each mix drawn once, every stage made once, in subprocesses where it pays, on any
+architecture.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from tiny_training import tiny_study, weights
+from transformers import (
+    Gemma3ForCausalLM,
+    Gemma3TextConfig,
+    GPT2Config,
+    GPT2LMHeadModel,
+    GPTNeoXConfig,
+    GPTNeoXForCausalLM,
+    MambaConfig,
+    MambaForCausalLM,
+)
+
+from safetune_utils import places
+from safetune_utils.data.mix import Mix
+from safetune_utils.study import mixes, responses, stages
+from safetune_utils.study.design import state
+from safetune_utils.study.plan import plan
+from safetune_utils.study.run import run, run_together
+from safetune_utils.study.study import Study
+
+
+def two_adapters(base: Path, **given: Any) -> Study:
+    """Adapters of 4 + 0 and 4 + 3 rows on the model in a folder, asked four ordinary prompts each."""
+    return state(
+        prompt_sets=["ordinary"],
+        preset="smoke",
+        base_model=str(base),
+        precision="fp32",
+        recipe={"learning_rate": 0.05},
+        instruments=["refusal-rules"],
+        **given,
+    )
+
+
+@pytest.mark.parametrize("choice", ["random", "hardest"])
+def test_each_mix_is_drawn_once_from_statement_to_table(
+    choice: str, base: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    draws: list[tuple[int, bool]] = []
+    draw = mixes.mix
+
+    def counted(**given: Any) -> Mix:
+        draws.append((given["n_safety"], given["places"] is not None))
+        return draw(**given)
+
+    monkeypatch.setattr(mixes, "mix", counted)
+    study = two_adapters(base, mixing={"choice": choice})
+    plan(study)
+    assert len(run(study)) == 8
+    plan(study)
+    responses.losses(study)
+    if choice == "random":
+        assert draws == [(0, False), (3, False)]
+    else:  # when it was stated, only whether there are enough rows; the losses wait until it is run
+        assert draws == [(0, False), (3, False), (0, True), (3, True)]
+
+
+def test_an_adapter_that_two_studies_share_is_trained_once_and_a_second_run_makes_nothing(
+    base: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study = two_adapters(base)
+    both = run_together([study, two_adapters(base, safety_amounts=[3])])
+    assert both["study"].value_counts().to_dict() == {0: 8, 1: 4}
+    made = {path.name for path in (places.store_folder() / "adapters").iterdir() if path.is_dir()}
+    assert made == {stages.adapter_folder(study, one, make=False).name for one in study.runs}
+    shared = [both[both["n_safety"].eq(3) & both["study"].eq(n)]["response"].tolist() for n in (0, 1)]
+    assert shared[0] == shared[1]
+
+    def loaded(*_: object, **__: object) -> None:
+        raise AssertionError("a model was loaded for what is there already")
+
+    monkeypatch.setattr(stages, "load_base", loaded)
+    first = both[both["study"].eq(0)].drop(columns="study").reset_index(drop=True)
+    assert run(study).equals(first)
+
+
+def test_an_adapter_made_in_a_subprocess_is_the_one_made_here(
+    base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = {}
+    for place, least_rows in (("here", 10**9), ("subprocess", 0)):
+        with monkeypatch.context() as patch:
+            patch.setenv("SAFETUNE_STORE", str(tmp_path / place))
+            patch.setattr("safetune_utils.study.run._SUBPROCESS_FROM_ROWS", least_rows)
+            if place == "subprocess":
+                patch.setattr(stages, "finetune", None)  # none to call in this process
+            study = tiny_study(base)
+            assert run(study).empty  # no prompt set was asked for
+            found[place] = weights(stages.adapter_folder(study, study.runs[0], make=False))
+    assert found["here"].keys() == found["subprocess"].keys()
+    assert all(torch.equal(found["subprocess"][name], weight) for name, weight in found["here"].items())
+
+
+# Attention of another kind, none at all, and layers that are no `Linear`: nothing but parameters is told of
+# them.
+STRANGERS = {
+    "gpt_neox": (
+        GPTNeoXConfig(hidden_size=32, num_hidden_layers=2, num_attention_heads=4, intermediate_size=64),
+        GPTNeoXForCausalLM,
+        ["query_key_value"],
+    ),
+    "gpt2": (GPT2Config(n_embd=32, n_layer=2, n_head=4), GPT2LMHeadModel, ["c_attn"]),
+    "mamba": (MambaConfig(hidden_size=32, num_hidden_layers=2, state_size=4), MambaForCausalLM, ["in_proj"]),
+    "gemma3": (
+        Gemma3TextConfig(
+            hidden_size=32,
+            num_hidden_layers=2,
+            num_attention_heads=4,
+            num_key_value_heads=2,
+            head_dim=8,
+            intermediate_size=64,
+            sliding_window=16,
+        ),
+        Gemma3ForCausalLM,
+        ["q_proj", "v_proj"],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", STRANGERS)
+def test_an_architecture_that_the_package_was_not_made_on_goes_the_whole_road_by_parameters(
+    name: str, tokenizer, tmp_path: Path
+) -> None:
+    config, kind, target_modules = STRANGERS[name]
+    config.vocab_size, config.pad_token_id = len(tokenizer), 0
+    config.bos_token_id, config.eos_token_id = 1, tokenizer.eos_token_id
+    torch.manual_seed(0)
+    kind(config).save_pretrained(tmp_path / name)
+    tokenizer.save_pretrained(tmp_path / name)
+    study = state(
+        prompt_sets=["malicious"],
+        preset="smoke",
+        base_model=str(tmp_path / name),
+        precision="fp32",
+        max_prompts=3,
+        recipe={"target_modules": target_modules, "learning_rate": 0.05},
+        instruments=["refusal-rules"],
+    )
+    table = run(study)
+    counts = table.groupby("n_safety")["n_tokens"].agg(["count", "max"])
+    assert counts.to_numpy().tolist() == [[3, 4], [3, 4]]
+    assert set(table["base_model"]) == {name}
+    # An adapter that stayed zero would have been an error.
+    assert list(responses.adapter_records(study)["steps"]) == [1, 1]

@@ -1,0 +1,166 @@
+"""Chapters run in this process or against a local server, where a test can change what they find."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from notebook_cells import glued_by
+from pytest_httpserver import HTTPServer
+from werkzeug import Request, Response
+
+from safetune_utils import data, store
+from safetune_utils.annotation import drafting, review
+from safetune_utils.book import parameters
+from safetune_utils.scoring import capability
+
+
+@pytest.mark.slow
+def test_the_chapter_says_what_it_cannot_show_where_no_topic_is_named(
+    base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = tmp_path / "own"
+    own.mkdir()
+    rows = {
+        name: [{"instruction": row.instruction, "output": row.output} for row in read("embedded")[:40]]
+        for name, read in READERS.items()
+    }
+    asked = [{"instruction": f"Do something bad, in way {n}"} for n in range(4)]
+    for name, lines in (rows | {"malicious": asked}).items():
+        store.write_lines(own / f"{name}.jsonl", lines)
+    found = glued_by(parameters.find("05"), monkeypatch, preset="smoke", data=str(own), base_model=str(base))
+    assert "cannot be told" in found["about_topics"]
+    assert "cannot be shown" in found["about_transfer"]
+    assert (found["n_topics"], found["least"]) == (1, "no topic named")
+    assert {found[name] for name in ("covered_change", "never_change", "transfer_change", "own_change")} == {
+        "was not measured"
+    }
+
+
+READERS = {"general": data.general_examples, "safety": data.safety_examples}
+
+
+@pytest.mark.slow
+def test_the_chapter_compares_the_same_prompts_of_the_topics_left_out(
+    base: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = glued_by(
+        parameters.find("05"),
+        monkeypatch,
+        preset="smoke",
+        base_model=str(base),
+        max_prompts=20,
+        decoding={"max_new_tokens": 2},
+    )
+    left_out = {"hatred", "violence", "theft_fraud"}
+    prompts = [
+        prompt
+        for name in ("malicious", "lookalikes_unsafe")
+        for prompt in data.prompts("embedded", name)[:20]
+        if prompt.topic in left_out
+    ]
+    assert f"{len(prompts)} test prompts are on them" in found["about_transfer"]
+    assert f"on {len(prompts)} prompts)" in found["transfer_change"]
+    assert f"on {len(prompts)} prompts)" in found["own_change"]
+    assert found["n_topics"] == 3
+
+
+@pytest.mark.slow
+def test_the_chapter_goes_on_without_the_harness_and_without_the_reward_model_and_says_so(
+    base: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(capability, "is_installed", lambda: False)
+    monkeypatch.setattr(costs, "questions", lambda *_, **__: pytest.fail("questions were asked"))
+    found = glued_by(
+        parameters.find("06"),
+        monkeypatch,
+        preset="smoke",
+        base_model=str(base),
+        instruments=["refusal-rules"],
+    )
+    assert found["right_change"] == "was not measured"
+    assert found["readable_change"] == "was not measured"
+    assert "not installed" in found["about_questions"]
+    assert "not among this run's instruments" in found["about_wins"]
+    assert "on 4 prompts" in found["declined_change"]
+    assert "nats on 4 answers" in found["loss_change"]
+    # Where nothing was asked, nothing is said of the cost; the other claim needs no harness.
+    assert {name for name in found if name.startswith("claim_")} == {"claim_costs_little_helpfulness"}
+
+
+@pytest.mark.slow
+def test_the_notebook_asks_a_server_once_and_then_shows_the_review_page(
+    httpserver: HTTPServer, tmp_path: Path
+) -> None:
+    asked: list[str] = []
+
+    def answer(request: Request) -> Response:
+        content = request.get_json()["messages"][-1]["content"]
+        asked.append(content)
+        if len(asked) == 2:
+            return Response(
+                '{"error": {"message": "down"}}',
+                status=500,
+                content_type="application/json",
+                headers={"x-should-retry": "false"},
+            )
+        choice = {
+            "index": 0,
+            "finish_reason": "stop",
+            "message": {"role": "assistant", "content": "I will not help with that <b>today</b>."},
+        }
+        body = {"id": "x", "object": "chat.completion", "created": 0, "model": "m", "choices": [choice]}
+        return Response(
+            json.dumps(body | {"usage": {"prompt_tokens": 9, "completion_tokens": 9, "total_tokens": 18}}),
+            content_type="application/json",
+        )
+
+    httpserver.expect_request("/v1/chat/completions", method="POST").respond_with_handler(answer)
+    output = tmp_path / "out.ipynb"
+    parameters = {
+        "mode": "ask",
+        "base_url": httpserver.url_for("/v1"),
+        "model": "m",
+        "n_questions": "4",
+        "usd_per_million_out": "1000",
+    }
+    given = [part for name, value in parameters.items() for part in ("-p", name, value)]
+    command = [sys.executable, "-m", "safetune_utils", "run", "09", *given, "--output", str(output)]
+    environment = {name: value for name, value in os.environ.items() if name != "OPENAI_API_KEY"}
+
+    def run() -> str:
+        result = subprocess.run(command, capture_output=True, text=True, timeout=300, env=environment)
+        assert result.returncode == 0, result.stderr[-3000:]
+        cells = json.loads(output.read_text())["cells"]
+        return json.dumps([cell.get("outputs", []) for cell in cells])
+
+    shown = run()
+    assert len(asked) == 4  # one of which failed; instruction forms wait for the review
+    assert "the server failed with 500" in shown
+    assert "Show the review page" in shown
+    assert "<b>today</b>" not in shown
+    run()
+    assert len(asked) == 5  # the failed one alone
+    items = [
+        {"id": row.id, "prompt": row.question, "text": "I will not help with that <b>today</b>."}
+        for row in drafting.questions("embedded", 4)
+    ]
+    decisions = [
+        {"id": item["id"], "decision": "accept", "text": item["text"], "reason": ""} for item in items[:3]
+    ]
+    mine = tmp_path / "review-me.json"
+    mine.write_text(
+        json.dumps(
+            {"form": review.FORM, "items": review.items_hash(items), "reviewer": "me", "decisions": decisions}
+        )
+    )
+    given += ["-p", "reviews", json.dumps([str(mine)])]
+    command[5:-2] = given
+    run()
+    assert len(asked) == 8  # the forms of the three that stand
+    httpserver.clear()
+    run()

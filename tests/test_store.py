@@ -1,0 +1,110 @@
+"""The run store: nothing made twice, nothing half-made taken for whole, no two processes in each other's way."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from safetune_utils import store
+
+MAKER = """
+import sys, time
+from pathlib import Path
+from safetune_utils import store
+
+def make(folder):
+    (folder / "half").write_text("half")
+    print("started", flush=True)
+    time.sleep(float(sys.argv[1]))
+    (folder / "out").write_text("whole")
+    with open(sys.argv[2], "a") as log:
+        log.write("made\\n")
+
+print(store.produce(stage="s", label="l", inputs={"a": 1}, make=make), flush=True)
+"""
+
+
+def produce(calls: list[int], inputs: dict, text: str = "hello") -> Path:
+    def make(folder: Path) -> dict:
+        calls.append(1)
+        (folder / "out.txt").write_text(text)
+        return {"length": len(text)}
+
+    return store.produce(stage="stage", label="label", inputs=inputs, make=make)
+
+
+def test_a_stage_is_made_once_and_again_only_for_other_inputs() -> None:
+    calls: list[int] = []
+    first = produce(calls, {"x": 1, "y": "hash"})
+    assert produce(calls, {"y": "hash", "x": 1}) == first
+    assert len(calls) == 1
+    assert produce(calls, {"x": 2, "y": "hash"}) != first
+    assert len(calls) == 2
+
+
+def test_the_record_says_how_it_came_to_be() -> None:
+    record = store.read_record(produce([], {"x": 1}))
+    assert record["inputs"] == {"x": 1}
+    assert record["facts"] == {"length": 5}
+    assert record["seconds"] >= 0
+    assert record["peak_memory_bytes"] > 10_000_000
+    assert record["versions"]["torch"]
+    assert record["machine"]["threads"] >= 1
+    assert record["code"]
+    assert list(record["files"]) == ["out.txt"]
+
+
+@pytest.mark.parametrize("harm", ["change", "remove"])
+def test_a_damaged_stage_is_made_again(harm: str) -> None:
+    calls: list[int] = []
+    folder = produce(calls, {"x": 1})
+    path = folder / "out.txt"
+    path.write_text("tampered") if harm == "change" else path.unlink()
+    assert not store.is_made(folder)
+    assert (produce(calls, {"x": 1}) / "out.txt").read_text() == "hello"
+    assert len(calls) == 2
+
+
+def test_a_failure_is_filed_and_nothing_is_left_that_looks_whole(tmp_path: Path) -> None:
+    def make(folder: Path) -> None:
+        (folder / "half").write_text("half")
+        raise RuntimeError("no luck")
+
+    with pytest.raises(RuntimeError, match="no luck"):
+        store.produce(stage="stage", label="label", inputs={}, make=make)
+    assert not store.is_made(store.stage_folder(stage="stage", label="label", inputs={}))
+    (failed,) = (tmp_path / "runs" / "failed").glob("*.json")
+    assert "no luck" in json.loads(failed.read_text())["error"]
+    assert store.list_records().empty
+
+
+def test_a_killed_run_leaves_nothing_that_is_taken_for_whole_and_can_go_on(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    process = subprocess.Popen(
+        [sys.executable, "-c", MAKER, "60", str(log)], stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout.readline() == "started\n"
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    folder = store.stage_folder(stage="s", label="l", inputs={"a": 1})
+    assert not store.is_made(folder)
+    subprocess.run([sys.executable, "-c", MAKER, "0", str(log)], check=True, capture_output=True)
+    assert store.is_made(folder)
+    assert (folder / "out").read_text() == "whole"
+    assert not list(folder.parent.glob("*.partial"))
+
+
+def test_two_processes_that_want_the_same_stage_make_it_once(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    both = [
+        subprocess.Popen([sys.executable, "-c", MAKER, "1.5", str(log)], stdout=subprocess.PIPE, text=True)
+        for _ in range(2)
+    ]
+    last_lines = [process.communicate(timeout=120)[0].splitlines()[-1] for process in both]
+    assert last_lines[0] == last_lines[1]
+    assert log.read_text() == "made\n"

@@ -1,0 +1,65 @@
+"""A run that was stopped goes on from its checkpoint and ends with the same bytes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from tiny_models import tiny_llama
+from tiny_training import RECIPE, small_mix
+
+from safetune_utils.training.finetune import accumulate_gradient, finetune
+
+
+class _Stopped(BaseException):
+    """As Ctrl-C or a kill would: nothing that catches errors catches it."""
+
+
+@pytest.mark.parametrize("order", ["mixed", "after"])
+def test_a_run_stopped_at_any_step_and_resumed_ends_with_the_same_bytes(
+    tokenizer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, order: str
+) -> None:
+    # With dropout, so that the state of the random numbers matters, too.
+    recipe = RECIPE.model_copy(update={"lora_dropout": 0.2})
+    mix = small_mix(order=order)
+    real = accumulate_gradient
+
+    def run(name: str, *, stop_before: int = 10**9, every: int = 1) -> dict:
+        calls = iter(range(1, 10**9))
+
+        def counted(*given: object) -> float:
+            if next(calls) == stop_before:
+                raise _Stopped
+            return real(*given)
+
+        monkeypatch.setattr("safetune_utils.training.finetune.accumulate_gradient", counted)
+        return finetune(
+            model=tiny_llama(),
+            tokenizer=tokenizer,
+            mix=mix,
+            recipe=recipe,
+            seed=0,
+            output=tmp_path / name,
+            checkpoint=tmp_path / f"{name}.pt",
+            checkpoint_every=every,
+        )
+
+    whole = run("whole")
+    assert (whole["steps"], whole["resumed_at_step"]) == (18, 0)
+    # With 16 + 8 rows in batches of 4, the last 6 of 18 steps are those of what comes after.
+    stops = (
+        [(k, 1) for k in range(2, 19)] + [(13, 4), (3, 4)]
+        if order == "mixed"
+        else [(12, 1), (13, 1), (14, 1), (17, 4)]
+    )
+    for stop, every in stops:
+        name = f"stopped-{stop}-{every}"
+        with pytest.raises(_Stopped):
+            run(name, stop_before=stop, every=every)
+        again = run(name, every=every)
+        assert again["resumed_at_step"] == (stop - 1) // every * every
+        for file in ("adapter_model.safetensors", "losses.csv"):
+            both = [(tmp_path / made / file).read_bytes() for made in (name, "whole")]
+            assert both[0] == both[1], (stop, every, file)
+        same = ("steps", "tokens", "best_step", "best_validation_loss", "last_train_loss")
+        assert [again[key] for key in same] == [whole[key] for key in same]
