@@ -200,7 +200,7 @@ class Settings(Schema):
     @classmethod
     def _distinct_and_sorted(cls, values: list[int]) -> list[int]:
         if len(set(values)) != len(values):
-            raise ValueError("each value may stand only once")
+            raise ValueError("each value may occur only once")
         return sorted(values)
 
 
@@ -238,8 +238,8 @@ def _one_line(error: ValidationError, schema: type[BaseModel]) -> str:
         schema = _NESTED[part]
     if fault["type"] == "extra_forbidden":
         close = difflib.get_close_matches(path[-1], schema.model_fields, n=1)
-        mend = f"did you mean '{close[0]}'?" if close else f"choose from {', '.join(schema.model_fields)}"
-        return f"unknown parameter '{name}': {mend}"
+        advice = f"did you mean '{close[0]}'?" if close else f"choose from {', '.join(schema.model_fields)}"
+        return f"unknown parameter '{name}': {advice}"
     reason = fault["msg"].removeprefix("Value error, ").removeprefix("Input ")
     meaning = schema.model_fields[path[-1]].description
     return f"parameter '{name}' is {fault['input']!r}, but it {_verb(reason)}; it is: {meaning}"

@@ -84,11 +84,11 @@ def record_of(folder: Path) -> Record:
     """The record of a stage folder that is made.
 
     Raises:
-        SafetuneError: the folder holds no record.
+        SafetuneError: the folder has no record.
     """
     record = read_record(folder)
     if record is None:
-        raise SafetuneError(f"{folder} holds no record.json: remove the folder, and the stage is made anew")
+        raise SafetuneError(f"{folder} has no record.json: remove the folder, and the stage is made again")
     return record
 
 

@@ -9,12 +9,18 @@ import nbformat
 import pytest
 
 
-def write_notebook(path: Path, *sources: str, parameters: str = 'preset: str = "smoke"  # preset') -> Path:
+def write_notebook(
+    path: Path,
+    *sources: str,
+    parameters: str = 'preset: str = "smoke"  # preset',
+    schema: str | None = "study",
+) -> Path:
     """A notebook of a parameters cell and of these code cells."""
     cells = [nbformat.v4.new_code_cell(source) for source in (parameters, *sources)]
     cells[0].metadata["tags"] = ["parameters"]
     kernel = {"display_name": "Python 3", "language": "python", "name": "python3"}
-    nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata={"kernelspec": kernel}), path)
+    metadata = {"kernelspec": kernel} | ({"safetune": {"schema": schema}} if schema else {})
+    nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata=metadata), path)
     return path
 
 

@@ -35,7 +35,7 @@ def fill(template: str, *, data: Mapping[str, object]) -> str:
     encoded = json.dumps(data).replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")
     parts = {"policy": policy, "data": encoded}
     # In one pass, so that a placeholder's name in a text is not filled.
-    return re.sub(r"\{\{(policy|data)\}\}", lambda hole: parts[hole[1]], template)
+    return re.sub(r"\{\{(policy|data)\}\}", lambda found: parts[found[1]], template)
 
 
 def read_export(path: Path, *, kind: str, form: str, items: str) -> dict[str, Any]:
@@ -67,7 +67,7 @@ def read_export(path: Path, *, kind: str, form: str, items: str) -> dict[str, An
         raise SafetuneError(f"{path} is not of the form '{form}': export it again from the {kind} page")
     if content.get("items") != items:
         raise SafetuneError(
-            f"{path} was made for other items: give the items its page was made from, or judge these anew"
+            f"{path} was made for other items: give the items its page was made from, or judge these again"
         )
     return content
 

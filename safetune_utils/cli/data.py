@@ -71,7 +71,7 @@ def data_overlap(
     source: Annotated[str, typer.Argument(help="embedded, paper, paper-sample or a folder")] = "embedded",
     as_json: AsJson = False,
 ) -> None:
-    """Count the test prompts that are also trained on, exactly or nearly, for each pair of a source's sets."""
+    """Count the test prompts that are also trained on, exactly or nearly, by pair of sets."""
     from safetune_utils import data
 
     rows = data.overlaps(source)

@@ -111,9 +111,8 @@ def generate(
         sampling_seed=sampling_seed,
     )
     prompts = data.read_prompts(input, repeats=True)
-    model, tokenizer = load_base(base)
-    if adapter is not None:
-        model = load_adapter(model, adapter)
+    base_model, tokenizer = load_base(base)
+    model = base_model if adapter is None else load_adapter(base_model, adapter)
     texts, inputs = [prompt.text for prompt in prompts], [prompt.input for prompt in prompts]
     responses = generation.generate(
         model=model,
@@ -143,9 +142,8 @@ def capability(
     from safetune_utils.models.base_model import load_adapter, load_base
     from safetune_utils.scoring import capability as harness
 
-    model, tokenizer = load_base(base)
-    if adapter is not None:
-        model = load_adapter(model, adapter)
+    base_model, tokenizer = load_base(base)
+    model = base_model if adapter is None else load_adapter(base_model, adapter)
     table = harness.evaluate(model=model, tokenizer=tokenizer, tasks=task, limit=limit)
     typer.echo(
         table.to_json(orient="records", indent=1) if as_json else table.round(3).to_string(index=False)

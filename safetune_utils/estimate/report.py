@@ -22,7 +22,9 @@ def assumed(settings: Settings, hardware: Hardware, rows: TrainingCounts, prompt
     """What an estimate assumes, one line of text for each."""
     lines = [*_assumed_of_hardware(settings, hardware), *_assumed_of_tokens(rows, prompts)]
     if hardware.kind == "gpu" and hardware.name in HARDWARE:
-        lines.append("no time on a GPU was measured by this book: take it as right within a factor of two")
+        lines.append(
+            "no time on a GPU was measured by this book: expect it to be right within a factor of two"
+        )
     if hardware.kind == "gpu" and not hardware.bf16 and settings.precision != "fp16":
         lines.append(f"{hardware.name} does not multiply bf16: give -p precision fp16 to the run, too")
     return lines
@@ -48,12 +50,12 @@ def _assumed_of_hardware(settings: Settings, hardware: Hardware) -> list[str]:
         "answers under way on average",
         f"working memory is {ALLOCATOR[kind]['training']} times what is in use in training and "
         f"{ALLOCATOR[kind]['answering']} in answering, {RUNTIME_BYTES[kind] / GB:.1f} GB are Python's and "
-        f"the driver's, and {USABLE:.0%} of the memory can be had",
+        f"the driver's, and {USABLE:.0%} of the memory can be used",
     ]
     if kind == "cpu":
         lines.append(
-            "adapters are trained side by side, one a thread; memory is that of one, and where there is less "
-            "for several, fewer go at once"
+            "adapters are trained side by side, one on each thread; memory is that of one adapter, and where "
+            "there is too little for several, fewer are trained at the same time"
         )
     return [*lines, f"weights are loaded at {LOADING_BYTES_PER_SECOND / GB:.1f} GB/s, twice an adapter"]
 

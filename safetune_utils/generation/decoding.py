@@ -43,6 +43,7 @@ class _PreallocatedLayer(DynamicLayer):
     def update(
         self, key_states: torch.Tensor, value_states: torch.Tensor, *_: Any, **__: Any
     ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Add keys and values, each ``(rows, heads, tokens, d)``; return those of all tokens so far."""
         if not self.is_initialized:
             self.dtype, self.device, self.is_initialized = key_states.dtype, key_states.device, True
             self.keys, self.values = (
@@ -55,6 +56,7 @@ class _PreallocatedLayer(DynamicLayer):
         return self.keys[:, :, :end], self.values[:, :, :end]
 
     def get_seq_length(self) -> int:
+        """How many tokens each row has."""
         return self.length
 
     def select(self, rows: torch.Tensor) -> None:

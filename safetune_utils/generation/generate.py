@@ -125,7 +125,7 @@ def _said_by_transformers(
 ) -> list[list[int]]:
     """The same by transformers' own loop, for models that do not keep the keys and values of all tokens.
 
-    Where tokens are drawn, one seed serves the whole batch.
+    Where tokens are drawn, one seed is used for the whole batch.
     """
     width = max(map(len, prompts))
     ids = torch.tensor(

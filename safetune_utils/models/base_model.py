@@ -122,7 +122,7 @@ def load_adapter(model: PreTrainedModel, folder: Path) -> PreTrainedModel | Peft
 
     On an unquantised base model the adapter is merged into the weights, which makes decoding about twice as
     fast; in bf16 the merged weights are rounded again. Into an 8- or 4-bit base model it is never merged, and
-    the model comes back with the adapter beside its weights.
+    the result is a model whose adapter is separate from its weights.
 
     Raises:
         SafetuneError: every ``lora_B`` of the adapter is zero, which means it was never trained or saved
@@ -145,7 +145,7 @@ def is_zero(model: PeftModel) -> bool:
 
 
 def identity(name: str) -> dict[str, str]:
-    """What stands for a base model in a record: its name and the hash or commit of its weights.
+    """What identifies a base model in a record: its name and the hash or commit of its weights.
 
     Raises:
         SafetuneError: a folder without safetensors files, or an id that the hub does not know or that cannot

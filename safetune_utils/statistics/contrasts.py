@@ -25,18 +25,21 @@ def change_between(
     unit: Literal["prompt", "request"] = "prompt",
     **same: Any,
 ) -> Difference:
-    """How much ``value`` grows from one group of rows to another, paired by prompt, and by seed where there are several.
+    """How much ``value`` grows from one group of rows to another, paired by prompt, and by seed where there
+    are several.
 
     Args:
         table: one row a measurement, with ``prompt_id``, ``value``, and ``seed`` where there are several.
-        first, second: what tells each group's rows, by column: ``{"n_safety": 0}`` and ``{"n_safety": 200}``.
+        first, second: the value that each group's rows have, by column: ``{"n_safety": 0}`` and
+            ``{"n_safety": 200}``.
         value: a column of booleans or numbers; missing ones are left out.
-        unit: ``request`` pairs two forms of one request, see :func:`~safetune_utils.statistics.shares.per_request`.
+        unit: ``request`` pairs two forms of one request, see
+            :func:`~safetune_utils.statistics.shares.per_request`.
         **same: what both groups have in common, by column: ``prompt_set="malicious"``.
 
     Returns:
-        Second less first, as :func:`~safetune_utils.statistics.changes.paired_difference` gives it; ``n_pairs`` is 0
-        where the groups have no prompt in common.
+        Second minus first, as :func:`~safetune_utils.statistics.changes.paired_difference` gives it;
+        ``n_pairs`` is 0 where the groups have no prompt in common.
     """
     sides = [_rows(table, {**same, **group}) for group in (first, second)]
     values = [
@@ -52,9 +55,11 @@ def _rows(table: pd.DataFrame, places: Mapping[str, Any]) -> pd.DataFrame:
 
 
 class TradeOff(NamedTuple):
-    """What one model does beside another on two axes: refusals that are wanted, and refusals that are not.
+    """How one model differs from another on two axes: refusals that are wanted, and refusals that are not.
 
-    ``p_wanted`` and ``p_unwanted`` are corrected for all comparisons that were made together.
+    Attributes:
+        wanted, unwanted: the change of the share of refusals, above 0 where the model refuses more.
+        p_wanted, p_unwanted: their p-values, corrected for all comparisons that were made together.
     """
 
     wanted: Difference
@@ -66,7 +71,7 @@ class TradeOff(NamedTuple):
     def signs(self) -> tuple[int, int]:
         """For each axis 1 (seen to rise), -1 (seen to fall) or 0 (not seen).
 
-        A p-value speaks of these training runs only, an interval of other seeds too: both have to agree.
+        A p-value is about these training runs only, an interval about other seeds too: both have to agree.
         """
         return _sign(self.wanted, self.p_wanted), _sign(self.unwanted, self.p_unwanted)
 
@@ -84,10 +89,13 @@ class TradeOff(NamedTuple):
 
 
 def trade_offs(pairs: Mapping[Any, tuple[Difference, Difference]]) -> dict[Any, TradeOff]:
-    """Each pair of changes, wanted and unwanted, judged together: Holm's correction runs over all of them.
+    """Pairs of changes, judged together: Holm's correction (1979) is over all their p-values.
 
     Args:
         pairs: by any name, the change of the wanted refusals and that of the unwanted ones.
+
+    Returns:
+        By the same names, in the same order.
     """
     corrected = holm([change.p_value for pair in pairs.values() for change in pair])
     p_values = zip(corrected[::2], corrected[1::2], strict=True)

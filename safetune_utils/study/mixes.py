@@ -37,6 +37,16 @@ def mix_of(study: Study, run: Run) -> Mix:
     return study.drawn[run]
 
 
+def rows_key(study: Study, run: Run) -> dict[str, Any]:
+    """What a mix adds to a stage's inputs: its rows as hashes, and how they are ordered if not mixed."""
+    if run not in study.row_keys:
+        drawn = mix_of(study, run)
+        key = {"train": data.content_hash(drawn.train), "validation": data.content_hash(drawn.validation)}
+        later = {"n_later": drawn.n_later, "version_later": 3} if drawn.n_later else {}
+        study.row_keys[run] = key | later
+    return study.row_keys[run]
+
+
 def check(study: Study) -> None:
     """Raise ``SafetuneError`` where a mix cannot be drawn: too few rows, unknown topics, no questions. No
     model is loaded.

@@ -75,7 +75,10 @@ def _questions_folder(study: Study, run: Run, task: str) -> Path:
         answered = capability.answer_questions(
             model=model, tokenizer=tokenizer, tasks=[task], limit=limit, batch_size=_BATCH_SIZE
         )
-        store.write_lines(folder / "questions.jsonl", [dict(row) for row in answered.to_dict("records")])
+        store.write_lines(
+            folder / "questions.jsonl",
+            [{str(name): value for name, value in row.items()} for row in answered.to_dict("records")],
+        )
         return {"questions": answered["question"].nunique()}
 
     return store.produce(stage="capability", label=f"{_label(adapter)}-{task}", inputs=inputs, make=ask)

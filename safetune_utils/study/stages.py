@@ -12,21 +12,21 @@ import json
 from collections import Counter
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from peft import PeftModel
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from safetune_utils import data, places, store
-from safetune_utils.data.mix import Mix, ids_of
+from safetune_utils.data.mix import ids_of
 from safetune_utils.generation import generate
 from safetune_utils.machine import distributed
 from safetune_utils.models.base_model import dtype_of, load_adapter, load_base
 from safetune_utils.models.template import TEMPLATE, TEMPLATE_WITH_INPUT
 from safetune_utils.scoring import instruments
-from safetune_utils.study.mixes import mix_of, source_name
+from safetune_utils.study.mixes import mix_of, rows_key, source_name
 from safetune_utils.study.study import Run, Study
-from safetune_utils.training.finetune import finetune
+from safetune_utils.training.finetune import TrainingFacts, finetune
 
 # Bumped when a stage would give another result from the same inputs.
 _VERSIONS = {"mixes": 1, "adapters": 2, "responses": 2, "scores": 3}
@@ -35,7 +35,7 @@ _VERSIONS = {"mixes": 1, "adapters": 2, "responses": 2, "scores": 3}
 def mix_folder(study: Study, run: Run, *, make: bool = True) -> Path:
     """The stage that records a mix by its ids."""
     drawn, s = mix_of(study, run), study.settings
-    inputs = {"version": _VERSIONS["mixes"]} | _rows_of(drawn)
+    inputs = {"version": _VERSIONS["mixes"]} | rows_key(study, run)
     label = f"{source_name(s.data)}-{run.label}-{s.safety_format}"
     if not make:
         return store.stage_folder(stage="mixes", label=label, inputs=inputs)
@@ -74,7 +74,7 @@ def adapter_folder(study: Study, run: Run, *, make: bool = True) -> Path:
         "quantization": s.quantization,
         "recipe": s.recipe.model_dump(),
         "seed": run.seed,
-    } | _rows_of(mix_of(study, run))
+    } | rows_key(study, run)
     label = f"{source_name(s.data)}-{run.label}-{s.safety_format}"
     folder = store.stage_folder(stage="adapters", label=label, inputs=inputs)
     if not make:
@@ -85,14 +85,14 @@ def adapter_folder(study: Study, run: Run, *, make: bool = True) -> Path:
 
     def fill(target: Path) -> dict[str, Any]:
         facts = train(study, run, output=target, checkpoint=checkpoint)
-        return facts | {"mix": mix_name, "n_safety": run.n_safety, "data": s.data}
+        return dict(facts) | {"mix": mix_name, "n_safety": run.n_safety, "data": s.data}
 
     made = store.produce(stage="adapters", label=label, inputs=inputs, make=fill)
     checkpoint.unlink(missing_ok=True)
     return made
 
 
-def train(study: Study, run: Run, *, output: Path, checkpoint: Path | None = None) -> dict[str, Any]:
+def train(study: Study, run: Run, *, output: Path, checkpoint: Path | None = None) -> TrainingFacts:
     """Train an adapter into a folder, outside the run store, and return the facts of
     :func:`safetune_utils.training.finetune.finetune`.
 
@@ -102,7 +102,8 @@ def train(study: Study, run: Run, *, output: Path, checkpoint: Path | None = Non
     if distributed.world_size() == 1 and (processes := distributed.processes_wanted()) > 1:
         order = {"settings": s.model_dump(), "n_safety": run.n_safety, "seed": run.seed}
         order |= {"output": str(output), "checkpoint": str(checkpoint) if checkpoint else None}
-        return distributed.launch("train-together", json.dumps(order), processes=processes)
+        facts = distributed.launch("train-together", json.dumps(order), processes=processes)
+        return cast(TrainingFacts, facts)
     model, tokenizer = load_base(s.base_model, precision=s.precision, quantization=s.quantization)
     n_added = study.n_rows(run) - s.n_general
     progress = f"training on {s.n_general} + {n_added} rows, seed {run.seed}"
@@ -186,9 +187,3 @@ def scores_folder(
         inputs["asked_as"] = data.content_hash(study.prompts(asked_as))
         label += f"-as-{asked_as}"
     return store.produce(stage="scores", label=label, inputs=inputs, make=score)
-
-
-def _rows_of(drawn: Mix) -> dict[str, Any]:
-    """What a mix adds to a stage's inputs; the order of training only where not all rows are mixed."""
-    rows = {"train": data.content_hash(drawn.train), "validation": data.content_hash(drawn.validation)}
-    return rows | ({"n_later": drawn.n_later, "version_later": 3} if drawn.n_later else {})

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
 
 from safetune_utils import data
 from safetune_utils.data.mix import Mix
@@ -39,13 +40,14 @@ class Study:
     Attributes:
         settings: everything that decides the result.
         prompt_sets: names from :data:`safetune_utils.data.PROMPT_SETS`.
-        drawn: the mixes that were drawn so far, so that each is drawn once; :mod:`safetune_utils.study.mixes`
-            fills it.
+        drawn, row_keys: the mixes drawn so far and the hashes of their rows, so that each is made once;
+            :mod:`safetune_utils.study.mixes` fills them.
     """
 
     settings: Settings
     prompt_sets: tuple[str, ...]
     drawn: dict[Run, Mix] = field(default_factory=dict, init=False, repr=False, compare=False)
+    row_keys: dict[Run, dict[str, Any]] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @cached_property
     def runs(self) -> list[Run]:

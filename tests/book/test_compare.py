@@ -3,33 +3,28 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 from executed_copy import executed
+from made_responses import NASTY
 from typer.testing import CliRunner
 
 from safetune_utils import statistics
-from safetune_utils.book import (
-    compare,
-    findings,
-)
-from safetune_utils.cli import app
+from safetune_utils.book import compare, findings
+from safetune_utils.cli.main import app
 from safetune_utils.errors import SafetuneError
 
 
 @pytest.mark.parametrize(
     ("theirs", "verdict"),
     [
-        (
-            statistics.Share(0.62, 0.52, 0.71, 98, 0, "Wilson"),
-            "inside the noise",
-        ),  # the intervals overlap, and the difference's holds 0
-        (
-            statistics.Share(0.66, 0.57, 0.75, 98, 0, "Wilson"),
-            "outside the noise",
-        ),  # they overlap, and it does not
+        # The intervals overlap, and the difference's holds 0; then they overlap, and it does not.
+        (statistics.Share(0.62, 0.52, 0.71, 98, 0, "Wilson"), "inside the noise"),
+        (statistics.Share(0.66, 0.57, 0.75, 98, 0, "Wilson"), "outside the noise"),
         (statistics.Share(0.9, 0.82, 0.95, 98, 0, "Wilson"), "outside the noise"),
         (statistics.Share(float("nan"), float("nan"), float("nan"), 0, 98, "none"), "not comparable"),
     ],
@@ -94,3 +89,48 @@ def test_nothing_to_compare_is_said_in_one_line(copy: Path, tmp_path: Path) -> N
         findings.read("no-such-run")
     with pytest.raises(SafetuneError, match="nothing to compare"):
         compare.compare(findings.read(copy), {"09_other": {"numbers": {}}})
+
+
+def share(value: float, low: float, high: float, **more: Any) -> dict[str, Any]:
+    return {"kind": "Share", "n": 98, "value": value, "low": low, "high": high} | more
+
+
+def test_the_difference_is_theirs_less_ours_with_an_interval_from_both() -> None:
+    theirs, ours = share(0.8, 0.7, 0.87), share(0.6, 0.5, 0.69)
+    (row,) = compare.compare({"a": {"numbers": {"x": theirs}}}, {"a": {"numbers": {"x": ours}}})
+    assert row["difference"] == pytest.approx(0.2)
+    # Newcombe (1998), method 10: the roots of the squared distances to the bounds that face each other.
+    assert row["low"] == pytest.approx(0.2 - math.hypot(0.8 - 0.7, 0.69 - 0.6))
+    assert row["high"] == pytest.approx(0.2 + math.hypot(0.87 - 0.8, 0.6 - 0.5))
+    assert row["inside"] is False
+    assert (
+        compare.summary([row]) == "0 of 1 numbers are inside the noise, 1 outside; 0 could not be compared."
+    )
+
+
+@pytest.mark.parametrize(
+    "theirs",
+    [
+        None,
+        share(0.5, 0.4, 0.6) | {"kind": "Estimate"},
+        share(0.5, 0.4, 0.6, unit="nats"),
+        share(0.5, 0.4, 0.6) | {"value": None, "low": None, "high": None},
+    ],
+)
+def test_a_number_that_one_side_lacks_or_that_is_of_another_kind_is_not_compared(
+    theirs: dict[str, Any] | None,
+) -> None:
+    numbers = {"x": theirs} if theirs else {}
+    (row,) = compare.compare({"a": {"numbers": numbers}}, {"a": {"numbers": {"x": share(0.5, 0.4, 0.6)}}})
+    assert (row["theirs"], row["difference"], row["inside"]) == (theirs, None, None)
+    assert compare.shown([row])[0]["verdict"] == "not comparable"
+
+
+def test_the_page_of_a_comparison_is_inert() -> None:
+    (row,) = compare.compare(
+        {"a": {"numbers": {NASTY: share(0.5, 0.4, 0.6)}}}, {"a": {"numbers": {NASTY: share(0.5, 0.4, 0.6)}}}
+    )
+    page = compare.page([row], theirs=NASTY, ours="ours", apart=[NASTY])
+    assert "<script" not in page
+    assert "<img" not in page
+    assert "inside the noise" in page

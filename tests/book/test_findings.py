@@ -6,11 +6,10 @@ from pathlib import Path
 
 import nbformat
 import pytest
-from executed_copy import SECRET
+from executed_copy import SECRET, executed
 
-from safetune_utils.book import (
-    findings,
-)
+from safetune_utils import statistics
+from safetune_utils.book import findings
 from safetune_utils.errors import SafetuneError
 
 
@@ -21,9 +20,8 @@ def test_what_is_published_holds_the_numbers_and_no_output_text(copy: Path, tmp_
     share = {"kind": "Share", "n": 98, "value": 0.5, "low": 0.4, "high": 0.6}
     assert found["numbers"] == {"malicious_last": share, "claim_obeys_without_safety": share}
     assert found["adapters"]["embedded-n5-seed0-instruction-abc"]["seconds"] == 60.0
-    assert (
-        tmp_path / "published" / "mine" / "01_safety_amount-steps.csv"
-    ).read_text() == "step,rows\nasked,9\nkept,3\n"
+    table = tmp_path / "published" / "mine" / "01_safety_amount-steps.csv"
+    assert table.read_text() == "step,rows\nasked,9\nkept,3\n"
     for path in (tmp_path / "published").rglob("*.*"):
         assert path.is_dir() or SECRET not in path.read_text()
     with pytest.raises(SafetuneError, match="small letters"):
@@ -39,11 +37,31 @@ def test_what_is_published_names_no_place_on_this_machine(copy: Path, tmp_path: 
     }
     nbformat.write(notebook, copy)
     settings = findings.outcome(copy)["settings"]
-    assert (settings["base_model"], settings["data"], settings["safety_data"]) == (
-        "my-model",
-        "embedded",
-        None,
-    )
-    assert str(tmp_path) not in findings.publish(
-        [copy], name="mine", folder=tmp_path / "published"
-    ).read_text("utf-8")
+    shown = {name: settings[name] for name in ("base_model", "data", "safety_data")}
+    assert shown == {"base_model": "my-model", "data": "embedded", "safety_data": None}
+    published = findings.publish([copy], name="mine", folder=tmp_path / "published")
+    assert str(tmp_path) not in published.read_text("utf-8")
+
+
+def test_a_copy_without_a_record_has_numbers_and_nothing_else(tmp_path: Path, source: Path) -> None:
+    share = statistics.Share(0.5, 0.4, 0.6, 98, 0, "Wilson")
+    found = findings.outcome(executed(tmp_path, source, malicious=share, recorded=False))
+    assert (found["settings"], found["made"], found["adapters"]) == (None, {}, {})
+    assert found["numbers"]["malicious_last"]["value"] == 0.5
+
+
+def test_a_folder_of_copies_is_read_without_those_that_failed_or_are_not_whole(copy: Path) -> None:
+    for name in ("02_exaggerated_safety.failed.ipynb", "03_prompt_format.partial.ipynb"):
+        copy.with_name(name).write_bytes(copy.read_bytes())
+    assert findings.read(copy.parent) == findings.read(copy) == {copy.stem: findings.outcome(copy)}
+
+
+def test_the_published_runs_hold_the_settings_and_intervals_that_comparisons_need() -> None:
+    runs = findings.published()
+    assert {"pocket", "pocket-seeds", "paper-sample"} <= set(runs)
+    assert runs["pocket"] == findings.read("pocket")
+    for chapters in runs.values():
+        assert chapters["01_safety_amount"]["settings"]["safety_amounts"]
+        for number in chapters["01_safety_amount"]["numbers"].values():
+            assert {"kind", "n", "value", "low", "high"} <= set(number)
+            assert number["low"] is None or number["low"] <= number["value"] <= number["high"]

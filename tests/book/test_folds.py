@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from made_responses import NASTY, made_responses
+
 from safetune_utils.book import folds
 
 
 def test_model_output_is_escaped_and_folded() -> None:
-    page = folds.examples(responses(), prompt_set="malicious").data
+    page = folds.examples(made_responses(), prompt_set="malicious").data
     assert "<script" not in page
     assert "<img" not in page
     assert "&lt;script&gt;" in page
@@ -14,13 +16,22 @@ def test_model_output_is_escaped_and_folded() -> None:
     assert " open" not in page.split(">")[0]
 
 
-def test_outside_prompts_and_answers_are_withheld() -> None:
-    missing = responses()
+def test_outside_prompts_and_responses_are_withheld() -> None:
+    missing = made_responses()
     missing.loc[missing.index[0], "label"] = None
     assert "(unscored)" in folds.examples(missing, prompt_set="malicious").data
-    assert "has no ordinary instructions" in folds.examples(responses(), prompt_set="ordinary").data
-    page = folds.examples(
-        responses(data="paper-sample", prompt="a prompt of theirs"), prompt_set="malicious"
-    ).data
+    assert "has no ordinary instructions" in folds.examples(made_responses(), prompt_set="ordinary").data
+    outside = made_responses(data="paper-sample", prompt="a prompt of theirs")
+    page = folds.examples(outside, prompt_set="malicious").data
     assert "theirs" not in page
     assert "script" not in page
+
+
+def test_folded_texts_and_pages_within_the_page_are_inert() -> None:
+    inside = folds.embedded_page(f"<p>{NASTY}</p>", name="x", title=NASTY).data
+    for page in (folds.folded([(NASTY, NASTY)], summary=NASTY).data, inside):
+        assert "<script" not in page
+        assert "<img" not in page
+        assert "&lt;script&gt;" in page
+    assert 'sandbox="allow-scripts allow-downloads allow-modals"' in inside
+    assert "allow-same-origin" not in inside

@@ -6,12 +6,10 @@ from pathlib import Path
 
 import nbformat
 from executed_copy import executed
+from notebook_cells import write_notebook
 
 from safetune_utils import statistics
-from safetune_utils.book import (
-    freshness,
-    provenance,
-)
+from safetune_utils.book import freshness, provenance
 
 
 def test_a_page_is_stale_when_its_notebook_the_package_or_the_data_changed(
@@ -22,14 +20,14 @@ def test_a_page_is_stale_when_its_notebook_the_package_or_the_data_changed(
     edited.write_text(source.read_text("utf-8").replace("How much", "How little"), "utf-8")
     assert freshness.changes(edited, copy) == ["the notebook"]
     notebook = nbformat.read(copy, as_version=4)
-    notebook.metadata.safetune.made_from.code["study.py"] = "another"
+    notebook.metadata.safetune.made_from.code["study/stages.py"] = "another"
     del notebook.metadata.safetune.made_from.files["data/corpus/safety.jsonl"]
     nbformat.write(notebook, copy)
     changes = freshness.changes(source, copy)
-    assert changes == ["study.py", "data/corpus/safety.jsonl"]
+    assert changes == ["study/stages.py", "data/corpus/safety.jsonl"]
     stale = provenance.page(copy, changes=changes).cells[1].source
     assert "safetune-stale" in stale
-    assert "study.py, data/corpus/safety.jsonl" in stale
+    assert "study/stages.py, data/corpus/safety.jsonl" in stale
 
 
 def test_a_copy_without_a_record_is_never_taken_for_fresh(tmp_path: Path, source: Path) -> None:
@@ -49,7 +47,7 @@ def test_publishing_makes_no_page_stale(source: Path) -> None:
 
 
 def test_an_executed_copy_is_another_one_when_what_it_read_has_changed(tmp_path: Path) -> None:
-    path = _notebook(tmp_path / "nb.ipynb", "1")
+    path = write_notebook(tmp_path / "nb.ipynb", "1")
     (tmp_path / "own").mkdir()
     own = tmp_path / "own" / "general.jsonl"
     own.write_text('{"instruction": "a", "output": "b"}\n')

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 
@@ -13,8 +14,8 @@ from safetune_utils.book import glue, words
 def test_a_finding_is_recorded_as_numbers_and_an_undefined_one_as_null(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    shown = {}
-    monkeypatch.setattr(pages, "glue", lambda **values: shown.update(values))
+    shown: dict[str, str] = {}
+    monkeypatch.setattr(glue, "glue", lambda **values: shown.update(values))
     glue.finding("a", statistics.Difference(0.25, 0.125, 0.5, float("nan"), 40))
     glue.finding("b", statistics.Share(float("nan"), float("nan"), float("nan"), 0, 3, "none"))
     assert json.loads(shown["claim_a"]) == {
@@ -29,14 +30,12 @@ def test_a_finding_is_recorded_as_numbers_and_an_undefined_one_as_null(
 
 
 def test_words_hold_their_number_for_other_runs_to_be_laid_beside(monkeypatch: pytest.MonkeyPatch) -> None:
-    recorded = {}
-    monkeypatch.setattr(
-        pages,
-        "display",
-        lambda data, metadata, raw: recorded.update(
-            {metadata["scrapbook"]["name"]: metadata.get("safetune")}
-        ),
-    )
+    recorded: dict[str, Any] = {}
+
+    def display(data: dict[str, str], metadata: dict[str, Any], raw: bool) -> None:
+        recorded[metadata["scrapbook"]["name"]] = metadata.get("safetune")
+
+    monkeypatch.setattr(glue, "display", display)
     row = {"share": 0.25, "low": 0.125, "high": 0.5, "n_scored": 40}
     glue.glue(
         share=words.with_interval(row),

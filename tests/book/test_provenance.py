@@ -8,10 +8,7 @@ from pathlib import Path
 import nbformat
 
 from safetune_utils import store
-from safetune_utils.book import (
-    parameters,
-    provenance,
-)
+from safetune_utils.book import parameters, provenance
 
 
 def html_of(notebook: nbformat.NotebookNode) -> str:
@@ -41,7 +38,7 @@ def test_the_run_record_says_how_the_page_came_to_be(copy: Path) -> None:
         assert record[name], name
     assert record["settings"]["seeds"] == [0]
     assert record["made_from"]["notebook"] == store.file_hash(parameters.find("01"))
-    assert "study.py" in record["made_from"]["code"]
+    assert "study/stages.py" in record["made_from"]["code"]
     assert "data/corpus/safety.jsonl" in record["made_from"]["files"]
     closing = provenance.page(copy, changes=[]).cells[-1].source
     for shown in (

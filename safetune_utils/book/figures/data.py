@@ -7,17 +7,23 @@ import math
 import pandas as pd
 from matplotlib.axes import Axes
 
-from safetune_utils.book.figures.figure import INK, SEQUENCE, Figure, make_figure, shorten
+from safetune_utils.book.figures.figure import INK, SEQUENCE, Figure, make_figure, make_panels, shorten
 from safetune_utils.data import Shape
 
 
 def funnel(steps: list[tuple[str, int]], *, name: str, caption: str) -> Figure:
-    """How many rows are left after each step, first to last, one bar a step."""
+    """How many rows are left after each step, first to last, one bar a step.
+
+    Args:
+        steps: each step's name, and the rows that are left after it.
+        name: the figure's name, also that of its CSV file.
+        caption: what stands below it.
+    """
     labels, counts = [label for label, _ in steps], [n for _, n in steps]
 
     def draw(axes: Axes, theme: int) -> None:
         bars = axes.barh(labels, counts, color=SEQUENCE[0][theme])
-        axes.bar_label(bars, padding=4, color=INK[("light", "dark")[theme]])
+        axes.bar_label(bars, padding=4, color=INK[theme])
         axes.invert_yaxis()
         axes.set_xlim(0, max(counts) * 1.1 or 1)
         axes.set_xlabel("rows")
@@ -41,7 +47,9 @@ def set_shape(shape: Shape, *, name: str, title: str) -> Figure:
     """A set in two panels: how long its requests and answers are, in words, and what they are about, in rows.
 
     Args:
-        shape: from :func:`safetune_utils.data.corpus_shape` or its like; at most fourteen topics are drawn.
+        shape: from :func:`safetune_utils.data.corpus_shape` or a similar function; at most fourteen topics
+            are drawn.
+        name: the figure's name, also that of its CSV file.
         title: the set's name, for the caption and the alt text.
     """
     lengths = [
@@ -86,16 +94,17 @@ def set_shape(shape: Shape, *, name: str, title: str) -> Figure:
     )
     more = f" (and {len(shape.topics) - len(shown)} more)" if len(shape.topics) > len(shown) else ""
     alt = (
-        f"Histogram of lengths and bar chart of the {shape.topics_are} of {title}. {middle}. Rows by {shape.topics_are}: "
+        f"Histogram of lengths and bar chart of the {shape.topics_are} of {title}. {middle}. "
+        f"Rows by {shape.topics_are}: "
         + ", ".join(f"{t.replace('_', ' ')} {n}" for t, n in shown)
         + f"{more}."
     )
-    numbers = [("words of a request", k, v) for k, v in shape.prompt_words.items()] + [
-        ("words of an answer", k, v) for k, v in shape.answer_words.items()
-    ]
+    numbers: list[tuple[str, int | str, int]] = []
+    numbers += [("words of a request", k, v) for k, v in shape.prompt_words.items()]
+    numbers += [("words of an answer", k, v) for k, v in shape.answer_words.items()]
     numbers += [(shape.topics_are, k, v) for k, v in shape.topics.items()]
     table = pd.DataFrame(numbers, columns=["what", "value", "rows"])
-    return make_figure(
+    return make_panels(
         draw,
         name=name,
         caption=f"{title}: lengths, and rows by {shape.topics_are}{more}.",

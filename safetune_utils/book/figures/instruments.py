@@ -9,7 +9,15 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from safetune_utils.book.figures.figure import INK, SEQUENCE, Figure, error_bars, make_figure, percent
+from safetune_utils.book.figures.figure import (
+    INK,
+    SEQUENCE,
+    Figure,
+    error_bars,
+    make_figure,
+    percent,
+    records,
+)
 
 
 def win_rates(table: pd.DataFrame, *, name: str, caption: str) -> Figure:
@@ -19,17 +27,29 @@ def win_rates(table: pd.DataFrame, *, name: str, caption: str) -> Figure:
     Args:
         table: columns ``label`` and ``win_rate, low, high`` (0 to 1), in the order to show, and ``series``,
             which decides colour and marker.
+        name: the figure's name, also that of its CSV file.
+        caption: what stands below it.
     """
     groups = list(dict.fromkeys(table["series"]))
     rows = table.rename(columns={"win_rate": "share"}).reset_index(drop=True)
 
     def draw(axes: Axes, theme: int) -> None:
-        axes.axvline(50, linestyle=":", linewidth=1.2, color=INK["light" if theme == 0 else "dark"])
+        axes.axvline(50, linestyle=":", linewidth=1.2, color=INK[theme])
         for place, group in enumerate(groups):
             part = rows[rows["series"] == group]
             look = SEQUENCE[place % len(SEQUENCE)]
-            axes.errorbar(part["share"] * 100, part.index, xerr=error_bars(part), color=look[theme], marker=look[2], linestyle="none",
-                          capsize=2, markersize=5, elinewidth=1, label=group)  # fmt: skip
+            axes.errorbar(
+                part["share"] * 100,
+                part.index,
+                xerr=error_bars(part),
+                color=look[theme],
+                marker=look.marker,
+                linestyle="none",
+                capsize=2,
+                markersize=5,
+                elinewidth=1,
+                label=group,
+            )
         axes.set_yticks(range(len(rows)), rows["label"])
         axes.invert_yaxis()
         axes.set_xlim(-3, 103)
@@ -38,7 +58,7 @@ def win_rates(table: pd.DataFrame, *, name: str, caption: str) -> Figure:
 
     lines = [
         f"{row.series}, {row.label}: {percent(row.win_rate)} ({percent(row.low)} to {percent(row.high)})"
-        for row in table.itertuples()
+        for row in records(table)
     ]
     alt = "Dot chart of win rates; one half is even. " + "; ".join(lines) + "."
     return make_figure(
@@ -47,14 +67,17 @@ def win_rates(table: pd.DataFrame, *, name: str, caption: str) -> Figure:
 
 
 def agreement_matrix(table: pd.DataFrame, *, name: str, caption: str) -> Figure:
-    """How every instrument agrees with every other, as a square of figures; 1 is full agreement and 0 that of
-    chance.
+    """How every instrument agrees with every other, as a square of numbers, each Cohen's kappa.
+
+    1 is full agreement and 0 that of chance.
 
     Args:
         table: columns ``first, second, kappa, n``, one row a pair of instruments, in the order to show them.
+        name: the figure's name, also that of its CSV file.
+        caption: what stands below it.
     """
     names = list(dict.fromkeys([*table["first"], *table["second"]]))
-    values = {(row.first, row.second): row.kappa for row in table.itertuples()}
+    values = {(row.first, row.second): row.kappa for row in records(table)}
 
     def draw(axes: Axes, theme: int) -> None:
         color = mpl.colors.to_rgb(SEQUENCE[0][theme])
@@ -81,7 +104,7 @@ def agreement_matrix(table: pd.DataFrame, *, name: str, caption: str) -> Figure:
         axes.grid(visible=False)
         axes.tick_params(length=0)
 
-    lines = [f"{row.first} and {row.second} {row.kappa:.2f} on {row.n} rows" for row in table.itertuples()]
+    lines = [f"{row.first} and {row.second} {row.kappa:.2f} on {row.n} rows" for row in records(table)]
     alt = "Matrix of Cohen's kappa between pairs of instruments: " + "; ".join(lines) + "."
     return make_figure(
         draw,
@@ -100,13 +123,13 @@ def calibration(table: pd.DataFrame, *, name: str, caption: str, x: str, y: str)
     Args:
         table: columns ``said`` (mean of the instrument in a bin, 0 to 1), ``share, low, high`` (people's yes,
             with interval) and ``n``.
-        x, y: the axes' names.
+        name: the figure's name, also that of its CSV file.
+        caption: what stands below it.
+        x, y: the names of the axes.
     """
 
     def draw(axes: Axes, theme: int) -> None:
-        axes.plot(
-            [0, 100], [0, 100], linestyle=":", linewidth=1.2, color=INK["light" if theme == 0 else "dark"]
-        )
+        axes.plot([0, 100], [0, 100], linestyle=":", linewidth=1.2, color=INK[theme])
         axes.errorbar(
             table["said"] * 100,
             table["share"] * 100,
@@ -122,7 +145,7 @@ def calibration(table: pd.DataFrame, *, name: str, caption: str, x: str, y: str)
         axes.set_xlim(-3, 103)
         axes.set_ylim(-3, 103)
 
-    lines = [f"said {percent(row.said)}, found {percent(row.share)} of {row.n}" for row in table.itertuples()]
+    lines = [f"said {percent(row.said)}, found {percent(row.share)} of {row.n}" for row in records(table)]
     alt = f"Calibration plot, {y} against {x}: " + "; ".join(lines) + "."
     return make_figure(draw, name=name, caption=caption, alt=alt, data=table, size=(5.2, 4.6))
 
@@ -135,6 +158,9 @@ def scatter(rows: pd.DataFrame, *, x: str, y: str, series: str, name: str, capti
         rows: one row an answer, with the columns ``x``, ``y`` and ``series``; rows that lack one are left
             out. A column of two values is spread a little, so that its marks do not hide each other; the CSV
             holds the values themselves.
+        x, y, series: the names of the columns.
+        name: the figure's name, also that of its CSV file.
+        caption: what stands below it.
     """
     shown = rows[[x, y, series]].dropna().astype({x: float, y: float})
     spread = np.random.default_rng(0).uniform(-1, 1, (len(shown), 2))
@@ -154,7 +180,7 @@ def scatter(rows: pd.DataFrame, *, x: str, y: str, series: str, name: str, capti
                 s=14,
                 alpha=0.55,
                 color=look[theme],
-                marker=look[2],
+                marker=look.marker,
                 linewidths=0,
                 label=f"{group}",
             )

@@ -1,12 +1,8 @@
-"""The book's few kinds of figure, each in light and dark, with alt text built from its data and that data as
-CSV.
-
-A figure is an object that a notebook shows by naming it last in a cell. It carries everything inside itself
-(images, alt text, CSV), so a page shows it with no other file and no network.
-"""
+"""Figures of shares of answers, mostly of those that refuse."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import matplotlib as mpl
@@ -15,13 +11,14 @@ from matplotlib.axes import Axes
 
 from safetune_utils.book.figures.figure import (
     GRID,
-    INK,
     LOOKS,
     SEQUENCE,
     Figure,
     error_bars,
     make_figure,
+    make_panels,
     percent,
+    records,
 )
 from safetune_utils.data import PROMPT_SETS
 
@@ -41,10 +38,12 @@ def dose_response(
     Args:
         curve: from :func:`safetune_utils.statistics.shares.summarise` by ``prompt_set`` and ``x``.
         name: the figure's name, also that of its CSV file.
+        caption: what stands below it.
+        x: the column with the amount.
         by_seed: the same by ``seed`` too; with several seeds, a band from the lowest to the highest, so that
             their spread is seen.
-        n_other: rows of every mix that are no safety examples; given, a second axis says the share of safety
-            data.
+        n_other: rows of every mix that are no safety examples; if given, a second axis shows the share of
+            safety data.
     """
     sets = [s for s in PROMPT_SETS if s in set(curve["prompt_set"])]
     if by_seed is not None and by_seed["seed"].nunique() < 2:
@@ -58,54 +57,68 @@ def dose_response(
             # Shifted a little sideways, so that intervals do not hide one another.
             at = rows[x] + (place - (len(sets) - 1) / 2) * shift
             axes.errorbar(
-                at, rows["share"] * 100, yerr=error_bars(rows), color=look[theme], marker=look[2], linestyle=look[3],
-                capsize=2, linewidth=1.8, markersize=5.5, elinewidth=1, label=PROMPT_SETS[prompt_set].title,
-            )  # fmt: skip
+                at,
+                rows["share"] * 100,
+                yerr=error_bars(rows),
+                color=look[theme],
+                marker=look.marker,
+                linestyle=look.line,
+                capsize=2,
+                linewidth=1.8,
+                markersize=5.5,
+                elinewidth=1,
+                label=PROMPT_SETS[prompt_set].title,
+            )
             if by_seed is not None:
-                spread = (
-                    by_seed[by_seed["prompt_set"] == prompt_set].groupby(x)["share"].agg(["min", "max"]) * 100
-                )
+                seeds = by_seed[by_seed["prompt_set"] == prompt_set].groupby(x)["share"]
+                spread = seeds.agg(["min", "max"]) * 100
                 axes.fill_between(
                     spread.index, spread["min"], spread["max"], color=look[theme], alpha=0.16, linewidth=0
                 )
-        axes.set_xlabel("safety examples added to the general ones")
-        axes.set_ylabel("answers that refuse (%)")
-        axes.set_ylim(-3, 103)
-        ticks = sorted(curve[x].unique())
-        axes.set_xticks(ticks)
-        if n_other is not None:
-            above = axes.secondary_xaxis("top")
-            above.set_xticks(ticks, [f"{n / (n + n_other) * 100:.0f}" for n in ticks])
-            above.set_xlabel("share of safety data in the mix (%)")
-            above.spines["top"].set_visible(False)
-        axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1), frameon=False)
+        _set_dose_axes(axes, sorted(curve[x].unique()), n_other)
 
+    alt = _dose_alt(curve, sets, x)
+    shown = curve
+    if by_seed is not None:
+        caption += f" Bands: from the lowest to the highest of {by_seed['seed'].nunique()} seeds."
+        alt += _seeds_alt(by_seed, sets, x)
+        shown = pd.concat([curve.assign(seed="all"), by_seed], ignore_index=True)
+    return make_figure(draw, name=name, caption=caption, alt=alt, data=shown, size=(8.2, 4.2))
+
+
+def _set_dose_axes(axes: Axes, ticks: list[Any], n_other: int | None) -> None:
+    """Labels, limits and legend; above, where ``n_other`` is given, the share of safety data at each tick."""
+    axes.set_xlabel("safety examples added to the general ones")
+    axes.set_ylabel("answers that refuse (%)")
+    axes.set_ylim(-3, 103)
+    axes.set_xticks(ticks)
+    if n_other is not None:
+        above = axes.secondary_xaxis("top")
+        above.set_xticks(ticks, [f"{n / (n + n_other) * 100:.0f}" for n in ticks])
+        above.set_xlabel("share of safety data in the mix (%)")
+        above.spines["top"].set_visible(False)
+    axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1), frameon=False)
+
+
+def _dose_alt(curve: pd.DataFrame, sets: list[str], x: str) -> str:
     lines = [
         f"{PROMPT_SETS[s].title}: "
         + ", ".join(
             f"{percent(r.share)} at {getattr(r, x)}"
-            for r in curve[curve["prompt_set"] == s].sort_values(x).itertuples()
+            for r in records(curve[curve["prompt_set"] == s].sort_values(x))
         )
         for s in sets
     ]
-    alt = (
+    return (
         "Line chart of the share of answers that refuse against the number of safety examples. "
         + "; ".join(lines)
         + "."
     )
-    shown = curve
-    if by_seed is not None:
-        caption += f" Bands: from the lowest to the highest of {by_seed['seed'].nunique()} seeds."
-        alt += (
-            " Lowest and highest seed: "
-            + "; ".join(
-                f"{PROMPT_SETS[s].title}: {_seed_ranges(by_seed[by_seed['prompt_set'] == s], x)}"
-                for s in sets
-            )
-            + "."
-        )
-        shown = pd.concat([curve.assign(seed="all"), by_seed], ignore_index=True)
-    return make_figure(draw, name=name, caption=caption, alt=alt, data=shown, size=(8.2, 4.2))
+
+
+def _seeds_alt(by_seed: pd.DataFrame, sets: list[str], x: str) -> str:
+    lines = [f"{PROMPT_SETS[s].title}: {_seed_ranges(by_seed[by_seed['prompt_set'] == s], x)}" for s in sets]
+    return " Lowest and highest seed: " + "; ".join(lines) + "."
 
 
 def _seed_ranges(rows: pd.DataFrame, x: str) -> str:
@@ -121,12 +134,15 @@ def by_kind(
     name: str,
     caption: str,
     series: str = "n_safety",
-    names: dict[Any, str] | None = None,
+    names: Mapping[Any, str] | None = None,
 ) -> Figure:
     """Share of refusals for each kind of prompt, one mark a value of ``series``, with 95 % intervals.
 
     Args:
         table: from :func:`safetune_utils.statistics.shares.summarise` by ``kind`` and ``series``.
+        name: the figure's name, also that of its CSV file.
+        caption: what stands below it.
+        series: the column whose values are compared.
         names: each value of ``series`` in words, in the order to show; by default they are numbers of safety
             examples.
     """
@@ -139,12 +155,22 @@ def by_kind(
             rows = table[table[series] == value].set_index("kind").loc[kinds].reset_index()
             look = SEQUENCE[place % len(SEQUENCE)]
             at = [i + (place - (len(values) - 1) / 2) * 0.17 for i in range(len(kinds))]
-            axes.errorbar(rows["share"] * 100, at, xerr=error_bars(rows), color=look[theme], marker=look[2], linestyle="none",
-                          capsize=2, markersize=5, elinewidth=1, label=words[value])  # fmt: skip
+            axes.errorbar(
+                rows["share"] * 100,
+                at,
+                xerr=error_bars(rows),
+                color=look[theme],
+                marker=look.marker,
+                linestyle="none",
+                capsize=2,
+                markersize=5,
+                elinewidth=1,
+                label=words[value],
+            )
         axes.set_yticks(range(len(kinds)), [kind.replace("_", " ") for kind in kinds])
         axes.set_xlabel("answers that refuse (%)")
         axes.set_xlim(-3, 103)
-        # The figure's and not the axes', whose middle lies so far right that a wide legend would be cut off.
+        # A legend of the whole figure: the middle of the axes lies so far right that a wide one would be cut.
         columns = 3 if sum(len(words[value]) for value in values[:3]) < 65 else 1
         axes.figure.legend(loc="outside upper center", ncols=min(columns, len(values)), frameon=False)
 
@@ -162,109 +188,18 @@ def by_kind(
     )
 
 
-def trade_off(curve: pd.DataFrame, *, wanted: str, unwanted: str, name: str, caption: str) -> Figure:
-    """Refusals that are wanted against refusals that are not, one point an amount; the upper left corner is
-    best.
-
-    Args:
-        curve: from :func:`safetune_utils.statistics.shares.summarise` by ``prompt_set`` and ``n_safety``.
-        wanted, unwanted: the prompt sets on the vertical and on the horizontal axis.
-    """
-    sets = {
-        axis: curve[curve["prompt_set"] == s].set_index("n_safety")
-        for axis, s in (("up", wanted), ("right", unwanted))
-    }
-    points = (
-        sets["up"]
-        .add_prefix("wanted_")
-        .join(sets["right"].add_prefix("unwanted_"))
-        .sort_index()
-        .reset_index()
-    )
-
-    def draw(axes: Axes, theme: int) -> None:
-        color = SEQUENCE[0][theme]
-        x, y = points["unwanted_share"] * 100, points["wanted_share"] * 100
-        axes.errorbar(
-            x, y, xerr=error_bars(points, "unwanted_"), yerr=error_bars(points, "wanted_"), color=color, marker="o", capsize=2,
-            linewidth=1.4, elinewidth=0.8,
-        )  # fmt: skip
-        for n, right, up in zip(points["n_safety"], x, y, strict=True):
-            axes.annotate(f"{n}", (right, up), textcoords="offset points", xytext=(6, -12), color=color)
-        axes.plot(
-            [0, 100], [0, 100], linestyle=":", linewidth=1.2, color=INK["light" if theme == 0 else "dark"]
-        )
-        axes.set_xlabel(f"{PROMPT_SETS[unwanted].title} refused (%): unwanted")
-        axes.set_ylabel(f"{PROMPT_SETS[wanted].title} refused (%): wanted")
-        axes.set_xlim(-3, 103)
-        axes.set_ylim(-3, 103)
-
-    lines = [
-        f"with {r.n_safety} safety examples {percent(r.wanted_share)} wanted and {percent(r.unwanted_share)} unwanted refusals"
-        for r in points.itertuples()
-    ]
-    alt = (
-        f"Scatter plot of wanted refusals ({PROMPT_SETS[wanted].title}) against unwanted ones ({PROMPT_SETS[unwanted].title}): "
-        + "; ".join(lines)
-        + "."
-    )
-    return make_figure(draw, name=name, caption=caption, alt=alt, data=points, size=(5.6, 5.0))
-
-
-def frontier(curve: pd.DataFrame, *, wanted: str, unwanted: str, name: str, caption: str) -> Figure:
-    """Refusals that are wanted against refusals that are not, one point a variant with both intervals; the
-    upper left corner is best.
-
-    Args:
-        curve: from :func:`safetune_utils.statistics.shares.summarise` by ``prompt_set`` and ``variant``,
-            whose names are shown in the order of its rows.
-        wanted, unwanted: the prompt sets on the vertical and on the horizontal axis.
-    """
-    sets = {
-        axis: curve[curve["prompt_set"] == s].set_index("variant")
-        for axis, s in (("up", wanted), ("right", unwanted))
-    }
-    points = sets["up"].add_prefix("wanted_").join(sets["right"].add_prefix("unwanted_"))
-    points = points.reindex(dict.fromkeys(curve["variant"])).reset_index()
-
-    def draw(axes: Axes, theme: int) -> None:
-        axes.plot([0, 100], [0, 100], linestyle=":", linewidth=1.2, color=INK[("light", "dark")[theme]])
-        for place in range(len(points)):
-            row = points.iloc[[place]]
-            look = SEQUENCE[place % len(SEQUENCE)]
-            axes.errorbar(
-                row["unwanted_share"] * 100, row["wanted_share"] * 100, xerr=error_bars(row, "unwanted_"), yerr=error_bars(row, "wanted_"),
-                color=look[theme], marker=look[2], markersize=7, linestyle="none", capsize=2, elinewidth=0.8, label=row["variant"].item(),
-                markerfacecolor=look[theme] if place < len(SEQUENCE) else "none",
-            )  # fmt: skip
-        axes.set_xlabel(f"{PROMPT_SETS[unwanted].title} refused (%): unwanted")
-        axes.set_ylabel(f"{PROMPT_SETS[wanted].title} refused (%): wanted")
-        axes.set_xlim(-3, 103)
-        axes.set_ylim(-3, 103)
-        axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1), frameon=False)
-
-    lines = [
-        f"{r.variant}, {percent(r.wanted_share)} wanted and {percent(r.unwanted_share)} unwanted refusals"
-        for r in points.itertuples()
-    ]
-    alt = (
-        f"Scatter plot of wanted refusals ({PROMPT_SETS[wanted].title}) against unwanted ones ({PROMPT_SETS[unwanted].title}): "
-        + "; ".join(lines)
-        + "."
-    )
-    return make_figure(draw, name=name, caption=caption, alt=alt, data=points, size=(8.2, 5.0))
-
-
 def transfer_matrix(table: pd.DataFrame, *, name: str, caption: str) -> Figure:
-    """Share of answers that refuse, as a square of figures: what was trained on down, what was asked across.
+    """Share of answers that refuse, as a table of numbers: what was trained on down, what was asked across.
 
     Args:
         table: from :func:`safetune_utils.statistics.shares.summarise` by ``trained`` (shown in the order of
             its rows) and ``prompt_set``.
+        name: the figure's name, also that of its CSV file.
+        caption: what stands below it.
     """
     trained = list(dict.fromkeys(table["trained"]))
     sets = [s for s in PROMPT_SETS if s in set(table["prompt_set"])]
-    cells = {(row.trained, row.prompt_set): row for row in table.itertuples() if row.n_scored}
+    cells = {(row.trained, row.prompt_set): row for row in records(table) if row.n_scored}
 
     def draw(axes: Axes, theme: int) -> None:
         color = mpl.colors.to_rgb(SEQUENCE[0][theme])
@@ -306,9 +241,8 @@ def transfer_matrix(table: pd.DataFrame, *, name: str, caption: str) -> Figure:
         for form in trained
     ]
     alt = (
-        "Matrix of the share of answers that refuse, by form of the safety examples in training and of the requests: "
-        + "; ".join(lines)
-        + "."
+        "Matrix of the share of answers that refuse, "
+        "by form of the safety examples in training and of the requests: " + "; ".join(lines) + "."
     )
     return make_figure(
         draw,
@@ -327,6 +261,8 @@ def dumbbells(table: pd.DataFrame, *, name: str, caption: str) -> Figure:
     Args:
         table: columns ``measure`` (what the share is of, in words), ``prompt_set``, ``n_safety``, ``share,
             low, high`` (0 to 1).
+        name: the figure's name, also that of its CSV file.
+        caption: what stands below it.
     """
     measures = list(dict.fromkeys(table["measure"]))
     sets = [s for s in PROMPT_SETS if s in set(table["prompt_set"])]
@@ -336,29 +272,36 @@ def dumbbells(table: pd.DataFrame, *, name: str, caption: str) -> Figure:
         chosen = table[(table["measure"] == measure) & (table["prompt_set"] == prompt_set)]
         return chosen.set_index("n_safety").reindex(amounts)
 
-    def draw(axes: Any, theme: int) -> None:
-        panels = [axes] if len(measures) == 1 else list(axes)
-        for axis, measure in zip(panels, measures, strict=True):
+    def draw(axes: list[Axes], theme: int) -> None:
+        for axis, measure in zip(axes, measures, strict=True):
             at = [
                 [place + (number - (len(sets) - 1) / 2) * 0.22 for place in range(len(amounts))]
                 for number in range(len(sets))
             ]
             ends = [rows(measure, s)["share"] * 100 for s in sets]
-            axis.plot(ends, at, color=GRID[("light", "dark")[theme]], linewidth=2.5, zorder=1)
+            axis.plot(ends, at, color=GRID[theme], linewidth=2.5, zorder=1)
             for prompt_set, heights, shares in zip(sets, at, ends, strict=True):
                 look = LOOKS[prompt_set]
                 axis.errorbar(
-                    shares, heights, xerr=error_bars(rows(measure, prompt_set)), color=look[theme], marker=look[2], linestyle="none",
-                    capsize=2, markersize=6, elinewidth=1, label=PROMPT_SETS[prompt_set].title,
-                )  # fmt: skip
+                    shares,
+                    heights,
+                    xerr=error_bars(rows(measure, prompt_set)),
+                    color=look[theme],
+                    marker=look.marker,
+                    linestyle="none",
+                    capsize=2,
+                    markersize=6,
+                    elinewidth=1,
+                    label=PROMPT_SETS[prompt_set].title,
+                )
             axis.set_xlabel(f"{measure} (%)")
             axis.set_xlim(-4, 104)
             axis.set_ylim(len(amounts) - 0.5, -0.5)
-            axis.set_yticks(range(len(amounts)), [str(n) for n in amounts] if axis is panels[0] else [])
-        panels[0].set_ylabel("safety examples")
-        # One for all panels, and the canvas's own: a panel's would take its width from that panel.
-        panels[0].figure.legend(
-            *panels[0].get_legend_handles_labels(), loc="outside upper center", ncols=len(sets), frameon=False
+            axis.set_yticks(range(len(amounts)), [str(n) for n in amounts] if axis is axes[0] else [])
+        axes[0].set_ylabel("safety examples")
+        # One legend for all panels, outside them: inside a panel it would take its width from that panel.
+        axes[0].figure.legend(
+            *axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=len(sets), frameon=False
         )
 
     lines = [
@@ -368,7 +311,7 @@ def dumbbells(table: pd.DataFrame, *, name: str, caption: str) -> Figure:
         for s in sets
     ]
     alt = "Dumbbell chart of shares of answers by number of safety examples. " + "; ".join(lines) + "."
-    return make_figure(
+    return make_panels(
         draw,
         name=name,
         caption=caption,

@@ -5,15 +5,18 @@ from __future__ import annotations
 import pandas as pd
 from matplotlib.axes import Axes
 
-from safetune_utils.book.figures.figure import SEQUENCE, Figure, make_figure
+from safetune_utils.book.figures.figure import SEQUENCE, Figure, make_figure, make_panels, records
 
 
 def loss_curves(losses: pd.DataFrame, *, name: str, caption: str, of: str = "safety examples") -> Figure:
     """Validation loss against training steps, one line an adapter; lower is better.
 
     Args:
-        losses: from :meth:`safetune_utils.study.Study.losses`.
-        of: what its column ``n_safety`` counts.
+        losses: columns ``n_safety, seed, step, validation_loss`` (nats per token; missing where it was not
+            measured).
+        name: the figure's name, also that of its CSV file.
+        caption: what stands below it.
+        of: what the column ``n_safety`` counts.
     """
     measured = losses.dropna(subset=["validation_loss"])
     groups = list(measured.groupby(["n_safety", "seed"]))
@@ -26,7 +29,7 @@ def loss_curves(losses: pd.DataFrame, *, name: str, caption: str, of: str = "saf
                 rows["step"],
                 rows["validation_loss"],
                 color=look[theme],
-                marker=look[2],
+                marker=look.marker,
                 linewidth=1.6,
                 label=label,
             )
@@ -35,7 +38,8 @@ def loss_curves(losses: pd.DataFrame, *, name: str, caption: str, of: str = "saf
         axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1), frameon=False)
 
     lines = [
-        f"{n} {of}, seed {seed}: from {rows['validation_loss'].iloc[0]:.2f} to {rows['validation_loss'].iloc[-1]:.2f}, lowest {rows['validation_loss'].min():.2f}"
+        f"{n} {of}, seed {seed}: from {rows['validation_loss'].iloc[0]:.2f} "
+        f"to {rows['validation_loss'].iloc[-1]:.2f}, lowest {rows['validation_loss'].min():.2f}"
         for (n, seed), rows in groups
     ]
     alt = "Line chart of the validation loss against training steps. " + "; ".join(lines) + "."
@@ -48,6 +52,8 @@ def growth(points: pd.DataFrame, *, name: str, caption: str) -> Figure:
     Args:
         points: columns ``what`` (training or answering), ``over`` (what was varied), ``at``,
             ``tokens_per_second``.
+        name: the figure's name, also that of its CSV file.
+        caption: what stands below it.
     """
     panels = list(dict.fromkeys(zip(points["what"], points["over"], strict=True)))
 
@@ -76,11 +82,11 @@ def growth(points: pd.DataFrame, *, name: str, caption: str) -> Figure:
 
     lines = [
         f"{what} over {over}: "
-        + ", ".join(f"{r.tokens_per_second:.0f} at {r.at}" for r in rows((what, over)).itertuples())
+        + ", ".join(f"{r.tokens_per_second:.0f} at {r.at}" for r in records(rows((what, over))))
         for what, over in panels
     ]
     alt = "Line charts of real tokens per second. " + "; ".join(lines) + "."
-    return make_figure(
+    return make_panels(
         draw,
         name=name,
         caption=caption,

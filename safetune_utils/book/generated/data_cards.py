@@ -49,9 +49,9 @@ def overview() -> str:
         lines.append(
             f"| {other['name']}, by lm-evaluation-harness | | {other['licence']} | {other['tests']} |"
         )
-    for other in data.not_released():
+    for gone in data.not_released():
         lines.append(
-            f"| {other['name']}, not released | | | {other['tests']}; the book uses {other['instead']} |"
+            f"| {gone['name']}, not released | | | {gone['tests']}; the book uses {gone['instead']} |"
         )
     return "\n".join(lines) + "\n"
 

@@ -47,6 +47,9 @@ def test_the_shape_of_a_set_is_drawn_from_its_counts(canvases: list[Canvas]) -> 
     }
     assert heights["requests"] == {(2, 1), (4, 1), (4, 3), (6, 3)}
     assert heights["answers"] == {(40, 4), (42, 4)}
-    bars = {label.get_text(): bar.get_width() for label, bar in zip(topics.get_yticklabels(), topics.patches)}
+    bars = {
+        label.get_text(): bar.get_width()
+        for label, bar in zip(topics.get_yticklabels(), topics.patches, strict=True)
+    }
     assert bars == {"the sea": 3, "air": 1}
     assert [bar.get_y() for bar in topics.patches] == pytest.approx([-0.4, 0.6])

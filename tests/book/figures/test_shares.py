@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 from drawn import intervals, marks, texts, words
 from made_responses import made_matrix, made_responses
+from matplotlib.collections import PolyCollection
 from matplotlib.figure import Figure as Canvas
 
 from safetune_utils import statistics
@@ -36,18 +37,18 @@ def test_the_main_figure_draws_each_share_with_its_interval_over_its_amount(
     for canvas in canvases:  # in light and in dark
         axes = canvas.axes[0]
         drawn, bounds = marks(axes), intervals(axes)
-        assert list(drawn) == ["malicious requests", "harmless look-alikes"]
+        assert list(drawn) == ["malicious requests", "safe look-alikes"]
         heights = {label: [y for _, y in points] for label, points in drawn.items()}
         assert heights["malicious requests"] == pytest.approx([10, 80])
-        assert heights["harmless look-alikes"] == pytest.approx([2, 30])
+        assert heights["safe look-alikes"] == pytest.approx([2, 30])
         assert bounds["malicious requests"] == [pytest.approx((4, 23)), pytest.approx((71, 87))]
-        assert bounds["harmless look-alikes"] == [pytest.approx((1, 9)), pytest.approx((22, 41))]
+        assert bounds["safe look-alikes"] == [pytest.approx((1, 9)), pytest.approx((22, 41))]
         for points in drawn.values():  # shifted a little sideways
             assert [x for x, _ in points] == pytest.approx([0, 100], abs=1)
         assert list(axes.get_xticks()) == [0, 100]
         (above,) = axes.child_axes
         assert words(above.get_xticklabels()) == ["0", "25"]  # 100 of 400
-        assert words(axes.get_legend().get_texts()) == ["malicious requests", "harmless look-alikes"]
+        assert words(axes.get_legend().get_texts()) == ["malicious requests", "safe look-alikes"]
 
 
 def test_several_seeds_are_a_band_and_one_seed_looks_as_before(canvases: list[Canvas]) -> None:
@@ -55,7 +56,7 @@ def test_several_seeds_are_a_band_and_one_seed_looks_as_before(canvases: list[Ca
     by_seed = statistics.summarise(rows, by=["prompt_set", "n_safety", "seed"])
     both = statistics.summarise(rows, by=["prompt_set", "n_safety"])
     drawn = figures.dose_response(both, name="x", caption="c.", by_seed=by_seed)
-    (band,) = [one for one in canvases[0].axes[0].collections if one.get_label().startswith("_child")][-1:]
+    (band,) = (one for one in canvases[0].axes[0].collections if isinstance(one, PolyCollection))
     corners = {tuple(corner) for corner in band.get_paths()[0].vertices.tolist()}
     assert {(0, 0), (0, 100), (50, 100)} == corners  # at 0 the seeds refuse none and all, at 50 all
     assert drawn.light != figures.dose_response(both, name="x", caption="c.").light
@@ -161,5 +162,5 @@ def test_dumbbells_join_the_prompt_sets_at_each_amount_and_say_what_was_not_scor
     assert found["controversial requests"][0] == pytest.approx((10, -0.11))
     assert math.isnan(found["controversial requests"][1][0])
     bars = [line for line in axes.lines if line.get_linewidth() == 2.5]  # one an amount
-    assert [list(bar.get_xdata()) for bar in bars][0] == pytest.approx([10, 40])
+    assert list(bars[0].get_xdata()) == pytest.approx([10, 40])
     assert words(axes.get_yticklabels()) == ["0", "9"]

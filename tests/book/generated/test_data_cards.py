@@ -31,12 +31,12 @@ def test_every_set_has_a_line_and_a_card(parts: dict[str, str]) -> None:
         assert other["name"] in parts["data_overview"]
 
 
-def test_embedded_rows_are_folded_and_escaped(parts: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_embedded_rows_are_folded_and_escaped(parts: dict[str, str]) -> None:
     first = data.corpus_rows("malicious")[0]["instruction"]
     before, after = parts["data_embedded_cards"].split(first[:40].replace("'", "&#x27;"), 1)
     assert before.rindex("<details") > before.rindex("</details>")
     assert "</details>" in after
-    assert "&lt;b&gt;" in data_cards.example({"prompt": "<b>"})
+    assert "&lt;b&gt;" in data_cards._example({"prompt": "<b>"})
 
 
 def test_no_text_of_an_outside_set_is_on_a_page_or_in_the_results(

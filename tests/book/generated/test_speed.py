@@ -10,13 +10,14 @@ import pytest
 
 from safetune_utils import places
 from safetune_utils.book.generated import speed
+from safetune_utils.presets import PRESETS
 
 RESULTS = places.data_folder() / "results"
 
 
 def test_every_side_that_was_measured_stands_in_its_table() -> None:
     pages = speed.parts()
-    for name, titles in (("finetune", speed.FINETUNE), ("generate", speed.GENERATE)):
+    for name, titles in (("finetune", speed._FINETUNE), ("generate", speed._GENERATE)):
         found = json.loads((RESULTS / f"{name}_speed.json").read_text("utf-8"))
         assert {row["side"] for row in found["summary"]} == set(titles)
         rows = [line for line in pages[f"speed_{name}"].splitlines() if line.startswith("| ")][1:]
@@ -37,14 +38,29 @@ def test_a_failed_side_is_told_and_a_ratio_is_ours_over_theirs(
 ) -> None:
     (tmp_path / "results").mkdir()
     spread = {"median": 3.0, "min": 2.0, "max": 4.0}
+    measured = {
+        "tokens_per_second": spread,
+        "ratio_of_ours": spread,
+        "ratio_of_ours_side_by_side": spread,
+    }
     made = {
-        "rows": 8, "rounds": [[], []], "machine": {"processor": "P", "threads": 2}, "versions": {"torch": "0"},
+        "rows": 8,
+        "rounds": [[], []],
+        "machine": {"processor": "P", "threads": 2},
+        "versions": {"torch": "0"},
         "summary": [
-            {"side": "ours", "precision": "bf16", "tokens_per_second": spread, "ratio_of_ours": spread, "ratio_of_ours_side_by_side": spread, "peak_memory_bytes": 2e9, "fraction_of_matmul": 0.5},
+            measured
+            | {"side": "ours", "precision": "bf16", "peak_memory_bytes": 2e9, "fraction_of_matmul": 0.5},
             {"side": "trl", "error": "no such module"},
-            {"side": "trainer-fp32", "precision": "fp32", "tokens_per_second": spread, "ratio_of_ours": spread, "ratio_of_ours_side_by_side": spread, "peak_memory_bytes": 1e9, "fraction_of_matmul": 0.2},
+            measured
+            | {
+                "side": "trainer-fp32",
+                "precision": "fp32",
+                "peak_memory_bytes": 1e9,
+                "fraction_of_matmul": 0.2,
+            },
         ],
-    }  # fmt: skip
+    }
     (tmp_path / "results" / "finetune_speed.json").write_text(json.dumps(made))
     (tmp_path / "register.yml").touch()
     monkeypatch.setenv("SAFETUNE_DATA", str(tmp_path))
@@ -57,11 +73,4 @@ def test_a_failed_side_is_told_and_a_ratio_is_ours_over_theirs(
 
 def test_the_page_names_every_preset() -> None:
     page = (RESULTS.parents[1] / "book" / "speed.md").read_text("utf-8")
-    assert set(re.findall(r"`(\w+)`", page.split("What has been run")[1])) >= {
-        "smoke",
-        "classroom",
-        "pocket",
-        "course",
-        "paper",
-        "repository",
-    }
+    assert set(re.findall(r"`(\w+)`", page.split("What has been run")[1])) >= set(PRESETS)

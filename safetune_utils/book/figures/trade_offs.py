@@ -1,0 +1,129 @@
+"""Figures of wanted refusals against unwanted ones."""
+
+from __future__ import annotations
+
+import pandas as pd
+from matplotlib.axes import Axes
+
+from safetune_utils.book.figures.figure import (
+    INK,
+    SEQUENCE,
+    Figure,
+    error_bars,
+    make_figure,
+    percent,
+    records,
+)
+from safetune_utils.data import PROMPT_SETS
+
+
+def trade_off(curve: pd.DataFrame, *, wanted: str, unwanted: str, name: str, caption: str) -> Figure:
+    """Refusals that are wanted against refusals that are not, one point an amount; the upper left corner is
+    best.
+
+    Args:
+        curve: from :func:`safetune_utils.statistics.shares.summarise` by ``prompt_set`` and ``n_safety``.
+        wanted, unwanted: the prompt sets on the vertical and on the horizontal axis.
+        name: the figure's name, also that of its CSV file.
+        caption: what stands below it.
+    """
+    points = _points(curve, by="n_safety", wanted=wanted, unwanted=unwanted).sort_index().reset_index()
+
+    def draw(axes: Axes, theme: int) -> None:
+        color = SEQUENCE[0][theme]
+        x, y = points["unwanted_share"] * 100, points["wanted_share"] * 100
+        axes.errorbar(
+            x,
+            y,
+            xerr=error_bars(points, "unwanted_"),
+            yerr=error_bars(points, "wanted_"),
+            color=color,
+            marker="o",
+            capsize=2,
+            linewidth=1.4,
+            elinewidth=0.8,
+        )
+        for n, right, up in zip(points["n_safety"], x, y, strict=True):
+            axes.annotate(f"{n}", (right, up), textcoords="offset points", xytext=(6, -12), color=color)
+        _draw_diagonal(axes, theme)
+        _set_axes(axes, wanted=wanted, unwanted=unwanted)
+
+    lines = [
+        f"with {r.n_safety} safety examples {percent(r.wanted_share)} wanted "
+        f"and {percent(r.unwanted_share)} unwanted refusals"
+        for r in records(points)
+    ]
+    alt = _alt(lines, wanted=wanted, unwanted=unwanted)
+    return make_figure(draw, name=name, caption=caption, alt=alt, data=points, size=(5.6, 5.0))
+
+
+def frontier(curve: pd.DataFrame, *, wanted: str, unwanted: str, name: str, caption: str) -> Figure:
+    """Refusals that are wanted against refusals that are not, one point a variant with both intervals; the
+    upper left corner is best.
+
+    Args:
+        curve: from :func:`safetune_utils.statistics.shares.summarise` by ``prompt_set`` and ``variant``,
+            whose names are shown in the order of its rows.
+        wanted, unwanted: the prompt sets on the vertical and on the horizontal axis.
+        name: the figure's name, also that of its CSV file.
+        caption: what stands below it.
+    """
+    points = _points(curve, by="variant", wanted=wanted, unwanted=unwanted)
+    points = points.reindex(list(dict.fromkeys(curve["variant"]))).reset_index()
+
+    def draw(axes: Axes, theme: int) -> None:
+        _draw_diagonal(axes, theme)
+        for place in range(len(points)):
+            row = points.iloc[[place]]
+            look = SEQUENCE[place % len(SEQUENCE)]
+            axes.errorbar(
+                row["unwanted_share"] * 100,
+                row["wanted_share"] * 100,
+                xerr=error_bars(row, "unwanted_"),
+                yerr=error_bars(row, "wanted_"),
+                color=look[theme],
+                marker=look.marker,
+                markersize=7,
+                linestyle="none",
+                capsize=2,
+                elinewidth=0.8,
+                label=row["variant"].item(),
+                # Where the looks are used a second time, the marks are empty.
+                markerfacecolor=look[theme] if place < len(SEQUENCE) else "none",
+            )
+        _set_axes(axes, wanted=wanted, unwanted=unwanted)
+        axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1), frameon=False)
+
+    lines = [
+        f"{r.variant}, {percent(r.wanted_share)} wanted and {percent(r.unwanted_share)} unwanted refusals"
+        for r in records(points)
+    ]
+    alt = _alt(lines, wanted=wanted, unwanted=unwanted)
+    return make_figure(draw, name=name, caption=caption, alt=alt, data=points, size=(8.2, 5.0))
+
+
+def _points(curve: pd.DataFrame, *, by: str, wanted: str, unwanted: str) -> pd.DataFrame:
+    """The shares of both prompt sets side by side, the columns with ``wanted_`` or ``unwanted_`` before their
+    names, one row a value of ``by``, which is the index.
+    """
+    up, right = (curve[curve["prompt_set"] == s].set_index(by) for s in (wanted, unwanted))
+    return up.add_prefix("wanted_").join(right.add_prefix("unwanted_"))
+
+
+def _draw_diagonal(axes: Axes, theme: int) -> None:
+    """The line on which as many refusals are unwanted as wanted."""
+    axes.plot([0, 100], [0, 100], linestyle=":", linewidth=1.2, color=INK[theme])
+
+
+def _set_axes(axes: Axes, *, wanted: str, unwanted: str) -> None:
+    axes.set_xlabel(f"{PROMPT_SETS[unwanted].title} refused (%): unwanted")
+    axes.set_ylabel(f"{PROMPT_SETS[wanted].title} refused (%): wanted")
+    axes.set_xlim(-3, 103)
+    axes.set_ylim(-3, 103)
+
+
+def _alt(lines: list[str], *, wanted: str, unwanted: str) -> str:
+    return (
+        f"Scatter plot of wanted refusals ({PROMPT_SETS[wanted].title}) "
+        f"against unwanted ones ({PROMPT_SETS[unwanted].title}): " + "; ".join(lines) + "."
+    )

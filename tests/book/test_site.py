@@ -1,0 +1,121 @@
+"""The site is put together from executed copies, and only where something changed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import pytest
+import yaml
+from executed_copy import executed
+
+from safetune_utils import statistics
+from safetune_utils.book import freshness, notebooks, parameters, site
+from safetune_utils.errors import SafetuneError
+
+SHARE = statistics.Share(0.5, 0.4, 0.6, 98, 0, "Wilson")
+
+
+@pytest.fixture
+def copies(tmp_path: Path, source: Path) -> Path:
+    """An executed copy of every notebook: of chapter 1 with a figure and numbers, of the others with nothing."""
+    folder = tmp_path / "copies"
+    executed(folder, source, malicious=SHARE)
+    for path in parameters.folder().glob("*.ipynb"):
+        if path.name != source.name:
+            cells = [nbformat.v4.new_markdown_cell("# T"), nbformat.v4.new_code_cell("1")]
+            nbformat.write(nbformat.v4.new_notebook(cells=cells), folder / path.name)
+    return folder
+
+
+@pytest.fixture
+def rendered(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
+    """In place of Jupyter Book and of the checks of its pages: the sources that were to be rendered."""
+    found: list[Path] = []
+
+    def render(source: Path, target: Path) -> None:
+        found.append(source)
+        (target / "html" / "notebooks").mkdir(parents=True, exist_ok=True)
+        (target / "html" / "index.html").write_text("a page")
+
+    monkeypatch.setattr(site, "_render", render)
+    monkeypatch.setattr(site, "page_faults", lambda output, pages: [])
+    return found
+
+
+def test_numbers_and_figures_of_the_copies_are_laid_out_for_the_prose(
+    copies: Path, rendered: list[Path], tmp_path: Path
+) -> None:
+    page, n_executed = site.build(given={}, target=tmp_path / "build", taken_from=copies)
+    assert (page.read_text(), n_executed) == ("a page", 0)
+    (source,) = rendered
+    substitutions = yaml.safe_load((source / "_config.yml").read_text("utf-8"))["parse"]["myst_substitutions"]
+    assert substitutions["nb01_malicious_last"] == "50 % (40 to 60 %, n = 98)"
+    assert substitutions["nb01_run_by"] == "someone"
+    figure = (source / "book" / "_generated" / "steps.html").read_text("utf-8")
+    assert 'id="figure-steps"' in figure
+    assert 'href="../notebooks/01_safety_amount.run.json"' in figure
+    record = page.parent / "notebooks" / "01_safety_amount.run.json"
+    assert '"notebook": "01_safety_amount"' in record.read_text("utf-8")
+    verdicts = (source / "book" / "_generated" / "verdicts.md").read_text("utf-8")
+    assert "50 % (40 to 60 %, n = 98)" in verdicts
+    shown = nbformat.read(source / "notebooks" / "02_exaggerated_safety.ipynb", as_version=4)
+    assert "safetune-stale" in str(shown)  # it holds no record of how it was executed
+
+
+def test_the_site_is_rendered_anew_only_where_something_changed(
+    copies: Path, rendered: list[Path], source: Path, tmp_path: Path
+) -> None:
+    for n_rendered in (1, 1):
+        site.build(given={}, target=tmp_path / "build", taken_from=copies)
+        assert len(rendered) == n_rendered
+    executed(copies, source, malicious=SHARE._replace(share=0.55))
+    site.build(given={}, target=tmp_path / "build", taken_from=copies)
+    assert len(rendered) == 2
+
+
+def test_a_fault_of_a_page_is_an_error_and_the_site_is_not_taken_for_built(
+    copies: Path, rendered: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(site, "page_faults", lambda output, pages: ["a.html has no figure", "another"])
+    for n_rendered in (1, 2):
+        with pytest.raises(SafetuneError, match=r"the site has 2 fault\(s\), first: a\.html has no figure"):
+            site.build(given={}, target=tmp_path / "build", taken_from=copies)
+        assert len(rendered) == n_rendered
+
+
+def test_a_copy_that_is_missing_is_told(copies: Path) -> None:
+    (copies / "05_topics.ipynb").unlink()
+    with pytest.raises(SafetuneError, match=r"no executed copy of 05_topics\.ipynb: run it with --output"):
+        site.build(given={}, taken_from=copies)
+
+
+def test_only_stale_notebooks_are_executed_each_with_the_parameters_that_it_takes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    given_to: dict[str, dict[str, Any]] = {}
+
+    def execute(path: Path, *, given: dict[str, Any]) -> Path:
+        given_to[path.stem] = given
+        return path
+
+    monkeypatch.setattr(notebooks, "executed", execute)
+    monkeypatch.setattr(freshness, "is_fresh", lambda path, *, given: path.stem[:2] != "05")
+    done, n_executed = site.executed(given={"preset": "smoke", "mode": "replay"})
+    assert n_executed == 1
+    assert set(done) == {path.name for path in parameters.folder().glob("*.ipynb")}
+    assert given_to["05_topics"] == {"preset": "smoke"}
+    assert given_to["09_building_safety_data"] == {"mode": "replay"}
+
+
+@pytest.mark.parametrize("given", [{"no_such_name": 1}, {"seeds": ["zero"]}])
+def test_a_wrong_parameter_is_told_before_anything_is_executed(
+    given: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def started(*_: object, **__: object) -> None:
+        raise AssertionError("a notebook was executed")
+
+    monkeypatch.setattr(notebooks, "executed", started)
+    with pytest.raises(SafetuneError, match=r"no_such_name|'zero'"):
+        site.executed(given=given)
