@@ -43,9 +43,12 @@ def vary(study: Study, **changes: Any) -> Study:
     Raises:
         SafetuneError: as for :func:`state`.
     """
-    settings = study.settings.model_dump()
+    # What was not set is left to be as it is: a default that is read back in becomes another number (16
+    # becomes 16.0), and so another key.
+    settings = study.settings.model_dump(exclude_unset=True)
     both = {
-        name: settings[name] | value if isinstance(value, dict) else value for name, value in changes.items()
+        name: settings.get(name, {}) | value if isinstance(value, dict) else value
+        for name, value in changes.items()
     }
     return _checked(Study(resolve(**settings | both), study.prompt_sets))
 
@@ -60,11 +63,14 @@ def without_topics(study: Study, topics: Sequence[str]) -> Study | None:
     settings = study.settings
     if not {row.topic for row in study.safety} & set(topics):
         return None
-    mixing = {"topics_left_out": [*settings.mixing.topics_left_out, *topics]}
+    # From all settings, not only those that were set: the keys of its published adapters are of these.
+    given = settings.model_dump()
+    mixing = given["mixing"] | {"topics_left_out": [*settings.mixing.topics_left_out, *topics]}
     for amount in sorted(filter(None, settings.safety_amounts), reverse=True):
         # This study was checked when it was stated, so nothing but the smaller pool can be wrong here.
         with contextlib.suppress(SafetuneError):
-            return vary(study, safety_amounts=[amount], mixing=mixing)
+            changed = given | {"safety_amounts": [amount], "mixing": mixing}
+            return _checked(Study(resolve(**changed), study.prompt_sets))
     return None
 
 
