@@ -17,6 +17,9 @@ from safetune_utils import data, store
 from safetune_utils.annotation import drafting, review
 from safetune_utils.book import parameters
 from safetune_utils.scoring import capability
+from safetune_utils.study import side_effects
+
+READERS = {"general": data.general_examples, "safety": data.safety_examples}
 
 
 @pytest.mark.slow
@@ -39,9 +42,6 @@ def test_the_chapter_says_what_it_cannot_show_where_no_topic_is_named(
     assert {found[name] for name in ("covered_change", "never_change", "transfer_change", "own_change")} == {
         "was not measured"
     }
-
-
-READERS = {"general": data.general_examples, "safety": data.safety_examples}
 
 
 @pytest.mark.slow
@@ -74,7 +74,7 @@ def test_the_chapter_goes_on_without_the_harness_and_without_the_reward_model_an
     base: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(capability, "is_installed", lambda: False)
-    monkeypatch.setattr(costs, "questions", lambda *_, **__: pytest.fail("questions were asked"))
+    monkeypatch.setattr(side_effects, "questions", lambda *_, **__: pytest.fail("questions were asked"))
     found = glued_by(
         parameters.find("06"),
         monkeypatch,
@@ -92,75 +92,77 @@ def test_the_chapter_goes_on_without_the_harness_and_without_the_reward_model_an
     assert {name for name in found if name.startswith("claim_")} == {"claim_costs_little_helpfulness"}
 
 
-@pytest.mark.slow
-def test_the_notebook_asks_a_server_once_and_then_shows_the_review_page(
-    httpserver: HTTPServer, tmp_path: Path
-) -> None:
-    asked: list[str] = []
+class Drafts:
+    """A server that writes the same text for every request but the second, which fails."""
 
-    def answer(request: Request) -> Response:
-        content = request.get_json()["messages"][-1]["content"]
-        asked.append(content)
-        if len(asked) == 2:
+    text = "I will not help with that <b>today</b>."
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+
+    def handle(self, request: Request) -> Response:
+        self.asked.append(request.get_json()["messages"][-1]["content"])
+        if len(self.asked) == 2:
             return Response(
                 '{"error": {"message": "down"}}',
                 status=500,
                 content_type="application/json",
                 headers={"x-should-retry": "false"},
             )
-        choice = {
-            "index": 0,
-            "finish_reason": "stop",
-            "message": {"role": "assistant", "content": "I will not help with that <b>today</b>."},
+        message = {"role": "assistant", "content": self.text}
+        body = {
+            "id": "x",
+            "object": "chat.completion",
+            "created": 0,
+            "model": "m",
+            "choices": [{"index": 0, "finish_reason": "stop", "message": message}],
+            "usage": {"prompt_tokens": 9, "completion_tokens": 9, "total_tokens": 18},
         }
-        body = {"id": "x", "object": "chat.completion", "created": 0, "model": "m", "choices": [choice]}
-        return Response(
-            json.dumps(body | {"usage": {"prompt_tokens": 9, "completion_tokens": 9, "total_tokens": 18}}),
-            content_type="application/json",
-        )
+        return Response(json.dumps(body), content_type="application/json")
 
-    httpserver.expect_request("/v1/chat/completions", method="POST").respond_with_handler(answer)
-    output = tmp_path / "out.ipynb"
-    parameters = {
-        "mode": "ask",
-        "base_url": httpserver.url_for("/v1"),
-        "model": "m",
-        "n_questions": "4",
-        "usd_per_million_out": "1000",
-    }
-    given = [part for name, value in parameters.items() for part in ("-p", name, value)]
-    command = [sys.executable, "-m", "safetune_utils", "run", "09", *given, "--output", str(output)]
+
+def write_review(path: Path, *, n_drafts: int, n_accepted: int) -> None:
+    """A review by one person of the server's drafts, the first of them accepted."""
+    items = [
+        {"id": row.id, "prompt": row.question, "text": Drafts.text}
+        for row in drafting.questions("embedded", n_drafts)
+    ]
+    decisions = [
+        {"id": item["id"], "decision": "accept", "text": item["text"], "reason": ""}
+        for item in items[:n_accepted]
+    ]
+    made = {"form": review.FORM, "items": review.items_hash(items), "reviewer": "me", "decisions": decisions}
+    path.write_text(json.dumps(made))
+
+
+@pytest.mark.slow
+def test_the_chapter_on_drafts_asks_a_server_once_and_then_shows_the_review_page(
+    httpserver: HTTPServer, tmp_path: Path
+) -> None:
+    server, output = Drafts(), tmp_path / "out.ipynb"
+    httpserver.expect_request("/v1/chat/completions", method="POST").respond_with_handler(server.handle)
+    given = {"mode": "ask", "base_url": httpserver.url_for("/v1"), "model": "m", "n_questions": "4"}
+    given["usd_per_million_out"] = "1000"
     environment = {name: value for name, value in os.environ.items() if name != "OPENAI_API_KEY"}
 
     def run() -> str:
+        words = [part for name, value in given.items() for part in ("-p", name, value)]
+        command = [sys.executable, "-m", "safetune_utils", "run", "09", *words, "--output", str(output)]
         result = subprocess.run(command, capture_output=True, text=True, timeout=300, env=environment)
         assert result.returncode == 0, result.stderr[-3000:]
         cells = json.loads(output.read_text())["cells"]
         return json.dumps([cell.get("outputs", []) for cell in cells])
 
     shown = run()
-    assert len(asked) == 4  # one of which failed; instruction forms wait for the review
+    assert len(server.asked) == 4  # one of which failed; instruction forms wait for the review
     assert "the server failed with 500" in shown
     assert "Show the review page" in shown
     assert "<b>today</b>" not in shown
     run()
-    assert len(asked) == 5  # the failed one alone
-    items = [
-        {"id": row.id, "prompt": row.question, "text": "I will not help with that <b>today</b>."}
-        for row in drafting.questions("embedded", 4)
-    ]
-    decisions = [
-        {"id": item["id"], "decision": "accept", "text": item["text"], "reason": ""} for item in items[:3]
-    ]
-    mine = tmp_path / "review-me.json"
-    mine.write_text(
-        json.dumps(
-            {"form": review.FORM, "items": review.items_hash(items), "reviewer": "me", "decisions": decisions}
-        )
-    )
-    given += ["-p", "reviews", json.dumps([str(mine)])]
-    command[5:-2] = given
+    assert len(server.asked) == 5  # the failed one alone
+    write_review(tmp_path / "review-me.json", n_drafts=4, n_accepted=3)
+    given["reviews"] = json.dumps([str(tmp_path / "review-me.json")])
     run()
-    assert len(asked) == 8  # the forms of the three that stand
+    assert len(server.asked) == 8  # the forms of the three that stand
     httpserver.clear()
     run()

@@ -36,6 +36,5 @@ def test_a_damaged_file_fails_verification(
     answer = safetune("data", "verify")
     assert answer.returncode == 2
     assert "Q-Harm has the wrong sha256" in answer.stdout
-    assert (
-        answer.stderr.strip() == "safetune: 1 file(s) have the wrong hash: delete them and fetch them again"
-    )
+    told = "safetune: 1 file(s) have the wrong hash: delete them and fetch them again"
+    assert answer.stderr.strip() == told

@@ -7,7 +7,7 @@ import json
 import pytest
 from command_line import safetune
 
-from safetune_utils.cli import joined_pairs
+from safetune_utils.cli import main
 
 
 @pytest.mark.parametrize(
@@ -42,15 +42,12 @@ def test_a_mistake_is_one_line_on_standard_error_and_status_2(arguments: list[st
 
 
 def test_parameters_are_given_as_to_papermill() -> None:
-    assert joined_pairs(["run", "01", "-p", "seeds", "[0, 1]", "--preset", "smoke"]) == [
-        "run",
-        "01",
-        "-p",
-        "seeds=[0, 1]",
-        "--preset",
-        "smoke",
-    ]
-    assert joined_pairs(["-p", "a=1", "-p", "b", "2"]) == ["-p", "a=1", "-p", "b=2"]
+    for given, taken in (
+        (["run", "01", "-p", "seeds", "[0, 1]", "--json"], ["run", "01", "-p", "seeds=[0, 1]", "--json"]),
+        (["-p", "a=1", "-p", "b", "2"], ["-p", "a=1", "-p", "b=2"]),
+        (["--parameter", "a", "1"], ["--parameter", "a=1"]),
+    ):
+        assert main._joined_pairs(given) == taken
 
 
 @pytest.mark.slow

@@ -21,15 +21,8 @@ def test_generating_reads_and_writes_the_original_s_forms_and_scoring_reads_thos
         "tags": ["a", "b", "a"],
     }
     (tmp_path / "in.json").write_text(json.dumps(asked))
-    answer = safetune(
-        "generate",
-        "--input",
-        str(tmp_path / "in.json"),
-        "--output",
-        str(tmp_path / "out.json"),
-        "--max-new-tokens",
-        "8",
-    )
+    files = ("--input", str(tmp_path / "in.json"), "--output", str(tmp_path / "out.json"))
+    answer = safetune("generate", *files, "--max-new-tokens", "8")
     assert answer.returncode == 0, answer.stderr
     written = json.loads((tmp_path / "out.json").read_text())
     assert list(written) == ["parameters", "inputs", "instructions", "outputs"]
@@ -48,33 +41,11 @@ def test_generating_reads_and_writes_the_original_s_forms_and_scoring_reads_thos
 
 @pytest.mark.slow
 def test_the_command_line_trains_under_accelerate_launch(base: Path, tmp_path: Path) -> None:
-    words = [
-        "--multi_gpu",
-        "--num_processes",
-        "2",
-        "--num_machines",
-        "1",
-        "--main_process_port",
-        "0",
-        "--mixed_precision",
-        "no",
-        "--dynamo_backend",
-        "no",
-    ]
-    words += [
-        "-m",
-        "safetune_utils",
-        "finetune",
-        "--base",
-        str(base),
-        "--preset",
-        "smoke",
-        "--amount",
-        "4",
-        "--output",
-        str(tmp_path / "adapter"),
-    ]
-    command = [sys.executable, "-m", "accelerate.commands.launch", *words]
+    launcher = [sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", "2"]
+    launcher += ["--num_machines", "1", "--main_process_port", "0", "--mixed_precision", "no"]
+    words = ["finetune", "--base", str(base), "--preset", "smoke", "--amount", "4"]
+    words += ["--output", str(tmp_path / "adapter")]
+    command = [*launcher, "--dynamo_backend", "no", "-m", "safetune_utils", *words]
     done = subprocess.run(
         command, env=os.environ | ONE_THREAD, capture_output=True, text=True, timeout=300, check=False
     )
