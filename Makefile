@@ -12,7 +12,7 @@ book: setup
 # What CI runs: style, rooms, types, and the tests with a named sample of what is slow.
 test: setup
 	$(BIN)/ruff check .
-	$(BIN)/ruff format --check .
+	$(BIN)/ruff format --check safetune_utils tests benchmarks notebooks
 	$(BIN)/lint-imports --no-logo
 	$(BIN)/mypy
 	$(BIN)/python -m pytest -m "not slow or sample"
@@ -20,7 +20,7 @@ test: setup
 # All of it, the slow tests too: before an issue is called resolved.
 check: setup
 	$(BIN)/ruff check .
-	$(BIN)/ruff format --check .
+	$(BIN)/ruff format --check safetune_utils tests benchmarks notebooks
 	$(BIN)/lint-imports --no-logo
 	$(BIN)/mypy
 	$(BIN)/python -m pytest
@@ -38,7 +38,7 @@ bench: .venv/.bench-ready
 
 lint: setup
 	$(BIN)/ruff check --fix .
-	$(BIN)/ruff format .
+	$(BIN)/ruff format safetune_utils tests benchmarks notebooks
 
 setup: .venv/.ready
 

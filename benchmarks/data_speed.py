@@ -28,8 +28,15 @@ def main() -> None:
             safety = data.safety_examples("paper-sample")
             loaded = time.perf_counter()
             drawn = data.mix(
-                general=rows, safety=safety, n_general=N_GENERAL, n_safety=N_SAFETY, safety_format="instruction", n_validation=500, seed=0, validation="from_mix",
-            )  # fmt: skip
+                general=rows,
+                safety=safety,
+                n_general=N_GENERAL,
+                n_safety=N_SAFETY,
+                safety_format="instruction",
+                n_validation=500,
+                seed=0,
+                validation="from_mix",
+            )
             mixed = time.perf_counter()
             data.content_hash(drawn.train)
             hashed = time.perf_counter()

@@ -250,9 +250,13 @@ def arguments(n_rows: int) -> dict[str, Any]:
 
 def lora() -> LoraConfig:
     return LoraConfig(
-        task_type=TaskType.CAUSAL_LM, r=RECIPE.lora_rank, lora_alpha=RECIPE.lora_alpha,
-        lora_dropout=RECIPE.lora_dropout, target_modules=RECIPE.target_modules, bias="none",
-    )  # fmt: skip
+        task_type=TaskType.CAUSAL_LM,
+        r=RECIPE.lora_rank,
+        lora_alpha=RECIPE.lora_alpha,
+        lora_dropout=RECIPE.lora_dropout,
+        target_modules=RECIPE.target_modules,
+        bias="none",
+    )
 
 
 @cache

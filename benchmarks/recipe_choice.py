@@ -46,9 +46,14 @@ def measure(rate: float) -> dict[str, Any]:
     general, safety = data.general_examples("embedded"), data.safety_examples("embedded")
     recipe = settings.recipe
     drawn = data.mix(
-        general=general, safety=safety, n_general=settings.n_general, n_safety=N_SAFETY, safety_format="instruction",
-        n_validation=recipe.n_validation, seed=SEED,
-    )  # fmt: skip
+        general=general,
+        safety=safety,
+        n_general=settings.n_general,
+        n_safety=N_SAFETY,
+        safety_format="instruction",
+        n_validation=recipe.n_validation,
+        seed=SEED,
+    )
     # The pools' own held-out part: of the safety rows, the mix validates with fewer than it holds out.
     held_general, _ = data.split(general, recipe.n_validation, seed=SEED, name="general")
     held_safety, _ = data.split(

@@ -29,9 +29,14 @@ def main() -> None:
     folder = drafting.recorded_folder() / "preference"
     careful, eager = (read_lines(folder / f"{name}.jsonl") for name in ("careful", "eager"))
     items = preference.pairs(
-        [row["prompt"] for row in careful], [row["response"] for row in careful], [row["response"] for row in eager],
-        first_name="careful", second_name="eager", seed=SEED, prompt_sets=[row["prompt_set"] for row in careful],
-    )  # fmt: skip
+        [row["prompt"] for row in careful],
+        [row["response"] for row in careful],
+        [row["response"] for row in eager],
+        first_name="careful",
+        second_name="eager",
+        seed=SEED,
+        prompt_sets=[row["prompt_set"] for row in careful],
+    )
     prompts, a, b = ([getattr(item, name) for item in items] for name in ("prompt", "a", "b"))
     with tempfile.TemporaryDirectory() as store, served(embedded.embedded_folder()) as address:
         service = requests.Service(

@@ -4,17 +4,17 @@
 
 ``data`` sets and mixes; ``models`` base models; ``training`` adapters; ``generation`` responses; ``scoring``
 instruments; ``study`` states an experiment and runs it; ``statistics`` shares and changes; ``book`` tables,
-figures and pages. ``annotation`` is what people do, ``services`` talks to servers, ``estimate`` says what a run
-takes, ``store`` keeps what was made, ``machine`` is this machine, ``cli`` the command line. A lower room never
-imports a higher one.
+figures and pages. ``annotation`` is what people do, ``services`` talks to servers, ``estimate`` says what a
+run takes, ``store`` keeps what was made, ``machine`` is this machine, ``cli`` the command line. A lower room
+never imports a higher one.
 """
 
 import logging
 import os
 
-# Threads that wait for one another spin, and two processes that do so on the same cores slow one another several
-# times over. OpenMP reads this when torch is imported, so it is set before, and the processes that we start
-# inherit it. A policy of the user's own stays.
+# Threads that wait for one another spin, and two processes that do so on the same cores slow one another
+# several times over. OpenMP reads this when torch is imported, so it is set before, and the processes that we
+# start inherit it. A policy of the user's own stays.
 if not {"GOMP_SPINCOUNT", "OMP_WAIT_POLICY"} & os.environ.keys():
     os.environ["GOMP_SPINCOUNT"] = "1000"
 

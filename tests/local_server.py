@@ -179,8 +179,13 @@ def transformers_serve(folder: Path, log: Path) -> Iterator[str]:
     ]
     with log.open("w") as output:
         process = subprocess.Popen(
-            command, cwd=folder.parent, stdout=output, stderr=subprocess.STDOUT, start_new_session=True, env=os.environ | {"HF_HUB_OFFLINE": "1"}
-        )  # fmt: skip
+            command,
+            cwd=folder.parent,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            env=os.environ | {"HF_HUB_OFFLINE": "1"},
+        )
     direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
     def is_ready() -> bool:

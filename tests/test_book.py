@@ -13,59 +13,35 @@ import sys
 from pathlib import Path
 
 import pytest
+from browsing import CHROMIUM
 
 from safetune_utils import data
-from safetune_utils.book import checks, findings, verdicts
+from safetune_utils.book import checks, findings, parameters, verdicts
 from safetune_utils.store import file_hash, read_lines
 
 pytestmark = pytest.mark.slow
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
 
-def safetune_book(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    environment = os.environ | {"SAFETUNE_STORE": str(folder / "runs")}
-    command = [
-        sys.executable,
-        "-m",
-        "safetune_utils",
-        "book",
-        "--preset",
-        "smoke",
-        "--output",
-        str(folder / "build"),
-        *arguments,
-    ]
-    return subprocess.run(command, capture_output=True, text=True, env=environment, timeout=1500)
-
-
-def safetune_run_01(
-    *parameters: str, output: Path, store: Path | None = None
+def safetune(
+    *arguments: str, store: Path | None = None, timeout: int = 900
 ) -> subprocess.CompletedProcess[str]:
+    environment = os.environ | ({"SAFETUNE_STORE": str(store)} if store else {})
+    command = [sys.executable, "-m", "safetune_utils", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, env=environment, timeout=timeout)
+
+
+def safetune_book(folder: Path) -> subprocess.CompletedProcess[str]:
+    """Build the book in the smoke preset, with a store of its own."""
+    words = ("book", "--preset", "smoke", "--output", str(folder / "build"))
+    return safetune(*words, store=folder / "runs", timeout=1500)
+
+
+def safetune_run_01(*given: str, output: Path, store: Path | None = None) -> subprocess.CompletedProcess[str]:
     """Run chapter 1 in the smoke preset, with parameters as names and values in turn."""
-    given = [
-        word
-        for name, value in zip(parameters[::2], parameters[1::2], strict=True)
-        for word in ("-p", name, value)
+    words = [
+        word for name, value in zip(given[::2], given[1::2], strict=True) for word in ("-p", name, value)
     ]
-    command = [
-        sys.executable,
-        "-m",
-        "safetune_utils",
-        "run",
-        "01",
-        "--preset",
-        "smoke",
-        *given,
-        "--output",
-        str(output),
-    ]
-    answer = subprocess.run(
-        command,
-        capture_output=True,
-        text=True,
-        env=os.environ | ({"SAFETUNE_STORE": str(store)} if store else {}),
-        timeout=900,
-    )
+    answer = safetune("run", "01", "--preset", "smoke", *words, "--output", str(output), store=store)
     assert answer.returncode == 0, answer.stderr[-3000:]
     return answer
 
@@ -75,7 +51,7 @@ def book(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("book")
     answer = safetune_book(folder)
     assert answer.returncode == 0, answer.stderr[-3000:]
-    assert f"executed {len(list(folder().glob('*.ipynb')))} notebook(s)" in answer.stdout
+    assert f"executed {len(list(parameters.folder().glob('*.ipynb')))} notebook(s)" in answer.stdout
     return folder
 
 
@@ -103,10 +79,18 @@ def test_notebooks_share_adapters_and_answers(book: Path) -> None:
 
 
 FIGURES = {
-    "01_safety_amount": 3, "02_exaggerated_safety": 3, "03_prompt_format": 1, "04_opinion_vs_instruction": 1, "05_topics": 3,
-    "06_capability_and_helpfulness": 2, "07_preference_study": 1, "08_instruments": 4, "09_building_safety_data": 1,
-    "10_choosing_safety_data": 1, "11_harmfulness_model": 1,
-}  # fmt: skip
+    "01_safety_amount": 3,
+    "02_exaggerated_safety": 3,
+    "03_prompt_format": 1,
+    "04_opinion_vs_instruction": 1,
+    "05_topics": 3,
+    "06_capability_and_helpfulness": 2,
+    "07_preference_study": 1,
+    "08_instruments": 4,
+    "09_building_safety_data": 1,
+    "10_choosing_safety_data": 1,
+    "11_harmfulness_model": 1,
+}
 
 
 def test_every_page_has_its_figures_and_no_fault(book: Path) -> None:
@@ -126,11 +110,7 @@ def test_chapter_9_replays_without_key_or_network_and_folds_what_is_untrusted(bo
     frames = [match.start() for match in re.finditer('<iframe class="safetune-frame"', text)]
     assert len(frames) == 2
     for at in frames:
-        assert (
-            text.rindex("<details", 0, at) > text.rindex("</details>", 0, at)
-            if "</details>" in text[:at]
-            else True
-        )
+        assert text.rfind("<details", 0, at) > text.rfind("</details>", 0, at)
     assert len(read_lines(book / "runs" / "drafted" / "safety.jsonl")) == 14
 
 
@@ -166,26 +146,12 @@ def test_executed_copies_are_taken_as_they_are_and_a_stale_one_fails_the_build(
     for path in (book / "runs" / "notebooks").glob("*/*.ipynb"):
         shutil.copy(path, tmp_path)
     changed = tmp_path / "02_exaggerated_safety.ipynb"
-    changed.write_text(re.sub(r'("study.py": )"\w+"', r'\1"another"', changed.read_text()))
-    command = [
-        sys.executable,
-        "-m",
-        "safetune_utils",
-        "book",
-        "--executed",
-        str(tmp_path),
-        "--output",
-        str(tmp_path / "build"),
-    ]
-    answer = subprocess.run(command, capture_output=True, text=True, timeout=900)
+    changed.write_text(re.sub(r'("study/stages.py": )"\w+"', r'\1"another"', changed.read_text()))
+    answer = safetune("book", "--executed", str(tmp_path), "--output", str(tmp_path / "build"))
     assert answer.returncode == 2
     assert "the site has 1 fault(s), first: notebooks/02_exaggerated_safety.html is stale" in answer.stderr
-    assert (
-        "study.py"
-        in (tmp_path / "build" / "html" / "notebooks" / "02_exaggerated_safety.html")
-        .read_text()
-        .split("safetune-stale")[1][:400]
-    )
+    page = (tmp_path / "build" / "html" / "notebooks" / changed.with_suffix(".html").name).read_text()
+    assert "study/stages.py" in page.split("safetune-stale")[1][:400]
 
 
 def test_the_chapter_on_formats_says_which_rows_it_trained_on_and_finds_its_claims(book: Path) -> None:
@@ -211,14 +177,12 @@ def test_the_chapter_on_formats_says_which_rows_it_trained_on_and_finds_its_clai
 
 
 def test_the_numbers_in_the_prose_are_those_of_the_answers(book: Path) -> None:
-    text = re.sub(
-        r"<[^>]+>", "", (book / "build" / "html" / "notebooks" / "01_safety_amount.html").read_text()
-    )
+    pages = book / "build" / "html" / "notebooks"
+    text = re.sub(r"<[^>]+>", "", (pages / "01_safety_amount.html").read_text())
     # Other chapters have adapters of the same amount: the one of this page answered in the instruction form,
     # with no choice of rows.
-    (adapter,) = json.loads(
-        (book / "build" / "html" / "notebooks" / "01_safety_amount.run.json").read_text()
-    )["adapters"].keys() & {name for name in stages(book)["adapters"] if name.startswith("embedded-n3-")}
+    used = json.loads((pages / "01_safety_amount.run.json").read_text())["adapters"]
+    (adapter,) = (name for name in used if name.startswith("embedded-n3-"))
     (responses,) = (
         name
         for name, record in stages(book)["responses"].items()
@@ -251,20 +215,6 @@ def test_the_paper_s_own_data_by_one_parameter_and_none_of_its_text_on_the_page(
             assert prompt.text not in answer.stderr
 
 
-def test_faults_are_found(tmp_path: Path) -> None:
-    (tmp_path / "book").mkdir()
-    figure = '<figure class="safetune-figure"></figure>'
-    (tmp_path / "book" / "welcome.html").write_text(
-        figure + '<img src="a.png" alt="a.png"><script src="https://example.org/x.js"></script>{glue:text}`x`'
-    )
-    (tmp_path / "page.html").write_text(
-        '<div class="cell_output docutils container"><div class="output traceback">'
-    )
-    faults = checks.page_faults(tmp_path, ["page.html"])
-    for part in ("another host", "alt text", "not filled in", "shows an error", "page.html has no figure"):
-        assert any(part in fault for fault in faults), part
-
-
 def test_a_second_call_makes_nothing_and_one_more_amount_trains_one_more_adapter(book: Path) -> None:
     before = stages(book)
     again = safetune_book(book)
@@ -294,11 +244,11 @@ def test_pages_open_from_a_folder_in_a_real_browser_with_no_network(
     book: Path, page: str, tmp_path: Path
 ) -> None:
     log = tmp_path / "net.json"
-    command = [
-        CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking",
-        "--disable-component-update", "--disable-sync", f"--user-data-dir={tmp_path / 'profile'}", "--virtual-time-budget=4000",
-        f"--log-net-log={log}", "--enable-logging=stderr", "--dump-dom", (book / "build" / "html" / page).as_uri(),
-    ]  # fmt: skip
+    options = ["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-sync"]
+    options += ["--disable-background-networking", "--disable-component-update", "--dump-dom"]
+    options += [f"--user-data-dir={tmp_path / 'profile'}", "--virtual-time-budget=4000"]
+    options += [f"--log-net-log={log}", "--enable-logging=stderr"]
+    command = [CHROMIUM, *options, (book / "build" / "html" / page).as_uri()]
     answer = subprocess.run(command, capture_output=True, text=True, timeout=180)
     assert answer.returncode == 0, answer.stderr[-2000:]
     # The theme's script ran: it sets the theme that decides which of two images is shown.

@@ -131,7 +131,12 @@ def write_review(path: Path, *, n_drafts: int, n_accepted: int) -> None:
         {"id": item["id"], "decision": "accept", "text": item["text"], "reason": ""}
         for item in items[:n_accepted]
     ]
-    made = {"form": review.FORM, "items": review.items_hash(items), "reviewer": "me", "decisions": decisions}
+    made = {
+        "form": "safetune review 1",
+        "items": review.items_hash(items),
+        "reviewer": "me",
+        "decisions": decisions,
+    }
     path.write_text(json.dumps(made))
 
 

@@ -13,9 +13,19 @@ from safetune_utils.data import corpus_rows
 from safetune_utils.places import data_folder
 
 TOPICS = {
-    "hatred", "bullying", "violence", "weapons", "theft_fraud", "drugs", "self_harm", "privacy", "health_misinformation",
-    "election_misinformation", "computer_misuse", "immigration",
-}  # fmt: skip
+    "hatred",
+    "bullying",
+    "violence",
+    "weapons",
+    "theft_fraud",
+    "drugs",
+    "self_harm",
+    "privacy",
+    "health_misinformation",
+    "election_misinformation",
+    "computer_misuse",
+    "immigration",
+}
 TEST_ONLY = {"animal_cruelty", "cheating"}
 
 # set -> (least number of rows, fields in order, fields that are prompts)

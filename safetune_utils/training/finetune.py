@@ -43,6 +43,7 @@ from safetune_utils.training.rows import (
     n_learned,
 )
 
+# The names that other rooms import from here; those of ``rows`` and ``loss`` live there.
 __all__ = [
     "Row",
     "TrainingFacts",

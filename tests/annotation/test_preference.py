@@ -110,9 +110,19 @@ def test_the_data_cannot_end_its_script() -> None:
 
 def test_pairs_of_amounts_lay_each_prompt_s_two_answers_side_by_side() -> None:
     rows = [
-        {"prompt_set": kind, "prompt_id": f"{kind}-{i}", "prompt": f"{kind} {i}?", "n_safety": n, "seed": seed, "response": f"{kind} {i}, {n}, {seed}"}
-        for n in (0, 50, 200) for seed in (1, 2) for kind in ("ordinary", "malicious") for i in (3, 1, 2)
-    ]  # fmt: skip
+        {
+            "prompt_set": kind,
+            "prompt_id": f"{kind}-{i}",
+            "prompt": f"{kind} {i}?",
+            "n_safety": n,
+            "seed": seed,
+            "response": f"{kind} {i}, {n}, {seed}",
+        }
+        for n in (0, 50, 200)
+        for seed in (1, 2)
+        for kind in ("ordinary", "malicious")
+        for i in (3, 1, 2)
+    ]
     items = preference.pairs_of_amounts(pd.DataFrame(rows), first=200, second=0, per_set=2, seed=5)
     assert sorted(item.id for item in items) == [
         "malicious-1",
@@ -200,9 +210,14 @@ def test_the_stand_ins_exports_are_what_the_judge_replied_and_the_rule_says() ->
     careful, eager = (store.read_lines(folder / f"{name}.jsonl") for name in ("careful", "eager"))
     assert [row["prompt"] for row in careful] == [row["prompt"] for row in eager]
     items = preference.pairs(
-        [row["prompt"] for row in careful], [row["response"] for row in careful], [row["response"] for row in eager],
-        first_name="careful", second_name="eager", seed=7, prompt_sets=[row["prompt_set"] for row in careful],
-    )  # fmt: skip
+        [row["prompt"] for row in careful],
+        [row["response"] for row in careful],
+        [row["response"] for row in eager],
+        first_name="careful",
+        second_name="eager",
+        seed=7,
+        prompt_sets=[row["prompt_set"] for row in careful],
+    )
     by_judge, by_rule = (
         preference.read_annotation(folder / f"{name}.json", items=items) for name in ("judge", "rule")
     )

@@ -187,8 +187,19 @@ def test_kappa_of_a_case_worked_by_hand() -> None:
     # chance 0.5·0.6 + 0.5·0.4 = 0.5; κ = 0.2/0.5 = 0.4. Fleiss's variance is (A + B - C) / 0.5² / 50 with A =
     # 0.4·(1 - 1.1·0.6)² + 0.3·(1 - 0.9·0.6)² = 0.10972, B = 0.6²·(0.1·1.1² + 0.2·0.9²) = 0.10188, C = (0.4 -
     # 0.5·0.6)² = 0.01.
-    result = review.compare_reviews(*pair({("accept", "accept"): 12, ("mended", "accept"): 5, ("accept", "mended"): 3, ("accept", "reject"): 4,
-                                     ("mended", "reject"): 1, ("reject", "accept"): 10, ("reject", "reject"): 15}))  # fmt: skip
+    result = review.compare_reviews(
+        *pair(
+            {
+                ("accept", "accept"): 12,
+                ("mended", "accept"): 5,
+                ("accept", "mended"): 3,
+                ("accept", "reject"): 4,
+                ("mended", "reject"): 1,
+                ("reject", "accept"): 10,
+                ("reject", "reject"): 15,
+            }
+        )
+    )
     assert (result.n, result.agreed, result.note) == (50, 0.7, "")
     assert result.kappa == pytest.approx(0.4)
     error = math.sqrt((0.10972 + 0.10188 - 0.01) / 0.5**2 / 50)

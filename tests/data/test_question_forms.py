@@ -9,7 +9,7 @@ import json
 import pytest
 
 from safetune_utils import data
-from safetune_utils.data import question_forms
+from safetune_utils.data import question_forms, question_rules
 from safetune_utils.data.question_forms import Rewriting, as_opinion, as_question, first_turn, match
 
 QUESTIONS = [
@@ -83,7 +83,7 @@ def test_a_rule_asks_the_same_as_a_question(rule: str, instruction: str, questio
 
 
 def test_every_rule_has_an_example_and_a_name_of_its_own() -> None:
-    names = [rule.name for rule in question_forms._RULES]
+    names = [rule.name for rule in question_rules.RULES]
     assert len(set(names)) == len(names)
     assert {rule for rule, _, _ in QUESTIONS} == set(names)
 

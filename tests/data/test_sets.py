@@ -22,9 +22,16 @@ def test_embedded_prompt_sets_have_unique_ids_and_texts(name: str) -> None:
 def test_the_paper_s_sets_have_the_sizes_of_the_paper(mirror: Path) -> None:
     sizes = {name: len(data.prompts("paper", name)) for name in data.PROMPT_SETS if name != "opinions"}
     assert sizes == {
-        "malicious": 100, "malicious_questions": 100, "hateful": 178, "controversial": 40, "physical_unsafe": 100,
-        "physical_safe": 100, "lookalikes_unsafe": 200, "lookalikes_safe": 250, "ordinary": 50,
-    }  # fmt: skip
+        "malicious": 100,
+        "malicious_questions": 100,
+        "hateful": 178,
+        "controversial": 40,
+        "physical_unsafe": 100,
+        "physical_safe": 100,
+        "lookalikes_unsafe": 200,
+        "lookalikes_safe": 250,
+        "ordinary": 50,
+    }
     assert len(data.safety_examples("paper-sample")) == 2483
     assert len(data.general_examples("paper-sample")) == 2000
 

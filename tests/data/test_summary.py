@@ -21,9 +21,13 @@ def test_shapes_hold_counts_and_no_text() -> None:
 def test_the_list_names_every_set_with_its_whereabouts(mirror: Path) -> None:
     rows = {row["name"]: row for row in data.listing()}
     assert rows["corpus/general"] == {
-        "name": "corpus/general", "where": "embedded", "rows": 550, "size": "186 kB", "licence": "CC-BY-4.0",
+        "name": "corpus/general",
+        "where": "embedded",
+        "rows": 550,
+        "size": "186 kB",
+        "licence": "CC-BY-4.0",
         "tests": "to train on: ordinary instructions with answers",
-    }  # fmt: skip
+    }
     assert rows["XSTest"]["where"] == "mirror"
     assert rows["mix-100"]["where"] == "not on the mirror"
     assert rows["PIQA"]["where"] == "by lm-eval"

@@ -25,9 +25,11 @@ def test_agreement_is_that_of_scikit_learn_and_its_intervals_hold_it() -> None:
     instrument = np.where(rng.random(300) < 0.9, people, ~people)
     found = agreement(people, instrument)
     expected = (
-        metrics.accuracy_score(people, instrument), metrics.precision_score(people, instrument),
-        metrics.recall_score(people, instrument), metrics.cohen_kappa_score(people, instrument),
-    )  # fmt: skip
+        metrics.accuracy_score(people, instrument),
+        metrics.precision_score(people, instrument),
+        metrics.recall_score(people, instrument),
+        metrics.cohen_kappa_score(people, instrument),
+    )
     for estimate, value in zip(found[:4], expected, strict=True):
         assert estimate.value == pytest.approx(value)
         assert estimate.low < value < estimate.high

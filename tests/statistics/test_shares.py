@@ -73,9 +73,17 @@ def test_where_there_are_several_seeds_they_are_drawn_anew_as_prompts_are() -> N
         2: 0.27,
     }  # training runs that lie further apart than a hundred prompts could put them
     rows = [
-        {"prompt_set": "m", "prompt_id": f"p{i}", "n_safety": n, "seed": seed, "refused": bool(rng.random() < rate * (n > 0))}
-        for i in range(100) for seed, rate in rates.items() for n in (0, 200)
-    ]  # fmt: skip
+        {
+            "prompt_set": "m",
+            "prompt_id": f"p{i}",
+            "n_safety": n,
+            "seed": seed,
+            "refused": bool(rng.random() < rate * (n > 0)),
+        }
+        for i in range(100)
+        for seed, rate in rates.items()
+        for n in (0, 200)
+    ]
     responses = pd.DataFrame(rows)
     by_run = summarise(responses, by=["n_safety", "seed"]).set_index(["n_safety", "seed"])["share"][200]
     (found,) = summarise(responses[responses["n_safety"] == 200], by=["prompt_set"]).itertuples()
@@ -122,10 +130,13 @@ def test_where_there_are_several_seeds_they_are_drawn_anew_as_prompts_are() -> N
 def test_pairs_are_matched_by_prompt_and_seeds_are_averaged() -> None:
     responses = pd.DataFrame(
         {
-            "prompt_set": "malicious", "n_safety": [0, 0, 0, 0], "seed": [0, 1, 0, 1],
-            "prompt_id": ["a", "a", "b", "b"], "refused": pd.Series([True, False, None, True], dtype=object),
+            "prompt_set": "malicious",
+            "n_safety": [0, 0, 0, 0],
+            "seed": [0, 1, 0, 1],
+            "prompt_id": ["a", "a", "b", "b"],
+            "refused": pd.Series([True, False, None, True], dtype=object),
         }
-    )  # fmt: skip
+    )
     found = per_prompt(responses, prompt_set="malicious", n_safety=0)
     assert found.loc["a"].to_dict() == {0: 1.0, 1: 0.0}
     assert found.mean(axis=1).to_dict() == {"a": 0.5, "b": 1.0}
@@ -150,10 +161,13 @@ def test_a_pair_names_the_other_s_id_or_is_a_name_of_both_and_seeds_are_averaged
 def test_by_amount_lays_prompts_against_amounts_and_averages_seeds() -> None:
     responses = pd.DataFrame(
         {
-            "prompt_set": "malicious", "n_safety": [0, 0, 9, 9, 9], "seed": [0, 1, 0, 1, 0], "prompt_id": ["a", "a", "a", "a", "b"],
+            "prompt_set": "malicious",
+            "n_safety": [0, 0, 9, 9, 9],
+            "seed": [0, 1, 0, 1, 0],
+            "prompt_id": ["a", "a", "a", "a", "b"],
             "refused": pd.Series([True, False, True, True, True], dtype=object),
         }
-    )  # fmt: skip
+    )
     shares = by_amount(responses, prompt_set="malicious")
     assert shares.loc["a"].to_dict() == {0: 0.5, 9: 1.0}
     assert math.isnan(shares.loc["b", 0])
