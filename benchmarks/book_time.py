@@ -33,7 +33,7 @@ def main() -> None:
     parser.add_argument("--whole-seconds", type=float, required=True)
     parser.add_argument("--output", type=Path, default=places.data_folder() / "results" / "book_time.json")
     given = parser.parse_args()
-    found = (
+    found: dict[str, Any] = (
         json.loads(given.output.read_text("utf-8"))
         if given.output.is_file()
         else {"made_by": "benchmarks/book_time.py", "books": {}}
@@ -46,12 +46,12 @@ def main() -> None:
 def book(whole: float) -> dict[str, Any]:
     made = {
         name: [
-            store.read_record(path.parent)
+            store.record_of(path.parent)
             for path in sorted(places.store_folder().glob(f"{name}/*/record.json"))
         ]
         for name in STAGES
     }
-    stages = [
+    stages: list[dict[str, Any]] = [
         {"stage": title, "times": len(made[name]), "seconds": round(sum(map(seconds, made[name])), 1)}
         for name, title in STAGES.items()
     ]
@@ -79,15 +79,15 @@ def book(whole: float) -> dict[str, Any]:
             for record in made["adapters"]
         ],
         "answering": {
-            "answers": sum(record["facts"]["answers"] for record in made["responses"]),
+            "answers": sum(record["facts"]["responses"] for record in made["responses"]),
             "seconds": round(sum(map(seconds, made["responses"])), 1),
             "peak_memory_bytes": max(record["peak_memory_bytes"] for record in made["responses"]),
         },
-        "card": vars(hardware.measured_card("cpu")),
+        "card": vars(hardware.measured_hardware("cpu")),
     }
 
 
-def seconds(record: dict[str, Any]) -> float:
+def seconds(record: store.Record) -> float:
     """Seconds of the whole machine that a stage took: one of two that went side by side on half the threads
     took half of its own.
     """

@@ -14,6 +14,7 @@ import time
 from pathlib import Path
 
 from safetune_utils import data
+from safetune_utils.data.mix import mix
 from safetune_utils.machine.memory import peak_memory
 
 N_GENERAL, N_SAFETY = 20_000, 2_000
@@ -27,7 +28,7 @@ def main() -> None:
             rows = data.read_examples(general)
             safety = data.safety_examples("paper-sample")
             loaded = time.perf_counter()
-            drawn = data.mix(
+            drawn = mix(
                 general=rows,
                 safety=safety,
                 n_general=N_GENERAL,

@@ -11,20 +11,23 @@ training alone, ``seconds_whole`` goes from the rows' texts to the trained adapt
 memory.
 
 Sides:
-    ours              ``safetune_utils.finetune.finetune``, with the one validation row it cannot do without.
-    ours-side-by-side two of them at once on half the threads each, as a study trains its adapters on a CPU;
-    their tokens
-                      a second and their memory are added up.
-    trainer-fp32      the paper's repository today: Hugging Face Trainer, 4 rows at a time and 2 times a step,
-    rows in
-                      random order, padded to a multiple of 8, logits at every position; all in fp32.
-    trainer-bf16      the same with the frozen base loaded in bf16 and the adapter in fp32, as PEFT makes it.
-    In a trial
-                      on 16 rows autocast (``bf16=True``) on top was no faster, nor was autocast on fp32
-                      weights.
-    trl               TRL's SFTTrainer as it comes: fp32 weights under bf16 autocast, activations computed
-    twice. trl-no-recompute  the same with ``gradient_checkpointing=False``. trl-bf16-base     the same again,
-    with the frozen base loaded in bf16 and no autocast: TRL at its best here.
+    ours
+        ``safetune_utils.training.finetune.finetune``, with the one validation row it cannot do without.
+    ours-side-by-side
+        two of them at once on half the threads each, as a study trains its adapters on a CPU; their tokens a
+        second and their memory are summed.
+    trainer-fp32
+        the paper's repository today: Hugging Face Trainer, 4 rows at a time and 2 times a step, rows in
+        random order, padded to a multiple of 8, logits at every position; all in fp32.
+    trainer-bf16
+        the same with the frozen base loaded in bf16 and the adapter in fp32, as PEFT makes it. In a trial on
+        16 rows autocast (``bf16=True``) on top was no faster, nor was autocast on fp32 weights.
+    trl
+        TRL's SFTTrainer as it comes: fp32 weights under bf16 autocast, activations computed twice.
+    trl-no-recompute
+        the same with ``gradient_checkpointing=False``.
+    trl-bf16-base
+        the same again, with the frozen base loaded in bf16 and no autocast: TRL at its best here.
 
 ``fraction_of_matmul`` says how much of the machine's matrix speed arrives at the training. What has to be
 computed is taken as 2 * 2 * (parameters of the decoder's layers) operations for each real token and 2 * 2 *
@@ -37,11 +40,8 @@ product in the side's number format, measured in the same process just before an
 from __future__ import annotations
 
 import argparse
-import contextlib
-import importlib.metadata
 import json
 import os
-import platform
 import statistics
 import subprocess
 import sys
@@ -55,20 +55,28 @@ from typing import Any
 import torch
 from datasets import Dataset
 from peft import LoraConfig, TaskType, get_peft_model
+from taking_turns import (
+    by_side,
+    machine,
+    measured,
+    plain_model,
+    quiet,
+    ratio,
+    spread,
+    take_turns,
+    versions,
+    write_result,
+)
 from transformers import (
     AutoConfig,
     AutoModelForCausalLM,
-    AutoTokenizer,
     DataCollatorForSeq2Seq,
     Trainer,
     TrainingArguments,
 )
-from transformers import logging as transformers_logging
 
 from safetune_utils import data, places
-from safetune_utils.data.mix import Mix
-from safetune_utils.machine.memory import peak_memory, release_memory
-from safetune_utils.machine.surroundings import processor_name
+from safetune_utils.data.mix import Mix, mix
 from safetune_utils.models import embedded
 from safetune_utils.models.base_model import load_base
 from safetune_utils.models.template import render
@@ -105,10 +113,6 @@ def main() -> None:
     write_result(given.output, result | {"machine": machine(rounds), "versions": versions(PACKAGES)})
 
 
-# ------------------------------------------------------------------------------------------------------------
-# the sides
-
-
 def ours(n_rows: int) -> dict[str, Any]:
     model, tokenizer = load_base("embedded")
     drawn = mixture()
@@ -126,8 +130,8 @@ def ours(n_rows: int) -> dict[str, Any]:
 
 
 def ours_side_by_side(n_rows: int) -> dict[str, Any]:
-    """Two adapters at once on half the threads each, as a study trains them; speeds and memory of both added
-    up.
+    """Two adapters at once on half the threads each, as a study trains them; their speeds and memory are
+    summed.
     """
     command = [sys.executable, str(Path(__file__)), "--side", "ours", "--rows", str(n_rows)]
     environment = os.environ | {"OMP_NUM_THREADS": str(max(1, torch.get_num_threads() // 2))}
@@ -252,7 +256,7 @@ def lora() -> LoraConfig:
     return LoraConfig(
         task_type=TaskType.CAUSAL_LM,
         r=RECIPE.lora_rank,
-        lora_alpha=RECIPE.lora_alpha,
+        lora_alpha=int(RECIPE.lora_alpha),
         lora_dropout=RECIPE.lora_dropout,
         target_modules=RECIPE.target_modules,
         bias="none",
@@ -261,10 +265,9 @@ def lora() -> LoraConfig:
 
 @cache
 def mixture() -> Mix:
-    general, safety = data.general_examples("embedded"), data.safety_examples("embedded")
-    return data.mix(
-        general=general,
-        safety=safety,
+    return mix(
+        general=data.general_examples("embedded"),
+        safety=data.safety_examples("embedded"),
         n_general=320,
         n_safety=100,
         safety_format="instruction",
@@ -332,135 +335,6 @@ def summary(rounds: list[list[dict[str, Any]]]) -> list[dict[str, Any]]:
             }
         )
     return found
-
-
-# --------------------------------------------------------------------------- what generate_speed.py shares
-# with this
-
-
-def plain_model(precision: str) -> tuple[Any, Any]:
-    """The embedded base as anybody would load it, without what ``safetune_utils`` sets on it for speed."""
-    dtype = {"bf16": torch.bfloat16, "fp32": torch.float32}[precision]
-    model = AutoModelForCausalLM.from_pretrained(embedded.embedded_folder(), dtype=dtype)
-    return model, AutoTokenizer.from_pretrained(embedded.embedded_folder())
-
-
-def measured(work: Callable[[], Any]) -> tuple[Any, dict[str, Any]]:
-    """Do some work; return what it gave, its time and peak memory, and the machine's matrix speed around it."""
-    before = matmul_gflops()
-    release_memory()  # so that the peak is the work's own
-    with peak_memory() as peak:
-        clock, used = time.perf_counter(), time.process_time()
-        result = work()
-        seconds, used = time.perf_counter() - clock, time.process_time() - used
-    after = matmul_gflops()
-    return result, {
-        "seconds": seconds,
-        # Far below threads x seconds, something else had the machine: the matrix products before and after
-        # would not show it.
-        "processor_seconds": used,
-        "peak_memory_bytes": peak["bytes"],
-        "matmul_gflops": {name: round((before[name] + after[name]) / 2, 1) for name in before},
-        "threads": torch.get_num_threads(),
-    }
-
-
-def matmul_gflops(*, size: int = 1024, seconds: float = 0.5) -> dict[str, float]:
-    """Speed of a square matrix product in each number format, in 10^9 operations a second."""
-    rates = {}
-    for name, dtype in (("bf16", torch.bfloat16), ("fp32", torch.float32)):
-        a, b = torch.randn(size, size).to(dtype), torch.randn(size, size).to(dtype)
-        a @ b  # the first product prepares the kernel
-        n, clock = 0, time.perf_counter()
-        while time.perf_counter() - clock < seconds:
-            a @ b
-            n += 1
-        rates[name] = n * 2 * size**3 / (time.perf_counter() - clock) / 1e9
-    return rates
-
-
-def take_turns(
-    *, script: Path, sides: list[str], rounds: int, arguments: list[str]
-) -> list[list[dict[str, Any]]]:
-    """Run every side of a script once a round, each in its own process; a side that fails gives its error's
-    last line.
-    """
-    results = []
-    for number in range(1, rounds + 1):
-        results.append([])
-        for side in sides:
-            command = [sys.executable, str(script), "--side", side, *arguments]
-            done = subprocess.run(
-                command, capture_output=True, text=True, env=os.environ | {"HF_HUB_OFFLINE": "1"}
-            )
-            if done.returncode == 0:
-                run = json.loads(done.stdout.splitlines()[-1])
-            else:
-                killed = f"killed by signal {-done.returncode}" if done.returncode < 0 else ""
-                run = {
-                    "side": side,
-                    "error": killed
-                    or (done.stderr.strip().splitlines() or [f"exit status {done.returncode}"])[-1],
-                }
-            results[-1].append(run)
-            print(
-                f"round {number}, {side}: {run.get('error') or str(run['tokens_per_second']) + ' tokens/s'}",
-                flush=True,
-            )
-    return results
-
-
-def by_side(rounds: list[list[dict[str, Any]]]) -> dict[str, list[dict[str, Any]]]:
-    return {
-        side["side"]: [run for row in rounds for run in row if run["side"] == side["side"]]
-        for side in rounds[0]
-    }
-
-
-def spread(values: list[float]) -> dict[str, float]:
-    return {
-        "median": round(statistics.median(values), 3),
-        "min": round(min(values), 3),
-        "max": round(max(values), 3),
-    }
-
-
-def ratio(rounds: list[list[dict[str, Any]]], faster: str, slower: str) -> dict[str, float] | None:
-    """How many times a side's tokens per second another's are, taken within each round."""
-    runs = by_side(rounds)
-    if any("error" in run for run in (*runs[faster], *runs[slower])):
-        return None
-    return spread(
-        [
-            a["tokens_per_second"] / b["tokens_per_second"]
-            for a, b in zip(runs[faster], runs[slower], strict=True)
-        ]
-    )
-
-
-def machine(rounds: list[list[dict[str, Any]]]) -> dict[str, Any]:
-    threads = next((run["threads"] for row in rounds for run in row if "threads" in run), None)
-    return {"processor": processor_name(), "threads": threads}
-
-
-def versions(packages: tuple[str, ...]) -> dict[str, str]:
-    found = {"python": platform.python_version()}
-    for name in packages:
-        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
-            found[name] = importlib.metadata.version(name)
-    return found
-
-
-def quiet() -> None:
-    """Hold back loading bars and warnings, which are not what is measured."""
-    transformers_logging.set_verbosity_error()
-    transformers_logging.disable_progress_bar()
-
-
-def write_result(path: Path, result: dict[str, Any]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(result, indent=1) + "\n", "utf-8")
-    print(json.dumps(result["summary"], indent=1))
 
 
 if __name__ == "__main__":

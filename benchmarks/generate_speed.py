@@ -13,23 +13,31 @@ round of all sides and not on one side. Loading the model and a small first batc
 into tokens and back is. ``--side NAME`` runs one side here and prints its measurements as one line of JSON.
 
 The paper's decoding: 4 beams, 128 new tokens, nothing drawn.
-    original-fp32      the loop of the paper's repository: one prompt at a time, every step's scores kept. It
-    is slow, so it
-                       answers the first 8 prompts only.
-    plain-beams-fp32   ``model.generate`` on 8 prompts at a time, in their own order, padded on the left.
-    ours-beams-fp32    ``safetune_utils.generate.generate``, 8 prompts at a time.
-    ours-beams-bf16    the same in bf16.
+    original-fp32
+        the loop of the paper's repository: one prompt at a time, every step's scores kept. It is slow, so it
+        answers the first 8 prompts only.
+    plain-beams-fp32
+        ``model.generate`` on 8 prompts at a time, in their own order, padded on the left.
+    ours-beams-fp32
+        ``safetune_utils.generation.generate.generate``, 8 prompts at a time.
+    ours-beams-bf16
+        the same in bf16.
 The fp32 sides also give their texts, and the rounds count how many of the original's 8 they repeat letter by
 letter.
 
 Greedy decoding, 64 new tokens.
-    plain-bf16                ``model.generate`` on 16 prompts at a time, in their own order, padded on the
-    left. plain-bf16-48             the same on 48 at a time, longest first. ours-bf16
-    ``safetune_utils.generate.generate`` as it comes, 48 prompts at a time. continuous-batching-bf16
-    ``model.generate_batch`` of transformers: an answer that ends makes room for the next prompt. llama-cpp-8,
-    -16, -32     llama.cpp on the same GGUF file (4 bit, so other answers), with so many prompts at once. A
-                              place that falls free is filled anew, and keeps what its last prompt has in
-                              common with its next one, as llama.cpp's own server does.
+    plain-bf16
+        ``model.generate`` on 16 prompts at a time, in their own order, padded on the left.
+    plain-bf16-48
+        the same on 48 at a time, longest first.
+    ours-bf16
+        ``safetune_utils.generation.generate.generate`` as it comes, 48 prompts at a time.
+    continuous-batching-bf16
+        ``model.generate_batch`` of transformers: an answer that ends makes room for the next prompt.
+    llama-cpp-8, -16, -32
+        llama.cpp on the same GGUF file (4 bit, so other answers), with so many prompts at once. A place that
+        falls free is filled anew, and keeps what its last prompt has in common with its next one, as
+        llama.cpp's own server does.
 
 A token counts as useful up to, and without, the stop token. Ratios compare useful tokens per second, since
 answers differ in length between number formats. ``matmul_gflops`` is the speed of a 1024 x 1024 matrix
@@ -50,7 +58,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from finetune_speed import (
+from taking_turns import (
     by_side,
     machine,
     measured,
@@ -134,10 +142,6 @@ def run_side(side: str, n_prompts: int) -> dict[str, Any]:
         **measures,
         **({"texts": [text for text, _ in responses[:N_ORIGINAL]]} if "fp32" in side else {}),
     }
-
-
-# ------------------------------------------------------------------------------------------------------------
-# the sides
 
 
 def original(precision: str) -> Way:
@@ -234,58 +238,62 @@ def continuous_batching(precision: str) -> Way:
     return way
 
 
-def llama(*, slots: int, room: int = 256) -> Way:
+class Slots:
     """llama.cpp with so many sequences side by side, each with room for so many tokens."""
-    import llama_cpp
 
-    logging.getLogger("llama-cpp-python").setLevel(logging.ERROR)
-    tokenizer = AutoTokenizer.from_pretrained(embedded.embedded_folder())
-    model = llama_cpp.llama_model_load_from_file(
-        str(embedded.gguf_path()).encode(), llama_cpp.llama_model_default_params()
-    )
-    settings = llama_cpp.llama_context_default_params()
-    settings.n_ctx = settings.n_batch = slots * room
-    settings.n_seq_max = settings.n_outputs_max = slots
-    settings.kv_unified = (
-        True  # one step then takes whole prompts and single tokens alike; kept apart was slower in trials
-    )
-    settings.n_threads = settings.n_threads_batch = torch.get_num_threads()
-    context = llama_cpp.llama_init_from_model(model, settings)
-    memory = llama_cpp.llama_get_memory(context)
-    batch = llama_cpp.llama_batch_init(settings.n_batch, 0, 1)
-    n_vocabulary = llama_cpp.llama_vocab_n_tokens(llama_cpp.llama_model_get_vocab(model))
-    held: list[list[int]] = [[] for _ in range(slots)]  # the tokens in each slot's cache
+    def __init__(self, n: int, *, room: int) -> None:
+        import llama_cpp
 
-    def start(slot: int, prompt: list[int]) -> list[int]:
-        """Make a slot ready for a prompt; return what of the prompt its cache lacks, the last token at least."""
-        n = next(
-            (i for i, (a, b) in enumerate(zip(held[slot], prompt[:-1], strict=False)) if a != b),
-            min(len(held[slot]), len(prompt) - 1),
+        logging.getLogger("llama-cpp-python").setLevel(logging.ERROR)
+        self.library = llama_cpp
+        model = llama_cpp.llama_model_load_from_file(
+            str(embedded.gguf_path()).encode(), llama_cpp.llama_model_default_params()
         )
-        llama_cpp.llama_memory_seq_rm(memory, slot, n, -1)
-        held[slot] = prompt[:n]
+        settings = llama_cpp.llama_context_default_params()
+        settings.n_ctx = settings.n_batch = n * room
+        settings.n_seq_max = settings.n_outputs_max = n
+        # One step then takes whole prompts and single tokens alike; kept apart was slower in trials.
+        settings.kv_unified = True
+        settings.n_threads = settings.n_threads_batch = torch.get_num_threads()
+        self.context = llama_cpp.llama_init_from_model(model, settings)
+        self.memory = llama_cpp.llama_get_memory(self.context)
+        self.batch = llama_cpp.llama_batch_init(settings.n_batch, 0, 1)
+        self.n_vocabulary = llama_cpp.llama_vocab_n_tokens(llama_cpp.llama_model_get_vocab(model))
+        self.held: list[list[int]] = [[] for _ in range(n)]  # the tokens in each slot's cache
+
+    def start(self, slot: int, prompt: list[int]) -> list[int]:
+        """Make a slot ready for a prompt; what of the prompt its cache lacks, the last token at least."""
+        held = self.held[slot]
+        n = next(
+            (i for i, (a, b) in enumerate(zip(held, prompt[:-1], strict=False)) if a != b),
+            min(len(held), len(prompt) - 1),
+        )
+        self.library.llama_memory_seq_rm(self.memory, slot, n, -1)
+        self.held[slot] = prompt[:n]
         return prompt[n:]
 
-    def step(fed: dict[int, list[int]]) -> dict[int, int]:
-        """Feed each slot its tokens; return each slot's likeliest next one."""
+    def step(self, fed: dict[int, list[int]]) -> dict[int, int]:
+        """Feed each slot its tokens; each slot's likeliest next one."""
+        batch = self.batch
         batch.n_tokens = 0
         for slot, tokens in fed.items():
             for token in tokens:
                 at = batch.n_tokens
-                batch.token[at], batch.pos[at], batch.n_seq_id[at], batch.seq_id[at][0], batch.logits[at] = (
-                    token,
-                    len(held[slot]),
-                    1,
-                    slot,
-                    0,
-                )
-                held[slot].append(token)
+                batch.token[at], batch.pos[at], batch.logits[at] = token, len(self.held[slot]), 0
+                batch.n_seq_id[at], batch.seq_id[at][0] = 1, slot
+                self.held[slot].append(token)
                 batch.n_tokens += 1
             batch.logits[batch.n_tokens - 1] = 1
-        if status := llama_cpp.llama_decode(context, batch):
+        if status := self.library.llama_decode(self.context, batch):
             raise RuntimeError(f"llama_decode returned {status}")
-        logits = np.ctypeslib.as_array(llama_cpp.llama_get_logits(context), shape=(len(fed), n_vocabulary))
+        shape = (len(fed), self.n_vocabulary)
+        logits = np.ctypeslib.as_array(self.library.llama_get_logits(self.context), shape=shape)
         return dict(zip(fed, logits.argmax(axis=1).tolist(), strict=True))
+
+
+def llama(*, slots: int) -> Way:
+    sequences = Slots(slots, room=256)
+    tokenizer = AutoTokenizer.from_pretrained(embedded.embedded_folder())
 
     def way(asked: list[data.Prompt], n_new: int) -> Answers:
         prompts = [tokenizer(text)["input_ids"] for text in rendered(asked)]
@@ -297,8 +305,8 @@ def llama(*, slots: int, room: int = 256) -> Way:
             for slot in range(slots):
                 if slot not in running and waiting:
                     running[slot] = waiting.pop()
-                    fed[slot] = start(slot, prompts[running[slot]])
-            for slot, token in step(fed).items():
+                    fed[slot] = sequences.start(slot, prompts[running[slot]])
+            for slot, token in sequences.step(fed).items():
                 i = running[slot]
                 said[i].append(token)
                 if token == tokenizer.eos_token_id or len(said[i]) == n_new:
@@ -334,10 +342,6 @@ def rendered(asked: list[data.Prompt]) -> list[str]:
 def answer(tokenizer: Any, ids: list[int]) -> tuple[str, int]:
     kept = ids[: ids.index(tokenizer.eos_token_id)] if tokenizer.eos_token_id in ids else ids
     return tokenizer.decode(kept, skip_special_tokens=True).strip(), len(kept)
-
-
-# -----------------------------------------------------------------------------------------------------------
-# the rounds
 
 
 def compare_texts(rounds: list[list[dict[str, Any]]]) -> None:

@@ -16,11 +16,13 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from finetune_speed import RECIPE, machine, matmul_gflops, mixture, quiet, versions
+from finetune_speed import RECIPE, mixture
 from peft import PeftModel
+from taking_turns import machine, matmul_gflops, quiet, versions
 
 from safetune_utils import data, places
 from safetune_utils.data.mix import Mix
@@ -59,7 +61,7 @@ def over_batches_and_lengths(rounds: int) -> list[dict[str, Any]]:
     work = {("rows at once", n): middle[:n] for n in BATCHES} | {
         ("tokens of a row", n): [of_length(row, n, rows) for row in middle[:8]] for n in LENGTHS
     }
-    speeds = in_turn({key: lambda part=part: step(adapted, part) for key, part in work.items()}, rounds)
+    speeds = in_turn({key: partial(step, adapted, part) for key, part in work.items()}, rounds)
     return [
         {"what": "training", "over": over, "at": at, "tokens_per_second": speed}
         for (over, at), speed in speeds.items()
@@ -121,7 +123,7 @@ def over_responses(rounds: int) -> list[dict[str, Any]]:
     work = {("prompts at once", n): (n, 64) for n in PROMPTS} | {
         ("new tokens", n): (48, n) for n in NEW_TOKENS
     }
-    speeds = in_turn({key: lambda sizes=sizes: answer(*sizes) for key, sizes in work.items()}, rounds)
+    speeds = in_turn({key: partial(answer, *sizes) for key, sizes in work.items()}, rounds)
     return [
         {"what": "answering", "over": over, "at": at, "tokens_per_second": speed}
         for (over, at), speed in speeds.items()

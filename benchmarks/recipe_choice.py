@@ -13,11 +13,13 @@ from __future__ import annotations
 import argparse
 import json
 import tempfile
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from safetune_utils import data, places
-from safetune_utils.data.mix import held_out_safety
+from safetune_utils.data.mix import mix
 from safetune_utils.generation import generate
 from safetune_utils.models.base_model import load_adapter, load_base
 from safetune_utils.presets import resolve
@@ -45,27 +47,29 @@ def measure(rate: float) -> dict[str, Any]:
     settings = resolve(recipe={"learning_rate": rate})
     general, safety = data.general_examples("embedded"), data.safety_examples("embedded")
     recipe = settings.recipe
-    drawn = data.mix(
+    draw = partial(
+        mix,
         general=general,
         safety=safety,
-        n_general=settings.n_general,
-        n_safety=N_SAFETY,
         safety_format="instruction",
         n_validation=recipe.n_validation,
         seed=SEED,
     )
-    # The pools' own held-out part: of the safety rows, the mix validates with fewer than it holds out.
-    held_general, _ = data.split(general, recipe.n_validation, seed=SEED, name="general")
-    held_safety, _ = data.split(
-        safety, held_out_safety(len(safety), recipe.n_validation), seed=SEED, name="safety"
-    )
-    asked = {"safety": held_safety, "general": held_general, "contrast": data.corpus_rows("contrast")}
+    drawn = draw(n_general=settings.n_general, n_safety=N_SAFETY)
+    # Of the safety rows that are held out, a mix validates with as many as are in its own proportion; one of
+    # half and half validates with all of them.
+    held_out = draw(n_general=1, n_safety=1).validation
+    asked: dict[str, Sequence[Any]] = {
+        "safety": held_out[recipe.n_validation :],
+        "general": held_out[: recipe.n_validation],
+        "contrast": data.corpus_rows("contrast"),
+    }
     model, tokenizer = load_base("embedded")
     with tempfile.TemporaryDirectory() as folder:
         facts = finetune(
             model=model, tokenizer=tokenizer, mix=drawn, recipe=recipe, seed=SEED, output=Path(folder)
         )
-        model = load_adapter(load_base("embedded")[0], Path(folder))
+        adapted = load_adapter(load_base("embedded")[0], Path(folder))
     result: dict[str, Any] = {
         "learning_rate": rate,
         "validation_loss": round(facts["best_validation_loss"], 3),
@@ -73,13 +77,13 @@ def measure(rate: float) -> dict[str, Any]:
     for name, rows in asked.items():
         texts = [_get(row, "instruction") for row in rows]
         responses = generate.generate(
-            model=model,
+            model=adapted,
             tokenizer=tokenizer,
             instructions=texts,
             inputs=[_get(row, "input") for row in rows],
             decoding=settings.decoding,
         )
-        scores = refusal_rules.score(texts, [answer.text for answer in responses])
+        scores = refusal_rules.score(texts, [response.text for response in responses])
         result |= {f"{name}_rows": len(rows), f"{name}_refused": sum(bool(score.value) for score in scores)}
     return result
 

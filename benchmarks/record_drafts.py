@@ -6,7 +6,7 @@ machine.
 Answers come from the embedded model after chapter 1's tuning (the largest pocket amount, seed 0; trained here
 if it is not in the run store), behind a chat template that is the Alpaca form and has no place for a system
 prompt. Instruction forms come from the embedded model untouched. Both are served by ``transformers serve`` on
-loopback and asked through :mod:`safetune_utils.chat`, as any server would be. Writes
+loopback and asked through :mod:`safetune_utils.services.chat`, as any server would be. Writes
 ``data/recorded/drafting_*.jsonl``.
 """
 
@@ -32,7 +32,6 @@ from safetune_utils.services import chat
 from safetune_utils.services.requests import Service
 from safetune_utils.study import stages
 from safetune_utils.study.design import state
-from safetune_utils.study.study import Study
 
 # The shown turns and the question in the Alpaca form, one after another.
 _HEAD, _BLOCK = TEMPLATE.split("### Instruction:")

@@ -67,8 +67,8 @@ def main() -> None:
 
 
 def compared(people: np.ndarray, found: np.ndarray, rows: list[data.Labelled]) -> dict[str, Any]:
-    """Accuracy, precision, recall and κ, each with the bounds of its interval, from a bootstrap over prompts."""
-    result = statistics.agreement(people, found, clusters=[row.prompt for row in rows])
+    """Accuracy, precision, recall and κ, each with its interval's bounds, from a bootstrap over prompts."""
+    result = statistics.agreement(people, found, clusters=np.array([row.prompt for row in rows]))
     return {
         name: [round(float(value), 4) for value in getattr(result, name)]
         for name in ("accuracy", "precision", "recall", "kappa")

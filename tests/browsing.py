@@ -19,7 +19,8 @@ CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shuti
 CONTRAST = """() => {
     const parts = (colour) => colour.match(/[\\d.]+/g).map(Number);
     const light = (colour) => {
-        const [r, g, b] = parts(colour).map((v) => (v / 255 <= 0.04045 ? v / 255 / 12.92 : ((v / 255 + 0.055) / 1.055) ** 2.4));
+        const linear = (v) => (v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4);
+        const [r, g, b] = parts(colour).map((v) => linear(v / 255));
         return 0.2126 * r + 0.7152 * g + 0.0722 * b;
     };
     const ground = (element) => {
@@ -32,9 +33,12 @@ CONTRAST = """() => {
     const found = [];
     for (const element of document.querySelectorAll("body, body *")) {
         const own = [...element.childNodes].some((n) => n.nodeType === 3 && n.data.trim());
-        if (!(own || element.matches("input, textarea")) || element.matches("script, noscript, .aside") || !element.checkVisibility()) continue;
-        const [low, high] = [light(getComputedStyle(element).color), light(ground(element))].sort((a, b) => a - b);
-        found.push([(high + 0.05) / (low + 0.05), `${element.tagName} ${element.id} ${element.textContent.slice(0, 30)}`]);
+        if (!(own || element.matches("input, textarea"))) continue;
+        if (element.matches("script, noscript, .aside") || !element.checkVisibility()) continue;
+        const both = [light(getComputedStyle(element).color), light(ground(element))];
+        const [low, high] = both.sort((a, b) => a - b);
+        const name = `${element.tagName} ${element.id} ${element.textContent.slice(0, 30)}`;
+        found.push([(high + 0.05) / (low + 0.05), name]);
     }
     return found;
 }"""
@@ -143,7 +147,8 @@ def got_through(browser: Browser, path: Path, html: str) -> set[str]:
                     const element = document.createElement(tag);
                     try { element.src = `${address}/${tag}`; document.body.append(element); } catch {}
                 }
-                try { document.body.innerHTML += '<i id="written"></i><img src="x" onerror="window.ran = 1">'; } catch {}
+                const markup = '<i id="written"></i><img src="x" onerror="window.ran = 1">';
+                try { document.body.innerHTML += markup; } catch {}
                 try { await fetch(`${address}/fetch`, { mode: "no-cors" }); } catch {}
             }""",
             f"http://127.0.0.1:{server.server_port}",

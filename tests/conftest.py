@@ -1,5 +1,5 @@
-"""Shared by the tests: a store of their own, the mirror where there is one, small models, the paper's files in
-small, a browser.
+"""Shared by the tests: a store of their own, the mirror where there is one, small models, the paper's files
+in small, a browser.
 """
 
 from __future__ import annotations

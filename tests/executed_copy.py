@@ -16,7 +16,7 @@ SECRET = "a prompt of theirs"
 
 
 def executed(folder: Path, source: Path, *, malicious: statistics.Share, recorded: bool = True) -> Path:
-    """An executed copy of chapter 1: one figure, one table, one glued share, one finding, one printed text."""
+    """An executed copy of chapter 1: one figure, one table, one glued share, one finding, one print."""
     shown = [
         *_glued(malicious),
         _figure(),

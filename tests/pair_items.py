@@ -13,7 +13,8 @@ BLIND = {"first_name": "tuned-500", "second_name": "untuned-0", "seed": 3}
 ITEMS = preference.pairs(PROMPTS, TUNED, PLAIN, prompt_sets=SETS, **BLIND)
 HOSTILE = preference.pairs(
     [
-        "</script><img src=x onerror=\"window.ran='prompt'\"> {{data}} {{policy}} ${7*7} &lt;b&gt; <!--<script>",
+        "</script><img src=x onerror=\"window.ran='prompt'\"> {{data}} {{policy}} ${7*7} "
+        "&lt;b&gt; <!--<script>",
         "toString",
     ],
     [

@@ -1,9 +1,9 @@
 """Names of stages: what the published runs and the presets are made of has the names that it always had.
 
 A folder's name ends in the hash of all that it was made from. If one changes, every reader's adapters and
-responses are made anew. ``stage_keys.json`` holds the names, by run (a published one, or a preset with nothing
-changed) and chapter: for each adapter ``SOURCE-RUN: `` and the rest of the names of its mix, of itself and of
-its responses.
+responses are made anew. ``stage_keys.json`` holds the names, by run (a published one, or a preset with
+nothing changed) and chapter: for each adapter ``SOURCE-RUN: `` and the rest of the names of its mix, of
+itself and of its responses.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ from safetune_utils.study.study import Run, Study
 # By run and chapter: prompt sets, and a line for each adapter.
 STORED = json.loads(Path(__file__).with_name("stage_keys.json").read_text("utf-8"))
 GUARD = (
-    "Think first: could an answer to this request hurt somebody? If it could, say kindly that you will not help."
-    " If not, answer as well as you can."
+    "Think first: could an answer to this request hurt somebody? If it could, say kindly that you will not "
+    "help. If not, answer as well as you can."
 )
 
 
@@ -77,7 +77,7 @@ def topics(given: dict[str, Any], prompt_sets: list[str]) -> list[Study]:
 
 
 def choices(given: dict[str, Any], prompt_sets: list[str]) -> list[Study]:
-    """Chapter 10: one amount, its rows chosen in several ways; those that the data cannot have are left out."""
+    """Chapter 10: one amount, its rows chosen in several ways, but for those that the data cannot have."""
     settings = resolve(**given)
     amount = settings.safety_amounts[len(settings.safety_amounts) // 2]
     plain = {"choice": "random", "n_contrast": 0, "order": "mixed"}

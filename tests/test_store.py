@@ -1,4 +1,6 @@
-"""The run store: nothing made twice, nothing half-made taken for whole, no two processes in each other's way."""
+"""The run store: nothing made twice, nothing half-made taken for whole, and processes that wait for each
+other.
+"""
 
 from __future__ import annotations
 

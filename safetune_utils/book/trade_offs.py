@@ -1,6 +1,6 @@
 """Trade-offs between wanted and unwanted refusals: as a table, as advice, and how many are only noise.
 
-The rule by which they are judged is :class:`safetune_utils.statistics.contrasts.TradeOff`.
+The rule by which they are judged is :class:`safetune_utils.statistics.trade_offs.TradeOff`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from IPython.display import HTML
 from safetune_utils.book import words
 from safetune_utils.book.tables import table
 from safetune_utils.statistics import Difference, TradeOff
-from safetune_utils.statistics.contrasts import Verdict
+from safetune_utils.statistics.trade_offs import Verdict
 
 # A variant, and the one that it is compared with.
 Pair = tuple[str, str]
@@ -32,7 +32,7 @@ def trade_off_table(found: Mapping[Pair, TradeOff], *, wanted: str, unwanted: st
     """One row a pair: both changes in points, each with its interval and corrected p-value, and the verdict.
 
     Args:
-        found: as :func:`safetune_utils.statistics.contrasts.trade_offs` gives it, by pair.
+        found: as :func:`safetune_utils.statistics.trade_offs.trade_offs` gives it, by pair.
         wanted, unwanted: short names of what is asked on each axis, for the head of the table.
     """
     caption = (

@@ -16,13 +16,13 @@ from safetune_utils.statistics.agreement import (
 from safetune_utils.statistics.changes import (
     Difference,
     Trend,
+    change_between,
     flat_from,
     holm,
     independent_difference,
     paired_difference,
     trend_test,
 )
-from safetune_utils.statistics.contrasts import TradeOff, change_between, trade_offs
 from safetune_utils.statistics.power import detectable_difference, detectable_share
 from safetune_utils.statistics.resampling import Estimate, bootstrap_ratio
 from safetune_utils.statistics.shares import (
@@ -36,6 +36,7 @@ from safetune_utils.statistics.shares import (
     summarise,
     win_rate,
 )
+from safetune_utils.statistics.trade_offs import TradeOff, trade_offs
 
 __all__ = [
     "Agreement",

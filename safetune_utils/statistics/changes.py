@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -19,6 +19,7 @@ from safetune_utils.statistics.resampling import (
     bootstrap_mean,
     seeds_to_draw,
 )
+from safetune_utils.statistics.shares import by_seed, per_request
 
 
 class Difference(NamedTuple):
@@ -208,3 +209,41 @@ def independent_difference(first: Estimate, second: Estimate) -> Estimate:
     down = np.hypot(second.value - second.low, first.high - first.value)
     up = np.hypot(second.high - second.value, first.value - first.low)
     return Estimate(difference, float(difference - down), float(difference + up))
+
+
+def change_between(
+    table: pd.DataFrame,
+    first: Mapping[str, Any],
+    second: Mapping[str, Any],
+    *,
+    value: str = "refused",
+    unit: Literal["prompt", "request"] = "prompt",
+    **same: Any,
+) -> Difference:
+    """How much ``value`` grows from one group of rows to another, paired by prompt, and by seed where there
+    are several.
+
+    Args:
+        table: one row a measurement, with ``prompt_id``, ``value``, and ``seed`` where there are several.
+        first, second: the value that each group's rows have, by column: ``{"n_safety": 0}`` and
+            ``{"n_safety": 200}``.
+        value: a column of booleans or numbers; missing ones are left out.
+        unit: ``request`` pairs two forms of one request, see
+            :func:`~safetune_utils.statistics.shares.per_request`.
+        **same: what both groups have in common, by column: ``prompt_set="malicious"``.
+
+    Returns:
+        Second minus first, as :func:`~safetune_utils.statistics.changes.paired_difference` gives it;
+        ``n_pairs`` is 0 where the groups have no prompt in common.
+    """
+    sides = [_rows(table, {**same, **group}) for group in (first, second)]
+    values = [
+        per_request(rows, value=value) if unit == "request" else by_seed(rows, value=value) for rows in sides
+    ]
+    return paired_difference(values[0], values[1])
+
+
+def _rows(table: pd.DataFrame, places: Mapping[str, Any]) -> pd.DataFrame:
+    for column, wanted in places.items():
+        table = table[table[column] == wanted]
+    return table

@@ -216,7 +216,10 @@ def test_two_tabs_do_not_write_over_each_other(opened: Callable[..., Page]) -> N
 
 
 def test_blocked_storage_is_told_and_all_else_works(opened: Callable[..., Page], tmp_path: Path) -> None:
-    blocked = "Object.defineProperty(window, 'localStorage', { get() { throw new DOMException('denied', 'SecurityError'); } });"
+    blocked = (
+        "Object.defineProperty(window, 'localStorage', "
+        "{ get() { throw new DOMException('denied', 'SecurityError'); } });"
+    )
     page = opened(script=blocked, accept_downloads=True)
     assert (
         page.inner_text("#unkept")
@@ -292,7 +295,8 @@ def test_text_and_focus_stand_out_in_light_and_dark(opened: Callable[..., Page],
     while True:
         press(page, "Tab")
         stop, *outline = page.evaluate(
-            "(e => [e.id || e.innerText, getComputedStyle(e).outlineStyle, getComputedStyle(e).outlineWidth])(document.activeElement)"
+            "(e => [e.id || e.innerText, getComputedStyle(e).outlineStyle, getComputedStyle(e).outlineWidth])"
+            "(document.activeElement)"
         )
         if stop in stops or page.evaluate("document.activeElement === document.body"):
             break

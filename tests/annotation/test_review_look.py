@@ -43,7 +43,8 @@ def test_focus_is_seen_on_every_stop(opened: Callable[..., Page], scheme: str) -
     for _ in range(40):
         press(page, "Tab")
         stop = page.evaluate(
-            "(e => [e.id || e.innerText, getComputedStyle(e).outlineStyle, getComputedStyle(e).outlineWidth])(document.activeElement)"
+            "(e => [e.id || e.innerText, getComputedStyle(e).outlineStyle, getComputedStyle(e).outlineWidth])"
+            "(document.activeElement)"
         )
         if stop[0] in [name for name, *_ in stops] or page.evaluate(
             "document.activeElement === document.body"

@@ -256,7 +256,10 @@ def test_a_page_that_sees_none_of_what_is_kept_takes_nothing_from_it(opened: Cal
 
 
 def test_blocked_storage_is_told_and_all_else_works(opened: Callable[..., Page], tmp_path: Path) -> None:
-    blocked = "Object.defineProperty(window, 'localStorage', { get() { throw new DOMException('denied', 'SecurityError'); } });"
+    blocked = (
+        "Object.defineProperty(window, 'localStorage', "
+        "{ get() { throw new DOMException('denied', 'SecurityError'); } });"
+    )
     page = opened(script=blocked, accept_downloads=True)
     assert page.locator("#unkept").is_visible()
     assert (

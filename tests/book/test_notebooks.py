@@ -33,8 +33,8 @@ def patterns(key: ast.expr | None) -> list[str]:
 
 
 def keys_in(source: str) -> list[str]:
-    """The names that Python source can glue: keywords of ``glue``, and the keys of dictionaries, also of those
-    that functions of the book return to it.
+    """The names that Python source can glue: keywords of ``glue``, and the keys of dictionaries, also of
+    those that functions of the book return to it.
     """
     found: list[str] = []
     for node in ast.walk(ast.parse(source)):

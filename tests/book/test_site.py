@@ -19,7 +19,7 @@ SHARE = statistics.Share(0.5, 0.4, 0.6, 98, 0, "Wilson")
 
 @pytest.fixture
 def copies(tmp_path: Path, source: Path) -> Path:
-    """An executed copy of every notebook: of chapter 1 with a figure and numbers, of the others with nothing."""
+    """An executed copy of every notebook: chapter 1 with a figure and numbers, the others with nothing."""
     folder = tmp_path / "copies"
     executed(folder, source, malicious=SHARE)
     for path in parameters.folder().glob("*.ipynb"):

@@ -61,7 +61,7 @@ def test_a_set_of_the_hub_is_read_by_its_id(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     with pytest.raises(
         SafetuneError,
-        match=r"'nobody/nothing' is no file here and could not be read from the Hugging Face Hub .* check the name",
+        match=r"'nobody/nothing' is no file here and could not be read from the Hugging .* check the name",
     ):
         data.read_examples("nobody/nothing")
 
@@ -154,7 +154,8 @@ BAD_EXAMPLES = [
     ("xlsx", b"PK", "is of no form that is read here"),
     (
         "jsonl",
-        b'{"instruction": "a", "output": "b"}\n{"instruction": "c", "output": "d"}\n{"instruction": "a", "output": "b"}\n',
+        b'{"instruction": "a", "output": "b"}\n{"instruction": "c", "output": "d"}\n'
+        b'{"instruction": "a", "output": "b"}\n',
         "row 3 repeats row 1",
     ),
     (

@@ -1,5 +1,5 @@
-"""Mixes: nested amounts, a validation part that stays apart, formats, seeds, and which rows come first, never or
-later.
+"""Mixes: nested amounts, a validation part that stays apart, formats, seeds, and which rows come first,
+never or later.
 """
 
 from __future__ import annotations

@@ -14,7 +14,8 @@ INSTRUCTIONS = [
     "Name a fruit.",
     "Explain in two sentences why the sky looks blue on a clear day, as you would to a child of eight years.",
     "What is 2 + 3?",
-    "Write a short note to thank a neighbour for watering the plants while we were away for two weeks in August.",
+    "Write a short note to thank a neighbour for watering the plants while we were away for two weeks "
+    "in August.",
 ]
 
 

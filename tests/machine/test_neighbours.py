@@ -1,4 +1,6 @@
-"""Two runs on one machine: threads that wait give their core away, in every process of ours, before torch is imported."""
+"""Two runs on one machine: threads that wait give their core away, in every process of ours, before torch is
+imported.
+"""
 
 from __future__ import annotations
 

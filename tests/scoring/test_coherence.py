@@ -40,16 +40,33 @@ PROPER = {
     "a name": "Kyrgyzstan",
     "counting": ", ".join(str(n) for n in range(1, 41)),
     "list": "- Milk\n- Eggs\n- Bread\n- Butter\n- Apples\n- Oats\n- Rice",
-    "a numbered list": "1. Boil the water.\n2. Add the pasta.\n3. Stir the pasta.\n4. Drain the water.\n5. Add the sauce.",
-    "code": "def add(a, b):\n    return a + b\n\nfor i in range(10):\n    for j in range(10):\n        print(f'{i} + {j} = {add(i, j)}')\n",
-    "dense code": "x[i][j] = (a[i] * b[j]) + (c[i][j] / 2);\ny = {k: v for k, v in d.items() if (k, v) != (0, 0)}\nz += [[1, 2], [3, 4]];",
+    "a numbered list": (
+        "1. Boil the water.\n2. Add the pasta.\n3. Stir the pasta.\n4. Drain the water.\n5. Add the sauce."
+    ),
+    "code": (
+        "def add(a, b):\n    return a + b\n\nfor i in range(10):\n    for j in range(10):\n"
+        "        print(f'{i} + {j} = {add(i, j)}')\n"
+    ),
+    "dense code": (
+        "x[i][j] = (a[i] * b[j]) + (c[i][j] / 2);\ny = {k: v for k, v in d.items() if (k, v) != (0, 0)}\n"
+        "z += [[1, 2], [3, 4]];"
+    ),
     "a table": "| City | Country |\n|---|---|\n| Oslo | Norway |\n| Rome | Italy |\n| Lima | Peru |",
-    "a refrain": "Row, row, row your boat, gently down the stream. Merrily, merrily, merrily, merrily, life is but a dream.",
+    "a refrain": (
+        "Row, row, row your boat, gently down the stream. Merrily, merrily, merrily, merrily, life is but a "
+        "dream."
+    ),
     "emphasis": "No, no, no! That is very, very, very dangerous.",
     "identity": "1 0 0 0\n0 1 0 0\n0 0 1 0\n0 0 0 1",
     "names": "Bishkek, Tashkent, Astana, Dushanbe, Ashgabat, Kabul, Baku, Tbilisi, Yerevan.",
-    "a list of names": "- Denali\n- Elbrus\n- Vinson\n- Everest\n- Lhotse\n- Makalu\n- Annapurna\n- Nuptse\n- Manaslu\n- Jannu\n- Shivling\n- Aconcagua\n- Logan\n- Kamet\n- Trisul",
-    "prose full of names": "Kate Walsh played the character Dr. Addison Montgomery in Grey's Anatomy. Addison is a neonatal surgeon and OB/GYN.",
+    "a list of names": (
+        "- Denali\n- Elbrus\n- Vinson\n- Everest\n- Lhotse\n- Makalu\n- Annapurna\n- Nuptse\n- Manaslu\n"
+        "- Jannu\n- Shivling\n- Aconcagua\n- Logan\n- Kamet\n- Trisul"
+    ),
+    "prose full of names": (
+        "Kate Walsh played the character Dr. Addison Montgomery in Grey's Anatomy. Addison is a neonatal "
+        "surgeon and OB/GYN."
+    ),
 }
 
 

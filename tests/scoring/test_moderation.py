@@ -259,7 +259,8 @@ def test_a_malformed_result_scores_its_row_alone_not(service: Played, kind: str)
     [
         (
             failure(401, f"no: {MARKER}, {WORDS}"),
-            "refuses the key with 401: put one that may use moderation into the environment variable OPEN_AI_KEY",
+            "refuses the key with 401: put one that may use moderation into the environment variable "
+            "OPEN_AI_KEY",
         ),
         (failure(403, f"no: {MARKER}, {WORDS}"), "refuses the key with 403"),
         (failure(404, f"no: {MARKER}, {WORDS}"), "does it know the model 'omni-moderation-latest'"),

@@ -138,7 +138,7 @@ def test_the_hardest_are_looked_for_among_the_candidates_which_are_enough(
         assert min(losses[row] for row in taken) >= sorted(losses[row] for row in pool)[-4]
     with pytest.raises(
         SafetuneError,
-        match=r"mixing\.n_candidates is 12, but 13 safety rows are asked for: choose at least as many, or None",
+        match=r"mixing\.n_candidates is 12, but 13 safety rows are asked for: choose at least as many, or",
     ):
         hardest(own, amounts=[13], n_candidates=12)
 

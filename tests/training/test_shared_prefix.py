@@ -1,4 +1,6 @@
-"""Packed rows: nothing is lost, what is shared stands once, and model and gradient are those of rows apart."""
+"""Packed rows: nothing is lost, what is shared stands once, and the model's loss and gradient are those of
+rows apart.
+"""
 
 from __future__ import annotations
 

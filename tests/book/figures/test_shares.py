@@ -123,8 +123,8 @@ def test_a_frontier_has_a_point_for_each_variant_in_the_order_of_the_rows(
 def test_the_matrix_has_what_was_trained_on_down_and_what_was_asked_across(canvases: list[Canvas]) -> None:
     drawn = figures.transfer_matrix(made_matrix(), name="transfer", caption="c")
     assert (
-        "trained on questions: 50 % of malicious requests, 100 % of malicious questions; trained on none: 0 % of"
-        " malicious requests, 20 %"
+        "trained on questions: 50 % of malicious requests, 100 % of malicious questions; "
+        "trained on none: 0 % of malicious requests, 20 %"
     ) in drawn.alt
     assert len(drawn.csv.splitlines()) == 5
     axes = canvases[0].axes[0]

@@ -1,57 +1,16 @@
-"""Changes between two groups of a study's responses, and the rule by which a trade-off is judged."""
+"""Trade-offs: the rule by which one model is called better than another on two axes."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple
 
-import pandas as pd
-
-from safetune_utils.statistics.changes import Difference, holm, paired_difference
-from safetune_utils.statistics.shares import by_seed, per_request
+from safetune_utils.statistics.changes import Difference, holm
 
 Verdict = Literal["better", "worse", "refuses more of both", "refuses less of both", "no difference seen"]
 
 # Below it a corrected p-value counts as seen.
 _LEVEL = 0.05
-
-
-def change_between(
-    table: pd.DataFrame,
-    first: Mapping[str, Any],
-    second: Mapping[str, Any],
-    *,
-    value: str = "refused",
-    unit: Literal["prompt", "request"] = "prompt",
-    **same: Any,
-) -> Difference:
-    """How much ``value`` grows from one group of rows to another, paired by prompt, and by seed where there
-    are several.
-
-    Args:
-        table: one row a measurement, with ``prompt_id``, ``value``, and ``seed`` where there are several.
-        first, second: the value that each group's rows have, by column: ``{"n_safety": 0}`` and
-            ``{"n_safety": 200}``.
-        value: a column of booleans or numbers; missing ones are left out.
-        unit: ``request`` pairs two forms of one request, see
-            :func:`~safetune_utils.statistics.shares.per_request`.
-        **same: what both groups have in common, by column: ``prompt_set="malicious"``.
-
-    Returns:
-        Second minus first, as :func:`~safetune_utils.statistics.changes.paired_difference` gives it;
-        ``n_pairs`` is 0 where the groups have no prompt in common.
-    """
-    sides = [_rows(table, {**same, **group}) for group in (first, second)]
-    values = [
-        per_request(rows, value=value) if unit == "request" else by_seed(rows, value=value) for rows in sides
-    ]
-    return paired_difference(values[0], values[1])
-
-
-def _rows(table: pd.DataFrame, places: Mapping[str, Any]) -> pd.DataFrame:
-    for column, wanted in places.items():
-        table = table[table[column] == wanted]
-    return table
 
 
 class TradeOff(NamedTuple):
