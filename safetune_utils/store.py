@@ -26,12 +26,16 @@ from safetune_utils.machine.surroundings import Surroundings, now, surroundings
 from safetune_utils.places import store_folder
 
 
+# What a stage found, such as losses and counts, or what it was made from: each kind of stage has others.
+Facts = dict[str, Any]
+
+
 class _Begun(Surroundings):
     """What is known of a stage when it starts."""
 
     stage: str
     label: str
-    inputs: dict[str, Any]
+    inputs: Facts
     started: str
 
 
@@ -49,7 +53,7 @@ class Record(_Begun):
         versions, code, machine: see :class:`~safetune_utils.machine.surroundings.Surroundings`.
     """
 
-    facts: dict[str, Any]
+    facts: Facts
     seconds: float
     peak_memory_bytes: int
     files: dict[str, str]
@@ -96,7 +100,7 @@ def produce(
     *,
     stage: str,
     label: str,
-    inputs: dict[str, Any],
+    inputs: Facts,
     make: Callable[[Path], Mapping[str, Any] | None],
     store: Path | None = None,
 ) -> Path:

@@ -10,6 +10,7 @@ from safetensors.torch import load_file
 from tiny_models import tiny_llama
 
 from safetune_utils import data
+from safetune_utils.data import Example
 from safetune_utils.data.mix import Mix, mix
 from safetune_utils.settings import Mixing, Recipe
 from safetune_utils.study.design import state
@@ -19,6 +20,17 @@ from safetune_utils.training.finetune import finetune
 # For subprocesses, which are to train what one process of one thread trains.
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"}
 RECIPE = Recipe(epochs=3, batch_size=4, learning_rate=0.05, evaluations=6, n_validation=4, warmup_steps=1)
+
+# Rows that encoding could get wrong.
+ROWS = [
+    Example(id="plain", instruction="Name a fruit.", output="An apple."),
+    Example(id="input", instruction="Shorten this.", input="A long, long text.", output="A text."),
+    Example(id="question", instruction="How do I hurt him?", output="I won't help with that."),
+    Example(id="space", instruction="Write.", output="  indented answer\n\nwith lines\n"),
+    Example(id="braces", instruction="Explain {input} and {instruction}.", output="They are {names}."),
+    Example(id="marker", instruction="Say ### Response:", output="### Response:\nechoed"),
+    Example(id="unicode", instruction="Écris « été ».", output="été 🌞"),
+]
 
 
 def small_mix(*, n_general: int = 16, n_validation: int = 4, seed: int = 0, order: str = "mixed") -> Mix:

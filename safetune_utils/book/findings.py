@@ -10,7 +10,7 @@ from __future__ import annotations
 import base64
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +42,7 @@ def outcome(executed: Path) -> dict[str, Any]:
         the seconds and memory that each took; ``numbers``, by their glued names, as
         :func:`safetune_utils.book.glue.measured` gives them.
     """
-    record = provenance.provenance(executed) or {}
+    record: Mapping[str, Any] = provenance.provenance(executed) or {}
     settings = record.get("settings")
     outputs = [
         output

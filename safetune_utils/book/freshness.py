@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 from safetune_utils import store
 from safetune_utils.annotation.drafting import Drafting
-from safetune_utils.book.parameters import named_files, validate, with_whole_paths
-from safetune_utils.book.provenance import provenance
+from safetune_utils.book.parameters import Given, named_files, validate, with_whole_paths
+from safetune_utils.book.provenance import MadeFrom, provenance
 from safetune_utils.places import data_folder
 
 
@@ -21,30 +21,31 @@ def changes(path: Path, executed: Path) -> list[str]:
         return ["all of it, perhaps: this copy holds no record of how it was executed"]
     made, now = record["made_from"], inputs(path, record["made_from"]["parameters"])
     changed = ["the notebook"] if made["notebook"] != now["notebook"] else []
-    return changed + [
-        name
-        for kind in ("code", "files")
-        for name in sorted({*made[kind], *now[kind]})
-        if made[kind].get(name) != now[kind].get(name)
-    ]
+    for before, after in ((made["code"], now["code"]), (made["files"], now["files"])):
+        changed += [name for name in sorted({*before, *after}) if before.get(name) != after.get(name)]
+    return changed
 
 
-def is_fresh(path: Path, *, given: dict[str, Any]) -> bool:
+class _Stage(TypedDict):
+    stage: str
+    label: str
+    inputs: store.Facts
+
+
+def is_fresh(path: Path, *, given: Given) -> bool:
     """Whether the executed copy is there and nothing that it depends on has changed."""
     return store.is_made(store.stage_folder(**stage_of(path, given)))
 
 
-def stage_of(path: Path, given: dict[str, Any]) -> dict[str, Any]:
+def stage_of(path: Path, given: Given) -> _Stage:
     """Name and inputs of the stage that holds a notebook's executed copy."""
     settings = validate(path, given)
     label = path.stem if isinstance(settings, Drafting) else f"{path.stem}-{settings.preset}"
-    return {"stage": "notebooks", "label": label, "inputs": inputs(path, given)}
+    return {"stage": "notebooks", "label": label, "inputs": dict(inputs(path, given))}
 
 
-def inputs(path: Path, given: dict[str, Any]) -> dict[str, Any]:
-    """What an executed copy depends on: ``parameters``, and the hashes of the ``notebook``, of the package's
-    ``code`` and of data ``files``.
-    """
+def inputs(path: Path, given: Given) -> MadeFrom:
+    """What an executed copy depends on, as it is now."""
     given = with_whole_paths(given)
     settings = validate(path, given)
     package = Path(__file__).resolve().parents[1]

@@ -19,12 +19,12 @@ import psutil
 
 from safetune_utils import store
 from safetune_utils.book.freshness import inputs, stage_of
-from safetune_utils.book.parameters import schema_of, validate, with_whole_paths
+from safetune_utils.book.parameters import Given, schema_of, validate, with_whole_paths
 from safetune_utils.errors import SafetuneError
 from safetune_utils.machine import surroundings
 
 
-def execute(path: Path, *, given: dict[str, Any], output: Path) -> None:
+def execute(path: Path, *, given: Given, output: Path) -> None:
     """Run a notebook with papermill and write the executed copy, which holds the record of how it came to be
     (:func:`safetune_utils.book.provenance.provenance`).
 
@@ -96,7 +96,7 @@ def output_faults(path: Path) -> list[str]:
     return faults
 
 
-def executed(path: Path, *, given: dict[str, Any]) -> Path:
+def executed(path: Path, *, given: Given) -> Path:
     """The executed copy of a notebook, made only if the notebook, the package, the data or the parameters
     changed.
     """

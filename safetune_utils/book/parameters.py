@@ -20,6 +20,9 @@ from safetune_utils.presets import resolve
 from safetune_utils.scoring.train import ScorerTraining, resolve_scorer_training
 from safetune_utils.settings import Settings
 
+# Parameters by name, as a command line, a notebook or papermill gives them.
+Given = dict[str, Any]
+
 
 class Schema(NamedTuple):
     """The parameters of a kind of notebook: their fields, and the function that checks them."""
@@ -80,7 +83,7 @@ def shown(path: Path) -> dict[str, dict[str, str]]:
     return papermill.inspect_notebook(str(path))
 
 
-def defaults(path: Path) -> dict[str, Any]:
+def defaults(path: Path) -> Given:
     """The defaults in a notebook's parameters cell, as Python values."""
     return {name: ast.literal_eval(entry["default"]) for name, entry in shown(path).items()}
 
@@ -104,7 +107,7 @@ def known(path: Path) -> list[str]:
     return list(dict.fromkeys([*shown(path), *SCHEMAS[schema_of(path)].fields]))
 
 
-def validate(path: Path, given: dict[str, Any]) -> Settings | Drafting | ScorerTraining:
+def validate(path: Path, given: Given) -> Settings | Drafting | ScorerTraining:
     """The settings that a notebook will run with; checked before a kernel starts.
 
     papermill itself only warns of an unknown parameter and checks no type.
@@ -123,7 +126,7 @@ def validate(path: Path, given: dict[str, Any]) -> Settings | Drafting | ScorerT
     return schema.resolve(**{name: value for name, value in merged.items() if name in schema.fields})
 
 
-def own_part(path: Path, given: dict[str, Any]) -> dict[str, Any]:
+def own_part(path: Path, given: Given) -> Given:
     """Those of the given parameters that a notebook takes; the rest of a book's parameters concern other
     notebooks.
     """
@@ -131,7 +134,7 @@ def own_part(path: Path, given: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in given.items() if name in names}
 
 
-def with_whole_paths(given: dict[str, Any]) -> dict[str, Any]:
+def with_whole_paths(given: Given) -> Given:
     """The parameters with each file or folder that is there named from the root: a notebook runs in a folder
     of its own.
     """

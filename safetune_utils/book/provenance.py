@@ -11,18 +11,57 @@ import html
 import json
 import re
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 import nbformat
 
+from safetune_utils import store
+from safetune_utils.book.parameters import Given
+from safetune_utils.machine.surroundings import Surroundings
 
-def provenance(executed: Path) -> dict[str, Any] | None:
+
+class MadeFrom(TypedDict):
+    """What an executed copy depends on.
+
+    Attributes:
+        notebook: the hash of the notebook itself.
+        parameters: those that were given.
+        code, files: hashes by path, of the package's code and of data.
+    """
+
+    notebook: str
+    parameters: Given
+    code: dict[str, str]
+    files: dict[str, str]
+
+
+class PageRecord(Surroundings):
+    """How an executed notebook came to be.
+
+    Attributes:
+        schema: which parameters it takes.
+        notebook: its name.
+        settings: all of them.
+        made_from: what it depends on.
+        started: in UTC, to the second.
+        seconds: that it took.
+        peak_memory_bytes: the highest memory of all its processes, added up.
+        adapters: the record of each adapter by its name.
+    """
+
+    schema: str
+    notebook: str
+    settings: store.Facts
+    made_from: MadeFrom
+    started: str
+    seconds: float
+    peak_memory_bytes: int
+    adapters: dict[str, store.Record]
+
+
+def provenance(executed: Path) -> PageRecord | None:
     """How an executed notebook came to be, or ``None`` where it was not run by
     :func:`safetune_utils.book.notebooks.execute`.
-
-    ``notebook, settings``; ``made_from`` (as :func:`safetune_utils.book.freshness.inputs` gives it);
-    ``started, seconds, peak_memory_bytes`` of all its processes added up; ``code`` (commit), ``versions,
-    machine``; ``adapters``, the run record of each by name.
     """
     # A notebook of ours has an entry of that name before it is run, too: it names the schema.
     found = nbformat.read(executed, as_version=4).metadata.get("safetune", {})
@@ -142,7 +181,7 @@ def parts(executed: list[Path]) -> dict[str, str]:
     return {"runs_pages": _pages(recorded), "runs_adapters": _adapters(recorded)}
 
 
-def _pages(recorded: dict[str, dict[str, Any]]) -> str:
+def _pages(recorded: dict[str, PageRecord]) -> str:
     lines = [
         "| page | executed | seconds | peak memory, all processes | adapters | record |",
         "|---|---|---|---|---|---|",
@@ -156,7 +195,7 @@ def _pages(recorded: dict[str, dict[str, Any]]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _adapters(recorded: dict[str, dict[str, Any]]) -> str:
+def _adapters(recorded: dict[str, PageRecord]) -> str:
     """Each adapter once, with what it took and the pages that use it."""
     adapters = {name: adapter for record in recorded.values() for name, adapter in record["adapters"].items()}
     if not adapters:

@@ -21,13 +21,12 @@ from safetune_utils.book import findings, freshness, notebooks, parameters, prov
 from safetune_utils.book.checks import page_faults
 from safetune_utils.book.generated import data_cards, instruments, speed
 from safetune_utils.book.generated.parameters import parameter_tables, preset_table
+from safetune_utils.book.parameters import Given
 from safetune_utils.errors import SafetuneError
 from safetune_utils.places import data_folder
 
 
-def build(
-    *, given: dict[str, Any], target: Path | None = None, taken_from: Path | None = None
-) -> tuple[Path, int]:
+def build(*, given: Given, target: Path | None = None, taken_from: Path | None = None) -> tuple[Path, int]:
     """Run the notebooks that are not fresh and build the site if anything changed.
 
     Args:
@@ -68,7 +67,7 @@ def build(
     return page, made
 
 
-def executed(*, given: dict[str, Any]) -> tuple[dict[str, Path], int]:
+def executed(*, given: Given) -> tuple[dict[str, Path], int]:
     """The executed copies of all notebooks by file name, and how many were not fresh and were run for it.
 
     Raises:

@@ -10,7 +10,6 @@ import math
 import random
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from safetune_utils import data, store
 from safetune_utils.data import Example
@@ -37,7 +36,7 @@ def mix_of(study: Study, run: Run) -> Mix:
     return study.drawn[run]
 
 
-def rows_key(study: Study, run: Run) -> dict[str, Any]:
+def rows_key(study: Study, run: Run) -> store.Facts:
     """What a mix adds to a stage's inputs: its rows as hashes, and how they are ordered if not mixed."""
     if run not in study.row_keys:
         drawn = mix_of(study, run)
@@ -103,7 +102,7 @@ def base_losses_folder(study: Study, *, make: bool = True) -> Path:
     if not make:
         return store.stage_folder(stage="base_losses", label=label, inputs=inputs)
 
-    def measure(folder: Path) -> dict[str, Any]:
+    def measure(folder: Path) -> store.Facts:
         model, tokenizer = load_base(s.base_model, precision=s.precision, quantization=s.quantization)
         found = reference_loss.reference_loss(
             model=model, tokenizer=tokenizer, examples=candidates, max_length=s.recipe.max_length

@@ -70,7 +70,7 @@ def _questions_folder(study: Study, run: Run, task: str) -> Path:
         "engine": capability.engine(), "batch_size": _BATCH_SIZE,
     }  # fmt: skip
 
-    def ask(folder: Path) -> dict[str, Any]:
+    def ask(folder: Path) -> store.Facts:
         model, tokenizer = load_adapted(study, adapter)
         answered = capability.answer_questions(
             model=model, tokenizer=tokenizer, tasks=[task], limit=limit, batch_size=_BATCH_SIZE
@@ -99,7 +99,7 @@ def _losses_folder(study: Study, run: Run) -> Path:
         "examples": data.content_hash(examples),
     }
 
-    def measure(folder: Path) -> dict[str, Any]:
+    def measure(folder: Path) -> store.Facts:
         model, tokenizer = load_adapted(study, adapter)
         found = reference_loss.reference_loss(model=model, tokenizer=tokenizer, examples=examples)
         store.write_lines(

@@ -41,7 +41,7 @@ def mix_folder(study: Study, run: Run, *, make: bool = True) -> Path:
         return store.stage_folder(stage="mixes", label=label, inputs=inputs)
     contrast = {row.id for row in study.contrast}
 
-    def write(folder: Path) -> dict[str, Any]:
+    def write(folder: Path) -> store.Facts:
         ids = ids_of(drawn)
         lines = [{"split": split, "id": row_id} for split, row_ids in ids.items() for row_id in row_ids]
         store.write_lines(folder / "mix.jsonl", lines)
@@ -83,7 +83,7 @@ def adapter_folder(study: Study, run: Run, *, make: bool = True) -> Path:
     # Outside the stage's folder, which a new try empties; its name stands for the same inputs.
     checkpoint = places.store_folder() / "checkpoints" / f"{folder.name}.pt"
 
-    def fill(target: Path) -> dict[str, Any]:
+    def fill(target: Path) -> store.Facts:
         facts = train(study, run, output=target, checkpoint=checkpoint)
         return dict(facts) | {"mix": mix_name, "n_safety": run.n_safety, "data": s.data}
 
@@ -135,7 +135,7 @@ def responses_folder(
     if model is None:
         return store.stage_folder(stage="responses", label=label, inputs=inputs)
 
-    def respond(folder: Path) -> dict[str, Any]:
+    def respond(folder: Path) -> store.Facts:
         responses = generate.generate(
             model=model, tokenizer=tokenizer, instructions=[prompt.text for prompt in asked],
             inputs=[prompt.input for prompt in asked], decoding=s.decoding,
@@ -168,7 +168,7 @@ def scores_folder(
     source = responses_folder(study, run, prompt_set) / "responses.jsonl"
     forms = {prompt.request: prompt.text for prompt in study.prompts(asked_as)} if asked_as else None
 
-    def score(folder: Path) -> dict[str, Any]:
+    def score(folder: Path) -> store.Facts:
         rows = store.read_lines(source)
         if forms is not None:
             names = [(row, row["pair"] or row["id"]) for row in rows]

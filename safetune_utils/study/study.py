@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
 
 from safetune_utils import data
 from safetune_utils.data.mix import Mix
 from safetune_utils.models.base_model import identity
 from safetune_utils.settings import Settings
+from safetune_utils.store import Facts
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class Study:
     settings: Settings
     prompt_sets: tuple[str, ...]
     drawn: dict[Run, Mix] = field(default_factory=dict, init=False, repr=False, compare=False)
-    row_keys: dict[Run, dict[str, Any]] = field(default_factory=dict, init=False, repr=False, compare=False)
+    row_keys: dict[Run, Facts] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @cached_property
     def runs(self) -> list[Run]:

@@ -66,66 +66,7 @@ def test_a_set_of_the_hub_is_read_by_its_id(tmp_path: Path, monkeypatch: pytest.
         data.read_examples("nobody/nothing")
 
 
-def test_the_original_s_prompt_form_is_read_with_inputs_tags_and_repeats(tmp_path: Path) -> None:
-    path = tmp_path / "I-Mine.json"
-    path.write_text(
-        json.dumps(
-            {"instructions": ["Sort.", "Sort.", "Add."], "inputs": ["b a", None, ""], "tags": ["x", "y", "x"]}
-        )
-    )
-    found = data.read_prompts(path, repeats=True)
-    assert [(p.text, p.input, p.topic) for p in found] == [
-        ("Sort.", "b a", "x"),
-        ("Sort.", "", "y"),
-        ("Add.", "", "x"),
-    ]
-    path.write_text(json.dumps({"instructions": ["Sort.", "Sort."], "inputs": []}))
-    assert len(data.read_prompts(path, repeats=True)) == 2
-    with pytest.raises(SafetuneError, match=r"row 2 repeats row 1: remove one of the two"):
-        data.read_prompts(path)
-
-
-def test_the_paper_s_files_are_read_as_a_user_s(mirror: Path) -> None:
-    for name in (
-        "I-MaliciousInstructions",
-        "I-CoNa",
-        "I-Controversial",
-        "I-PhysicalSafetySafe",
-        "I-PhysicalSafetyUnsafe",
-        "I-Alpaca",
-        "Q-Harm",
-        "XSTest",
-    ):
-        entry = data.registered_sets()[name]
-        assert len(data.read_prompts(mirror / entry.relative, repeats=True)) == entry.rows
-        assert set(data.read_table(mirror / entry.relative).rows[0]) <= {
-            *entry.columns,
-            "instruction",
-            "input",
-            "topic",
-        }
-
-
-BAD_EXAMPLES = [
-    (
-        "jsonl",
-        b'{"instruction": "a", "output": "b"}\n{"instruction": " ", "output": "b"}\n',
-        "row 2: 'instruction' is missing or empty",
-    ),
-    (
-        "jsonl",
-        b'{"instruction": "a", "output": "b"}\n{"instruction": "c"}\n',
-        "row 2: 'output' is missing or empty",
-    ),
-    ("jsonl", b'{"text": "a", "output": "b"}\n', "row 1 has no 'instruction' (it has text, output): add it"),
-    (
-        "jsonl",
-        b'{"instruction": "a", "outputt": "b"}\n',
-        "row 1 has no 'output' (it has instruction, outputt): rename 'outputt' to 'output'",
-    ),
-    ("csv", b"Instruction,output\na,b\n", "rename 'Instruction' to 'instruction'"),
-    ("jsonl", b'{"instruction": "a", "output": 3}\n', "row 1: 'output' is a number, but it should be a text"),
-    ("jsonl", b'{"instruction": "a", "output": "b", "input": ["c"]}\n', "row 1: 'input' is a list"),
+BAD_FILES = [
     ("jsonl", b'{"instruction": "a", "output": "b"}\n{oops\n', "line 2 is not JSON"),
     ("jsonl", b'{"instruction": "a", "output": "b"}\n["a"]\n', "line 2 is a list and not one record"),
     ("json", b'["a", "b"]', "row 1 is a text and not one record"),
@@ -152,26 +93,17 @@ BAD_EXAMPLES = [
     ("parquet", b"PAR1 no", "is not a whole Parquet file"),
     ("jsonl.gz", b"plain", "is not a whole gzip file"),
     ("xlsx", b"PK", "is of no form that is read here"),
-    (
-        "jsonl",
-        b'{"instruction": "a", "output": "b"}\n{"instruction": "c", "output": "d"}\n'
-        b'{"instruction": "a", "output": "b"}\n',
-        "row 3 repeats row 1",
-    ),
-    (
-        "jsonl",
-        b'{"id": 7, "instruction": "a", "output": "b"}\n{"id": 7, "instruction": "c", "output": "d"}\n',
-        "row 2 repeats the id of row 1",
-    ),
 ]
 
 
-@pytest.mark.parametrize(("form", "content", "needed"), BAD_EXAMPLES)
-def test_a_bad_file_is_one_line_with_the_row(tmp_path: Path, form: str, content: bytes, needed: str) -> None:
+@pytest.mark.parametrize(("form", "content", "needed"), BAD_FILES)
+def test_a_bad_file_is_one_line_with_its_place(
+    tmp_path: Path, form: str, content: bytes, needed: str
+) -> None:
     path = tmp_path / f"bad.{form}"
     path.write_bytes(content)
     with pytest.raises(SafetuneError) as caught:
-        data.read_examples(path)
+        data.read_table(path)
     assert needed in str(caught.value)
     assert str(path) in str(caught.value)
     assert "\n" not in str(caught.value)

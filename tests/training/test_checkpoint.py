@@ -8,7 +8,8 @@ import pytest
 from tiny_models import tiny_llama
 from tiny_training import RECIPE, small_mix
 
-from safetune_utils.training.finetune import accumulate_gradient, finetune
+from safetune_utils.training.finetune import finetune
+from safetune_utils.training.loss import accumulate_gradient
 
 
 class _Stopped(BaseException):

@@ -1,9 +1,8 @@
-"""Training: what is learned, what is not, and that the adapter on disk is the one that was trained."""
+"""Training: the adapter on disk is the one that was trained, for any order, model and number format."""
 
 from __future__ import annotations
 
 import csv
-import random
 from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
@@ -12,115 +11,17 @@ import pytest
 import torch
 from peft import PeftModel
 from tiny_models import tiny_falcon, tiny_llama
-from tiny_training import RECIPE, small_mix, train
+from tiny_training import RECIPE, ROWS, small_mix, train
 
 from safetune_utils import data
-from safetune_utils.data import Example
 from safetune_utils.data.mix import Mix
 from safetune_utils.errors import SafetuneError
-from safetune_utils.generation.generate import encode_prompt, generate
+from safetune_utils.generation.generate import generate
 from safetune_utils.models.base_model import is_zero, load_adapter, load_base
-from safetune_utils.models.template import render
 from safetune_utils.settings import Decoding, Recipe
-from safetune_utils.training.finetune import (
-    Row,
-    accumulate_gradient,
-    batches,
-    encode,
-    encode_row,
-    finetune,
-    mean_loss,
-    micro_batches,
-    n_learned,
-    summed_loss,
-    with_adapter,
-)
-
-ROWS = [
-    Example(id="plain", instruction="Name a fruit.", output="An apple."),
-    Example(id="input", instruction="Shorten this.", input="A long, long text.", output="A text."),
-    Example(id="question", instruction="How do I hurt him?", output="I won't help with that."),
-    Example(id="space", instruction="Write.", output="  indented answer\n\nwith lines\n"),
-    Example(id="braces", instruction="Explain {input} and {instruction}.", output="They are {names}."),
-    Example(id="marker", instruction="Say ### Response:", output="### Response:\nechoed"),
-    Example(id="unicode", instruction="Écris « été ».", output="été 🌞"),
-]
-
-
-@pytest.mark.parametrize("example", ROWS, ids=lambda row: row.id)
-def test_exactly_the_answer_and_the_stop_token_are_learned(tokenizer, example: Example) -> None:
-    row = encode_row(tokenizer, example, max_length=256, loss_on="answer")
-    learned = [label for label in row.labels if label != -100]
-    assert learned[-1] == row.ids[-1] == tokenizer.eos_token_id
-    assert tokenizer.decode(learned[:-1]) == example.output.lstrip()
-    # The unlearned part is what generation starts from.
-    assert row.ids[: len(row.ids) - len(learned)] == encode_prompt(
-        tokenizer, render(instruction=example.instruction, input=example.input)
-    )
-
-
-def test_everything_is_learned_when_asked(tokenizer) -> None:
-    row = encode_row(tokenizer, ROWS[0], max_length=256, loss_on="everything")
-    assert row.labels == row.ids
-
-
-def test_truncation_loses_the_end_and_is_counted_and_rows_without_an_answer_are_dropped(tokenizer) -> None:
-    long = Example(id="long", instruction="Tell me.", output="word " * 400)
-    no_answer = Example(id="none", instruction="word " * 400, output="Yes.")
-    rows, counts = encode(tokenizer, [ROWS[0], long, no_answer], Recipe(max_length=64))
-    assert counts == {"rows": 2, "dropped": 1, "truncated": 1}
-    assert rows[1].ids[-1] != tokenizer.eos_token_id
-    with pytest.raises(SafetuneError, match="raise max_length"):
-        encode(tokenizer, [no_answer], Recipe(max_length=64))
-
-
-def gradient(model, rows, micro_batch_tokens: int) -> torch.Tensor:
-    model.zero_grad()
-    accumulate_gradient(model, rows, micro_batch_tokens)
-    return torch.cat([p.grad.flatten() for p in model.parameters() if p.requires_grad])
-
-
-def test_the_gradient_does_not_depend_on_the_micro_batch(tokenizer) -> None:
-    rows = [
-        encode_row(tokenizer, row, max_length=256, loss_on="answer")
-        for row in [*ROWS, Example(id="x", instruction="Count.", output="One " * 60)]
-    ]
-    assert len({len(row.ids) for row in rows}) > 4  # ragged
-    torch.manual_seed(0)
-    model = with_adapter(tiny_llama(), Recipe(lora_rank=4))
-    for name, parameter in model.named_parameters():
-        if "lora_B" in name:  # zero at the start, which would hide the gradient of lora_A
-            torch.nn.init.normal_(parameter, std=0.1)
-    whole = gradient(model, rows, 100_000)
-    assert whole.abs().max() > 0
-    for size, parts in ((1, 8), (150, 6), (250, 4)):
-        made = list(micro_batches(rows, size))
-        assert len(made) >= parts - 2
-        assert sorted(id(row) for part in made for row in part) == sorted(map(id, rows))
-        assert all(len(part) == 1 or len(part) * len(part[0].ids) <= size for part in made)
-        torch.testing.assert_close(gradient(model, rows, size), whole, rtol=1e-4, atol=1e-6)
-
-
-def test_the_loss_is_that_of_the_whole_model(tokenizer) -> None:
-    rows = [encode_row(tokenizer, row, max_length=256, loss_on="answer") for row in ROWS[:3]]
-    model = with_adapter(tiny_llama(), Recipe())
-    total = sum(
-        model(input_ids=torch.tensor([row.ids]), labels=torch.tensor([row.labels])).loss.item()
-        * n_learned(row)
-        for row in rows
-    )
-    assert summed_loss(model, rows).item() == pytest.approx(total, rel=1e-4)
-
-
-def test_an_epoch_has_every_row_once_in_batches_of_like_length(tokenizer) -> None:
-    rows, _ = encode(tokenizer, data.general_examples("embedded")[:100], Recipe())
-    made = list(batches(rows, 8, random.Random(0)))
-    assert sorted(id(row) for batch in made for row in batch) == sorted(map(id, rows))
-    padding = sum(max(len(r.ids) for r in batch) * len(batch) for batch in made) / sum(
-        len(r.ids) for r in rows
-    )
-    assert padding < 1.1
-    assert made != list(batches(rows, 8, random.Random(1)))
+from safetune_utils.training.finetune import finetune
+from safetune_utils.training.loss import accumulate_gradient, mean_loss
+from safetune_utils.training.rows import Row, encode, encode_row
 
 
 def test_the_adapter_with_the_lowest_validation_loss_is_kept_and_reloads(tokenizer, tmp_path: Path) -> None:
