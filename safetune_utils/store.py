@@ -25,7 +25,6 @@ from safetune_utils.machine.memory import peak_memory, trim_heap
 from safetune_utils.machine.surroundings import Surroundings, now, surroundings
 from safetune_utils.places import store_folder
 
-
 # What a stage found, such as losses and counts, or what it was made from: each kind of stage has others.
 Facts = dict[str, Any]
 

@@ -1,4 +1,6 @@
-"""Plain papermill, without our command line, reaches every parameter of a study, also one that the cell does not show."""
+"""Plain papermill, without our command line, reaches every parameter of a study, also one that the cell does
+not show.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,8 @@ import pytest
 STUDY = """from safetune_utils.study.design import state
 
 study = state(globals(), prompt_sets=["malicious"])
-print(study.settings.preset, study.settings.max_prompts, study.settings.n_general, study.settings.recipe.epochs)"""
+s = study.settings
+print(s.preset, s.max_prompts, s.n_general, s.recipe.epochs)"""
 
 
 @pytest.mark.slow
