@@ -19,7 +19,7 @@ from safetune_utils import data
 from safetune_utils.book import checks, findings, parameters, verdicts
 from safetune_utils.store import file_hash, read_lines
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.sample]
 
 
 def safetune(

@@ -90,6 +90,7 @@ def test_a_mistake_is_told_before_a_kernel_starts(
     assert not list(tmp_path.glob("*.ipynb"))
 
 
+@pytest.mark.sample
 @pytest.mark.slow
 def test_a_failing_cell_is_an_error_and_leaves_no_output_that_looks_whole(tmp_path: Path) -> None:
     path = write_notebook(tmp_path / "bad.ipynb", "1 / 0")

@@ -50,6 +50,7 @@ def test_parameters_are_given_as_to_papermill() -> None:
         assert main._joined_pairs(given) == taken
 
 
+@pytest.mark.sample
 @pytest.mark.slow
 def test_doctor_and_the_list_of_data() -> None:
     found = json.loads(safetune("doctor", "--json").stdout)

@@ -13,6 +13,7 @@ from command_line import safetune
 from tiny_training import ONE_THREAD
 
 
+@pytest.mark.sample
 @pytest.mark.slow
 def test_generating_reads_and_writes_the_original_s_forms_and_scoring_reads_those(tmp_path: Path) -> None:
     asked = {

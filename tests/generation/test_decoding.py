@@ -88,6 +88,7 @@ def test_models_whose_layers_do_not_keep_all_tokens_are_left_to_transformers() -
     assert not decoding.can_decode(Gemma3ForCausalLM(windows))
 
 
+@pytest.mark.sample
 @pytest.mark.slow
 @pytest.mark.parametrize(("num_beams", "max_new_tokens"), [(1, 40), (4, 40), (3, 5)])
 def test_responses_are_those_of_transformers_own_loop(

@@ -14,6 +14,7 @@ TEXTS = [
 ]
 
 
+@pytest.mark.sample
 @pytest.mark.slow
 def test_the_cached_copy_gives_the_logits_of_the_gguf_file(embedded) -> None:
     copy, tokenizer = embedded

@@ -16,6 +16,7 @@ RESPONSES = [
 ]
 
 
+@pytest.mark.sample
 @pytest.mark.slow
 def test_the_books_own_model_says_the_same_in_any_batch_and_within_its_range() -> None:
     assert all(0 <= score.value <= 4 for score in harmfulness.score(PROMPTS, RESPONSES))

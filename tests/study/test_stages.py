@@ -61,6 +61,7 @@ def test_a_wrong_number_of_processes_is_told_before_anything_is_trained(
         stages.train(study, study.runs[0], output=base / "out")
 
 
+@pytest.mark.sample
 @pytest.mark.slow
 def test_two_processes_of_accelerate_train_the_adapter_of_one(
     base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
