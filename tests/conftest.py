@@ -4,6 +4,8 @@ in small, a browser.
 
 from __future__ import annotations
 
+import safetune_utils  # isort: skip  # noqa: F401 (before torch: it sets how long OpenMP's threads spin)
+
 import gzip
 import hashlib
 import json

@@ -40,7 +40,8 @@ def test_openmp_is_told_how_long_to_spin_unless_the_user_said_so(own: dict[str, 
         assert "GOMP_SPINCOUNT = '1000'" not in done.stderr
 
 
-def test_this_process_and_its_subprocesses_have_it() -> None:
+def test_torch_was_imported_here_after_it_was_set_and_subprocesses_have_it() -> None:
+    assert list(sys.modules).index("safetune_utils") < list(sys.modules).index("torch")
     if "OMP_WAIT_POLICY" not in os.environ:
         assert os.environ["GOMP_SPINCOUNT"]
     assert processes.in_subprocess(os.getenv, "GOMP_SPINCOUNT") == os.environ.get("GOMP_SPINCOUNT")
