@@ -124,12 +124,13 @@ def test_pairs_of_amounts_lay_each_prompt_s_two_answers_side_by_side() -> None:
         for i in (3, 1, 2)
     ]
     items = preference.pairs_of_amounts(pd.DataFrame(rows), first=200, second=0, per_set=2, seed=5)
+    # The first two as they stand.
     assert sorted(item.id for item in items) == [
         "malicious-1",
         "malicious-3",
         "ordinary-1",
         "ordinary-3",
-    ]  # the first two as they stand
+    ]
     for item in items:
         kind, number = item.id.split("-")
         responses = [f"{kind} {number}, {n}, 1" for n in (200, 0)]

@@ -123,9 +123,8 @@ def test_a_changed_draft_makes_other_items(tmp_path: Path) -> None:
     for key in ("id", "prompt", "text"):
         with pytest.raises(SafetuneError, match="other items"):
             review.read_review(path, items=[ITEMS[0] | {key: "changed"}, *ITEMS[1:]])
-    review.read_review(
-        path, items=[item | {"category": "home"} for item in ITEMS]
-    )  # what no reviewer sees may change
+    # What no reviewer sees may change.
+    review.read_review(path, items=[item | {"category": "home"} for item in ITEMS])
 
 
 def reviewed(reviewer: str, choices: dict[str, str], items: list[dict[str, str]] = ITEMS) -> Review:
@@ -155,9 +154,8 @@ def test_a_row_stands_if_all_who_decided_keep_it() -> None:
         items[2] | {"reasons": [review.REASONS[1], review.REASONS[2]]},
         items[3] | {"reasons": ["not reviewed"]},
     ]
-    assert review.apply(items, [third, second])[0] == [
-        items[0] | {"text": "Third's text."}
-    ]  # the first edit in the order given
+    # The first edit in the order given.
+    assert review.apply(items, [third, second])[0] == [items[0] | {"text": "Third's text."}]
     assert [r["id"] for r in review.apply(items, [first])[0]] == ["d1", "d2"]
     assert [r["reasons"] for r in review.apply(items, [])[1]] == [["not reviewed"]] * 4
     assert items == [item | {"category": "home"} for item in ITEMS]  # nothing given is changed
@@ -175,9 +173,8 @@ def pair(counts: dict[tuple[str, str], int]) -> tuple[Review, Review]:
     """Two reviews with so many rows of each pair of choices."""
     choices = [both for both, n in counts.items() for _ in range(n)]
     items = [{"id": f"r{n}", "prompt": "p", "text": "t"} for n in range(len(choices) + 2)]
-    first = {f"r{n}": a for n, (a, _) in enumerate(choices)} | {
-        f"r{len(choices)}": "accept"
-    }  # a row that only one decided
+    # A row that only one decided.
+    first = {f"r{n}": a for n, (a, _) in enumerate(choices)} | {f"r{len(choices)}": "accept"}
     second = {f"r{n}": b for n, (_, b) in enumerate(choices)} | {f"r{len(choices) + 1}": "reject"}
     return reviewed("A", first, items), reviewed("B", second, items)
 

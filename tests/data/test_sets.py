@@ -44,9 +44,8 @@ def test_the_forms_that_the_paper_did_not_release_are_marked_as_rewritten(mirror
 
     plain, asked = data.safety_examples("paper-sample"), data.safety_examples("paper-sample", questions=True)
     assert {row.question for row in plain} == {""}
-    assert {row.question_origin for row in asked} == {
-        "rewritten"
-    }  # the red-team attempts are not on the mirror
+    # The red-team attempts are not on the mirror.
+    assert {row.question_origin for row in asked} == {"rewritten"}
     assert all(row.question.endswith("?") for row in asked)
     counts = data.question_counts(plain)
     assert counts["rewritten"] == len(asked)

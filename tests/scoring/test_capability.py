@@ -52,10 +52,11 @@ def test_accuracy_is_counted_with_its_interval_and_chance() -> None:
     )
     (row,) = capability.accuracy(questions).to_dict("records")
     assert (row["value"], row["n"], row["chance"]) == (pytest.approx(15 / 148), 148, 0.25)
+    # Newcombe (1998), method 3.
     assert (row["low"], row["high"]) == (
         pytest.approx(0.0624, abs=5e-4),
         pytest.approx(0.1605, abs=5e-4),
-    )  # Newcombe (1998), method 3
+    )
     assert row["stderr"] == pytest.approx((15 / 148 * 133 / 148 / 147) ** 0.5)
 
 
@@ -96,9 +97,8 @@ def test_the_harness_and_plain_log_likelihoods_agree_on_the_embedded_questions(
             sum(right[metric] for right in hand.values()) / len(rows)
         )
     assert set(table["chance"]) == {0.25}
-    assert (
-        0.3 < table.loc["acc", "value"] < 1
-    )  # a model that knows something, and questions that are not trivial
+    # A model that knows something, and questions that are not trivial.
+    assert 0.3 < table.loc["acc", "value"] < 1
 
 
 def _no_network(*_: object) -> None:

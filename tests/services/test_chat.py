@@ -46,9 +46,8 @@ def test_replies_come_in_order_with_their_counts_and_cost_and_are_stored_once(se
     assert kept["request"]["messages"] == list(requests[0].messages)
     assert (kept["model"], kept["text"], kept["usd"]) == ("tiny", "Fine: question 0", 20e-6)
     assert kept["answered"].endswith("+00:00")
-    assert {path.suffix for path in (places.store_folder() / "calls").rglob("*.*")} == {
-        ".json"
-    }  # no partial file, no lock
+    # No partial file, no lock.
+    assert {path.suffix for path in (places.store_folder() / "calls").rglob("*.*")} == {".json"}
 
     again = chat.ask(requests, service=service(server), cap_usd=0)
     assert again == [replace(reply, cached=True) for reply in replies]
@@ -69,9 +68,10 @@ def test_another_seed_length_temperature_model_or_host_is_another_call(server: S
     assert server.counts["hello"] == 5
     elsewhere = replace(service(server), base_url="https://example.org/v1")
     assert chat.estimate_cost([request], service=elsewhere).calls == 1
+    # A local port is another at every start.
     assert (
         chat.estimate_cost([request], service=replace(elsewhere, base_url="http://localhost:1/v1")).calls == 0
-    )  # a local port is chance
+    )
 
 
 def test_a_damaged_file_is_told_and_not_paid_anew(server: Server) -> None:
@@ -140,9 +140,8 @@ def test_after_a_kill_nothing_that_arrived_is_asked_again(server: Server, tmp_pa
     replies = chat.ask(asking(*done, *held, *rest), service=service(server), cap_usd=1)
     assert [reply.text for reply in replies] == [f"Fine: {text}" for text in done + held + rest]
     assert [reply.cached for reply in replies] == [True] * len(done) + [False] * len(held + rest)
-    assert server.counts == dict.fromkeys(done, 1) | dict.fromkeys(held, 2) | dict.fromkeys(
-        rest, 1
-    )  # only what was under way was lost
+    # Only what was under way was lost.
+    assert server.counts == dict.fromkeys(done, 1) | dict.fromkeys(held, 2) | dict.fromkeys(rest, 1)
 
 
 def test_ctrl_c_keeps_even_what_was_under_way(server: Server, tmp_path: Path) -> None:
@@ -153,9 +152,8 @@ def test_ctrl_c_keeps_even_what_was_under_way(server: Server, tmp_path: Path) ->
             lambda: len(stored()) == len(done) and sum(server.counts[text] for text in held) == len(held)
         )
         process.send_signal(signal.SIGINT)
-        time.sleep(
-            0.2
-        )  # any order gives the counts below; this makes the likely one that the signal is handled first
+        # Any order gives the counts below; this makes the likely one that the signal is handled first.
+        time.sleep(0.2)
         server.gate.set()
         error = process.communicate(timeout=30)[1]
     assert process.returncode != 0

@@ -14,9 +14,8 @@ def test_the_estimate_counts_only_what_is_not_there_and_equal_requests_once(serv
     requests = asking("hello", "hello", "x" * 300, max_tokens=40)
     before = chat.estimate_cost(requests, service=service(server))
     assert (before.calls, before.already_there, before.completion_tokens_at_most) == (2, 0, 80)
-    assert (
-        before.prompt_tokens == (2 + 3 + 100 + 3) + 4 * 8 + 2 * 24
-    )  # "Be kind." and "hello" are 8 and 5 bytes
+    # "Be kind." and "hello" are 8 and 5 bytes.
+    assert before.prompt_tokens == (2 + 3 + 100 + 3) + 4 * 8 + 2 * 24
     assert before.usd_at_most == pytest.approx((before.prompt_tokens * 1.0 + 80 * 2.0) / 1e6)
     chat.ask(requests[:1], service=service(server), cap_usd=1)
     after = chat.estimate_cost(requests, service=service(server))
@@ -46,9 +45,10 @@ def test_no_call_starts_once_the_cap_is_spent_and_what_was_paid_is_kept(server: 
         "not asked: the cap of 0.001 USD is spent or bound"
     ] * 2
     assert server.counts == {"dear": 1}
+    # A new run, a new cap.
     assert [reply.text for reply in chat.ask(requests, **with_cap)] == [
         "Fine.",
         "Fine: b",
         "Fine: c",
-    ]  # a new run, a new cap
+    ]
     assert server.counts == {"dear": 1, "b": 1, "c": 1}

@@ -50,16 +50,14 @@ def test_an_instrument_that_never_says_yes_has_no_precision_and_no_warning() -> 
 
 def test_a_share_is_corrected_for_the_instruments_errors() -> None:
     people = np.repeat([True, False], [100, 100])
-    instrument = np.concatenate(
-        [np.repeat([True, False], [80, 20]), np.repeat([True, False], [10, 90])]
-    )  # finds .8, and .1 too many
+    # Finds .8, and .1 too many.
+    instrument = np.concatenate([np.repeat([True, False], [80, 20]), np.repeat([True, False], [10, 90])])
     measured = pd.Series(np.repeat([1.0, 0.0, np.nan], [45, 55, 7]))
     corrected = corrected_share(measured, people=people, instrument=instrument)
     assert corrected.value == pytest.approx((0.45 - 0.1) / (0.8 - 0.1))
     plain = share(measured)
-    assert (
-        corrected.high - corrected.low > plain.high - plain.low
-    )  # the instrument's own uncertainty is in it
+    # The instrument's own uncertainty is in it.
+    assert corrected.high - corrected.low > plain.high - plain.low
     none = corrected_share(
         pd.Series([0.0] * 6), people=people, instrument=np.where(people, instrument, False)
     )

@@ -67,11 +67,12 @@ def test_the_interval_of_unequally_answered_prompts_is_around_the_share_of_answe
 
 def test_where_there_are_several_seeds_they_are_drawn_anew_as_prompts_are() -> None:
     rng = np.random.default_rng(5)
+    # Training runs that lie further apart than a hundred prompts could put them.
     rates = {
         0: 0.09,
         1: 0.32,
         2: 0.27,
-    }  # training runs that lie further apart than a hundred prompts could put them
+    }
     rows = [
         {
             "prompt_set": "m",

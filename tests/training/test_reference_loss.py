@@ -42,9 +42,8 @@ def test_reference_loss_is_the_model_s_own_loss_with_or_without_an_adapter(token
     assert found.n_tokens == n
     assert found.loss == pytest.approx(total / n, rel=1e-4)
     assert found.low <= found.loss <= found.high
-    adapted = get_peft_model(
-        tiny_llama(), LoraConfig(target_modules=["q_proj"], task_type="CAUSAL_LM")
-    )  # a new adapter changes nothing
+    # A new adapter changes nothing.
+    adapted = get_peft_model(tiny_llama(), LoraConfig(target_modules=["q_proj"], task_type="CAUSAL_LM"))
     assert reference_loss(
         model=adapted, tokenizer=tokenizer, examples=EXAMPLES, max_length=100
     ).loss == pytest.approx(found.loss, rel=1e-5)
