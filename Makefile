@@ -4,26 +4,24 @@ PIP_FLAGS ?=
 PRESET ?=
 BIN := .venv/bin
 
-.PHONY: book test check lint bench setup clean
+.PHONY: book test check style lint bench setup clean
 
 book: setup
 	$(BIN)/safetune book $(if $(PRESET),--preset $(PRESET))
 
 # What CI runs: style, rooms, types, and the tests with a named sample of what is slow.
-test: setup
-	$(BIN)/ruff check .
-	$(BIN)/ruff format --check safetune_utils tests benchmarks notebooks
-	$(BIN)/lint-imports --no-logo
-	$(BIN)/mypy
+test: style
 	$(BIN)/python -m pytest -m "not slow or sample"
 
 # All of it, the slow tests too: before an issue is called resolved.
-check: setup
+check: style
+	$(BIN)/python -m pytest
+
+style: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check safetune_utils tests benchmarks notebooks
 	$(BIN)/lint-imports --no-logo
 	$(BIN)/mypy
-	$(BIN)/python -m pytest
 
 # The comparisons of the book's speed page; about an hour, alone on the machine. The first time it builds llama.cpp,
 # for which GCC 12 must be told to keep the set-up of the matrix unit's tiles, or the library crashes.

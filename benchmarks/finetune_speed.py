@@ -81,7 +81,8 @@ from safetune_utils.models import embedded
 from safetune_utils.models.base_model import load_base
 from safetune_utils.models.template import render
 from safetune_utils.settings import Recipe
-from safetune_utils.training.finetune import Row, encode_row, finetune
+from safetune_utils.training.finetune import finetune
+from safetune_utils.training.rows import Row, encode_row
 
 RECIPE = Recipe(epochs=1, batch_size=8, learning_rate=2e-3, max_length=256, n_validation=1, evaluations=1)
 MICRO_BATCH = 4

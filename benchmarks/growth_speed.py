@@ -29,7 +29,9 @@ from safetune_utils.data.mix import Mix
 from safetune_utils.generation import generate
 from safetune_utils.models.base_model import load_base
 from safetune_utils.settings import Decoding
-from safetune_utils.training.finetune import Row, accumulate_gradient, encode, finetune, with_adapter
+from safetune_utils.training.finetune import finetune, with_adapter
+from safetune_utils.training.loss import accumulate_gradient
+from safetune_utils.training.rows import Row, encode
 
 BATCHES, LENGTHS, ROWS = (1, 2, 4, 8, 16, 32), (32, 64, 128, 256, 512), (16, 48, 96, 192)
 PROMPTS, NEW_TOKENS = (1, 4, 16, 48, 96, 192), (16, 64, 128)

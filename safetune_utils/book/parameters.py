@@ -11,12 +11,11 @@ from typing import Any, NamedTuple
 
 import nbformat
 import papermill
-from pydantic.fields import FieldInfo
 
 from safetune_utils.annotation.drafting import Drafting, resolve_drafting
 from safetune_utils.errors import SafetuneError
 from safetune_utils.places import data_folder
-from safetune_utils.presets import resolve
+from safetune_utils.presets import among, resolve
 from safetune_utils.scoring.train import ScorerTraining, resolve_scorer_training
 from safetune_utils.settings import Settings
 
@@ -25,17 +24,17 @@ Given = dict[str, Any]
 
 
 class Schema(NamedTuple):
-    """The parameters of a kind of notebook: their fields, and the function that checks them."""
+    """The parameters of a kind of notebook: the class that holds them, and the function that checks them."""
 
-    fields: dict[str, FieldInfo]
+    holder: type[Settings | Drafting | ScorerTraining]
     resolve: Callable[..., Settings | Drafting | ScorerTraining]
 
 
 # A notebook names its schema in its metadata: {"safetune": {"schema": "study"}}.
 SCHEMAS = {
-    "study": Schema(Settings.model_fields, resolve),
-    "drafting": Schema(Drafting.model_fields, resolve_drafting),
-    "scorer-training": Schema(ScorerTraining.model_fields, resolve_scorer_training),
+    "study": Schema(Settings, resolve),
+    "drafting": Schema(Drafting, resolve_drafting),
+    "scorer-training": Schema(ScorerTraining, resolve_scorer_training),
 }
 
 
@@ -95,7 +94,7 @@ def described(path: Path) -> list[tuple[str, str, str, str]]:
     """
     in_cell = shown(path)
     rows = [(name, one["inferred_type_name"], one["default"], one["help"]) for name, one in in_cell.items()]
-    for name, field in SCHEMAS[schema_of(path)].fields.items():
+    for name, field in SCHEMAS[schema_of(path)].holder.model_fields.items():
         if name not in in_cell:
             kind = str(field.annotation).removeprefix("<class '").removesuffix("'>").replace("typing.", "")
             rows.append((name, kind, "as the preset has it", field.description or ""))
@@ -104,7 +103,7 @@ def described(path: Path) -> list[tuple[str, str, str, str]]:
 
 def known(path: Path) -> list[str]:
     """The names of every parameter that a notebook takes."""
-    return list(dict.fromkeys([*shown(path), *SCHEMAS[schema_of(path)].fields]))
+    return list(dict.fromkeys([*shown(path), *SCHEMAS[schema_of(path)].holder.model_fields]))
 
 
 def validate(path: Path, given: Given) -> Settings | Drafting | ScorerTraining:
@@ -115,15 +114,14 @@ def validate(path: Path, given: Given) -> Settings | Drafting | ScorerTraining:
     Raises:
         SafetuneError: an unknown parameter, a wrong type or a value out of range.
     """
-    names = known(path)
+    in_cell, schema = defaults(path), SCHEMAS[schema_of(path)]
+    names = list(dict.fromkeys([*in_cell, *schema.holder.model_fields]))
     for name in given:
         if name not in names:
             close = difflib.get_close_matches(name, names, n=1)
             mend = f"did you mean '{close[0]}'?" if close else f"it has {', '.join(names)}"
             raise SafetuneError(f"{path.stem} has no parameter '{name}': {mend}")
-    schema = SCHEMAS[schema_of(path)]
-    merged = defaults(path) | given
-    return schema.resolve(**{name: value for name, value in merged.items() if name in schema.fields})
+    return schema.resolve(**among(in_cell | given, schema.holder))
 
 
 def own_part(path: Path, given: Given) -> Given:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import html
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence, Sized
 from typing import Any
 
 import pandas as pd
@@ -73,17 +73,9 @@ def share_table(curve: pd.DataFrame, study: Study) -> HTML:
         f" ({' and '.join(sorted({*curve['method']} - {'none'})) or 'none'}); columns are safety examples, n"
         f" is scored answers. Unscored: {unscored}."
     )
-    leaks = mixes.leaks(study)
-    if leaks:
-        note += (
-            " Counted although trained on word for word:"
-            f" {', '.join(f'{len(ids)} of {PROMPT_SETS[name].title}' for name, ids in leaks.items())}."
-        )
-    return HTML(
-        f"<table class='dataframe safetune-table'>{_caption(note, curve, name='shares')}<thead><tr><th"
-        " scope='col'>prompts</th><th scope='col'>a refusal is</th><th"
-        f" scope='col'>n</th>{head}</tr></thead><tbody>{''.join(body)}</tbody></table>"
-    )
+    note += _trained_on(mixes.leaks(study))
+    head = f"<th scope='col'>prompts</th><th scope='col'>a refusal is</th><th scope='col'>n</th>{head}"
+    return _html(_caption(note, curve, name="shares"), head=head, body="".join(body))
 
 
 def trust_table(responses: pd.DataFrame, study: Study) -> HTML:
@@ -166,16 +158,9 @@ def transfer_table(table: pd.DataFrame, studies: Sequence[Study], *, what: str) 
     for study in studies:
         for prompt_set, ids in mixes.leaks(study).items():
             leaks.setdefault(prompt_set, set()).update(ids)
-    if leaks:
-        note += (
-            " Counted although trained on word for word:"
-            f" {', '.join(f'{len(ids)} of {PROMPT_SETS[name].title}' for name, ids in leaks.items())}."
-        )
-    return HTML(
-        f"<table class='dataframe safetune-table'>{_caption(note, table, name='transfer')}<thead><tr><th"
-        " scope='col'>safety examples in"
-        f" training</th>{head}</tr></thead><tbody>{''.join(body)}</tbody></table>"
-    )
+    note += _trained_on(leaks)
+    head = f"<th scope='col'>safety examples in training</th>{head}"
+    return _html(_caption(note, table, name="transfer"), head=head, body="".join(body))
 
 
 def comparisons(differences: dict[str, Difference], *, caption: str) -> HTML:
@@ -300,6 +285,14 @@ def table(
         body += f"<tr><th scope='row'>{html.escape(str(first))}</th>{cells}</tr>"
     name = re.sub(r"[^a-z0-9]+", "_", caption.lower()).strip("_")[:40]
     return _html(_caption(caption, rows, name=name), head=head, body=body)
+
+
+def _trained_on(leaks: Mapping[str, Sized]) -> str:
+    """A sentence on test prompts that were trained on, by prompt set; nothing where there are none."""
+    if not leaks:
+        return ""
+    found = ", ".join(f"{len(ids)} of {PROMPT_SETS[name].title}" for name, ids in leaks.items())
+    return f" Counted although trained on word for word: {found}."
 
 
 def _html(caption: str, *, head: str, body: str) -> HTML:

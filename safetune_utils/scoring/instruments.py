@@ -23,6 +23,7 @@ from safetune_utils.scoring import (
     refusal,
     refusal_rules,
 )
+from safetune_utils.scoring.rubric import rubric_version
 from safetune_utils.scoring.score import Score
 from safetune_utils.services.requests import Service
 from safetune_utils.store import file_hash
@@ -81,7 +82,7 @@ def _judge(
         ),
         needs="a server, or recorded replies",
         service=True,
-        version=lambda: judge.rubric_version(rubric),
+        version=lambda: rubric_version(rubric),
         safe_from=safe_from,
         safe_to=safe_to,
     )

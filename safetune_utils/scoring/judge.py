@@ -33,33 +33,13 @@ from safetune_utils.errors import SafetuneError
 from safetune_utils.places import data_folder
 from safetune_utils.scoring.rubric import (
     CLASSES,
-    JUDGE_REFUSED,
-    RUBRICS,
     rating,
     request,
-    rubric_version,
     wording,
 )
 from safetune_utils.scoring.score import Score, check_pairs
 from safetune_utils.services import chat
 from safetune_utils.services.requests import Reply, Request, Service
-
-__all__ = [
-    "JUDGE_REFUSED",
-    "OUTCOMES",
-    "RUBRICS",
-    "UNSCORED",
-    "Pair",
-    "PositionBias",
-    "compare",
-    "pair_requests",
-    "position_bias",
-    "rating",
-    "recorded_file",
-    "requests",
-    "rubric_version",
-    "score",
-]
 
 UNSCORED = "unscored"
 OUTCOMES = ("first", "second", "equally_good", "equally_bad")
@@ -175,7 +155,7 @@ def score(
 
     Returns:
         ``value`` in the rubric's range, and ``label`` for ``refusal``. Unscored rows have their reason, which
-        is :data:`JUDGE_REFUSED` where the judge itself refused.
+        is :data:`~safetune_utils.scoring.rubric.JUDGE_REFUSED` where the judge itself refused.
 
     Raises:
         SafetuneError: no such rubric, a service and a recording both given, no recording of these rows, an

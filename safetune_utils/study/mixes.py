@@ -15,9 +15,8 @@ from safetune_utils import data, store
 from safetune_utils.data import Example
 from safetune_utils.data.mix import Mix, mix, topics_in_turn
 from safetune_utils.errors import SafetuneError
-from safetune_utils.models.base_model import dtype_of, load_base
-from safetune_utils.models.template import TEMPLATE, TEMPLATE_WITH_INPUT
 from safetune_utils.scoring import refusal_rules
+from safetune_utils.study import base
 from safetune_utils.study.study import Run, Study
 from safetune_utils.training import reference_loss
 
@@ -92,18 +91,14 @@ def base_losses_folder(study: Study, *, make: bool = True) -> Path:
     inputs = {
         "version": _BASE_LOSSES_VERSION,
         "rows": data.content_hash(candidates),
-        "template": TEMPLATE + TEMPLATE_WITH_INPUT,
-        "base_model": study.base_identity,
-        "precision": str(dtype_of(s.precision)),
-        "quantization": s.quantization,
         "max_length": s.recipe.max_length,
-    }
+    } | base.key(study)
     label = source_name(study.safety_source)
     if not make:
         return store.stage_folder(stage="base_losses", label=label, inputs=inputs)
 
     def measure(folder: Path) -> store.Facts:
-        model, tokenizer = load_base(s.base_model, precision=s.precision, quantization=s.quantization)
+        model, tokenizer = base.load(study)
         found = reference_loss.reference_loss(
             model=model, tokenizer=tokenizer, examples=candidates, max_length=s.recipe.max_length
         )
@@ -121,7 +116,7 @@ def source_name(source: str) -> str:
 
 def _draw(study: Study, run: Run, places: Callable[[list[Example]], list[float]] | None) -> Mix:
     s = study.settings
-    ready = _ready_made(study, run)
+    ready = study.ready_made.get(run.n_safety)
     return mix(
         general=study.general,
         safety=study.safety if ready is None else [row for row in study.safety if row.id in ready],
@@ -162,19 +157,3 @@ def _candidates(study: Study) -> list[Example]:
     if n is None:
         return study.safety
     return random.Random("candidates").sample(study.safety, min(n, len(study.safety)))
-
-
-def _ready_made(study: Study, run: Run) -> set[str] | None:
-    """Ids of the safety rows in the paper's ready-made mix of this amount, where this study asks for the
-    paper's mixes.
-    """
-    s = study.settings
-    others = (
-        s.safety_format != "instruction"
-        or s.mixing.choice != "random"
-        or s.mixing.topics_left_out
-        or s.mixing.with_questions
-    )
-    if study.safety_source != "paper" or s.recipe.validation != "from_mix" or others:
-        return None
-    return data.paper_safety_ids(run.n_safety)

@@ -21,9 +21,9 @@ from safetune_utils import data, places, store
 from safetune_utils.data.mix import ids_of
 from safetune_utils.generation import generate
 from safetune_utils.machine import distributed
-from safetune_utils.models.base_model import dtype_of, load_adapter, load_base
-from safetune_utils.models.template import TEMPLATE, TEMPLATE_WITH_INPUT
+from safetune_utils.models.base_model import load_adapter
 from safetune_utils.scoring import instruments
+from safetune_utils.study import base
 from safetune_utils.study.mixes import mix_of, rows_key, source_name
 from safetune_utils.study.study import Run, Study
 from safetune_utils.training.finetune import TrainingFacts, finetune
@@ -66,15 +66,8 @@ def mix_folder(study: Study, run: Run, *, make: bool = True) -> Path:
 def adapter_folder(study: Study, run: Run, *, make: bool = True) -> Path:
     """The stage that holds a trained adapter."""
     s = study.settings
-    inputs = {
-        "version": _VERSIONS["adapters"],
-        "template": TEMPLATE + TEMPLATE_WITH_INPUT,
-        "base_model": study.base_identity,
-        "precision": str(dtype_of(s.precision)),
-        "quantization": s.quantization,
-        "recipe": s.recipe.model_dump(),
-        "seed": run.seed,
-    } | rows_key(study, run)
+    about = {"version": _VERSIONS["adapters"], "recipe": s.recipe.model_dump(), "seed": run.seed}
+    inputs = about | base.key(study) | rows_key(study, run)
     label = f"{source_name(s.data)}-{run.label}-{s.safety_format}"
     folder = store.stage_folder(stage="adapters", label=label, inputs=inputs)
     if not make:
@@ -104,7 +97,7 @@ def train(study: Study, run: Run, *, output: Path, checkpoint: Path | None = Non
         order |= {"output": str(output), "checkpoint": str(checkpoint) if checkpoint else None}
         facts = distributed.launch("train-together", json.dumps(order), processes=processes)
         return cast(TrainingFacts, facts)
-    model, tokenizer = load_base(s.base_model, precision=s.precision, quantization=s.quantization)
+    model, tokenizer = base.load(study)
     n_added = study.n_rows(run) - s.n_general
     progress = f"training on {s.n_general} + {n_added} rows, seed {run.seed}"
     return finetune(
@@ -115,8 +108,7 @@ def train(study: Study, run: Run, *, output: Path, checkpoint: Path | None = Non
 
 def load_adapted(study: Study, adapter: Path) -> tuple[PreTrainedModel | PeftModel, PreTrainedTokenizerBase]:
     """The base model with an adapter on it, and its tokenizer."""
-    s = study.settings
-    model, tokenizer = load_base(s.base_model, precision=s.precision, quantization=s.quantization)
+    model, tokenizer = base.load(study)
     return load_adapter(model, adapter), tokenizer
 
 

@@ -81,6 +81,22 @@ class Study:
         """What stands for the base model in a stage's inputs: its name, and its weights' hash or commit."""
         return identity(self.settings.base_model)
 
+    @cached_property
+    def ready_made(self) -> dict[int, set[str] | None]:
+        """Ids of the safety rows in the paper's ready-made mixes, by amount, where this study asks for the
+        paper's mixes.
+        """
+        s = self.settings
+        others = (
+            s.safety_format != "instruction"
+            or s.mixing.choice != "random"
+            or s.mixing.topics_left_out
+            or s.mixing.with_questions
+        )
+        if self.safety_source != "paper" or s.recipe.validation != "from_mix" or others:
+            return {}
+        return {n: data.paper_safety_ids(n) for n in s.safety_amounts}
+
     def n_rows(self, run: Run) -> int:
         """Rows in an adapter's mix, of every kind."""
         return self.settings.n_general + run.n_safety + self.settings.mixing.n_contrast

@@ -32,33 +32,13 @@ from safetune_utils.models.base_model import is_zero
 from safetune_utils.settings import Recipe
 from safetune_utils.training import shared_prefix
 from safetune_utils.training.checkpoint import RunState, StepLosses, copy_weights, resume, save
-from safetune_utils.training.loss import accumulate_gradient, mean_loss, summed_loss
+from safetune_utils.training.loss import accumulate_gradient, mean_loss
 from safetune_utils.training.rows import (
     Row,
     RowCounts,
     batches,
     encode,
-    encode_row,
-    micro_batches,
-    n_learned,
 )
-
-# The names that other rooms import from here; those of ``rows`` and ``loss`` live there.
-__all__ = [
-    "Row",
-    "TrainingFacts",
-    "accumulate_gradient",
-    "batches",
-    "encode",
-    "encode_row",
-    "finetune",
-    "learning_rates",
-    "mean_loss",
-    "micro_batches",
-    "n_learned",
-    "summed_loss",
-    "with_adapter",
-]
 
 _TRIM_EVERY = 8  # steps; at every step it would take a sixth of the time
 

@@ -16,7 +16,7 @@ ALL = sorted(parameters.folder().glob("*.ipynb"))
 
 @pytest.mark.parametrize("path", ALL, ids=lambda p: p.stem)
 def test_the_parameters_cell_is_held_to_the_schema_and_takes_the_whole_of_it(path: Path) -> None:
-    fields = parameters.SCHEMAS[parameters.schema_of(path)].fields
+    fields = parameters.SCHEMAS[parameters.schema_of(path)].holder.model_fields
     for name, entry in parameters.shown(path).items():
         annotation = str(fields[name].annotation)
         assert entry["help"], f"{name} has no comment"

@@ -23,6 +23,7 @@ from transformers import (
 
 from safetune_utils import places
 from safetune_utils.data.mix import Mix
+from safetune_utils.study import base as base_of_a_study
 from safetune_utils.study import mixes, responses, stages
 from safetune_utils.study.design import state
 from safetune_utils.study.plan import plan
@@ -80,7 +81,7 @@ def test_an_adapter_that_two_studies_share_is_trained_once_and_a_second_run_make
     def loaded(*_: object, **__: object) -> None:
         raise AssertionError("a model was loaded for what is there already")
 
-    monkeypatch.setattr(stages, "load_base", loaded)
+    monkeypatch.setattr(base_of_a_study, "load_base", loaded)
     first = both[both["study"].eq(0)].drop(columns="study").reset_index(drop=True)
     assert run(study).equals(first)
 
