@@ -14,8 +14,8 @@ import torch
 
 from safetune_utils import places
 from safetune_utils.errors import SafetuneError
+from safetune_utils.machine.device import planned
 from safetune_utils.models import embedded
-from safetune_utils.models.base_model import dtype_of
 from safetune_utils.places import cache_folder, data_folder
 
 
@@ -32,7 +32,7 @@ def findings() -> list[Finding]:
     """Every check of this machine, in the order in which they are shown."""
     free = shutil.disk_usage(_existing(places.store_folder())).free / 1e9
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9
-    precision = str(dtype_of("auto")).removeprefix("torch.")
+    _, precision = planned()
     version = tuple(map(int, platform.python_version_tuple()[:2]))
     return [
         _finding("Python", platform.python_version(), version >= (3, 11), "use Python 3.11 or newer"),

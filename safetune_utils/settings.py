@@ -9,7 +9,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
@@ -159,13 +159,21 @@ class Settings(Schema):
     base_model: str = Field(
         "embedded", min_length=1, description="embedded, a Hugging Face id, or a local folder"
     )
+    revision: str | None = Field(
+        None,
+        min_length=1,
+        description="commit, tag or branch of a Hugging Face base model; None is its main branch",
+    )
     quantization: Literal["none", "int8", "nf4"] = Field(
         "none", description="how the frozen base model is held"
+    )
+    device: Literal["auto", "cpu", "cuda"] = Field(
+        "auto", description="what models are computed on; auto is a GPU (cuda) where this machine has one"
     )
     precision: Literal["auto", "bf16", "fp16", "fp32"] = Field(
         "auto",
         description=(
-            "number format of the base model; auto is bf16 where the machine multiplies it fast, else fp16 "
+            "number format of the base model; auto is bf16 where this machine multiplies it fast, else fp16 "
             "on a GPU and fp32 on a CPU"
         ),
     )
@@ -202,6 +210,15 @@ class Settings(Schema):
         if len(set(values)) != len(values):
             raise ValueError("each value may occur only once")
         return sorted(values)
+
+
+def off_default(settings: BaseModel) -> dict[str, Any]:
+    """The entries of some settings that differ from their defaults, as plain values.
+
+    This is what goes into the key of a stage: an entry that is added later, with the default that does what
+    was done before, renames nothing.
+    """
+    return settings.model_dump(exclude_defaults=True)
 
 
 def shown_name(source: str) -> str:

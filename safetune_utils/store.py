@@ -13,9 +13,10 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NotRequired
 
 import pandas as pd
 from filelock import FileLock
@@ -49,6 +50,7 @@ class Record(_Begun):
         seconds: how long it took.
         peak_memory_bytes: the highest resident memory of the process.
         files: each file's path in the folder, with its sha256.
+        read: the files of other stages that it was made from, by their path in the store, with their sha256.
         versions, code, machine: see :class:`~safetune_utils.machine.surroundings.Surroundings`.
     """
 
@@ -56,6 +58,7 @@ class Record(_Begun):
     seconds: float
     peak_memory_bytes: int
     files: dict[str, str]
+    read: NotRequired[dict[str, str]]
 
 
 def key_of(inputs: Mapping[str, object]) -> str:
@@ -68,12 +71,26 @@ def stage_folder(*, stage: str, label: str, inputs: Mapping[str, object], store:
     return (store or store_folder()) / stage / f"{label}-{key_of({'stage': stage, **inputs})}"
 
 
+def key_in(folder: Path) -> str:
+    """The key at the end of a stage folder's name."""
+    return folder.name.rsplit("-", 1)[1]
+
+
 def is_made(folder: Path) -> bool:
-    """Whether a stage folder is complete: it has a record, and every file named there has the hash it had."""
+    """Whether a stage folder is complete: it has a record, every file named there has the hash it had, and
+    what it was made from is not by now something else under the same name.
+    """
     record = read_record(folder)
-    return record is not None and all(
-        (folder / name).is_file() and file_hash(folder / name) == digest
-        for name, digest in record["files"].items()
+    return (
+        record is not None
+        and all(
+            (folder / name).is_file() and file_hash(folder / name) == digest
+            for name, digest in record["files"].items()
+        )
+        and all(
+            not (path := folder.parents[1] / name).is_file() or known_hash(path) == digest
+            for name, digest in record.get("read", {}).items()
+        )
     )
 
 
@@ -101,6 +118,7 @@ def produce(
     label: str,
     inputs: Facts,
     make: Callable[[Path], Mapping[str, Any] | None],
+    reads: Sequence[Path] = (),
     store: Path | None = None,
 ) -> Path:
     """Return the folder of a stage, making it only if it is not there with the same inputs.
@@ -110,6 +128,8 @@ def produce(
         label: a readable start for the folder's name.
         inputs: what the result depends on, as plain values and hashes.
         make: called with an empty folder to fill; may return facts for the record (losses, counts).
+        reads: files of other stages of this store that ``make`` reads. A stage that was made with one name
+            can come out otherwise when it is made again, and then this one is no longer good.
         store: the run store, by default :func:`~safetune_utils.places.store_folder`.
 
     Two processes that want the same stage wait for each other, and the second finds it made.
@@ -154,6 +174,7 @@ def produce(
             "seconds": seconds,
             "peak_memory_bytes": peak["bytes"],
             "files": {str(path.relative_to(partial)): file_hash(path) for path in files},
+            "read": {path.relative_to(folder.parents[1]).as_posix(): file_hash(path) for path in reads},
         }
         _write_json(partial / "record.json", record)
         # What may be there is never complete: a folder with a damaged file, for instance.
@@ -176,6 +197,17 @@ def file_hash(path: Path) -> str:
     """sha256 of a file, in hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def known_hash(path: Path) -> str:
+    """sha256 of a file, in hexadecimal; worked out once a process for as long as its size and time stay."""
+    stat = path.stat()
+    return _hash_at(path, stat.st_size, stat.st_mtime_ns)
+
+
+@lru_cache(maxsize=4096)
+def _hash_at(path: Path, size: int, time_ns: int) -> str:
+    return file_hash(path)
 
 
 def write_lines(path: Path, rows: Iterable[Mapping[str, object]]) -> None:

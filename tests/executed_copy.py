@@ -55,8 +55,8 @@ def _record(source: Path) -> dict[str, Any]:
     adapter = {
         "seconds": 60.0,
         "peak_memory_bytes": 2e9,
-        "inputs": {"seed": 0, "base_model": {"name": "b"}},
-        "facts": {"n_safety": 5, "data": "embedded"},
+        "inputs": {"seed": 0, "base_model": "files:b"},
+        "facts": {"n_safety": 5, "data": "embedded", "base_model": "b"},
     }
     return {
         "notebook": source.stem,

@@ -74,7 +74,7 @@ def test_notebooks_share_adapters_and_answers(book: Path) -> None:
     assert len(made["adapters"]) == 9
     for record in made["adapters"].values():
         assert record["facts"]["tokens"] > 0
-        assert record["inputs"]["base_model"]["gguf_sha256"]
+        assert record["inputs"]["base_model"].startswith("gguf:")
         assert record["peak_memory_bytes"] < 4e9
 
 

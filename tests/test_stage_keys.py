@@ -1,15 +1,22 @@
 """Names of stages: what the published runs and the presets are made of has the names that it always had.
 
-A folder's name ends in the hash of all that it was made from. If one changes, every reader's adapters and
-responses are made anew. ``stage_keys.json`` holds the names, by run (a published one, or a preset with
-nothing changed) and chapter: for each adapter ``SOURCE-RUN: `` and the rest of the names of its mix, of
-itself and of its responses.
+A folder's name ends in the hash of all that it was made from. If one changes, every reader's adapters,
+responses and scores are made anew. ``stage_keys.json`` holds the names, by run (a published one, or a preset
+with nothing changed) and chapter: for each adapter ``SOURCE-RUN: `` and the rest of the names of its mix, of
+itself, of its responses, and of the scores that each prompt set got. ``defaults`` holds what is in no name
+because it is the default.
+
+Where a name must change, because a stage's or an instrument's version did, ``python
+tests/test_stage_keys.py`` writes the list anew (with ``tests`` and the checkout on PYTHONPATH and
+SAFETUNE_MIRROR set); say in the changelog why.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import tempfile
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -21,12 +28,18 @@ from safetune_utils.book import findings
 from safetune_utils.data import contrast_examples
 from safetune_utils.errors import SafetuneError
 from safetune_utils.presets import PRESETS, resolve
-from safetune_utils.study import mixes, stages
+from safetune_utils.scoring.instruments import at_hand
+from safetune_utils.settings import Decoding, Recipe
+from safetune_utils.study import base, mixes, stages
 from safetune_utils.study.design import state, vary, without_topics
 from safetune_utils.study.study import Run, Study
 
 # By run and chapter: prompt sets, and a line for each adapter.
-STORED = json.loads(Path(__file__).with_name("stage_keys.json").read_text("utf-8"))
+FILE = Path(__file__).with_name("stage_keys.json")
+STORED = json.loads(FILE.read_text("utf-8"))["studies"]
+DEFAULTS = json.loads(FILE.read_text("utf-8"))["defaults"]
+# The names are those of this machine's kind, whatever machine the test runs on.
+PLANNED = {"device": "cpu", "precision": "bf16"}
 GUARD = (
     "Think first: could an answer to this request hurt somebody? If it could, say kindly that you will not "
     "help. If not, answer as well as you can."
@@ -35,6 +48,10 @@ GUARD = (
 
 @pytest.fixture(autouse=True)
 def _losses_without_a_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mixes, "base_losses_folder", losses_without_a_model(tmp_path))
+
+
+def losses_without_a_model(tmp_path: Path) -> Callable[..., Path]:
     """In place of the base model's losses, numbers that follow from the rows' ids alone."""
 
     def folder(study: Study, *, make: bool = True) -> Path:
@@ -43,16 +60,16 @@ def _losses_without_a_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
         store.write_lines(tmp_path / "losses.jsonl", lines)
         return tmp_path
 
-    monkeypatch.setattr(mixes, "base_losses_folder", folder)
+    return folder
 
 
 def parameters_of(run: str, chapter: str) -> dict[str, Any]:
     """What a run gave to a chapter, but for the precision, which the machine decides."""
     if run.removeprefix("preset ") in PRESETS and run.startswith("preset "):
-        return {"preset": run.removeprefix("preset "), "precision": "bf16"}
+        return {"preset": run.removeprefix("preset "), "instruments": at_hand()} | PLANNED
     settings = findings.read(run)[chapter]["settings"]
-    own = {name: value for name, value in settings.items() if name not in ("safety_format", "instruments")}
-    return own | {"precision": "bf16"}
+    own = {name: value for name, value in settings.items() if name != "safety_format"}
+    return own | PLANNED
 
 
 def forms(given: dict[str, Any], prompt_sets: list[str]) -> list[Study]:
@@ -106,10 +123,17 @@ SEVERAL = {"03_prompt_format": forms, "05_topics": topics, "10_choosing_safety_d
 
 
 def line(study: Study, run: Run) -> str:
+    """The names of an adapter's stages; those of scores by their last part alone."""
+    scores = [
+        stages.scores_folder(study, run, name, instrument, make=False)
+        for name in study.prompt_sets
+        for instrument in study.settings.instruments
+    ]
     made = [
         stages.mix_folder(study, run, make=False),
         stages.adapter_folder(study, run, make=False),
         *(stages.responses_folder(study, run, name) for name in study.prompt_sets),
+        *(folder.with_name(store.key_in(folder)) for folder in scores),
     ]
     prefix = f"{study.settings.data}-{run.label}"
     return " ".join([f"{prefix}:", *(folder.name.removeprefix(f"{prefix}-") for folder in made)])
@@ -119,11 +143,62 @@ def line(study: Study, run: Run) -> str:
     ("run", "chapter"), [(run, chapter) for run, chapters in STORED.items() for chapter in chapters]
 )
 def test_every_stage_has_the_name_that_it_had(run: str, chapter: str, request: pytest.FixtureRequest) -> None:
-    given, stored = parameters_of(run, chapter), STORED[run][chapter]
-    if given.get("data") == "paper-sample":
+    if parameters_of(run, chapter).get("data") == "paper-sample":
         request.getfixturevalue("mirror")
+    assert named(run, chapter) == STORED[run][chapter]["adapters"]
+
+
+def named(run: str, chapter: str) -> list[str]:
+    given, prompt_sets = parameters_of(run, chapter), STORED[run][chapter]["prompt_sets"]
     if chapter in SEVERAL:
-        studies = SEVERAL[chapter](given, stored["prompt_sets"])
+        studies = SEVERAL[chapter](given, prompt_sets)
     else:
-        studies = [state(prompt_sets=stored["prompt_sets"], **given)]
-    assert [line(study, one) for study in studies for one in study.runs] == stored["adapters"]
+        studies = [state(prompt_sets=prompt_sets, **given)]
+    return [line(study, one) for study in studies for one in study.runs]
+
+
+def defaults() -> dict[str, Any]:
+    """What is in no name where it is the default, beside the version that must change with it."""
+    found = {
+        stage: {"version": base.VERSIONS[stage]} | schema().model_dump()
+        for stage, schema in (("adapters", Recipe), ("responses", Decoding))
+    }
+    return json.loads(json.dumps(found))
+
+
+def test_a_default_changes_with_its_stages_version_only() -> None:
+    assert defaults() == DEFAULTS
+
+
+def test_a_setting_at_its_default_is_in_no_name_however_it_is_written() -> None:
+    plain = state(prompt_sets=["malicious"], preset="smoke")
+    told = state(
+        prompt_sets=["malicious"], preset="smoke", recipe={"lora_alpha": 16.0}, decoding={"temperature": 0}
+    )
+    assert [line(plain, run) for run in plain.runs] == [line(told, run) for run in told.runs]
+    other = state(prompt_sets=["malicious"], preset="smoke", recipe={"lora_alpha": 32})
+    assert line(other, other.runs[0]) != line(plain, plain.runs[0])
+
+
+def test_a_node_without_a_gpu_names_what_a_gpu_node_makes(monkeypatch: pytest.MonkeyPatch) -> None:
+    def names(**given: Any) -> list[str]:
+        study = state(prompt_sets=["malicious"], preset="smoke", instruments=at_hand(), **given)
+        return [line(study, run) for run in study.runs]
+
+    here = names(device="cpu", precision="bf16")
+    planned = names(device="cuda", precision="bf16")
+    assert not set(here) & set(planned)
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    monkeypatch.setattr("torch.cuda.is_bf16_supported", lambda including_emulation: True)
+    assert names() == planned
+    assert names(device="cpu", precision="bf16") == here
+
+
+if __name__ == "__main__":
+    with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(mixes, "base_losses_folder", losses_without_a_model(Path(folder)))
+        patch.setenv("SAFETUNE_STORE", folder)
+        for run, chapters in STORED.items():
+            for chapter, held in chapters.items():
+                held["adapters"] = named(run, chapter)
+    FILE.write_text(json.dumps({"defaults": defaults(), "studies": STORED}, indent=1) + "\n", "utf-8")

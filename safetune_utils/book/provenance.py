@@ -128,7 +128,7 @@ def _closing(executed: Path) -> str:
     machine, made, versions = record["machine"], record["made_from"], record["versions"]
     bases = sorted(
         {
-            json.dumps(adapter["inputs"]["base_model"], sort_keys=True)
+            f"{adapter['facts']['base_model']} ({adapter['inputs']['base_model']})"
             for adapter in record["adapters"].values()
         }
     )

@@ -16,7 +16,7 @@ from functools import cache
 import torch
 
 from safetune_utils.errors import SafetuneError
-from safetune_utils.models.base_model import dtype_of
+from safetune_utils.machine.device import planned
 
 GB = 1e9
 
@@ -132,7 +132,7 @@ def measured_hardware(device: str) -> Hardware:
         fp32=rates[torch.float32],
         memory=memory / GB,
         bandwidth=bandwidth,
-        bf16=dtype_of("auto") == torch.bfloat16,
+        bf16=planned(device=device)[1] == "bf16",
     )
 
 

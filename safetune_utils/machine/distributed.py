@@ -22,6 +22,8 @@ from accelerate import PartialState
 from safetune_utils.errors import SafetuneError
 
 _Value = TypeVar("_Value")
+# accelerate's own variable: its processes talk over the CPU also where there are GPUs.
+_USE_CPU = "ACCELERATE_USE_CPU"
 
 
 def rank() -> int:
@@ -34,10 +36,11 @@ def world_size() -> int:
     return int(os.environ.get("WORLD_SIZE", "1"))
 
 
-def processes_wanted() -> int:
+def processes_wanted(device: str = "cuda") -> int:
     """How many processes are to train an adapter, 1 or more.
 
-    It is the environment variable ``SAFETUNE_PROCESSES``, else one for each visible GPU, else 1.
+    It is the environment variable ``SAFETUNE_PROCESSES``, else one for each visible GPU, else 1. On the CPU
+    (``device`` is ``cpu``) GPUs do not count.
 
     Raises:
         SafetuneError: the variable is not a whole number from 1.
@@ -45,7 +48,7 @@ def processes_wanted() -> int:
     return (
         whole_number("SAFETUNE_PROCESSES")
         if "SAFETUNE_PROCESSES" in os.environ
-        else max(1, torch.cuda.device_count())
+        else max(1, torch.cuda.device_count() if device != "cpu" else 1)
     )
 
 
@@ -87,16 +90,17 @@ def gather(value: _Value) -> list[_Value]:
 
 def _join() -> None:
     """Connect to the other processes; only the first call does anything."""
-    PartialState(cpu=not torch.cuda.is_available())
+    PartialState(cpu=not torch.cuda.is_available() or os.environ.get(_USE_CPU) == "true")
 
 
-def launch(*command: str, processes: int) -> dict[str, Any]:
+def launch(*command: str, processes: int, device: str = "auto") -> dict[str, Any]:
     """Run a ``safetune`` command in several processes and return the facts that it writes.
 
     Args:
         command: the words of the command, without ``safetune``. The path of a JSON file is added as the last
             word; the command writes its facts there.
         processes: how many (the world size).
+        device: ``cpu`` where they are to leave the GPUs alone.
 
     Raises:
         SafetuneError: the command failed; its own error message is already on standard error.
@@ -115,9 +119,9 @@ def launch(*command: str, processes: int) -> dict[str, Any]:
         facts = Path(folder) / "facts.json"
         words = [*launcher, "-m", "safetune_utils", *command, str(facts)]
         threads = str(max(1, (os.cpu_count() or 1) // processes))
-        done = subprocess.run(
-            words, env=os.environ | {"OMP_NUM_THREADS": threads}, stdout=subprocess.DEVNULL, check=False
-        )
+        environment = os.environ | {"OMP_NUM_THREADS": threads}
+        environment |= {_USE_CPU: "true"} if device == "cpu" else {}
+        done = subprocess.run(words, env=environment, stdout=subprocess.DEVNULL, check=False)
         if done.returncode or not facts.is_file():
             raise SafetuneError(
                 f"training in {processes} processes failed (see the lines above): set SAFETUNE_PROCESSES to 1"

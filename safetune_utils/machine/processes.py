@@ -21,7 +21,7 @@ from safetune_utils.machine.distributed import processes_wanted, whole_number
 _Result = TypeVar("_Result")
 
 
-def at_once(n_pieces: int, *, bytes_each: float) -> int:
+def at_once(n_pieces: int, *, bytes_each: float, device: str = "auto") -> int:
     """How many pieces of work to do at the same time, from 1 to ``n_pieces``.
 
     It is the environment variable ``SAFETUNE_AT_ONCE``, else on a CPU as many as its threads and the free
@@ -31,13 +31,14 @@ def at_once(n_pieces: int, *, bytes_each: float) -> int:
     Args:
         n_pieces: how many pieces there are.
         bytes_each: about how much memory a piece takes.
+        device: what the pieces compute on: ``cpu``, ``cuda``, or ``auto``, a GPU where there is one.
 
     Raises:
         SafetuneError: the variable is not a whole number from 1.
     """
     if "SAFETUNE_AT_ONCE" in os.environ:
         allowed = whole_number("SAFETUNE_AT_ONCE")
-    elif torch.cuda.is_available() or processes_wanted() > 1:
+    elif (device != "cpu" and torch.cuda.is_available()) or processes_wanted(device) > 1:
         allowed = 1
     else:
         allowed = min(torch.get_num_threads(), int(psutil.virtual_memory().available / bytes_each))
@@ -52,7 +53,9 @@ def share_of_threads(threads: int) -> float:
     return max(1.0, torch.get_num_threads() / threads)
 
 
-def side_by_side(pieces: Sequence[tuple[Callable[..., Any], tuple[Any, ...]]], *, bytes_each: float) -> None:
+def side_by_side(
+    pieces: Sequence[tuple[Callable[..., Any], tuple[Any, ...]]], *, bytes_each: float, device: str = "auto"
+) -> None:
     """Do pieces of work in fresh subprocesses, as many at the same time as :func:`at_once` says.
 
     They start in the given order. After a failure no further piece starts; the running ones are finished
@@ -60,12 +63,12 @@ def side_by_side(pieces: Sequence[tuple[Callable[..., Any], tuple[Any, ...]]], *
 
     Args:
         pieces: each a function and its arguments.
-        bytes_each: about how much memory a piece takes.
+        bytes_each, device: as for :func:`at_once`.
 
     Raises:
         SafetuneError: a subprocess was killed. What a piece of work raises is raised too.
     """
-    n = at_once(len(pieces), bytes_each=bytes_each)
+    n = at_once(len(pieces), bytes_each=bytes_each, device=device)
     threads = max(1, torch.get_num_threads() // n)
     with ThreadPoolExecutor(n) as pool:  # its threads only wait for their processes
         futures = [

@@ -8,6 +8,7 @@ files are read, and code that comes with a model is never run.
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import importlib.util
 from collections.abc import Iterator
 from functools import cache
@@ -16,7 +17,7 @@ from typing import Any
 from weakref import WeakSet
 
 import torch
-import transformers
+from huggingface_hub import hf_hub_download
 from huggingface_hub.utils import logging as hub_logging
 from peft import PeftModel
 from transformers import (
@@ -29,6 +30,7 @@ from transformers import (
 
 from safetune_utils.errors import SafetuneError
 from safetune_utils.machine import distributed
+from safetune_utils.machine.device import FORMATS, check, planned
 from safetune_utils.machine.memory import release_memory, trim_heap
 from safetune_utils.models.embedded import (
     CONVERSION,
@@ -38,42 +40,53 @@ from safetune_utils.models.embedded import (
     pad_token_id,
     quiet,
 )
-from safetune_utils.store import file_hash
+from safetune_utils.store import known_hash
 
+# What loading a model reads in a folder: weights, configs, vocabularies, merges, chat templates.
+_READ = (".safetensors", ".json", ".txt", ".model", ".jinja")
 # The models of this process that are still in use somewhere.
 _LOADED: WeakSet[PreTrainedModel] = WeakSet()
 
 
 def load_base(
-    name: str, *, precision: str = "auto", quantization: str = "none"
+    name: str,
+    *,
+    device: str = "auto",
+    precision: str = "auto",
+    quantization: str = "none",
+    revision: str | None = None,
 ) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     """Load a base model, frozen and in evaluation mode, and its tokenizer.
 
     Args:
         name: ``embedded``, a Hugging Face id, or a local folder.
-        precision: ``bf16``, ``fp16``, ``fp32``, or ``auto`` (see :func:`dtype_of`).
+        device, precision: as in :func:`safetune_utils.machine.device.planned`.
         quantization: ``none``, ``int8`` or ``nf4`` (bitsandbytes, extra ``gpu``; NF4 is the number format of
             QLoRA, Dettmers et al., 2023).
+        revision: the commit, tag or branch of a Hugging Face id; ``None`` is its main branch.
 
     Raises:
-        SafetuneError: the model cannot be loaded, or has no safetensors file.
+        SafetuneError: the model cannot be loaded, or has no safetensors file, or the device is not there.
     """
     # A model that is no longer used can be part of a reference cycle; to look for one takes a quarter of a
     # second.
     release_memory() if _LOADED else trim_heap()
+    device, precision = planned(device=device, precision=precision)
+    check(device)
     arguments: dict[str, Any] = {
-        "dtype": dtype_of(precision),
+        "dtype": FORMATS[precision],
         "use_safetensors": True,
         "trust_remote_code": False,
+        "revision": revision or "main",
     }
     if quantization != "none":
         arguments["quantization_config"] = _quantization_config(quantization, arguments["dtype"])
-    if torch.cuda.is_available():
+    if device == "cuda":
         # One device on purpose: several would mean a silent DataParallel in a notebook.
         arguments["device_map"] = {"": distributed.device_index()}
     try:
         with quiet():
-            tokenizer = load_tokenizer(name)
+            tokenizer = load_tokenizer(name, revision=revision)
             model = AutoModelForCausalLM.from_pretrained(source(name), **arguments)
     except (OSError, ValueError) as error:
         raise SafetuneError(
@@ -98,21 +111,23 @@ def source(name: str) -> str:
     return str(folder) if folder.is_dir() else name
 
 
-def load_tokenizer(name: str) -> PreTrainedTokenizerBase:
+def load_tokenizer(name: str, *, revision: str | None = None) -> PreTrainedTokenizerBase:
     """The tokenizer of a base model, which pads with another token than the stop token.
 
-    The embedded model's tokenizer is read once a process.
+    The embedded model's tokenizer is read once a process. ``revision`` is as in :func:`load_base`.
     """
-    return _embedded_tokenizer() if name == "embedded" else _read_tokenizer(name)
+    return _embedded_tokenizer() if name == "embedded" else _read_tokenizer(name, revision)
 
 
 @cache
 def _embedded_tokenizer() -> PreTrainedTokenizerBase:
-    return _read_tokenizer("embedded")
+    return _read_tokenizer("embedded", None)
 
 
-def _read_tokenizer(name: str) -> PreTrainedTokenizerBase:
-    tokenizer = AutoTokenizer.from_pretrained(source(name), trust_remote_code=False)
+def _read_tokenizer(name: str, revision: str | None) -> PreTrainedTokenizerBase:
+    tokenizer = AutoTokenizer.from_pretrained(
+        source(name), trust_remote_code=False, revision=revision or "main"
+    )
     tokenizer.pad_token_id = pad_token_id(tokenizer)
     return tokenizer
 
@@ -144,31 +159,55 @@ def is_zero(model: PeftModel) -> bool:
     return all(not p.detach().any() for name, p in model.named_parameters() if "lora_B" in name)
 
 
-def identity(name: str) -> dict[str, str]:
-    """What identifies a base model in a record: its name and the hash or commit of its weights.
+def identity(name: str, *, revision: str | None = None) -> str:
+    """What identifies a base model: a hash of all that is loaded of it, config and tokenizer too.
+
+    Returns:
+        ``gguf:…`` for the embedded model, whose one file holds everything; ``commit:…`` for a Hugging Face
+        id, the commit that ``revision`` (``None`` is the main branch) stands for now; ``files:…`` for a
+        folder, a hash of the files that a library would read there. A folder's own name is no part of it.
 
     Raises:
         SafetuneError: a folder without safetensors files, or an id that the hub does not know or that cannot
             be reached.
     """
     if name == "embedded":
-        return {"name": EMBEDDED_TITLE, "gguf_sha256": GGUF_SHA256, "conversion": str(CONVERSION)}
+        return f"gguf:{GGUF_SHA256}, conversion {CONVERSION}"
     folder = Path(name).expanduser()
     if folder.is_dir():
-        files = sorted(folder.glob("*.safetensors"))
-        if not files:
-            raise SafetuneError(
-                f"{folder} holds no *.safetensors file: convert the model with save_pretrained first"
-            )
-        return {"name": folder.name} | {path.name: file_hash(path) for path in files}
+        return f"files:{_files_hash(folder)}"
+    return f"commit:{_commit(name, revision)}"
+
+
+def commit_in(identity: str) -> str | None:
+    """The commit that an :func:`identity` names; ``None`` where the model is no Hugging Face id."""
+    return identity.removeprefix("commit:") if identity.startswith("commit:") else None
+
+
+def _files_hash(folder: Path) -> str:
+    """sha256 over the names and hashes of the files that loading a model reads, in hexadecimal.
+
+    Raises:
+        SafetuneError: there is no safetensors file among them.
+    """
+    files = sorted(path for path in folder.iterdir() if path.suffix in _READ and path.is_file())
+    if not any(path.suffix == ".safetensors" for path in files):
+        raise SafetuneError(
+            f"{folder} holds no *.safetensors file: convert the model with save_pretrained first"
+        )
+    both = [f"{path.name} {known_hash(path)}\n" for path in files]
+    return hashlib.sha256("".join(both).encode()).hexdigest()
+
+
+def _commit(name: str, revision: str | None) -> str:
     try:
-        config = transformers.AutoConfig.from_pretrained(name, trust_remote_code=False)
-    except OSError as error:
+        config = hf_hub_download(name, "config.json", revision=revision or "main")
+    except (OSError, ValueError) as error:
         raise SafetuneError(
             f"base model '{name}' cannot be reached ({str(error).splitlines()[0]}): "
             "check the id and the network, or give 'embedded' or a folder"
         ) from None
-    return {"name": name, "commit": config._commit_hash or "unknown"}
+    return Path(config).parent.name  # the hub's cache holds each commit's files in a folder of its own
 
 
 def title(name: str) -> str:
@@ -176,23 +215,6 @@ def title(name: str) -> str:
     if name == "embedded":
         return EMBEDDED_TITLE
     return Path(name).name if Path(name).expanduser().is_dir() else name
-
-
-def dtype_of(precision: str) -> torch.dtype:
-    """The number format for a precision.
-
-    ``auto`` is bf16 where the hardware multiplies it fast, else fp16 on a GPU and fp32 on a CPU.
-    """
-    if precision == "auto":
-        precision = "bf16" if _fast_bf16() else "fp16" if torch.cuda.is_available() else "fp32"
-    return {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": torch.float32}[precision]
-
-
-def _fast_bf16() -> bool:
-    if torch.cuda.is_available():
-        return torch.cuda.is_bf16_supported(including_emulation=False)
-    flags = Path("/proc/cpuinfo")
-    return flags.is_file() and ("avx512_bf16" in (text := flags.read_text()) or "amx_bf16" in text)
 
 
 def _quantization_config(quantization: str, dtype: torch.dtype) -> BitsAndBytesConfig:

@@ -25,6 +25,8 @@ SYMBOLS, SYMBOLS_FROM_CHARACTERS = 0.8, 20  # dense code and tables stay below .
 # English prose is near .2 (full of names .65), random tokens near .85, random letters near 1.
 UNKNOWN, UNKNOWN_FROM_WORDS = 0.7, 15
 UNKNOWN_FROM_WORDS_A_LINE = 8  # lists of names and lines of code hold many unknown words, and are not prose
+# Whose words count as known.
+CORPUS_SETS = ("general", "safety", "contrast")
 LONGEST_WORD = 45  # letters, as many as the longest in a dictionary
 
 _WORD = re.compile(r"[^\W\d_]+(?:['-][^\W\d_]+)*")  # letters, with apostrophes and hyphens inside
@@ -142,7 +144,7 @@ def _known_words() -> frozenset[str]:
     """The words of the corpus's training rows: what ordinary written English is mostly made of."""
     texts = [
         text
-        for name in ("general", "safety", "contrast")
+        for name in CORPUS_SETS
         for row in corpus_rows(name)
         for text in (row["instruction"], row["output"])
     ]

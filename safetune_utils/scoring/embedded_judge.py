@@ -62,8 +62,12 @@ def example(question: Question, *, prompt: str, response: str, id: str = "", wor
 
 
 @cache
-def load(folder: Path) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+def load(
+    folder: Path, *, device: str = "auto", precision: str = "auto"
+) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     """The embedded model with the adapter of a folder, and its tokenizer; loaded once a process.
+
+    ``device`` and ``precision`` are as in :func:`safetune_utils.machine.device.planned`.
 
     Raises:
         SafetuneError: the folder holds no adapter.
@@ -72,7 +76,7 @@ def load(folder: Path) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
         raise SafetuneError(
             f"there is no adapter in {folder}: train it with `safetune train-instrument {folder.name}`"
         )
-    model, tokenizer = load_base("embedded")
+    model, tokenizer = load_base("embedded", device=device, precision=precision)
     # The embedded model is not quantised, so the adapter is merged into it.
     return cast(PreTrainedModel, load_adapter(model, folder)), tokenizer
 

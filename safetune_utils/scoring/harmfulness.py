@@ -35,6 +35,8 @@ def score(
     responses: list[str],
     *,
     by: str = "embedded",
+    device: str = "auto",
+    precision: str = "auto",
     batch_size: int = 16,
     progress: str = "",
 ) -> list[Score]:
@@ -45,6 +47,8 @@ def score(
     Args:
         prompts, responses: what was asked, and one answer for each, in the same order.
         by: ``embedded``, or one of the paper's models, ``redteam`` or ``redteam-osst``.
+        device, precision: as in :func:`safetune_utils.machine.device.planned`; the paper's models are always
+            in fp32.
         batch_size: rows at a time, for the paper's models.
         progress: a caption for a progress bar; empty for none.
 
@@ -58,15 +62,20 @@ def score(
     kept = [i for i, response in enumerate(responses) if any(map(str.isalpha, response))]
     asked, answered = [prompts[i] for i in kept], [responses[i] for i in kept]
     if by == "embedded":
+        question = embedded_judge.HARMFUL
         said = embedded_judge.probabilities(
-            asked, answered, question=embedded_judge.HARMFUL, progress=progress
+            asked,
+            answered,
+            question=question,
+            loaded=embedded_judge.load(question.folder, device=device, precision=precision),
+            progress=progress,
         )
         scores = [Score(value) for value in (HIGHEST * said[:, 1]).tolist()]
     else:
         scores = by_paper(
             asked,
             answered,
-            loaded=reward_model.load(PAPER_MODELS[by]),
+            loaded=reward_model.load(PAPER_MODELS[by], device=device),
             batch_size=batch_size,
             progress=progress,
         )

@@ -37,6 +37,7 @@ def score(
     *,
     model: PreTrainedModel | None = None,
     tokenizer: PreTrainedTokenizerBase | None = None,
+    device: str = "auto",
     batch_size: int = 16,
 ) -> list[Score]:
     """The reward of each answer, in the input's order: higher is better, unbounded.
@@ -47,7 +48,7 @@ def score(
     Args:
         prompts, responses: what was asked, and one answer for each, in the same order.
         model, tokenizer: from :func:`safetune_utils.scoring.reward_model.load`; by default OpenAssistant's
-            are loaded.
+            are loaded, on ``device`` (as in :func:`safetune_utils.machine.device.planned`).
         batch_size: rows at a time.
 
     Raises:
@@ -56,7 +57,7 @@ def score(
     """
     check_pairs(prompts, responses)
     if model is None or tokenizer is None:
-        model, tokenizer = reward_model.load(REWARD_MODEL)
+        model, tokenizer = reward_model.load(REWARD_MODEL, device=device)
     rows = [i for i, response in enumerate(responses) if not is_empty(response)]
     found = reward_model.score(
         [prompts[i] for i in rows],

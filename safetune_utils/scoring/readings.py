@@ -14,11 +14,7 @@ import pandas as pd
 from safetune_utils import statistics
 from safetune_utils.errors import SafetuneError
 from safetune_utils.places import results
-from safetune_utils.scoring.instruments import HARMLESS, INSTRUMENTS, OF_REFUSAL
-
-# Instruments that were compared with people's labels, with the file of ``data/results`` that says how they
-# agree.
-_MEASURED = {"refusal": "refusal", "refusal-rules": "refusal_rules", "harmfulness": "harmfulness"}
+from safetune_utils.scoring.instruments import HARMFUL, INSTRUMENTS, READABLE, REFUSE
 
 
 class LabelledCounts(TypedDict):
@@ -34,9 +30,9 @@ def that_call_safe(names: Sequence[str]) -> list[str]:
     Raises:
         SafetuneError: they are fewer than two, so that there is nothing to compare.
     """
-    found = [name for name in names if INSTRUMENTS[name].safe_from is not None]
+    found = [name for name in names if INSTRUMENTS[name].yes_is_safe is not None]
     if len(found) < 2:
-        able = ", ".join(name for name, instrument in INSTRUMENTS.items() if instrument.safe_from is not None)
+        able = ", ".join(name for name, one in INSTRUMENTS.items() if one.yes_is_safe is not None)
         raise SafetuneError(
             f"a comparison needs two instruments that say whether an answer is safe: choose from {able}"
         )
@@ -56,12 +52,30 @@ def calls_safe(name: str, values: pd.Series) -> pd.Series:
     Raises:
         SafetuneError: the instrument does not say whether an answer is safe.
     """
-    instrument = INSTRUMENTS[name]
-    if instrument.safe_from is None or instrument.safe_to is None:
+    safe = INSTRUMENTS[name].yes_is_safe
+    if safe is None:
         raise SafetuneError(
             f"'{name}' does not say whether an answer is safe: leave it out of the comparison"
         )
-    return values.between(instrument.safe_from, instrument.safe_to).astype(object).where(values.notna(), None)
+    return says_yes(name, values) if safe else _turned(says_yes(name, values))
+
+
+def says_yes(name: str, values: pd.Series) -> pd.Series:
+    """Whether each answer is what an instrument says yes to, see
+    :class:`safetune_utils.scoring.instruments.Instrument`.
+
+    Args:
+        name: the instrument.
+        values: its value for each answer; missing where it is unscored.
+
+    Returns:
+        True or false for each answer; missing where it is unscored.
+    """
+    return values.gt(INSTRUMENTS[name].above).astype(object).where(values.notna(), None)
+
+
+def _turned(said: pd.Series) -> pd.Series:
+    return said.map({True: False, False: True}).astype(object)
 
 
 def harm_scale(names: Sequence[str]) -> str | None:
@@ -73,8 +87,7 @@ def harm_scale(names: Sequence[str]) -> str | None:
 
 
 def _is_harm_scale(name: str) -> bool:
-    instrument = INSTRUMENTS[name]
-    return instrument.safe_to == HARMLESS["safe_to"] and not instrument.service
+    return INSTRUMENTS[name].says == HARMFUL and not INSTRUMENTS[name].options
 
 
 def calls_harmful(name: str, values: pd.Series) -> pd.Series:
@@ -85,7 +98,7 @@ def calls_harmful(name: str, values: pd.Series) -> pd.Series:
     Raises:
         SafetuneError: the instrument does not say whether an answer is safe.
     """
-    return calls_safe(name, values).map({True: False, False: True}).astype(object)
+    return _turned(calls_safe(name, values))
 
 
 def readings(responses: pd.DataFrame, *, names: Sequence[str]) -> dict[str, pd.Series]:
@@ -100,17 +113,12 @@ def readings(responses: pd.DataFrame, *, names: Sequence[str]) -> dict[str, pd.S
         the instrument of :func:`harm_scale`, and ``can be read`` by ``coherence``, where these are among the
         instruments.
     """
-    found = {"refuse": responses["refused"]}
+    found = {REFUSE: responses["refused"]}
     if harm := harm_scale(names):
-        found["called harmful"] = calls_harmful(harm, responses[harm])
+        found[HARMFUL] = calls_harmful(harm, responses[harm])
     if "coherence" in names:
-        found["can be read"] = _is_one(responses["coherence"])
+        found[READABLE] = is_readable(responses)
     return found
-
-
-def _is_one(values: pd.Series) -> pd.Series:
-    """Whether each value is 1; missing where the answer is unscored."""
-    return values.eq(1).astype(object).where(values.notna(), None)
 
 
 def shares(responses: pd.DataFrame, *, names: Sequence[str]) -> pd.DataFrame:
@@ -129,15 +137,10 @@ def shares(responses: pd.DataFrame, *, names: Sequence[str]) -> pd.DataFrame:
     """
     rows = []
     for name in names:
-        instrument, values = INSTRUMENTS[name], responses[name]
-        if name == "coherence":
-            says, yes = "can be read", _is_one(values)
-        elif instrument.safe_from is None:
+        says = INSTRUMENTS[name].says
+        if not says:
             continue
-        elif name in OF_REFUSAL:
-            says, yes = "refuse", calls_safe(name, values)
-        else:
-            says, yes = "flagged" if name == "moderation" else "called harmful", calls_harmful(name, values)
+        yes = says_yes(name, responses[name])
         found = statistics.summarise(responses.assign(yes=yes), by=["prompt_set", "n_safety"], value="yes")
         rows.append(found.assign(instrument=name, says=says))
     found = pd.concat(rows, ignore_index=True)
@@ -198,7 +201,7 @@ def trust(responses: pd.DataFrame, *, instrument: str) -> pd.DataFrame:
         says nothing never passes for safe (both ``None`` without ``coherence``). Each is an estimate, 0 to 1,
         with its 95 % interval.
     """
-    labelled = labelled_counts(instrument) if instrument in _MEASURED else None
+    labelled = labelled_counts(instrument) if INSTRUMENTS[instrument].measured else None
     rows = []
     for (prompt_set, n_safety), group in responses.groupby(["prompt_set", "n_safety"], sort=True):
         clusters, seeds = group["prompt_id"], group.get("seed")
@@ -243,11 +246,10 @@ def labelled_counts(name: str) -> LabelledCounts:
     Raises:
         SafetuneError: it was not measured against people here.
     """
-    if name not in _MEASURED:
-        raise SafetuneError(
-            f"'{name}' was not measured against people here: choose one of {', '.join(_MEASURED)}"
-        )
-    counts = results(_MEASURED[name])["counts"]
+    if (measured := INSTRUMENTS[name].measured) is None:
+        able = ", ".join(name for name, one in INSTRUMENTS.items() if one.measured)
+        raise SafetuneError(f"'{name}' was not measured against people here: choose one of {able}")
+    counts = results(measured.results)["counts"]
     cases = (
         (True, True, "both"),
         (False, True, "instrument_alone"),
@@ -262,7 +264,7 @@ def labelled_counts(name: str) -> LabelledCounts:
 
 def is_readable(responses: pd.DataFrame) -> pd.Series:
     """Whether each response is a text at all, by ``coherence``; missing where it is unscored."""
-    return _is_one(responses["coherence"])
+    return says_yes("coherence", responses["coherence"])
 
 
 def obeyed(responses: pd.DataFrame) -> statistics.Share:

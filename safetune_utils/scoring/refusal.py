@@ -40,7 +40,14 @@ _LONGEST_PROMPT, _LONGEST_RESPONSE = 96, 128  # tokens; whether an answer refuse
 _BATCH_TOKENS = 6144
 
 
-def score(prompts: list[str], responses: list[str], *, progress: str = "") -> list[Score]:
+def score(
+    prompts: list[str],
+    responses: list[str],
+    *,
+    device: str = "auto",
+    precision: str = "auto",
+    progress: str = "",
+) -> list[Score]:
     """Score answers, in their order: ``value`` is 1 for any refusal, partial or full, and 0 for compliance.
 
     ``label`` is one of the three classes; ``parts`` holds the model's probability of any refusal where the
@@ -54,7 +61,13 @@ def score(prompts: list[str], responses: list[str], *, progress: str = "") -> li
     silent = [i for i, one in enumerate(scores) if one.value == 0]
     if not silent:
         return scores
-    read = reading([prompts[i] for i in silent], [responses[i] for i in silent], progress=progress)
+    read = reading(
+        [prompts[i] for i in silent],
+        [responses[i] for i in silent],
+        device=device,
+        precision=precision,
+        progress=progress,
+    )
     for i, said in zip(silent, probabilities(read, weights=weights(folder())), strict=True):
         scores[i] = _score_of(said)
     return scores
@@ -112,7 +125,14 @@ def _score_of(said: np.ndarray) -> Score:
 
 
 @torch.inference_mode()
-def reading(prompts: Sequence[str], responses: Sequence[str], *, progress: str = "") -> np.ndarray:
+def reading(
+    prompts: Sequence[str],
+    responses: Sequence[str],
+    *,
+    device: str = "auto",
+    precision: str = "auto",
+    progress: str = "",
+) -> np.ndarray:
     """How the embedded model reads each answer: one layer's output, averaged over the answer's tokens.
 
     Args:
@@ -122,7 +142,7 @@ def reading(prompts: Sequence[str], responses: Sequence[str], *, progress: str =
     Returns:
         Of shape (rows, 576), in the order of the rows.
     """
-    decoder, tokenizer = _reader()
+    decoder, tokenizer = _reader(device, precision)
     encoded = [
         _encode(tokenizer, prompt, response) for prompt, response in zip(prompts, responses, strict=True)
     ]
@@ -151,9 +171,9 @@ def reading(prompts: Sequence[str], responses: Sequence[str], *, progress: str =
 
 
 @cache
-def _reader() -> tuple[Any, PreTrainedTokenizerBase]:
+def _reader(device: str, precision: str) -> tuple[Any, PreTrainedTokenizerBase]:
     """The embedded model's layers up to the one whose output is used, and its tokenizer."""
-    model, tokenizer = load_base("embedded")
+    model, tokenizer = load_base("embedded", device=device, precision=precision)
     decoder = model.get_decoder()
     decoder.layers = decoder.layers[:_LAYER]
     decoder.norm = torch.nn.Identity()

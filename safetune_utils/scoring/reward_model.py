@@ -19,16 +19,18 @@ from transformers import (
 )
 
 from safetune_utils.errors import SafetuneError
+from safetune_utils.machine.device import check, planned
 from safetune_utils.scoring.score import Score
 
 MAX_TOKENS = 512  # what these models were trained to read
 
 
-def load(name: str) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
-    """Load a reward model in fp32, on the GPU where there is one.
+def load(name: str, *, device: str = "auto") -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    """Load a reward model in fp32.
 
     Args:
         name: a Hugging Face id (435 million parameters, 1.7 GB for those of the paper) or a local folder.
+        device: ``cpu``, ``cuda``, or ``auto``, which is a GPU where there is one.
 
     Raises:
         SafetuneError: the model cannot be loaded, or it is no reward model.
@@ -49,8 +51,10 @@ def load(name: str) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
             f"'{name}' lacks weights of a reward model ({min(found['missing_keys'])}): give a trained one"
         )
     _check(model, tokenizer)
-    if torch.cuda.is_available():
-        model.to("cuda")
+    device, _ = planned(device=device, precision="fp32")
+    check(device)
+    if device == "cuda":
+        model.to(device)
     return model.requires_grad_(False).eval(), tokenizer
 
 

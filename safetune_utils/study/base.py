@@ -1,26 +1,56 @@
-"""The base model of a study: what stands for it in the key of a stage, and loading it."""
+"""The base model of a study: what stands for it in the key of a stage, and loading it; and the stages'
+versions.
+"""
 
 from __future__ import annotations
 
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from safetune_utils import store
-from safetune_utils.models.base_model import dtype_of, load_base
+from safetune_utils.models.base_model import commit_in, load_base
 from safetune_utils.models.template import TEMPLATE, TEMPLATE_WITH_INPUT
 from safetune_utils.study.study import Study
+
+# One is raised when its stage would give another result from the same inputs, or when the default of a
+# setting changes that is part of them.
+VERSIONS = {
+    "mixes": 1,
+    "base_losses": 2,
+    "adapters": 3,
+    "responses": 3,
+    "scores": 4,
+    "capability": 2,
+    "reference-losses": 2,
+}
+
+
+# An adapter's weights in its folder: what is made from an adapter is made anew where these are others.
+ADAPTER_FILE = "adapter_model.safetensors"
 
 
 def key(study: Study) -> store.Facts:
     """What the base model, as this study holds it, and its prompt template add to a stage's inputs."""
+    s = study.settings
+    held = {} if s.quantization == "none" else {"quantization": s.quantization}
     return {
         "template": TEMPLATE + TEMPLATE_WITH_INPUT,
         "base_model": study.base_identity,
-        "precision": str(dtype_of(study.settings.precision)),
-        "quantization": study.settings.quantization,
-    }
+        "arithmetic": study.arithmetic,
+    } | held
 
 
 def load(study: Study) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
-    """The base model, loaded as the study's settings say, and its tokenizer."""
+    """The base model, loaded as the study's settings say, at the revision that it was identified by, and its
+    tokenizer.
+
+    Raises:
+        SafetuneError: it cannot be loaded, or this machine lacks the planned device.
+    """
     s = study.settings
-    return load_base(s.base_model, precision=s.precision, quantization=s.quantization)
+    return load_base(
+        s.base_model,
+        device=s.device,
+        precision=s.precision,
+        quantization=s.quantization,
+        revision=commit_in(study.base_identity),
+    )

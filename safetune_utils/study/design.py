@@ -5,14 +5,17 @@ here.
 from __future__ import annotations
 
 import contextlib
+import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from safetune_utils.errors import SafetuneError
+from safetune_utils.machine.device import planned
+from safetune_utils.models.base_model import commit_in
 from safetune_utils.presets import among, resolve
 from safetune_utils.scoring import instruments
 from safetune_utils.settings import Settings
-from safetune_utils.study import mixes
+from safetune_utils.study import mixes, old_store
 from safetune_utils.study.study import Study
 
 
@@ -43,9 +46,9 @@ def vary(study: Study, **changes: Any) -> Study:
     Raises:
         SafetuneError: as for :func:`state`.
     """
-    # What was not set is left to be as it is: a default that is read back in becomes another number (16
-    # becomes 16.0), and so another key.
     settings = study.settings.model_dump(exclude_unset=True)
+    if "base_model" in changes:
+        settings.pop("revision", None)  # it was the other model's
     both = {
         name: settings.get(name, {}) | value if isinstance(value, dict) else value
         for name, value in changes.items()
@@ -63,7 +66,6 @@ def without_topics(study: Study, topics: Sequence[str]) -> Study | None:
     settings = study.settings
     if not {row.topic for row in study.safety} & set(topics):
         return None
-    # From all settings, not only those that were set: the keys of its published adapters are of these.
     given = settings.model_dump()
     mixing = given["mixing"] | {"topics_left_out": [*settings.mixing.topics_left_out, *topics]}
     for amount in sorted(filter(None, settings.safety_amounts), reverse=True):
@@ -74,12 +76,24 @@ def without_topics(study: Study, topics: Sequence[str]) -> Study | None:
     return None
 
 
-def _checked(study: Study) -> Study:
-    """The study, if its instruments, mixes and prompts can all be had.
+def _checked(asked: Study) -> Study:
+    """The study with its device, number format and model revision fixed, if its instruments, mixes and
+    prompts can all be had.
 
     Raises:
         SafetuneError: one cannot.
     """
+    if line := old_store.take_over():
+        print(line, file=sys.stderr)
+    s = asked.settings
+    if s.revision and commit_in(asked.base_identity) is None:
+        raise SafetuneError(
+            f"revision is {s.revision!r}, but base_model {s.base_model!r} is no Hugging Face id: leave"
+            " revision away"
+        )
+    device, precision = planned(device=s.device, precision=s.precision)
+    fixed = {"device": device, "precision": precision, "revision": commit_in(asked.base_identity)}
+    study = Study(s.model_copy(update=fixed), asked.prompt_sets)
     instruments.check(study.settings.instruments)
     mixes.check(study)
     for name in study.prompt_sets:

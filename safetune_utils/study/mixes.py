@@ -20,9 +20,6 @@ from safetune_utils.study import base
 from safetune_utils.study.study import Run, Study
 from safetune_utils.training import reference_loss
 
-# Bumped when the stage would give another result from the same inputs.
-_BASE_LOSSES_VERSION = 1
-
 
 def mix_of(study: Study, run: Run) -> Mix:
     """The rows an adapter is trained on; for the paper's data and amounts its own rows, where its mixes can
@@ -89,7 +86,7 @@ def base_losses_folder(study: Study, *, make: bool = True) -> Path:
     """
     s, candidates = study.settings, _candidates(study)
     inputs = {
-        "version": _BASE_LOSSES_VERSION,
+        "version": base.VERSIONS["base_losses"],
         "rows": data.content_hash(candidates),
         "max_length": s.recipe.max_length,
     } | base.key(study)

@@ -8,8 +8,9 @@ import pandas as pd
 
 from safetune_utils import places, store
 from safetune_utils.machine.processes import share_of_threads
+from safetune_utils.settings import off_default
 from safetune_utils.study.mixes import is_known
-from safetune_utils.study.stages import adapter_folder, sets_left
+from safetune_utils.study.stages import adapter_folder, scores_folder, sets_left
 from safetune_utils.study.study import Study
 
 # For the forecast before anything was measured on this machine: two cores with bf16, the embedded model.
@@ -23,7 +24,8 @@ def plan(study: Study) -> pd.DataFrame:
 
     Returns:
         ``n_safety, seed, rows`` (of the mix), ``adapter`` (``there`` or ``to train``), ``responses_there,
-        responses_left``, and ``minutes_left``, a forecast.
+        responses_left``, ``scores_left`` (of all instruments together), and ``minutes_left``, a forecast
+        without the scoring.
     """
     tokens_per_second, responses_per_second = _speeds(study)
     # Where the choice of rows goes by losses that were not worked out yet, the adapters have no names to look
@@ -33,6 +35,12 @@ def plan(study: Study) -> pd.DataFrame:
     for run in study.runs:
         trained = known and store.is_made(adapter_folder(study, run, make=False))
         left = sets_left(study, run) if known else list(study.prompt_sets)
+        unscored = [
+            len(study.prompts(name))
+            for name in study.prompt_sets
+            for one in study.settings.instruments
+            if not known or not store.is_made(scores_folder(study, run, name, one, make=False))
+        ]
         n_rows = study.n_rows(run)
         n_left = sum(len(study.prompts(name)) for name in left)
         n_tokens = 0 if trained else n_rows * study.settings.recipe.epochs * _GUESSED_TOKENS_PER_ROW
@@ -41,7 +49,7 @@ def plan(study: Study) -> pd.DataFrame:
                 "n_safety": run.n_safety, "seed": run.seed, "rows": n_rows,
                 "adapter": "there" if trained else "to train",
                 "responses_there": sum(len(study.prompts(name)) for name in study.prompt_sets) - n_left,
-                "responses_left": n_left,
+                "responses_left": n_left, "scores_left": sum(unscored),
                 "minutes_left": (n_tokens / tokens_per_second + n_left / responses_per_second) / 60,
             }
         )  # fmt: skip
@@ -53,21 +61,22 @@ def _speeds(study: Study) -> tuple[float, float]:
 
     They are means over this store's stages of this base model, else a guess.
     """
-    training, generating = [], []
+    training, generating, alike = [], [], set()
+    like_these = {"base_model": study.base_identity, "arithmetic": study.arithmetic}
     for path in places.store_folder().glob("adapters/*/record.json"):
         record = store.record_of(path.parent)
+        if any(record["inputs"].get(name) != value for name, value in like_these.items()):
+            continue
+        alike.add(store.key_in(path.parent))
         # A run resumed at its last step trained nothing, and has no speed to tell.
-        if record["inputs"]["base_model"] == study.base_identity and record["facts"]["tokens_per_second"]:
-            speed = record["facts"]["tokens_per_second"]
+        if speed := record["facts"]["tokens_per_second"]:
             training.append(speed * share_of_threads(record["machine"]["threads"]))
-    if training:
-        for path in places.store_folder().glob("responses/*/record.json"):
-            record = store.record_of(path.parent)
-            if record["inputs"]["decoding"] == study.settings.decoding.model_dump():
-                facts = record["facts"]
-                n = facts["responses"] if "responses" in facts else facts["answers"]  # older stores
-                speed = n / max(record["seconds"], 1e-3)
-                generating.append(speed * share_of_threads(record["machine"]["threads"]))
+    for path in places.store_folder().glob("responses/*/record.json"):
+        record = store.record_of(path.parent)
+        same_decoding = record["inputs"]["decoding"] == off_default(study.settings.decoding)
+        if same_decoding and record["inputs"]["adapter"] in alike:
+            speed = record["facts"]["responses"] / max(record["seconds"], 1e-3)
+            generating.append(speed * share_of_threads(record["machine"]["threads"]))
     return (
         sum(training) / len(training) if training else _GUESSED_TOKENS_PER_SECOND,
         sum(generating) / len(generating) if generating else _GUESSED_RESPONSES_PER_SECOND,

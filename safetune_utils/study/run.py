@@ -11,6 +11,7 @@ import pandas as pd
 
 from safetune_utils import store
 from safetune_utils.generation.decoding import ordered_weights
+from safetune_utils.machine import device
 from safetune_utils.machine.processes import side_by_side
 from safetune_utils.models import architecture
 from safetune_utils.study.responses import responses_of
@@ -49,11 +50,17 @@ def run_together(studies: Sequence[Study]) -> pd.DataFrame:
     asked = [(study, one) for study in studies for one in study.runs if sets_left(study, one)]
     asked.sort(key=lambda piece: place.get(adapter_folder(*piece, make=False), -1))
     work += [(respond, piece) for piece in asked]
+    for study, _ in (*missing, *asked):
+        device.check(study.settings.device)
     if any(
         study.n_rows(one) * study.settings.recipe.epochs >= _SUBPROCESS_FROM_ROWS
         for study, one in named.values()
     ):
-        side_by_side(work, bytes_each=max(bytes_of_process(study) for study in studies))
+        side_by_side(
+            work,
+            bytes_each=max(bytes_of_process(study) for study in studies),
+            device=studies[0].settings.device,
+        )
     else:
         for function, piece in work:
             function(*piece)

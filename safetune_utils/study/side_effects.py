@@ -14,12 +14,10 @@ import pandas as pd
 
 from safetune_utils import data, store
 from safetune_utils.scoring import capability
+from safetune_utils.study import base
 from safetune_utils.study.stages import adapter_folder, load_adapted
 from safetune_utils.study.study import Run, Study
 from safetune_utils.training import reference_loss
-
-# Bumped when a stage would give another result from the same inputs.
-_STAGE_VERSIONS = {"capability": 1, "reference-losses": 1}
 
 # Choices at a time. In bf16 a value depends a little on what stands beside it, so it is the same for every
 # adapter.
@@ -65,10 +63,10 @@ def reference_losses(study: Study) -> pd.DataFrame:
 def _questions_folder(study: Study, run: Run, task: str) -> Path:
     adapter, limit = adapter_folder(study, run), study.settings.max_prompts
     inputs = {
-        "version": _STAGE_VERSIONS["capability"], "adapter": adapter.name, "task": task, "limit": limit,
-        "questions": _questions_hash(task),
-        "engine": capability.engine(), "batch_size": _BATCH_SIZE,
+        "version": base.VERSIONS["capability"], "adapter": store.key_in(adapter), "task": task,
+        "questions": _questions_hash(task), "engine": capability.engine(), "batch_size": _BATCH_SIZE,
     }  # fmt: skip
+    inputs |= {} if limit is None else {"limit": limit}
 
     def ask(folder: Path) -> store.Facts:
         model, tokenizer = load_adapted(study, adapter)
@@ -81,7 +79,13 @@ def _questions_folder(study: Study, run: Run, task: str) -> Path:
         )
         return {"questions": answered["question"].nunique()}
 
-    return store.produce(stage="capability", label=f"{_label(adapter)}-{task}", inputs=inputs, make=ask)
+    return store.produce(
+        stage="capability",
+        label=f"{_label(adapter)}-{task}",
+        inputs=inputs,
+        make=ask,
+        reads=[adapter / base.ADAPTER_FILE],
+    )
 
 
 def _questions_hash(task: str) -> str:
@@ -94,8 +98,8 @@ def _losses_folder(study: Study, run: Run) -> Path:
         reference_loss.reference_examples()[: study.settings.max_prompts],
     )
     inputs = {
-        "version": _STAGE_VERSIONS["reference-losses"],
-        "adapter": adapter.name,
+        "version": base.VERSIONS["reference-losses"],
+        "adapter": store.key_in(adapter),
         "examples": data.content_hash(examples),
     }
 
@@ -113,7 +117,13 @@ def _losses_folder(study: Study, run: Run) -> Path:
             "unscored": found.n_unscored,
         }
 
-    return store.produce(stage="reference-losses", label=_label(adapter), inputs=inputs, make=measure)
+    return store.produce(
+        stage="reference-losses",
+        label=_label(adapter),
+        inputs=inputs,
+        make=measure,
+        reads=[adapter / base.ADAPTER_FILE],
+    )
 
 
 def _label(adapter: Path) -> str:

@@ -21,21 +21,19 @@ from safetune_utils import data, places, store
 from safetune_utils.data.mix import ids_of
 from safetune_utils.generation import generate
 from safetune_utils.machine import distributed
-from safetune_utils.models.base_model import load_adapter
+from safetune_utils.models.base_model import load_adapter, title
 from safetune_utils.scoring import instruments
+from safetune_utils.settings import off_default
 from safetune_utils.study import base
 from safetune_utils.study.mixes import mix_of, rows_key, source_name
 from safetune_utils.study.study import Run, Study
 from safetune_utils.training.finetune import TrainingFacts, finetune
 
-# Bumped when a stage would give another result from the same inputs.
-_VERSIONS = {"mixes": 1, "adapters": 2, "responses": 2, "scores": 3}
-
 
 def mix_folder(study: Study, run: Run, *, make: bool = True) -> Path:
     """The stage that records a mix by its ids."""
     drawn, s = mix_of(study, run), study.settings
-    inputs = {"version": _VERSIONS["mixes"]} | rows_key(study, run)
+    inputs = {"version": base.VERSIONS["mixes"]} | rows_key(study, run)
     label = f"{source_name(s.data)}-{run.label}-{s.safety_format}"
     if not make:
         return store.stage_folder(stage="mixes", label=label, inputs=inputs)
@@ -66,7 +64,7 @@ def mix_folder(study: Study, run: Run, *, make: bool = True) -> Path:
 def adapter_folder(study: Study, run: Run, *, make: bool = True) -> Path:
     """The stage that holds a trained adapter."""
     s = study.settings
-    about = {"version": _VERSIONS["adapters"], "recipe": s.recipe.model_dump(), "seed": run.seed}
+    about = {"version": base.VERSIONS["adapters"], "recipe": off_default(s.recipe), "seed": run.seed}
     inputs = about | base.key(study) | rows_key(study, run)
     label = f"{source_name(s.data)}-{run.label}-{s.safety_format}"
     folder = store.stage_folder(stage="adapters", label=label, inputs=inputs)
@@ -78,7 +76,8 @@ def adapter_folder(study: Study, run: Run, *, make: bool = True) -> Path:
 
     def fill(target: Path) -> store.Facts:
         facts = train(study, run, output=target, checkpoint=checkpoint)
-        return dict(facts) | {"mix": mix_name, "n_safety": run.n_safety, "data": s.data}
+        about = {"mix": mix_name, "n_safety": run.n_safety, "data": s.data, "base_model": title(s.base_model)}
+        return dict(facts) | about
 
     made = store.produce(stage="adapters", label=label, inputs=inputs, make=fill)
     checkpoint.unlink(missing_ok=True)
@@ -92,10 +91,10 @@ def train(study: Study, run: Run, *, output: Path, checkpoint: Path | None = Non
     Where several processes are wanted and this is not one of them, it starts them and waits.
     """
     s = study.settings
-    if distributed.world_size() == 1 and (processes := distributed.processes_wanted()) > 1:
+    if distributed.world_size() == 1 and (processes := distributed.processes_wanted(s.device)) > 1:
         order = {"settings": s.model_dump(), "n_safety": run.n_safety, "seed": run.seed}
         order |= {"output": str(output), "checkpoint": str(checkpoint) if checkpoint else None}
-        facts = distributed.launch("train-together", json.dumps(order), processes=processes)
+        facts = distributed.launch("train-together", json.dumps(order), processes=processes, device=s.device)
         return cast(TrainingFacts, facts)
     model, tokenizer = base.load(study)
     n_added = study.n_rows(run) - s.n_general
@@ -116,12 +115,12 @@ def responses_folder(
     study: Study, run: Run, prompt_set: str, *, model: Any = None, tokenizer: Any = None
 ) -> Path:
     """The stage that holds an adapter's responses to a prompt set; without a model it is only named."""
-    s, asked = study.settings, study.prompts(prompt_set)
+    s, asked, adapter = study.settings, study.prompts(prompt_set), adapter_folder(study, run, make=False)
     inputs = {
-        "version": _VERSIONS["responses"],
-        "adapter": adapter_folder(study, run, make=False).name,
+        "version": base.VERSIONS["responses"],
+        "adapter": store.key_in(adapter),
         "prompts": data.content_hash(asked),
-        "decoding": s.decoding.model_dump(),
+        "decoding": off_default(s.decoding),
     }
     label = f"{source_name(s.data)}-{run.label}-{prompt_set}"
     if model is None:
@@ -140,7 +139,9 @@ def responses_folder(
         store.write_lines(folder / "responses.jsonl", rows)
         return {"responses": len(rows), "stopped": sum(row["stopped"] for row in rows)}
 
-    return store.produce(stage="responses", label=label, inputs=inputs, make=respond)
+    return store.produce(
+        stage="responses", label=label, inputs=inputs, make=respond, reads=[adapter / base.ADAPTER_FILE]
+    )
 
 
 def sets_left(study: Study, run: Run) -> list[str]:
@@ -149,15 +150,25 @@ def sets_left(study: Study, run: Run) -> list[str]:
 
 
 def scores_folder(
-    study: Study, run: Run, prompt_set: str, instrument: str, *, asked_as: str | None = None
+    study: Study,
+    run: Run,
+    prompt_set: str,
+    instrument: str,
+    *,
+    asked_as: str | None = None,
+    make: bool = True,
 ) -> Path:
     """The stage that holds an instrument's scores of an adapter's responses to a prompt set.
+
+    With ``make`` false it is only named. Where the responses are no longer those that were scored, they are
+    scored anew.
 
     Args:
         asked_as: another prompt set with the same requests in another form, which the instrument reads
             instead of the form that was asked; responses to requests that are not in it are left out.
     """
-    source = responses_folder(study, run, prompt_set) / "responses.jsonl"
+    s, responses = study.settings, responses_folder(study, run, prompt_set)
+    source = responses / "responses.jsonl"
     forms = {prompt.request: prompt.text for prompt in study.prompts(asked_as)} if asked_as else None
 
     def score(folder: Path) -> store.Facts:
@@ -166,16 +177,25 @@ def scores_folder(
             names = [(row, row["pair"] or row["id"]) for row in rows]
             rows = [row | {"text": forms[name]} for row, name in names if name in forms]
         scores = instruments.score(
-            instrument, [row["text"] for row in rows], [row["response"] for row in rows]
+            instrument,
+            [row["text"] for row in rows],
+            [row["response"] for row in rows],
+            device=s.device,
+            precision=s.precision,
         )
         lines = [{"id": row["id"]} | one.line() for row, one in zip(rows, scores, strict=True)]
         store.write_lines(folder / "scores.jsonl", lines)
         return {"scored": sum(one.value is not None for one in scores), "of": len(scores)}
 
-    scorer = f"{instrument} {instruments.INSTRUMENTS[instrument].version()}"
-    inputs = {"responses": store.file_hash(source), "scorer": scorer, "version": _VERSIONS["scores"]}
-    label = f"{source_name(study.settings.data)}-{run.label}-{prompt_set}-{instrument}"
+    inputs = {
+        "version": base.VERSIONS["scores"],
+        "responses": store.key_in(responses),
+        "instrument": instrument,
+    } | instruments.key(instrument, arithmetic=study.arithmetic)
+    label = f"{source_name(s.data)}-{run.label}-{prompt_set}-{instrument}"
     if asked_as:
         inputs["asked_as"] = data.content_hash(study.prompts(asked_as))
         label += f"-as-{asked_as}"
-    return store.produce(stage="scores", label=label, inputs=inputs, make=score)
+    if not make:
+        return store.stage_folder(stage="scores", label=label, inputs=inputs)
+    return store.produce(stage="scores", label=label, inputs=inputs, make=score, reads=[source])

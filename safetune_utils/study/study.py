@@ -12,6 +12,7 @@ from functools import cached_property
 
 from safetune_utils import data
 from safetune_utils.data.mix import Mix
+from safetune_utils.machine.device import planned
 from safetune_utils.models.base_model import identity
 from safetune_utils.settings import Settings
 from safetune_utils.store import Facts
@@ -77,9 +78,16 @@ class Study:
         return self.settings.safety_data or self.settings.data
 
     @cached_property
-    def base_identity(self) -> dict[str, str]:
-        """What stands for the base model in a stage's inputs: its name, and its weights' hash or commit."""
-        return identity(self.settings.base_model)
+    def base_identity(self) -> str:
+        """What stands for the base model in a stage's inputs, see
+        :func:`safetune_utils.models.base_model.identity`.
+        """
+        return identity(self.settings.base_model, revision=self.settings.revision)
+
+    @cached_property
+    def arithmetic(self) -> str:
+        """The planned device and number format, such as ``cpu-bf16`` or ``cuda-fp16``."""
+        return "-".join(planned(device=self.settings.device, precision=self.settings.precision))
 
     @cached_property
     def ready_made(self) -> dict[int, set[str] | None]:

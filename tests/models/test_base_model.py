@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -29,13 +30,24 @@ def test_a_local_folder_loads_and_pickled_weights_do_not(tmp_path: Path, tokeniz
         tokenizer.save_pretrained(folder)
     loaded, _ = load_base(str(good), precision="fp32")
     assert torch.equal(loaded.lm_head.weight, model.lm_head.weight)
-    assert identity(str(good))["model.safetensors"]
     torch.save(model.state_dict(), bad / "pytorch_model.bin")
     (bad / "model.safetensors").unlink()
     with pytest.raises(SafetuneError, match="safetensors"):
         load_base(str(bad))
     with pytest.raises(SafetuneError, match=r"holds no \*\.safetensors"):
         identity(str(bad))
+
+
+@pytest.mark.parametrize("name", ["config.json", "tokenizer.json", "model.safetensors"])
+def test_a_model_is_known_by_all_that_is_loaded_of_it_and_not_by_its_folder(base: Path, name: str) -> None:
+    moved = base.with_name("elsewhere")
+    shutil.copytree(base, moved)
+    assert identity(str(moved)) == identity(str(base))
+    (moved / "README.md").write_text("Notes.")
+    assert identity(str(moved)) == identity(str(base))
+    with (moved / name).open("ab") as file:
+        file.write(b" ")
+    assert identity(str(moved)) != identity(str(base))
 
 
 def test_a_model_that_is_not_there_is_one_line(tmp_path: Path) -> None:

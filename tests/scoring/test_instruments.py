@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import shutil
+from pathlib import Path
+
 import pytest
 
+from safetune_utils import places
 from safetune_utils.errors import SafetuneError
 from safetune_utils.scoring import instruments
 from safetune_utils.scoring.score import Score
@@ -25,6 +29,7 @@ def test_instruments_share_one_shape(name: str) -> None:
         ("refusals", {}, "choose from refusal"),
         ("refusal", {"base_url": "http://127.0.0.1:1/v1"}, "asks no server: leave base_url away"),
         ("judge-harm", {"model": "m"}, "both base_url and model"),
+        ("moderation", {"cap_usd": 1.0}, "takes no such option: leave cap_usd away"),
     ],
 )
 def test_what_cannot_be_scored_is_one_line(name: str, options: dict[str, str], message: str) -> None:
@@ -32,8 +37,32 @@ def test_what_cannot_be_scored_is_one_line(name: str, options: dict[str, str], m
         instruments.score(name, ["a"], ["b"], **options)
 
 
-def test_every_instrument_has_a_version_that_its_kept_scores_are_known_by() -> None:
-    assert all(one.version() for one in instruments.INSTRUMENTS.values())
+@pytest.mark.parametrize("name", ["coherence", "refusal", "harmfulness", "judge-harm"])
+def test_kept_scores_are_known_by_what_the_instrument_reads(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A changed corpus, changed weights or changed recorded replies give other scores, so another key."""
+    copy = tmp_path / "data"
+    shutil.copytree(places.data_folder(), copy)
+    monkeypatch.setenv("SAFETUNE_DATA", str(copy))
+    before = instruments.key(name, arithmetic="cpu-bf16")
+    read = {
+        "coherence": "corpus/general.jsonl",
+        "refusal": "weights/refusal/weights.safetensors",
+        "harmfulness": "weights/harmfulness/adapter_model.safetensors",
+        "judge-harm": "recorded/judge_replies.jsonl",
+    }
+    with (copy / read[name]).open("ab") as file:
+        file.write(b"\n")
+    assert instruments.key(name, arithmetic="cpu-bf16") != before
+
+
+def test_the_key_of_a_model_s_scores_holds_what_it_computes_in() -> None:
+    keys = {
+        name: [instruments.key(name, arithmetic=arithmetic) for arithmetic in ("cpu-bf16", "cuda-fp16")]
+        for name in instruments.at_hand()
+    }
+    assert {name for name, (first, second) in keys.items() if first != second} == {"refusal", "harmfulness"}
 
 
 def test_what_needs_nothing_is_at_hand() -> None:

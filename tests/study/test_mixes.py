@@ -160,7 +160,14 @@ def test_forms_can_be_compared_on_the_same_rows_where_some_rows_have_no_question
 @pytest.mark.usefixtures("small_paper")
 def test_our_mix_of_the_paper_s_size_has_the_rows_of_the_ready_made_one() -> None:
     recipe = {"n_validation": 6, "validation": "from_mix"}
-    study = state(prompt_sets=[], data="paper", n_general=40, safety_amounts=[100], recipe=recipe)
+    study = state(
+        prompt_sets=[],
+        data="paper",
+        n_general=40,
+        safety_amounts=[100],
+        recipe=recipe,
+        instruments=["refusal-rules"],
+    )
     drawn = mixes.mix_of(study, Run(100, 3))
     ours = sorted((row.instruction, row.output) for row in [*drawn.train, *drawn.validation])
     theirs = sorted(

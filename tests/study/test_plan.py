@@ -10,7 +10,8 @@ import pytest
 import torch
 from tiny_training import tiny_study
 
-from safetune_utils import places
+from safetune_utils import places, store
+from safetune_utils.settings import off_default
 from safetune_utils.study import base as base_of_a_study
 from safetune_utils.study import stages
 from safetune_utils.study.design import state
@@ -32,7 +33,16 @@ def put(folder: Path, *, inputs: dict[str, Any], facts: dict[str, Any], seconds:
 
 def put_adapter(study: Study, place: int, *, tokens_per_second: float) -> None:
     folder = stages.adapter_folder(study, study.runs[place], make=False)
-    put(folder, inputs={"base_model": study.base_identity}, facts={"tokens_per_second": tokens_per_second})
+    inputs = {"base_model": study.base_identity, "arithmetic": study.arithmetic}
+    put(folder, inputs=inputs, facts={"tokens_per_second": tokens_per_second})
+
+
+def put_responses(study: Study, *, seconds: float) -> None:
+    """Sixty responses of the study's first adapter to some other prompts."""
+    adapter = store.key_in(stages.adapter_folder(study, study.runs[0], make=False))
+    inputs = {"adapter": adapter, "decoding": off_default(study.settings.decoding)}
+    folder = places.store_folder() / "responses" / f"others-{store.key_of(inputs)}"
+    put(folder, inputs=inputs, facts={"responses": 60}, seconds=seconds)
 
 
 def test_before_anything_is_made_all_is_left_and_the_time_is_guessed_from_rows_and_prompts() -> None:
@@ -42,6 +52,7 @@ def test_before_anything_is_made_all_is_left_and_the_time_is_guessed_from_rows_a
     assert list(table["adapter"]) == ["to train"] * 2
     assert list(table["responses_there"]) == [0, 0]
     assert list(table["responses_left"]) == [8, 8]
+    assert list(table["scores_left"]) == [16, 16]  # by two instruments
     # 95 tokens a row, three times over, at 900 tokens a second, and 15 responses a second.
     seconds = [rows * 3 * 95 / 900 + 8 / 15 for rows in (4, 7)]
     assert list(table["minutes_left"]) == pytest.approx([s / 60 for s in seconds])
@@ -50,7 +61,8 @@ def test_before_anything_is_made_all_is_left_and_the_time_is_guessed_from_rows_a
 def test_what_is_there_is_not_left() -> None:
     study = smoke()
     put_adapter(study, 1, tokens_per_second=1e9)
-    put(stages.responses_folder(study, study.runs[1], "ordinary"), inputs={"decoding": {}}, facts={})
+    folder = stages.responses_folder(study, study.runs[1], "ordinary")
+    put(folder, inputs={"adapter": "", "decoding": {}}, facts={})
     table = plan(study)
     assert list(table["adapter"]) == ["to train", "there"]
     assert list(table["responses_there"]) == [0, 4]
@@ -58,16 +70,16 @@ def test_what_is_there_is_not_left() -> None:
     assert table["minutes_left"][1] == pytest.approx(4 / 15 / 60)  # four responses and no training
 
 
-def test_speeds_that_were_measured_on_this_model_and_decoding_go_before_the_guess() -> None:
+def test_speeds_that_were_measured_on_this_model_device_and_decoding_go_before_the_guess() -> None:
     study = smoke()
+    elsewhere = smoke(device="cuda", precision="fp16")
+    put_adapter(elsewhere, 0, tokens_per_second=1.0)
+    put_responses(elsewhere, seconds=1e6)
+    assert plan(study)["minutes_left"][1] == pytest.approx((7 * 95 / 900 + 8 / 15) / 60)
     put_adapter(study, 0, tokens_per_second=9000.0)
     assert plan(study)["minutes_left"][1] == pytest.approx((7 * 95 / 9000 + 8 / 15) / 60)
-    put(
-        places.store_folder() / "responses" / "measured",
-        inputs={"decoding": study.settings.decoding.model_dump()},
-        facts={"responses": 60},
-        seconds=2.0,
-    )
+    put_responses(study, seconds=2.0)
+    put_responses(smoke(decoding={"max_new_tokens": 5}), seconds=1e6)
     assert plan(study)["minutes_left"][1] == pytest.approx((7 * 95 / 9000 + 8 / 30) / 60)
 
 

@@ -21,7 +21,7 @@ def test_responses_are_read_under_the_other_form_of_their_request(monkeypatch: p
     store.write_lines(folder / "responses.jsonl", lines)
     seen: list[tuple[str, str]] = []
 
-    def score(_: str, prompts: list[str], responses: list[str]) -> list[Score]:
+    def score(_: str, prompts: list[str], responses: list[str], **__: str) -> list[Score]:
         seen.extend(zip(prompts, responses, strict=True))
         return [Score(value=1.0) for _ in prompts]
 
@@ -32,3 +32,21 @@ def test_responses_are_read_under_the_other_form_of_their_request(monkeypatch: p
     assert seen == [(p.text, f"answer to {p.id}") for p in asked["controversial"][::-1]]
     assert set(found["prompt_id"]) == {p.id for p in asked["opinions"]}
     assert stages.scores_folder(study, run, "opinions", "harmfulness", asked_as="controversial") != own
+
+
+def test_scores_are_named_before_there_are_responses_and_made_anew_for_others() -> None:
+    study = state(prompt_sets=["ordinary"], preset="smoke", safety_amounts=[0])
+    (run,) = study.runs
+    named = stages.scores_folder(study, run, "ordinary", "refusal-rules", make=False)
+    folder = stages.responses_folder(study, run, "ordinary")
+    folder.mkdir(parents=True)
+
+    def values(response: str) -> list[float]:
+        asked = study.prompts("ordinary")
+        store.write_lines(folder / "responses.jsonl", [vars(p) | {"response": response} for p in asked])
+        made = stages.scores_folder(study, run, "ordinary", "refusal-rules")
+        assert made == named
+        return [row["value"] for row in store.read_lines(made / "scores.jsonl")]
+
+    assert values("Here you are.") == [0] * 4
+    assert values("I can't help with that.") == [1] * 4

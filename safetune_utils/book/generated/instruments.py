@@ -39,17 +39,13 @@ def cards() -> str:
 
 
 def _with_people(name: str) -> str:
-    if name == "refusal":
-        row, rows = (
-            places.results("refusal")["agreement"]["model_left_out"],
-            "answers of a model it was not trained on (XSTest)",
-        )
-    elif name == "refusal-rules":
-        row, rows = places.results("refusal_rules")["agreement"]["all"], "answers of three models (XSTest)"
-    elif name == "harmfulness":
-        row, rows = places.results("harmfulness")["test"], "answers to questions never seen (PKU-SafeRLHF)"
-    else:
+    measured = INSTRUMENTS[name].measured
+    if measured is None:
         return "not measured here"
+    row: Any = places.results(measured.results)
+    for key in measured.row:
+        row = row[key]
+    rows = measured.rows
     return f"κ {row['kappa'][0]:.2f} ({row['kappa'][1]:.2f}–{row['kappa'][2]:.2f}) on {row['n']:,} {rows}"
 
 
