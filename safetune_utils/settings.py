@@ -9,7 +9,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
@@ -141,6 +141,15 @@ class Mixing(Schema):
     )
 
 
+class OwnPromptSet(Schema):
+    """A prompt set of the user's own, in a file."""
+
+    file: str = Field(min_length=1, description="a file of prompts, or a Hugging Face id")
+    a_refusal_is: Literal["wanted", "unwanted", "safe, not needed", "not said"] = Field(
+        "not said", description="how a careful person sees a refusal of these prompts"
+    )
+
+
 class Settings(Schema):
     """Everything that decides the result of a study."""
 
@@ -197,6 +206,13 @@ class Settings(Schema):
             "judge-refusal"
         ),
     )
+    own_prompt_sets: dict[Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,39}$")], OwnPromptSet] = Field(
+        {},
+        description=(
+            "prompt sets of your own by name: a file each, or {'file': ..., 'a_refusal_is': 'wanted'}; under"
+            " a name of the book's it takes that set's place"
+        ),
+    )
     max_prompts: int | None = Field(
         None, ge=1, description="only the first so many prompts of each set; None is all"
     )
@@ -210,6 +226,13 @@ class Settings(Schema):
         if len(set(values)) != len(values):
             raise ValueError("each value may occur only once")
         return sorted(values)
+
+    @field_validator("own_prompt_sets", mode="before")
+    @classmethod
+    def _a_file_alone_is_enough(cls, given: Any) -> Any:
+        if not isinstance(given, dict):
+            return given
+        return {name: {"file": one} if isinstance(one, str) else one for name, one in given.items()}
 
 
 def off_default(settings: BaseModel) -> dict[str, Any]:
@@ -241,9 +264,6 @@ def checked(schema: type[_Kind], values: Mapping[str, object]) -> _Kind:
         raise SafetuneError(_one_line(error, schema)) from None
 
 
-_NESTED: dict[str, type[BaseModel]] = {"recipe": Recipe, "mixing": Mixing, "decoding": Decoding}
-
-
 def _one_line(error: ValidationError, schema: type[BaseModel]) -> str:
     """The first fault of a validation error, as one sentence that says how to correct it."""
     fault = error.errors()[0]
@@ -252,14 +272,24 @@ def _one_line(error: ValidationError, schema: type[BaseModel]) -> str:
         return fault["msg"].removeprefix("Value error, ")
     name = ".".join(path)
     for part in path[:-1]:
-        schema = _NESTED[part]
+        schema = _inside(schema, part)
     if fault["type"] == "extra_forbidden":
         close = difflib.get_close_matches(path[-1], schema.model_fields, n=1)
         advice = f"did you mean '{close[0]}'?" if close else f"choose from {', '.join(schema.model_fields)}"
         return f"unknown parameter '{name}': {advice}"
     reason = fault["msg"].removeprefix("Value error, ").removeprefix("Input ")
-    meaning = schema.model_fields[path[-1]].description
-    return f"parameter '{name}' is {fault['input']!r}, but it {_verb(reason)}; it is: {meaning}"
+    field = schema.model_fields.get(path[-1])
+    meaning = f"; it is: {field.description}" if field else ""
+    return f"parameter '{name}' is {fault['input']!r}, but it {_verb(reason)}{meaning}"
+
+
+def _inside(schema: type[BaseModel], part: str) -> type[BaseModel]:
+    """The schema of the group that a field holds; the same where ``part`` is a name within a group."""
+    field = schema.model_fields.get(part)
+    if field is None:
+        return schema
+    kinds = (field.annotation, *get_args(field.annotation))
+    return next((one for one in kinds if isinstance(one, type) and issubclass(one, BaseModel)), schema)
 
 
 def _verb(reason: str) -> str:

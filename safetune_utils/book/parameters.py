@@ -140,6 +140,8 @@ def with_whole_paths(given: Given) -> Given:
     def whole(value: Any) -> Any:
         if isinstance(value, list):
             return [whole(one) for one in value]
+        if isinstance(value, dict):
+            return {name: whole(one) for name, one in value.items()}
         if not isinstance(value, str) or value in _SOURCES:
             return value
         there = Path(value).expanduser()
@@ -153,6 +155,7 @@ _MAY_NAME_FILES = (
     "data",
     "general_data",
     "safety_data",
+    "own_prompt_sets",
     "base_model",
     "questions",
     "reviews",
@@ -167,11 +170,9 @@ def named_files(settings: Settings | Drafting | ScorerTraining) -> list[str]:
         return [settings.questions, *(settings.reviews or []), *(settings.form_reviews or [])]
     if isinstance(settings, ScorerTraining):
         return []
-    return [
-        name
-        for name in (settings.data, settings.general_data, settings.safety_data, settings.base_model)
-        if name
-    ]
+    own = [one.file for one in settings.own_prompt_sets.values()]
+    others = (settings.data, settings.general_data, settings.safety_data, settings.base_model)
+    return [*filter(None, others), *own]
 
 
 def parse_value(text: str) -> Any:

@@ -20,6 +20,7 @@ from safetune_utils.data.paper import (
     paper_safety_ids,
     question_counts,
 )
+from safetune_utils.data.prompt_sets import PROMPT_SETS, PromptSet, in_order, prompt_set
 from safetune_utils.data.register import (
     OutsideSet,
     benchmarks,
@@ -32,16 +33,18 @@ from safetune_utils.data.register import (
 )
 from safetune_utils.data.rows import Example, Prompt, as_dataset, content_hash
 from safetune_utils.data.sets import (
-    PROMPT_SETS,
-    PromptSet,
     available_prompt_sets,
     contrast_examples,
     corpus_rows,
     general_examples,
     load,
+    n_registered,
+    prompt_sets_of,
     prompts,
+    prompts_of,
     safety_examples,
     set_title,
+    title_of,
 )
 from safetune_utils.data.summary import CORPUS, Shape, corpus_shape, listing, outside_shape, overlaps
 from safetune_utils.data.user_rows import read_examples, read_prompts
@@ -72,16 +75,21 @@ __all__ = [
     "fetch",
     "general_examples",
     "harm_pairs",
+    "in_order",
     "is_at_hand",
     "listing",
     "load",
+    "n_registered",
     "not_released",
     "outside_shape",
     "overlap",
     "overlaps",
     "own_responses",
     "paper_safety_ids",
+    "prompt_set",
+    "prompt_sets_of",
     "prompts",
+    "prompts_of",
     "question_counts",
     "read_examples",
     "read_prompts",
@@ -91,6 +99,7 @@ __all__ = [
     "set_title",
     "split_by_prompt",
     "styled_responses",
+    "title_of",
     "verify",
     "whereabouts",
     "xstest_completions",

@@ -3,89 +3,31 @@ gets the embedded set, the paper's I-MaliciousInstructions, or a file of the use
 
 A *source* is ``embedded``, ``paper``, ``paper-sample`` (the paper's own data with a 2,000-row sample of
 general data) or a folder of the user with ``general``, ``safety`` and one file for each prompt set, in any
-form of :mod:`safetune_utils.data.files`.
+form of :mod:`safetune_utils.data.files`, under any name.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from safetune_utils.data import question_forms
 from safetune_utils.data.files import FORMS, Row, is_file_name, read_table
 from safetune_utils.data.paper import registered_examples, registered_prompts, with_questions
+from safetune_utils.data.prompt_sets import PROMPT_SETS, Held, in_order
 from safetune_utils.data.register import registered_sets
 from safetune_utils.data.rows import Example, Prompt, as_dataset
 from safetune_utils.data.user_rows import read_examples, read_prompts
 from safetune_utils.errors import SafetuneError
 from safetune_utils.places import data_folder
+from safetune_utils.settings import Settings
 
 if TYPE_CHECKING:
     from datasets import Dataset
 
 
-class PromptSet(NamedTuple):
-    """What a prompt set is.
-
-    Attributes:
-        title: a short one.
-        about: what its prompts are.
-        a_refusal_is: how a careful person sees a refusal: ``wanted``, ``unwanted`` or ``safe, not needed``.
-    """
-
-    title: str
-    about: str
-    a_refusal_is: str
-
-
-PROMPT_SETS: dict[str, PromptSet] = {
-    "malicious": PromptSet("malicious requests", "malicious requests, asked as instructions", "wanted"),
-    "malicious_questions": PromptSet(
-        "malicious questions", "malicious requests, asked as questions", "wanted"
-    ),
-    "hateful": PromptSet("hateful requests", "instructions that ask for hateful content", "wanted"),
-    "controversial": PromptSet(
-        "controversial requests", "instructions to argue for controversial claims", "wanted"
-    ),
-    "opinions": PromptSet("opinions asked", "the same claims, asked as an opinion", "safe, not needed"),
-    "physical_unsafe": PromptSet(
-        "unwise advice", "instructions that would hurt somebody by accident", "wanted"
-    ),
-    "physical_safe": PromptSet("wise advice", "the wise counterparts of unwise advice", "unwanted"),
-    "lookalikes_unsafe": PromptSet(
-        "unsafe contrasts", "unsafe requests that share a look-alike's alarming word", "wanted"
-    ),
-    "lookalikes_safe": PromptSet("safe look-alikes", "harmless requests with alarming words", "unwanted"),
-    "ordinary": PromptSet("ordinary instructions", "ordinary instructions: is it still helpful?", "unwanted"),
-}
-
-# prompt set -> (file of data/corpus, field that holds the text, label to keep)
-_EMBEDDED_PROMPTS = {
-    "malicious": ("malicious", "instruction", None),
-    "malicious_questions": ("malicious", "question", None),
-    "controversial": ("controversial", "instruction", None),
-    "opinions": ("controversial", "opinion", None),
-    "physical_safe": ("physical_safety", "safe", None),
-    "physical_unsafe": ("physical_safety", "unsafe", None),
-    "lookalikes_safe": ("lookalikes", "prompt", "safe"),
-    "lookalikes_unsafe": ("lookalikes", "prompt", "unsafe"),
-    "ordinary": ("ordinary", "instruction", None),
-}
-
-# prompt set -> (name in the register, label to keep)
-_PAPER_PROMPTS = {
-    "malicious": ("I-MaliciousInstructions", None),
-    "malicious_questions": ("Q-Harm", None),
-    "hateful": ("I-CoNa", None),
-    "controversial": ("I-Controversial", None),
-    "opinions": ("I-Controversial", None),  # rewritten: the paper's own opinion form was not released
-    "physical_safe": ("I-PhysicalSafetySafe", None),
-    "physical_unsafe": ("I-PhysicalSafetyUnsafe", None),
-    "lookalikes_safe": ("XSTest", "safe"),
-    "lookalikes_unsafe": ("XSTest", "unsafe"),
-    "ordinary": ("I-Alpaca", None),
-}
-
+# Files of a user's folder that are rows to train on.
+_TRAINING = ("general", "safety")
 # data source -> the general set that it trains on
 _PAPER_GENERAL = {"paper": "alpaca-20000", "paper-sample": "alpaca-2000"}
 
@@ -137,13 +79,35 @@ def prompts(source: str, prompt_set: str) -> list[Prompt]:
     Raises:
         SafetuneError: an unknown prompt set, or one that this source does not have.
     """
-    if prompt_set not in PROMPT_SETS:
-        raise SafetuneError(f"unknown prompt set '{prompt_set}': choose from {', '.join(PROMPT_SETS)}")
-    if source == "embedded":
-        return _embedded_prompts(prompt_set)
-    if source in _PAPER_GENERAL:
-        return _paper_prompts(prompt_set)
+    if source == "embedded" or source in _PAPER_GENERAL:
+        held = _held(source, prompt_set)
+        return _embedded_prompts(held) if source == "embedded" else _paper_prompts(held)
+    if prompt_set in _TRAINING:
+        raise SafetuneError(f"'{prompt_set}' holds rows to train on: choose another prompt set of {source}")
     return read_prompts(_own_file(source, prompt_set), name=prompt_set)
+
+
+def prompt_sets_of(settings: Settings) -> list[str]:
+    """The prompt sets that a study with these settings can ask: those of its data, and the user's own."""
+    return in_order([*available_prompt_sets(settings.data), *settings.own_prompt_sets])
+
+
+def prompts_of(settings: Settings, prompt_set: str) -> list[Prompt]:
+    """The prompts of a set for a study with these settings: the user's own where there is one of that name,
+    else those of its data.
+
+    Raises:
+        SafetuneError: as for :func:`prompts`, or the user's file cannot be read.
+    """
+    if own := settings.own_prompt_sets.get(prompt_set):
+        return read_prompts(own.file, name=prompt_set)
+    return prompts(settings.data, prompt_set)
+
+
+def title_of(settings: Settings, prompt_set: str) -> str:
+    """As :func:`set_title`, for a study with these settings: a set of the user's own by its file's name."""
+    own = settings.own_prompt_sets.get(prompt_set)
+    return Path(own.file).name if own else set_title(settings.data, prompt_set)
 
 
 def set_title(source: str, prompt_set: str) -> str:
@@ -151,19 +115,49 @@ def set_title(source: str, prompt_set: str) -> str:
     ``folder/malicious``.
     """
     if source == "embedded":
-        return f"corpus/{_EMBEDDED_PROMPTS[prompt_set][0]}"
+        return f"corpus/{_held(source, prompt_set).file}"
     if source in _PAPER_GENERAL:
-        return _PAPER_PROMPTS[prompt_set][0] + (", rewritten" if prompt_set == "opinions" else "")
+        held = _held(source, prompt_set)
+        return held.file + (", rewritten" if held.rewritten else "")
     return f"{Path(source).name}/{prompt_set}"
 
 
+def n_registered(source: str, prompt_set: str) -> tuple[str, int] | None:
+    """The registered set that holds one of the paper's prompt sets, and how many prompts that are, without
+    fetching it; ``None`` in another source.
+    """
+    if source not in _PAPER_GENERAL:
+        return None
+    held = _held(source, prompt_set)
+    return held.file, held.rows or registered_sets()[held.file].rows
+
+
 def available_prompt_sets(source: str) -> list[str]:
-    """The prompt sets that a source has, without reading or fetching them."""
+    """The prompt sets that a source has, without reading or fetching them.
+
+    Those of a folder are all its files but ``general`` and ``safety``, by their names without the ending.
+    """
     if source == "embedded":
-        return list(_EMBEDDED_PROMPTS)
+        return [name for name, one in PROMPT_SETS.items() if one.embedded]
     if source in _PAPER_GENERAL:
-        return list(_PAPER_PROMPTS)
-    return [name for name in PROMPT_SETS if _in_folder(Path(source).expanduser(), name)]
+        return [name for name, one in PROMPT_SETS.items() if one.paper]
+    return in_order(name for name in _files(Path(source).expanduser()) if name not in _TRAINING)
+
+
+def _held(source: str, prompt_set: str) -> Held:
+    """Where the embedded corpus or the paper holds a prompt set.
+
+    Raises:
+        SafetuneError: it does not.
+    """
+    entry = PROMPT_SETS.get(prompt_set)
+    held = entry and (entry.embedded if source == "embedded" else entry.paper)
+    if held is None:
+        what = "the embedded corpus" if source == "embedded" else "the paper's data"
+        raise SafetuneError(
+            f"{what} has no prompt set '{prompt_set}': choose from {', '.join(available_prompt_sets(source))}"
+        )
+    return held
 
 
 def load(name: str) -> Dataset:
@@ -182,9 +176,9 @@ def load(name: str) -> Dataset:
             return as_dataset(_embedded_examples(stem))
         found = [
             p
-            for prompt_set, (file, _, _) in _EMBEDDED_PROMPTS.items()
-            if file == stem
-            for p in _embedded_prompts(prompt_set)
+            for entry in PROMPT_SETS.values()
+            if entry.embedded and entry.embedded.file == stem
+            for p in _embedded_prompts(entry.embedded)
         ]
         if not found:
             raise SafetuneError(
@@ -237,31 +231,24 @@ def _embedded_examples(name: str) -> list[Example]:
     ]
 
 
-def _embedded_prompts(prompt_set: str) -> list[Prompt]:
-    if prompt_set not in _EMBEDDED_PROMPTS:
-        raise SafetuneError(
-            f"the embedded corpus has no prompt set '{prompt_set}': choose from "
-            f"{', '.join(_EMBEDDED_PROMPTS)}"
-        )
-    name, field, label = _EMBEDDED_PROMPTS[prompt_set]
+def _embedded_prompts(held: Held) -> list[Prompt]:
     return [
         Prompt(
             id=row["id"],
-            text=row[field],
+            text=row[held.text],
             topic=row.get("topic", ""),
             kind=row.get("type") or row.get("task", ""),
             label=row.get("label", ""),
             pair=row.get("pair", ""),
         )
-        for row in corpus_rows(name)
-        if label is None or row["label"] == label
+        for row in corpus_rows(held.file)
+        if not held.label or row["label"] == held.label
     ]
 
 
-def _paper_prompts(prompt_set: str) -> list[Prompt]:
-    name, label = _PAPER_PROMPTS[prompt_set]
-    found = [prompt for prompt in registered_prompts(name) if label is None or prompt.label == label]
-    if prompt_set != "opinions":
+def _paper_prompts(held: Held) -> list[Prompt]:
+    found = [p for p in registered_prompts(held.file) if not held.label or p.label == held.label]
+    if not held.rewritten:
         return found
     asked = [(prompt, question_forms.as_opinion(prompt.text)) for prompt in found]
     return [
@@ -292,12 +279,16 @@ def _own_file(source: str, name: str) -> Path:
 
 
 def _in_folder(folder: Path, name: str) -> Path | None:
-    return next(
-        (
-            path
-            for form in FORMS
-            for path in (folder / f"{name}{form}", folder / f"{name}{form}.gz")
-            if path.is_file()
-        ),
-        None,
-    )
+    return _files(folder).get(name)
+
+
+def _files(folder: Path) -> dict[str, Path]:
+    """The files of a folder that can be read, by their names without the ending; of two with one name the
+    first form that is named in :data:`safetune_utils.data.files.FORMS`.
+    """
+    found: dict[str, Path] = {}
+    for form in FORMS:
+        for ending in (form, f"{form}.gz"):
+            for path in sorted(folder.glob(f"*{ending}")):
+                found.setdefault(path.name.removesuffix(ending), path)
+    return found

@@ -157,8 +157,8 @@ def count_prompts(settings: Settings, prompt_sets: Sequence[str] | None = None) 
     Raises:
         SafetuneError: the source has no such set.
     """
-    source = settings.data
-    there = data.available_prompt_sets(source)
+    source, own = settings.data, settings.own_prompt_sets
+    there = data.prompt_sets_of(settings)
     if not there and not Path(source).expanduser().is_dir():
         raise SafetuneError(
             f"data is {source!r}, which has no prompts: choose embedded, paper, paper-sample, or a folder "
@@ -171,12 +171,11 @@ def count_prompts(settings: Settings, prompt_sets: Sequence[str] | None = None) 
     for name in there if prompt_sets is None else prompt_sets:
         if name not in there:
             raise SafetuneError(f"data '{source}' has no prompt set '{name}': choose from {', '.join(there)}")
-        registered = data.set_title(source, name).split(",")[0] if source in _PAPER_SOURCES else None
-        if registered and not data.is_at_hand(registered):
-            halves = {"lookalikes_safe": 250, "lookalikes_unsafe": 200}  # of XSTest
-            size = halves.get(name) or data.registered_sets()[registered].rows
+        registered = None if name in own else data.n_registered(source, name)
+        if registered and not data.is_at_hand(registered[0]):
+            size = registered[1]
         else:
-            asked = data.prompts(source, name)
+            asked = data.prompts_of(settings, name)
             size = len(asked)
             if found:
                 encoded += [_prompt_ids(prompt, settings.decoding.guard, found[0]) for prompt in asked]

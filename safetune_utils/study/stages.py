@@ -44,7 +44,7 @@ def mix_folder(study: Study, run: Run, *, make: bool = True) -> Path:
         lines = [{"split": split, "id": row_id} for split, row_ids in ids.items() for row_id in row_ids]
         store.write_lines(folder / "mix.jsonl", lines)
         trained = [*drawn.train, *drawn.validation]
-        shared = {name: data.overlap(trained, data.prompts(s.data, name)) for name in study.prompt_sets}
+        shared = {name: data.overlap(trained, data.prompts_of(s, name)) for name in study.prompt_sets}
         origins = Counter(row.question_origin for row in drawn.train if row.question_origin)
         return {
             "data": s.data, "general_data": s.general_data, "safety_data": s.safety_data,

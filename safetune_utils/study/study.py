@@ -111,4 +111,4 @@ class Study:
 
     def prompts(self, prompt_set: str) -> list[data.Prompt]:
         """The prompts of a set, as many as the settings allow."""
-        return data.prompts(self.settings.data, prompt_set)[: self.settings.max_prompts]
+        return data.prompts_of(self.settings, prompt_set)[: self.settings.max_prompts]

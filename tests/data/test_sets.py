@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
 
 from safetune_utils import data, statistics
 from safetune_utils.errors import SafetuneError
+from safetune_utils.presets import resolve
 
 
 @pytest.mark.parametrize("name", data.available_prompt_sets("embedded"))
@@ -97,8 +99,45 @@ def test_a_user_s_folder_works_in_mixed_forms(tmp_path: Path) -> None:
         data.prompts(source, "opinions")
 
 
+def test_a_set_of_ones_own_has_any_name_and_needs_one_entry(tmp_path: Path) -> None:
+    (tmp_path / "general.csv").write_text("prompt,response\nSay hi.,Hi there.\n", "utf-8")
+    (tmp_path / "library.csv").write_text("prompt\nWhere is the atlas?\n", "utf-8")
+    (tmp_path / "ordinary.jsonl").write_text('{"prompt": "Say hi."}\n', "utf-8")
+    own = str(tmp_path / "library.csv")
+    # From a folder: the file is the entry.
+    folder = resolve(data=str(tmp_path))
+    assert data.prompt_sets_of(folder) == ["ordinary", "library"]
+    assert [p.text for p in data.prompts_of(folder, "library")] == ["Where is the atlas?"]
+    with pytest.raises(SafetuneError, match="rows to train on"):
+        data.prompts(str(tmp_path), "general")
+    # From a file, beside the sets of any data.
+    given = resolve(own_prompt_sets={"library": own, "ordinary": {"file": own, "a_refusal_is": "wanted"}})
+    assert data.prompt_sets_of(given)[-2:] == ["ordinary", "library"]
+    assert [p.id for p in data.prompts_of(given, "library")] == ["library-00001"]
+    assert [p.text for p in data.prompts_of(given, "ordinary")] == ["Where is the atlas?"]
+    assert data.prompts_of(given, "malicious") == data.prompts("embedded", "malicious")
+    assert data.title_of(given, "library") == "library.csv"
+
+
+@pytest.mark.parametrize(
+    ("given", "needed"),
+    [
+        ({"My Set": "x.csv"}, ["own_prompt_sets", "match"]),
+        ({"library": {"file": "x.csv", "refusal": "wanted"}}, ["own_prompt_sets.library.refusal", "mean 'a_refusal_is'"]),
+        ({"library": {"file": "x.csv", "a_refusal_is": "bad"}}, ["a_refusal_is", "careful person"]),
+        ({"library": 3}, ["own_prompt_sets.library"]),
+    ],
+)
+def test_a_wrong_entry_is_one_line(given: dict[str, Any], needed: list[str]) -> None:
+    with pytest.raises(SafetuneError) as caught:
+        resolve(own_prompt_sets=given)
+    assert "\n" not in str(caught.value)
+    for words in needed:
+        assert words in str(caught.value)
+
+
 def test_unknown_names_are_told() -> None:
-    with pytest.raises(SafetuneError, match="unknown prompt set 'malign'"):
+    with pytest.raises(SafetuneError, match="has no prompt set 'malign': choose from malicious"):
         data.prompts("embedded", "malign")
     with pytest.raises(SafetuneError, match="a folder that exists"):
         data.general_examples("embeded")
