@@ -18,6 +18,13 @@ import os
 if not {"GOMP_SPINCOUNT", "OMP_WAIT_POLICY"} & os.environ.keys():
     os.environ["GOMP_SPINCOUNT"] = "1000"
 
+# A notebook that is executed for the book notes what it reads of the data.
+if "SAFETUNE_READ" in os.environ:
+    from safetune_utils.machine.opened import note_opened
+    from safetune_utils.places import data_folder
+
+    note_opened(data_folder())
+
 # Where bitsandbytes is installed it warns on import about a faster kernel that is not; a page is no place for
 # that.
 logging.getLogger("bitsandbytes").setLevel(logging.ERROR)

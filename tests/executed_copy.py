@@ -8,9 +8,10 @@ from typing import Any
 import nbformat
 import pytest
 
-from safetune_utils import statistics
+from safetune_utils import statistics, store
 from safetune_utils.book import figures, freshness, glue, parameters, tables, words
 from safetune_utils.machine import surroundings
+from safetune_utils.places import data_folder
 
 SECRET = "a prompt of theirs"
 
@@ -51,6 +52,12 @@ def _glued(malicious: statistics.Share) -> list[nbformat.NotebookNode]:
     return shown
 
 
+def _made_from(source: Path) -> dict[str, Any]:
+    made_from = dict(freshness.inputs(source, {"preset": "smoke"}))
+    read = "data/corpus/safety.jsonl"  # as if it had run
+    return made_from | {"files": {read: store.file_hash(data_folder().parent / read)}}
+
+
 def _record(source: Path) -> dict[str, Any]:
     adapter = {
         "seconds": 60.0,
@@ -61,7 +68,7 @@ def _record(source: Path) -> dict[str, Any]:
     return {
         "notebook": source.stem,
         "settings": parameters.validate(source, {"preset": "smoke"}).model_dump(),
-        "made_from": freshness.inputs(source, {"preset": "smoke"}),
+        "made_from": _made_from(source),
         "started": surroundings.now(),
         "seconds": 12.0,
         "peak_memory_bytes": 10**9,

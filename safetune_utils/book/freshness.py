@@ -1,27 +1,38 @@
-"""Whether an executed notebook is fresh: what it depends on, and what changed since."""
+"""Whether an executed notebook is fresh: what it was made from, and what changed since.
+
+That is the notebook, its parameters, the code that it imports, the files that the parameters name, and the
+files of ``data`` that it read when it ran.
+"""
 
 from __future__ import annotations
 
+import contextlib
+import os
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TypedDict
 
 from safetune_utils import store
 from safetune_utils.annotation.drafting import Drafting
+from safetune_utils.book.imports import code_of
 from safetune_utils.book.parameters import Given, named_files, validate, with_whole_paths
 from safetune_utils.book.provenance import MadeFrom, provenance
+from safetune_utils.machine.opened import NOTES
 from safetune_utils.places import data_folder
 
 
 def changes(path: Path, executed: Path) -> list[str]:
-    """What changed since a notebook was executed: the notebook, files of the package, files of data; empty
-    for a fresh copy.
+    """What changed since a notebook was executed: the notebook, code that it imports, files that it read;
+    empty for a fresh copy.
     """
     record = provenance(executed)
     if record is None:
         return ["all of it, perhaps: this copy holds no record of how it was executed"]
     made, now = record["made_from"], inputs(path, record["made_from"]["parameters"])
     changed = ["the notebook"] if made["notebook"] != now["notebook"] else []
-    for before, after in ((made["code"], now["code"]), (made["files"], now["files"])):
+    read = {name: _hash_now(name) for name in made["files"]} | now["files"]
+    for before, after in ((made["code"], now["code"]), (made["files"], read)):
         changed += [name for name in sorted({*before, *after}) if before.get(name) != after.get(name)]
     return changed
 
@@ -33,8 +44,9 @@ class _Stage(TypedDict):
 
 
 def is_fresh(path: Path, *, given: Given) -> bool:
-    """Whether the executed copy is there and nothing that it depends on has changed."""
-    return store.is_made(store.stage_folder(**stage_of(path, given)))
+    """Whether the executed copy is there and nothing that it was made from has changed."""
+    folder = store.stage_folder(**stage_of(path, given))
+    return store.is_made(folder) and not changes(path, folder / path.name)
 
 
 def stage_of(path: Path, given: Given) -> _Stage:
@@ -45,43 +57,52 @@ def stage_of(path: Path, given: Given) -> _Stage:
 
 
 def inputs(path: Path, given: Given) -> MadeFrom:
-    """What an executed copy depends on, as it is now."""
+    """What an executed copy is made from, as it is now, as far as that is known before it runs: of files,
+    those that the parameters name.
+    """
     given = with_whole_paths(given)
-    settings = validate(path, given)
     package = Path(__file__).resolve().parents[1]
-    code = {
-        str(p.relative_to(package)): store.file_hash(p)
-        for p in sorted(package.rglob("*"))
-        if p.suffix in (".py", ".html")
-    }
-    code = {name: digest for name, digest in code.items() if not name.startswith(_NOT_COMPUTING)}
-    # Outside sets are in here too: the register holds their hashes.
-    used = sorted(p for p in data_folder().rglob("*") if p.suffix in (".json", ".jsonl", ".yml"))
-    used = [
-        p
-        for p in used
-        if not p.is_relative_to(data_folder() / "results" / "published")
-        and p != data_folder() / "paper" / "claims.yml"
-    ]
-    for name in named_files(settings):
+    used: list[Path] = []
+    for name in named_files(validate(path, given)):
         source = Path(name).expanduser()
         if source.is_dir():
             used += sorted(p for p in source.iterdir() if p.is_file() and not p.name.startswith("."))
         elif source.is_file():
             used.append(source)
-    root = data_folder().parent
-    files = {str(p.relative_to(root) if p.is_relative_to(root) else p): store.file_hash(p) for p in used}
-    return {"notebook": store.file_hash(path), "parameters": given, "code": code, "files": files}
+    return {
+        "notebook": store.file_hash(path),
+        "parameters": given,
+        "code": {str(p.relative_to(package)): store.known_hash(p) for p in code_of(path)},
+        "files": {_shown(p): store.known_hash(p) for p in used},
+    }
 
 
-# Drawing the site and comparing runs are not part of what a notebook computes.
-_NOT_COMPUTING = (
-    "cli",
-    "book/site.py",
-    "book/checks.py",
-    "book/generated/data_cards.py",
-    "book/findings.py",
-    "book/verdicts.py",
-    "book/provenance.py",
-    "book/compare.py",
-)
+@contextlib.contextmanager
+def files_read() -> Iterator[dict[str, str]]:
+    """The files of ``data`` that processes started in the block read, with the hashes that they had when it
+    began; filled when it ends.
+    """
+    found: dict[str, str] = {}
+    before = {p.resolve(): store.known_hash(p) for p in data_folder().rglob("*") if p.is_file()}
+    with tempfile.TemporaryDirectory() as folder:
+        notes = Path(folder) / "read"
+        notes.touch()
+        os.environ[NOTES] = str(notes)
+        try:
+            yield found
+        finally:
+            del os.environ[NOTES]
+        # Outside sets are in here too: the register holds their hashes.
+        read = {Path(line) for line in notes.read_text("utf-8").splitlines()}
+    found |= {_shown(path): before[path] for path in sorted(read & before.keys())}
+
+
+def _shown(path: Path) -> str:
+    """A file as a record names it: in the repository, from its root."""
+    path, root = path.resolve(), data_folder().resolve().parent
+    return str(path.relative_to(root) if path.is_relative_to(root) else path)
+
+
+def _hash_now(name: str) -> str | None:
+    path = data_folder().resolve().parent / name  # an absolute name stays what it is
+    return store.known_hash(path) if path.is_file() else None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import shutil
 import sys
 import tempfile
 import threading
@@ -18,7 +19,7 @@ import papermill
 import psutil
 
 from safetune_utils import store
-from safetune_utils.book.freshness import inputs, stage_of
+from safetune_utils.book.freshness import changes, files_read, inputs, stage_of
 from safetune_utils.book.parameters import Given, schema_of, validate, with_whole_paths
 from safetune_utils.errors import SafetuneError
 from safetune_utils.machine import surroundings
@@ -52,7 +53,7 @@ def execute(path: Path, *, given: Given, output: Path) -> None:
     _log_to_stderr()
     clock = time.perf_counter()
     try:
-        with _stages_used() as stages, _peak_of_children() as peak:
+        with _stages_used() as stages, files_read() as read, _peak_of_children() as peak:
             papermill.execute_notebook(
                 str(path), str(partial), parameters=given, kernel_name="python3", cwd=str(path.parent),
                 progress_bar=False, log_output=True, request_save_on_cell_execute=False,
@@ -67,6 +68,7 @@ def execute(path: Path, *, given: Given, output: Path) -> None:
     faults = output_faults(partial)
     if faults:
         raise SafetuneError(f"{path.stem}: {faults[0]} (the executed copy: {partial})")
+    record["made_from"]["files"] |= read
     record |= {"seconds": round(time.perf_counter() - clock, 1), "peak_memory_bytes": peak["bytes"]}
     record |= surroundings.surroundings()
     record["adapters"] = {
@@ -97,10 +99,14 @@ def output_faults(path: Path) -> list[str]:
 
 
 def executed(path: Path, *, given: Given) -> Path:
-    """The executed copy of a notebook, made only if the notebook, the package, the data or the parameters
-    changed.
+    """The executed copy of a notebook, made only if its parameters or anything that it was made from
+    changed, see :mod:`safetune_utils.book.freshness`.
     """
     stage = stage_of(path, given)
+    folder = store.stage_folder(**stage)
+    # What it reads is known only when it has run, so that is no part of the folder's name.
+    if store.is_made(folder) and changes(path, folder / path.name):
+        shutil.rmtree(folder)
 
     def make(target: Path) -> dict[str, Any]:
         execute(path, given=given, output=target / path.name)

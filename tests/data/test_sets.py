@@ -123,7 +123,10 @@ def test_a_set_of_ones_own_has_any_name_and_needs_one_entry(tmp_path: Path) -> N
     ("given", "needed"),
     [
         ({"My Set": "x.csv"}, ["own_prompt_sets", "match"]),
-        ({"library": {"file": "x.csv", "refusal": "wanted"}}, ["own_prompt_sets.library.refusal", "mean 'a_refusal_is'"]),
+        (
+            {"library": {"file": "x.csv", "refusal": "wanted"}},
+            ["own_prompt_sets.library.refusal", "mean 'a_refusal_is'"],
+        ),
         ({"library": {"file": "x.csv", "a_refusal_is": "bad"}}, ["a_refusal_is", "careful person"]),
         ({"library": 3}, ["own_prompt_sets.library"]),
     ],
