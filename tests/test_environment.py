@@ -61,3 +61,19 @@ def test_ci_runs_the_readme_s_test_command() -> None:
     readme = (ROOT / "README.md").read_text("utf-8")
     assert "make book" in readme
     assert "make test" in readme
+
+
+def test_every_variable_of_ours_stands_in_the_table() -> None:
+    """Each line names one in its first cell, or the sentence after the table does."""
+    page = (ROOT / "book" / "variables.md").read_text("utf-8")
+    code = [path.read_text("utf-8") for path in (ROOT / "safetune_utils").rglob("*.py")]
+    used = {name for text in code for name in re.findall(r"\bSAFETUNE_[A-Z_]+\b", text)}
+    assert used == set(re.findall(r"`(SAFETUNE_[A-Z_]+)`", page))
+    for name in used - {"SAFETUNE_USED", "SAFETUNE_READ"}:
+        assert f"\n| `{name}` |" in page
+
+
+def test_the_version_stands_in_one_place() -> None:
+    others = [ROOT / name for name in ("CITATION.cff", "README.md", "safetune_utils/__init__.py")]
+    assert not [path.name for path in others if PROJECT["version"] in path.read_text("utf-8")]
+    assert importlib.metadata.version("safetune-utils") == PROJECT["version"]

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import json
 import sys
+from typing import Annotated
 
 import typer
 
@@ -12,6 +14,22 @@ from safetune_utils.cli.common import AsJson, app
 from safetune_utils.errors import SafetuneError
 
 __all__ = ["app", "book", "data", "main", "models", "people", "run", "score"]
+
+
+def _show_version(asked: bool) -> None:
+    if asked:
+        typer.echo(importlib.metadata.version("safetune-utils"))
+        raise typer.Exit
+
+
+@app.callback()
+def program(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_show_version, is_eager=True, help="print the version and stop"),
+    ] = False,
+) -> None:
+    """What all commands share."""
 
 
 @app.command()

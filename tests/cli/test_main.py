@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import json
 
 import pytest
@@ -59,3 +60,8 @@ def test_doctor_and_the_list_of_data() -> None:
     listed = {row["name"]: row for row in json.loads(safetune("data", "list", "--json").stdout)}
     assert listed["corpus/general"]["rows"] >= 500
     assert listed["XSTest"]["licence"] == "CC-BY-4.0"
+
+
+def test_the_version_is_that_of_the_installed_package() -> None:
+    answer = safetune("--version")
+    assert (answer.returncode, answer.stdout.strip()) == (0, importlib.metadata.version("safetune-utils"))
