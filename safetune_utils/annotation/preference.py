@@ -24,6 +24,7 @@ import pandas as pd
 
 from safetune_utils.annotation.page import fill, read_export
 from safetune_utils.errors import SafetuneError
+from safetune_utils.machine.files import write_json
 
 OUTCOMES = ("first", "second", "equally_good", "equally_bad")
 CHOICES = ("A", "B", "equally_good", "equally_bad")  # an outcome as the page and its export know it
@@ -279,7 +280,7 @@ def write_annotation(annotation: Annotation, path: Path, *, items: Sequence[Pair
         "kind": annotation.kind,
         "decisions": decisions,
     }
-    path.write_text(json.dumps(content, indent=1) + "\n", "utf-8")
+    write_json(path, content)
 
 
 def from_judge(outcomes: Sequence[str | None], items: Sequence[PairItem], *, name: str) -> Annotation:

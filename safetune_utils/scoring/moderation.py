@@ -30,6 +30,7 @@ from filelock import FileLock
 from tqdm import tqdm
 
 from safetune_utils.errors import SafetuneError
+from safetune_utils.machine.files import write_json
 from safetune_utils.places import store_folder
 from safetune_utils.scoring.score import Score, check_pairs
 from safetune_utils.services import http, requests
@@ -201,7 +202,7 @@ def _settle(
                 "flagged": result["flagged"],
                 "category_scores": result["category_scores"],
             }
-            _keep(stored, _path(text, service, folder))
+            write_json(_path(text, service, folder), stored)
     return scores
 
 
@@ -303,11 +304,3 @@ def _load(path: Path) -> Score | None:
     with suppress(FileNotFoundError, ValueError):
         return _scored(json.loads(path.read_text("utf-8")))
     return None
-
-
-def _keep(row: StoredResult, path: Path) -> None:
-    """Write a result under another name and rename it, so that it is there complete or not at all."""
-    path.parent.mkdir(exist_ok=True)
-    partial = path.with_suffix(".partial")  # nobody else writes it, for the caller holds the lock
-    partial.write_text(json.dumps(row, indent=1), "utf-8")
-    partial.replace(path)
