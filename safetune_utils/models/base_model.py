@@ -27,7 +27,7 @@ from transformers import (
     PreTrainedTokenizerBase,
 )
 
-from safetune_utils.errors import SafetuneError
+from safetune_utils.errors import SafetuneError, first_line
 from safetune_utils.machine import distributed
 from safetune_utils.machine.memory import release_memory, trim_heap
 from safetune_utils.models.embedded import (
@@ -77,7 +77,7 @@ def load_base(
             model = AutoModelForCausalLM.from_pretrained(source(name), **arguments)
     except (OSError, ValueError) as error:
         raise SafetuneError(
-            f"base model '{name}' could not be loaded ({str(error).splitlines()[0]}): "
+            f"base model '{name}' could not be loaded ({first_line(error)}): "
             "give 'embedded', a Hugging Face id with safetensors weights, or a folder"
         ) from None
     model.config.pad_token_id = model.generation_config.pad_token_id = tokenizer.pad_token_id
@@ -165,7 +165,7 @@ def identity(name: str) -> dict[str, str]:
         config = transformers.AutoConfig.from_pretrained(name, trust_remote_code=False)
     except OSError as error:
         raise SafetuneError(
-            f"base model '{name}' cannot be reached ({str(error).splitlines()[0]}): "
+            f"base model '{name}' cannot be reached ({first_line(error)}): "
             "check the id and the network, or give 'embedded' or a folder"
         ) from None
     return {"name": name, "commit": config._commit_hash or "unknown"}

@@ -17,7 +17,7 @@ from transformers import (
     PreTrainedTokenizerBase,
 )
 
-from safetune_utils.errors import SafetuneError
+from safetune_utils.errors import SafetuneError, first_line
 from safetune_utils.machine.batches import longest_first
 from safetune_utils.scoring.score import Score
 
@@ -39,9 +39,8 @@ def load(name: str) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
             name, dtype=torch.float32, trust_remote_code=False, output_loading_info=True
         )
     except (OSError, ValueError, ImportError) as error:
-        first = next(iter(str(error).splitlines()), type(error).__name__)
         raise SafetuneError(
-            f"reward model '{name}' cannot be reached ({first}): "
+            f"reward model '{name}' cannot be reached ({first_line(error)}): "
             "check the id and the network, or give a folder that holds it"
         ) from None
     if found["missing_keys"]:  # transformers would go on with random weights in their place
