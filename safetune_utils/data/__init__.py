@@ -30,7 +30,7 @@ from safetune_utils.data.register import (
     verify,
     whereabouts,
 )
-from safetune_utils.data.rows import Example, Prompt, as_dataset, content_hash
+from safetune_utils.data.rows import Example, Prompt, as_dataset, content_hash, normal_form
 from safetune_utils.data.sets import (
     PROMPT_SETS,
     PromptSet,
@@ -75,6 +75,7 @@ __all__ = [
     "is_at_hand",
     "listing",
     "load",
+    "normal_form",
     "not_released",
     "outside_shape",
     "overlap",

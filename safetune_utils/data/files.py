@@ -208,7 +208,8 @@ def _csv_rows(path: Path, text: str, delimiter: str) -> Iterator[Row]:
             yield dict(zip(header, values, strict=True))
     except csv.Error as error:
         raise SafetuneError(
-            f"{path}, line {reader.line_num} is not a row of a table ({first_line(error)}): correct its quotes"
+            f"{path}, line {reader.line_num} is not a row of a table ({first_line(error)}): "
+            "correct its quotes"
         ) from None
 
 
@@ -234,8 +235,8 @@ def _hub_rows(name: str, split: str) -> list[Row]:
         return datasets.load_dataset(name, split=f"{split}[:{MAX_ROWS}]").to_list()
     except Exception as error:  # the library raises many kinds, and each means that the set cannot be read
         raise SafetuneError(
-            f"'{name}' is no file here and could not be read from the Hugging Face Hub ({first_line(error)}): "
-            f"check the name, the split '{split}' and the network"
+            f"'{name}' is no file here and could not be read from the Hugging Face Hub "
+            f"({first_line(error)}): check the name, the split '{split}' and the network"
         ) from None
 
 

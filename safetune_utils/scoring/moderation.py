@@ -32,7 +32,7 @@ from tqdm import tqdm
 from safetune_utils.errors import SafetuneError
 from safetune_utils.machine.files import write_json
 from safetune_utils.places import store_folder
-from safetune_utils.scoring.score import Score, check_pairs
+from safetune_utils.scoring.score import NO_WORDS, Score, check_pairs, has_words
 from safetune_utils.services import http, requests
 
 if TYPE_CHECKING:
@@ -127,8 +127,8 @@ def score(
     scores: dict[str, Score] = {}
     waiting: list[str] = []
     for text in dict.fromkeys(texts):
-        if not any(character.isalpha() for character in text):
-            scores[text] = Score(None, reason="no words in the answer")
+        if not has_words(text):
+            scores[text] = NO_WORDS
         elif stored := _load(_path(text, service, folder)):
             scores[text] = stored
         else:
