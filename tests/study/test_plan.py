@@ -22,17 +22,25 @@ def smoke(*, prompt_sets: tuple[str, ...] = ("malicious", "ordinary"), **given: 
     return state(prompt_sets=prompt_sets, preset="smoke", **given)
 
 
-def put(folder: Path, *, inputs: dict[str, Any], facts: dict[str, Any], seconds: float = 1.0) -> None:
-    """As if this machine had made a stage: its record alone."""
+def put(
+    folder: Path,
+    *,
+    inputs: dict[str, Any],
+    facts: dict[str, Any],
+    seconds: float = 1.0,
+    threads: int | None = None,
+) -> None:
+    """As if this machine had made a stage, with so many threads, else with all: its record alone."""
     folder.mkdir(parents=True)
-    machine = {"threads": torch.get_num_threads()}
+    machine = {"threads": threads or torch.get_num_threads()}
     record = {"inputs": inputs, "facts": facts, "seconds": seconds, "files": {}, "machine": machine}
     (folder / "record.json").write_text(json.dumps(record))
 
 
-def put_adapter(study: Study, place: int, *, tokens_per_second: float) -> None:
+def put_adapter(study: Study, place: int, *, tokens_per_second: float, threads: int | None = None) -> None:
     folder = stages.adapter_folder(study, study.runs[place], make=False)
-    put(folder, inputs={"base_model": study.base_identity}, facts={"tokens_per_second": tokens_per_second})
+    facts = {"tokens_per_second": tokens_per_second}
+    put(folder, inputs={"base_model": study.base_identity}, facts=facts, threads=threads)
 
 
 def test_before_anything_is_made_all_is_left_and_the_time_is_guessed_from_rows_and_prompts() -> None:
@@ -69,6 +77,29 @@ def test_speeds_that_were_measured_on_this_model_and_decoding_go_before_the_gues
         seconds=2.0,
     )
     assert plan(study)["minutes_left"][1] == pytest.approx((7 * 95 / 9000 + 8 / 30) / 60)
+
+
+def test_what_was_made_on_some_of_the_threads_counts_for_as_many_processes_as_there_is_room_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 8)
+    study = smoke()
+    put_adapter(study, 0, tokens_per_second=3000.0, threads=4)
+    put(
+        places.store_folder() / "responses" / "measured",
+        inputs={"decoding": study.settings.decoding.model_dump()},
+        facts={"answers": 60},  # as older stores call it
+        seconds=4.0,
+        threads=2,
+    )
+    assert plan(study)["minutes_left"][1] == pytest.approx((7 * 95 / 6000 + 8 / 60) / 60)
+    # Several are averaged.
+    put(
+        places.store_folder() / "adapters" / "another",
+        inputs={"base_model": study.base_identity},
+        facts={"tokens_per_second": 1000.0},
+    )
+    assert plan(study)["minutes_left"][1] == pytest.approx((7 * 95 / 3500 + 8 / 60) / 60)
 
 
 def test_another_model_s_speed_says_nothing(base: Path) -> None:
