@@ -4,7 +4,7 @@ PIP_FLAGS ?=
 PRESET ?=
 BIN := .venv/bin
 
-.PHONY: book test check style lint bench setup clean
+.PHONY: book test check style lint bench mutants setup clean
 
 book: setup
 	$(BIN)/safetune book $(if $(PRESET),--preset $(PRESET))
@@ -30,6 +30,10 @@ bench: .venv/.bench-ready
 	$(BIN)/python benchmarks/generate_speed.py
 	$(BIN)/python benchmarks/growth_speed.py
 
+# Do the tests notice when the code is changed? A sample of 300 changes; the next call goes on where one stopped.
+mutants: setup
+	PYTHONPATH=$(CURDIR) $(BIN)/python benchmarks/mutants.py
+
 .venv/.bench-ready: .venv/.ready
 	CXXFLAGS="-fno-tree-dse -fno-dse" $(BIN)/pip install --quiet $(PIP_FLAGS) --constraint constraints.txt --editable '.[book,dev,bench]'
 	touch $@
@@ -48,4 +52,4 @@ setup: .venv/.ready
 	touch $@
 
 clean:
-	rm -rf _build executed runs
+	rm -rf _build executed runs mutants

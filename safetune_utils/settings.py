@@ -6,14 +6,13 @@ it, and checks everything before any costly work starts.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from safetune_utils.errors import SafetuneError
+from safetune_utils.errors import SafetuneError, did_you_mean
 
 PresetName = Literal["smoke", "classroom", "pocket", "course", "paper", "repository"]
 SafetyFormat = Literal["instruction", "question", "mixed"]
@@ -274,8 +273,7 @@ def _one_line(error: ValidationError, schema: type[BaseModel]) -> str:
     for part in path[:-1]:
         schema = _inside(schema, part)
     if fault["type"] == "extra_forbidden":
-        close = difflib.get_close_matches(path[-1], schema.model_fields, n=1)
-        advice = f"did you mean '{close[0]}'?" if close else f"choose from {', '.join(schema.model_fields)}"
+        advice = did_you_mean(path[-1], schema.model_fields, otherwise="choose from")
         return f"unknown parameter '{name}': {advice}"
     reason = fault["msg"].removeprefix("Value error, ").removeprefix("Input ")
     field = schema.model_fields.get(path[-1])

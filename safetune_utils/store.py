@@ -22,6 +22,7 @@ import pandas as pd
 from filelock import FileLock
 
 from safetune_utils.errors import SafetuneError
+from safetune_utils.machine.files import write_json, write_text
 from safetune_utils.machine.memory import peak_memory, trim_heap
 from safetune_utils.machine.surroundings import Surroundings, now, surroundings
 from safetune_utils.places import store_folder
@@ -164,7 +165,7 @@ def produce(
         except BaseException as error:
             failed = folder.parent.parent / "failed" / f"{stage}-{folder.name}.json"
             what = f"{type(error).__name__}: {error}"
-            _write_json(failed, {**begun, "error": what, "seconds": time.perf_counter() - clock})
+            write_json(failed, {**begun, "error": what, "seconds": time.perf_counter() - clock})
             raise
         seconds = round(time.perf_counter() - clock, 3)
         files = sorted(path for path in partial.rglob("*") if path.is_file())
@@ -176,7 +177,7 @@ def produce(
             "files": {str(path.relative_to(partial)): file_hash(path) for path in files},
             "read": {path.relative_to(folder.parents[1]).as_posix(): file_hash(path) for path in reads},
         }
-        _write_json(partial / "record.json", record)
+        write_json(partial / "record.json", record)
         # What may be there is never complete: a folder with a damaged file, for instance.
         shutil.rmtree(folder, ignore_errors=True)
         partial.rename(folder)
@@ -212,7 +213,7 @@ def _hash_at(path: Path, size: int, time_ns: int) -> str:
 
 def write_lines(path: Path, rows: Iterable[Mapping[str, object]]) -> None:
     """Write records as JSON Lines: one JSON object a line, in UTF-8."""
-    path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), "utf-8")
+    write_text(path, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
 
 
 def read_lines(path: Path) -> list[dict[str, Any]]:
@@ -247,8 +248,3 @@ def list_records(store: Path | None = None) -> pd.DataFrame:
             }
         )
     return pd.DataFrame(found, columns=["stage", "folder", "started", "seconds", "peak_memory_mb"])
-
-
-def _write_json(path: Path, content: Mapping[str, object]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", "utf-8")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from matplotlib.axes import Axes
+from matplotlib.colors import to_hex
 from matplotlib.container import ErrorbarContainer
 from matplotlib.text import Annotation, Text
 
@@ -32,11 +33,23 @@ def intervals(axes: Axes, *, direction: int = 0) -> dict[str, Pairs]:
     """
     found = {}
     for one in _series(axes):
-        ends = [segment.tolist() for segment in one.lines[2][direction].get_segments()]
+        # Where there is no number there is no segment.
+        ends = [segment.tolist() for segment in one.lines[2][direction].get_segments() if len(segment)]
         across = all(low[1] == high[1] for low, high in ends)
         along = 0 if across else 1
         found[str(one.get_label())] = [(low[along], high[along]) for low, high in ends]
     return found
+
+
+def frame(axes: Axes) -> tuple[str, str, bool, bool]:
+    """What the axes are called, across and up, and whether each grows as one expects, to the right and up."""
+    right, up = (low < high for low, high in (axes.get_xlim(), axes.get_ylim()))
+    return axes.get_xlabel(), axes.get_ylabel(), right, up
+
+
+def colours(axes: Axes) -> list[str]:
+    """The colour of each series with intervals, in the order in which they were drawn."""
+    return [to_hex(one.lines[0].get_color()) for one in _series(axes)]
 
 
 def texts(axes: Axes) -> dict[tuple[float, float], str]:

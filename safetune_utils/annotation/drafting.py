@@ -310,7 +310,6 @@ def finished_rows(
 def write_rows(path: Path, rows: Sequence[Example]) -> None:
     """Write finished rows as JSON Lines, a file for the parameter ``safety_data``; no rows, no file."""
     if rows:
-        path.parent.mkdir(parents=True, exist_ok=True)
         fields = ("id", "topic", "question", "instruction", "output")
         write_lines(path, [{name: getattr(row, name) for name in fields} for row in rows])
 

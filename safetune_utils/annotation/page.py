@@ -1,7 +1,8 @@
 """Pages that are one file: they open from a folder without network, a person uses them with the keyboard, and
 they export JSON.
 
-A page is a template with one inline style and one inline script, filled with data that is never trusted.
+A page is a template with one inline style and one inline script, filled with data that is never trusted. What
+the pages share is in ``page.html``; what is asked of a person on one of them is in a file of its own.
 """
 
 from __future__ import annotations
@@ -14,7 +15,17 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from safetune_utils.errors import SafetuneError
+from safetune_utils.errors import SafetuneError, first_line
+
+
+def template(task: str) -> str:
+    """The template of a page: ``page.html`` with the style, the script and the parts of ``<task>.html``."""
+    folder = Path(__file__).parent
+    body = (folder / f"{task}.html").read_text("utf-8")
+    parts = dict(re.findall(r'<template id="(\w+)">\n(.*?)</template>', body, re.DOTALL))
+    parts |= {tag: _only(body, tag).lstrip("\n") for tag in ("style", "script")}
+    shell = (folder / "page.html").read_text("utf-8")
+    return re.sub(r"\{\{(item|dock|keys|style|script)\}\}", lambda found: parts[found[1]], shell)
 
 
 def fill(template: str, *, data: Mapping[str, object]) -> str:
@@ -61,7 +72,7 @@ def read_export(path: Path, *, kind: str, form: str, items: str) -> dict[str, An
         ) from None
     except (ValueError, RecursionError) as error:
         raise SafetuneError(
-            f"{path} is not JSON in UTF-8 ({error}): export it again from the {kind} page"
+            f"{path} is not JSON in UTF-8 ({first_line(error)}): export it again from the {kind} page"
         ) from None
     if not isinstance(content, dict) or content.get("form") != form:
         raise SafetuneError(f"{path} is not of the form '{form}': export it again from the {kind} page")
@@ -74,5 +85,11 @@ def read_export(path: Path, *, kind: str, form: str, items: str) -> dict[str, An
 
 def _source_hash(template: str, tag: str) -> str:
     """The security policy's name for the template's one inline script or style."""
-    (source,) = re.findall(f"<{tag}>(.*?)</{tag}>", template, re.DOTALL)
-    return f"'sha256-{base64.b64encode(hashlib.sha256(source.encode()).digest()).decode()}'"
+    digest = hashlib.sha256(_only(template, tag).encode()).digest()
+    return f"'sha256-{base64.b64encode(digest).decode()}'"
+
+
+def _only(markup: str, tag: str) -> str:
+    """What the one element with this tag, and no attribute, holds."""
+    (source,) = re.findall(f"<{tag}>(.*?)</{tag}>", markup, re.DOTALL)
+    return source

@@ -22,8 +22,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from safetune_utils.annotation.page import fill, read_export
+from safetune_utils.annotation.page import fill, read_export, template
 from safetune_utils.errors import SafetuneError
+from safetune_utils.machine.files import write_json
 
 OUTCOMES = ("first", "second", "equally_good", "equally_bad")
 CHOICES = ("A", "B", "equally_good", "equally_bad")  # an outcome as the page and its export know it
@@ -31,7 +32,6 @@ KINDS = {"person": "people", "model": "models"}
 ALL_SETS = "all sets"
 
 _FORM = "safetune preference 1"
-_TEMPLATE = Path(__file__).with_name("preference.html")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -209,16 +209,16 @@ def page(items: Sequence[PairItem], *, title: str, note: str = "") -> str:
     Raises:
         SafetuneError: as for :func:`study_hash`.
     """
-    template = _TEMPLATE.read_text("utf-8")
+    made_from = template("preference")
     data = {
         "form": _FORM,
-        "page": _page_hash(template),
+        "page": hashlib.sha256(made_from.encode()).hexdigest(),
         "hash": study_hash(items),
         "title": title,
         "note": note,
         "items": [{"id": item.id, "prompt": item.prompt, "a": item.a, "b": item.b} for item in items],
     }
-    return fill(template, data=data)
+    return fill(made_from, data=data)
 
 
 def read_annotation(path: Path, *, items: Sequence[PairItem]) -> Annotation:
@@ -279,7 +279,7 @@ def write_annotation(annotation: Annotation, path: Path, *, items: Sequence[Pair
         "kind": annotation.kind,
         "decisions": decisions,
     }
-    path.write_text(json.dumps(content, indent=1) + "\n", "utf-8")
+    write_json(path, content)
 
 
 def from_judge(outcomes: Sequence[str | None], items: Sequence[PairItem], *, name: str) -> Annotation:
@@ -355,7 +355,3 @@ def _row_fault(row: object, items: dict[str, PairItem], judged: dict[str, str]) 
     if row["choice"] not in CHOICES:
         return f"{row['choice']!r} is no choice: use {', '.join(CHOICES)}"
     return ""
-
-
-def _page_hash(template: str) -> str:
-    return hashlib.sha256(template.encode()).hexdigest()

@@ -20,7 +20,7 @@ import numpy as np
 import pandas as pd
 
 from safetune_utils import statistics
-from safetune_utils.annotation.page import fill, read_export
+from safetune_utils.annotation.page import fill, read_export, template
 from safetune_utils.errors import SafetuneError
 
 # Why a draft is rejected. The page asks for one by its digit, so there can be at most nine.
@@ -35,7 +35,6 @@ REASONS: tuple[str, ...] = (
 
 _FORM = "safetune review 1"
 _DECISIONS = ("accept", "edit", "reject")
-_TEMPLATE = Path(__file__).with_name("review.html")
 
 
 class ReviewItem(TypedDict):
@@ -129,7 +128,7 @@ def page(items: Sequence[ReviewItem], *, title: str, note: str = "") -> str:
         "hash": items_hash(items),
         "items": [{"id": item["id"], "prompt": item["prompt"], "text": item["text"]} for item in items],
     }
-    return fill(_TEMPLATE.read_text("utf-8"), data=data)
+    return fill(template("review"), data=data)
 
 
 def read_review(path: Path, *, items: Sequence[ReviewItem]) -> Review:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import difflib
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -13,7 +12,7 @@ import nbformat
 import papermill
 
 from safetune_utils.annotation.drafting import Drafting, resolve_drafting
-from safetune_utils.errors import SafetuneError
+from safetune_utils.errors import SafetuneError, did_you_mean
 from safetune_utils.places import data_folder
 from safetune_utils.presets import among, resolve
 from safetune_utils.scoring.train import ScorerTraining, resolve_scorer_training
@@ -118,8 +117,7 @@ def validate(path: Path, given: Given) -> Settings | Drafting | ScorerTraining:
     names = list(dict.fromkeys([*in_cell, *schema.holder.model_fields]))
     for name in given:
         if name not in names:
-            close = difflib.get_close_matches(name, names, n=1)
-            mend = f"did you mean '{close[0]}'?" if close else f"it has {', '.join(names)}"
+            mend = did_you_mean(name, names, otherwise="it has")
             raise SafetuneError(f"{path.stem} has no parameter '{name}': {mend}")
     return schema.resolve(**among(in_cell | given, schema.holder))
 

@@ -41,9 +41,10 @@ def preference_make(
 ) -> None:
     """Make the page on which people judge two models' answers, side by side and blind."""
     from safetune_utils.annotation import preference
+    from safetune_utils.machine.files import write_text
 
     items = _preference_items(first, second, seed)
-    output.write_text(preference.page(items, title=title), "utf-8")
+    write_text(output, preference.page(items, title=title))
     typer.echo(f"{len(items)} pairs: {output}")
 
 

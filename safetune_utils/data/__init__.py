@@ -31,7 +31,7 @@ from safetune_utils.data.register import (
     verify,
     whereabouts,
 )
-from safetune_utils.data.rows import Example, Prompt, as_dataset, content_hash
+from safetune_utils.data.rows import Example, Prompt, as_dataset, content_hash, normal_form
 from safetune_utils.data.sets import (
     available_prompt_sets,
     contrast_examples,
@@ -80,6 +80,7 @@ __all__ = [
     "listing",
     "load",
     "n_registered",
+    "normal_form",
     "not_released",
     "outside_shape",
     "overlap",

@@ -20,7 +20,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from safetune_utils.errors import SafetuneError
+from safetune_utils.errors import SafetuneError, first_line
 
 # A larger file is most likely a mistake: the paper's largest set has 20,000 rows in 15 MB.
 MAX_BYTES = 512 * 2**20
@@ -104,7 +104,7 @@ def _text(path: Path) -> str:
                 content = file.read(MAX_BYTES + 1)
         except (OSError, EOFError) as error:
             raise SafetuneError(
-                f"{path} is not a whole gzip file ({error}): fetch or pack it again"
+                f"{path} is not a whole gzip file ({first_line(error)}): fetch or pack it again"
             ) from None
         if len(content) > MAX_BYTES:
             raise SafetuneError(
@@ -208,7 +208,8 @@ def _csv_rows(path: Path, text: str, delimiter: str) -> Iterator[Row]:
             yield dict(zip(header, values, strict=True))
     except csv.Error as error:
         raise SafetuneError(
-            f"{path}, line {reader.line_num} is not a row of a table ({error}): correct its quotes"
+            f"{path}, line {reader.line_num} is not a row of a table ({first_line(error)}): "
+            "correct its quotes"
         ) from None
 
 
@@ -223,7 +224,7 @@ def _parquet_rows(path: Path) -> list[Row]:
         return file.read().to_pylist()
     except (pyarrow.ArrowException, OSError) as error:
         raise SafetuneError(
-            f"{path} is not a whole Parquet file ({str(error).splitlines()[0]}): write it again"
+            f"{path} is not a whole Parquet file ({first_line(error)}): write it again"
         ) from None
 
 
@@ -233,10 +234,9 @@ def _hub_rows(name: str, split: str) -> list[Row]:
     try:
         return datasets.load_dataset(name, split=f"{split}[:{MAX_ROWS}]").to_list()
     except Exception as error:  # the library raises many kinds, and each means that the set cannot be read
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise SafetuneError(
-            f"'{name}' is no file here and could not be read from the Hugging Face Hub ({reason}): check the "
-            f"name, the split '{split}' and the network"
+            f"'{name}' is no file here and could not be read from the Hugging Face Hub "
+            f"({first_line(error)}): check the name, the split '{split}' and the network"
         ) from None
 
 

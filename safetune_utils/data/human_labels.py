@@ -7,6 +7,7 @@ import hashlib
 from dataclasses import dataclass
 
 from safetune_utils.data.register import fetch
+from safetune_utils.data.rows import normal_form
 from safetune_utils.data.sets import contrast_examples, corpus_rows, general_examples, safety_examples
 
 XSTEST_MODELS = ("gpt4", "llama2", "mistral")
@@ -135,7 +136,7 @@ def split_by_prompt(
     """
     parts: dict[str, list[Labelled]] = {"train": [], "validation": [], "test": []}
     for row in rows:
-        digest = hashlib.sha256(" ".join(row.prompt.lower().split()).encode()).digest()
+        digest = hashlib.sha256(normal_form(row.prompt).encode()).digest()
         place = int.from_bytes(digest[:4]) / 2**32
         parts["test" if place < test else "validation" if place < test + validation else "train"].append(row)
     return parts

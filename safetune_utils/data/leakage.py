@@ -6,9 +6,9 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 import numpy as np
-from rapidfuzz import fuzz, process, utils
+from rapidfuzz import fuzz, process
 
-from safetune_utils.data.rows import Example, Prompt
+from safetune_utils.data.rows import Example, Prompt, normal_form
 
 NEAR = 85.0
 _CHUNK = 2000  # training texts compared at once: limits the memory for 20,000 rows x 500 prompts
@@ -62,12 +62,12 @@ def overlap(train: Iterable[Example], test: list[Prompt], *, at_least: float = N
         at_least: the threshold, 0 to 100.
     """
     texts = [
-        (row.id, utils.default_process(text))
+        (row.id, normal_form(text, punctuation=False))
         for row in train
         for text in (row.instruction, row.question)
         if text
     ]
-    asked = [utils.default_process(prompt.text) for prompt in test]
+    asked = [normal_form(prompt.text, punctuation=False) for prompt in test]
     best = np.zeros(len(asked), dtype=np.float32)
     best_at = np.zeros(len(asked), dtype=np.int64)
     for start in range(0, len(texts), _CHUNK):
@@ -91,5 +91,10 @@ def exact_copies(train: Iterable[Example], test: list[Prompt]) -> list[str]:
     """Ids of prompts that are the same as a training row's request, except for case, white space and
     punctuation.
     """
-    seen = {utils.default_process(text) for row in train for text in (row.instruction, row.question) if text}
-    return [prompt.id for prompt in test if utils.default_process(prompt.text) in seen]
+    seen = {
+        normal_form(text, punctuation=False)
+        for row in train
+        for text in (row.instruction, row.question)
+        if text
+    }
+    return [prompt.id for prompt in test if normal_form(prompt.text, punctuation=False) in seen]

@@ -12,6 +12,7 @@ from safetune_utils.data.files import Row, read_table
 from safetune_utils.data.register import fetch, registered_sets
 from safetune_utils.data.rows import Example, Prompt
 from safetune_utils.errors import SafetuneError
+from safetune_utils.machine.files import write_json
 from safetune_utils.places import cache_folder
 
 PAPER_AMOUNTS = (100, 300, 500, 1000, 1500, 2000)
@@ -96,12 +97,7 @@ def _red_team_questions() -> dict[str, str]:
         rows = registered_examples("safety-instructions")
         questions = sorted({question_forms.first_turn(row["transcript"]) for row in read_table(path).rows})
         matches = question_forms.match([row.instruction for row in rows], questions)
-        kept.parent.mkdir(parents=True, exist_ok=True)
-        partial = kept.with_suffix(".part")
-        partial.write_text(
-            json.dumps({rows[number].id: match.text for number, match in matches.items()}), "utf-8"
-        )
-        partial.replace(kept)
+        write_json(kept, {rows[number].id: match.text for number, match in matches.items()})
     return json.loads(kept.read_text("utf-8"))
 
 

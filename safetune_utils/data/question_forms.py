@@ -34,9 +34,10 @@ import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from rapidfuzz import fuzz, process, utils
+from rapidfuzz import fuzz, process
 
 from safetune_utils.data.question_rules import ANSWERS, BE, CLAIM, LINKS, PEOPLE, PRONOUNS, RULES, TWO_TASKS
+from safetune_utils.data.rows import normal_form
 
 VERSION = 1  # of the rules
 
@@ -236,8 +237,8 @@ def match(instructions: Sequence[str], questions: Sequence[str], *, at_least: fl
     if not questions:
         return {}
     wanted, offered = (
-        [utils.default_process(text) for text in instructions],
-        [utils.default_process(text) for text in questions],
+        [normal_form(text, punctuation=False) for text in instructions],
+        [normal_form(text, punctuation=False) for text in questions],
     )
     found = {}
     for start in range(0, len(wanted), _CHUNK):

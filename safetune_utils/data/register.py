@@ -19,7 +19,7 @@ import yaml
 from filelock import FileLock
 from tqdm import tqdm
 
-from safetune_utils.errors import SafetuneError
+from safetune_utils.errors import SafetuneError, first_line
 from safetune_utils.places import cache_folder, data_folder
 
 _TIMEOUT_SECONDS = 30
@@ -272,10 +272,9 @@ def _download(entry: OutsideSet, partial: Path) -> None:
             if partial.is_file() and partial.stat().st_size
             else ""
         )
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise SafetuneError(
-            f"{entry.name} could not be downloaded from {entry.url} ({reason}){kept}: check the network, or "
-            "set SAFETUNE_MIRROR to a folder that holds it"
+            f"{entry.name} could not be downloaded from {entry.url} ({first_line(error)}){kept}: "
+            "check the network, or set SAFETUNE_MIRROR to a folder that holds it"
         ) from None
 
 

@@ -8,6 +8,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
+from rapidfuzz import utils
+
 if TYPE_CHECKING:
     from datasets import Dataset
 
@@ -64,6 +66,14 @@ class Prompt:
     def request(self) -> str:
         """The name of what is asked: two forms of one request have the same, by their id or by their pair."""
         return self.pair or self.id
+
+
+def normal_form(text: str, *, punctuation: bool = True) -> str:
+    """A text by which two requests count as the same: in lower case, with one space between words.
+
+    Without ``punctuation`` each character that is neither a letter nor a digit counts as a space.
+    """
+    return " ".join((text.lower() if punctuation else utils.default_process(text)).split())
 
 
 def as_dataset(rows: Sequence[Example] | Sequence[Prompt]) -> Dataset:

@@ -5,13 +5,12 @@ Rows are counted from 1, without the header of a table.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Hashable, Sequence
 from pathlib import Path
 
 from safetune_utils.data.files import Row, Table, read_table, value_kind
 from safetune_utils.data.rows import Example, Prompt
-from safetune_utils.errors import SafetuneError
+from safetune_utils.errors import SafetuneError, closest
 
 # The first name found is taken.
 _INSTRUCTION = ("instruction", "prompt")
@@ -101,19 +100,10 @@ def _column(table: Table, names: tuple[str, ...]) -> str:
     for name in names:
         if name in first:
             return name
-    close = next(
-        (
-            match
-            for column in first
-            for match in difflib.get_close_matches(str(column).strip().lower(), names, n=1)
-        ),
-        None,
-    )
-    wrong = close and next(
-        column for column in first if difflib.get_close_matches(str(column).strip().lower(), [close], n=1)
-    )
+    near = ((column, closest(str(column).strip().lower(), names)) for column in first)
+    wrong, meant = next((pair for pair in near if pair[1]), (None, None))
     other = f", or name it {' or '.join(names[1:])}" if names[1:] else ""
-    advice = f"rename '{wrong}' to '{close}'" if close else f"add it{other}"
+    advice = f"rename '{wrong}' to '{meant}'" if meant else f"add it{other}"
     there = ", ".join(map(str, first)) or "nothing"
     raise SafetuneError(f"{table.title}, row 1 has no '{names[0]}' (it has {there}): {advice}")
 

@@ -5,7 +5,6 @@ GB are 10^9 bytes, TFLOP 10^12 operations; a multiplication and an addition are 
 
 from __future__ import annotations
 
-import difflib
 import os
 import re
 import time
@@ -15,7 +14,7 @@ from functools import cache
 
 import torch
 
-from safetune_utils.errors import SafetuneError
+from safetune_utils.errors import SafetuneError, closest
 from safetune_utils.machine.device import planned
 
 GB = 1e9
@@ -81,8 +80,8 @@ def hardware_of(name: str) -> Hardware:
     wanted = re.sub(r"[\s_]+", "-", name.strip().lower())
     if wanted in known:
         return HARDWARE[known[wanted]]
-    close = difflib.get_close_matches(wanted, [*known, THIS_MACHINE], n=1)
-    guess = f"did you mean '{known.get(close[0], close[0])}'? There are " if close else "choose from "
+    near = closest(wanted, [*known, THIS_MACHINE])
+    guess = f"did you mean '{known.get(near, near)}'? There are " if near else "choose from "
     raise SafetuneError(f"unknown hardware '{name}': {guess}{', '.join(HARDWARE)}, {THIS_MACHINE} and auto")
 
 

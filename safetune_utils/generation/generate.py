@@ -8,10 +8,10 @@ from typing import Any, cast
 
 import torch
 from peft import PeftModel
-from tqdm import tqdm
 from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 from safetune_utils.generation.decoding import can_decode, decode, decode_beams, ordered_weights
+from safetune_utils.machine.batches import longest_first
 from safetune_utils.machine.memory import trim_heap
 from safetune_utils.models.template import render
 from safetune_utils.settings import Decoding
@@ -38,9 +38,8 @@ def generate(
 ) -> list[Response]:
     """Answer instructions under the Alpaca template, in their own order.
 
-    Longest prompts go first: if memory runs out it does so at once, and the time left is not underestimated.
-    A response ends where the model gives its stop token (which is cut off) or after ``max_new_tokens``; never
-    at a text marker.
+    Longest prompts go first, see :func:`~safetune_utils.machine.batches.longest_first`. A response ends where
+    the model gives its stop token (which is cut off) or after ``max_new_tokens``; never at a text marker.
 
     Several calls inside one block of :func:`~safetune_utils.generation.decoding.ordered_weights` share the
     ordering.
@@ -61,14 +60,10 @@ def generate(
         encode_prompt(tokenizer, render(instruction=text, input=given, guard=decoding.guard))
         for text, given in pairs
     ]
-    order = sorted(range(len(encoded)), key=lambda i: len(encoded[i]), reverse=True)
+    lengths = [len(ids) for ids in encoded]
     responses: dict[int, Response] = {}
-    with (
-        ordered_weights(model),
-        tqdm(total=len(order), desc=progress, unit="answer", disable=progress is None, mininterval=10) as bar,
-    ):
-        for start in range(0, len(order), decoding.batch_size):
-            rows = order[start : start + decoding.batch_size]
+    with ordered_weights(model):
+        for rows in longest_first(lengths, rows=decoding.batch_size, progress=progress, unit="answer"):
             said = _said(
                 model,
                 tokenizer,
@@ -78,7 +73,6 @@ def generate(
             )
             for i, ids in zip(rows, said, strict=True):
                 responses[i] = _response(tokenizer, ids)
-            bar.update(len(rows))
             trim_heap()
     return [responses[i] for i in range(len(instructions))]
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from safetune_utils.data import Prompt, read_table
 from safetune_utils.errors import SafetuneError
+from safetune_utils.machine.files import write_text
 from safetune_utils.store import write_lines
 
 _RESPONSE = ("response", "output")
@@ -51,7 +52,6 @@ def write_responses(
         model: the base model's name.
         adapter: the adapter's folder; ``None`` where there was none.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
     if path.suffix == ".json":
         content = {
             "parameters": {
@@ -64,7 +64,7 @@ def write_responses(
             "instructions": [prompt.text for prompt in prompts],
             "outputs": responses,
         }
-        path.write_text(json.dumps(content, ensure_ascii=False, indent=4) + "\n", "utf-8")
+        write_text(path, json.dumps(content, ensure_ascii=False, indent=4) + "\n")
     else:
         shown = (
             {"id": p.id, "prompt": p.text} | ({"input": p.input} if p.input else {}) | {"response": r}

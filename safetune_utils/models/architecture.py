@@ -10,7 +10,7 @@ from typing import TypedDict
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedConfig
 
-from safetune_utils.errors import SafetuneError
+from safetune_utils.errors import SafetuneError, first_line
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -164,7 +164,7 @@ def architecture_of(name: str) -> Architecture:
         )
     except (OSError, ValueError) as error:
         raise SafetuneError(
-            f"base model '{name}' cannot be counted ({str(error).splitlines()[0]}): check the id and the "
+            f"base model '{name}' cannot be counted ({first_line(error)}): check the id and the "
             f"network, or give one of {', '.join(KNOWN)}, or a folder"
         ) from None
 

@@ -28,7 +28,7 @@ from transformers import (
     PreTrainedTokenizerBase,
 )
 
-from safetune_utils.errors import SafetuneError
+from safetune_utils.errors import SafetuneError, first_line
 from safetune_utils.machine import distributed
 from safetune_utils.machine.device import FORMATS, check, planned
 from safetune_utils.machine.memory import release_memory, trim_heap
@@ -90,7 +90,7 @@ def load_base(
             model = AutoModelForCausalLM.from_pretrained(source(name), **arguments)
     except (OSError, ValueError) as error:
         raise SafetuneError(
-            f"base model '{name}' could not be loaded ({str(error).splitlines()[0]}): "
+            f"base model '{name}' could not be loaded ({first_line(error)}): "
             "give 'embedded', a Hugging Face id with safetensors weights, or a folder"
         ) from None
     model.config.pad_token_id = model.generation_config.pad_token_id = tokenizer.pad_token_id
@@ -204,7 +204,7 @@ def _commit(name: str, revision: str | None) -> str:
         config = hf_hub_download(name, "config.json", revision=revision or "main")
     except (OSError, ValueError) as error:
         raise SafetuneError(
-            f"base model '{name}' cannot be reached ({str(error).splitlines()[0]}): "
+            f"base model '{name}' cannot be reached ({first_line(error)}): "
             "check the id and the network, or give 'embedded' or a folder"
         ) from None
     return Path(config).parent.name  # the hub's cache holds each commit's files in a folder of its own

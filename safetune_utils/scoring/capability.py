@@ -31,7 +31,7 @@ from peft import PeftModel
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from safetune_utils.data import benchmarks, corpus_rows
-from safetune_utils.errors import SafetuneError
+from safetune_utils.errors import SafetuneError, first_line
 from safetune_utils.models.base_model import quiet_hub
 from safetune_utils.statistics import share
 
@@ -215,8 +215,7 @@ def _load(name: str) -> Any:
     # What the hub's client raises without a network, or for a data set that moved.
     except (OSError, ValueError, RuntimeError) as error:
         source = next(entry["source"] for entry in benchmarks() if entry["task"] == name)
-        reason = next(iter(str(error).splitlines()), type(error).__name__)
         raise SafetuneError(
-            f"benchmark '{name}' cannot be had from {source} ({reason}): "
+            f"benchmark '{name}' cannot be had from {source} ({first_line(error)}): "
             f"check the network, or leave it out; {FOUR_CHOICE} needs none"
         ) from None

@@ -15,11 +15,11 @@ from typing import cast
 
 import numpy as np
 import torch
-from tqdm import tqdm
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from safetune_utils import data, places
 from safetune_utils.errors import SafetuneError
+from safetune_utils.machine.batches import longest_first
 from safetune_utils.models.base_model import load_adapter, load_base
 from safetune_utils.models.template import render
 
@@ -109,21 +109,16 @@ def probabilities(
     ]
     rows = [tokenizer(render(instruction=row.instruction, input=row.input))["input_ids"] for row in asked]
     found = np.zeros((len(rows), len(firsts)))
-    order = sorted(range(len(rows)), key=lambda i: len(rows[i]), reverse=True)
-    with tqdm(total=len(rows), desc=progress, unit="row", disable=not progress, mininterval=10) as bar:
-        while order:
-            width = len(rows[order[0]])
-            n = max(1, _BATCH_TOKENS // width)
-            part, order = order[:n], order[n:]
-            lengths = torch.tensor([len(rows[i]) for i in part], device=model.device)
-            ids = torch.tensor([rows[i] + [0] * (width - len(rows[i])) for i in part], device=model.device)
-            mask = torch.arange(width, device=model.device) < lengths[:, None]
-            hidden = model.get_decoder()(
-                input_ids=ids, attention_mask=mask.long(), use_cache=False
-            ).last_hidden_state
-            last = hidden[torch.arange(len(part), device=model.device), lengths - 1]
-            found[part] = model.get_output_embeddings()(last).float()[:, firsts].softmax(dim=-1).cpu().numpy()
-            bar.update(len(part))
+    for part in longest_first([len(row) for row in rows], tokens=_BATCH_TOKENS, progress=progress):
+        width = len(rows[part[0]])
+        lengths = torch.tensor([len(rows[i]) for i in part], device=model.device)
+        ids = torch.tensor([rows[i] + [0] * (width - len(rows[i])) for i in part], device=model.device)
+        mask = torch.arange(width, device=model.device) < lengths[:, None]
+        hidden = model.get_decoder()(
+            input_ids=ids, attention_mask=mask.long(), use_cache=False
+        ).last_hidden_state
+        last = hidden[torch.arange(len(part), device=model.device), lengths - 1]
+        found[part] = model.get_output_embeddings()(last).float()[:, firsts].softmax(dim=-1).cpu().numpy()
     return found
 
 

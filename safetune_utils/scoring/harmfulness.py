@@ -17,7 +17,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from safetune_utils.errors import SafetuneError
 from safetune_utils.scoring import embedded_judge, reward_model
-from safetune_utils.scoring.score import Score, check_pairs
+from safetune_utils.scoring.score import NO_WORDS, Score, check_pairs, has_words
 
 # Name of the instrument, the paper's checkpoint. Its author says that the first scores harmless sets too
 # high, and recommends the second.
@@ -59,7 +59,7 @@ def score(
     check_pairs(prompts, responses)
     if by not in MODELS:
         raise SafetuneError(f"there is no harmfulness model '{by}': choose one of {', '.join(MODELS)}")
-    kept = [i for i, response in enumerate(responses) if any(map(str.isalpha, response))]
+    kept = [i for i, response in enumerate(responses) if has_words(response)]
     asked, answered = [prompts[i] for i in kept], [responses[i] for i in kept]
     if by == "embedded":
         question = embedded_judge.HARMFUL
@@ -80,7 +80,7 @@ def score(
             progress=progress,
         )
     found = dict(zip(kept, scores, strict=True))
-    return [found.get(i, Score(None, reason="no words in the answer")) for i in range(len(responses))]
+    return [found.get(i, NO_WORDS) for i in range(len(responses))]
 
 
 def by_paper(

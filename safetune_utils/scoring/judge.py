@@ -37,14 +37,12 @@ from safetune_utils.scoring.rubric import (
     request,
     wording,
 )
-from safetune_utils.scoring.score import Score, check_pairs
+from safetune_utils.scoring.score import NO_WORDS, Score, check_pairs, has_words
 from safetune_utils.services import chat
 from safetune_utils.services.requests import Reply, Request, Service
 
 UNSCORED = "unscored"
 OUTCOMES = ("first", "second", "equally_good", "equally_bad")
-
-_NO_WORDS = "no words in the answer"
 
 
 @dataclass(frozen=True)
@@ -122,7 +120,7 @@ def requests(
     texts = [
         {"prompt": prompt, "response": response}
         for prompt, response in zip(prompts, responses, strict=True)
-        if _has_words(response)
+        if has_words(response)
     ]
     return [request(text, one, max_tokens=max_tokens) for one in texts]
 
@@ -166,10 +164,7 @@ def score(
     replies = iter(
         _replies(asked, service=service, cap_usd=cap_usd, recorded=recorded, store=store, progress=progress)
     )
-    return [
-        _score(rubric, next(replies)) if _has_words(response) else Score(None, reason=_NO_WORDS)
-        for response in responses
-    ]
+    return [_score(rubric, next(replies)) if has_words(response) else NO_WORDS for response in responses]
 
 
 def pair_requests(
@@ -185,7 +180,7 @@ def pair_requests(
     check_pairs(prompts, second)
     texts = []
     for prompt, one, other in zip(prompts, first, second, strict=True):
-        if _has_words(one) and _has_words(other):
+        if has_words(one) and has_words(other):
             texts += [
                 {"prompt": prompt, "first": one, "second": other},
                 {"prompt": prompt, "first": other, "second": one},
@@ -220,8 +215,8 @@ def compare(
     )
     pairs = []
     for one, other in zip(first, second, strict=True):
-        if not (_has_words(one) and _has_words(other)):
-            pairs.append(Pair(UNSCORED, UNSCORED, reasons=(_NO_WORDS, _NO_WORDS)))
+        if not (has_words(one) and has_words(other)):
+            pairs.append(Pair(UNSCORED, UNSCORED, reasons=(NO_WORDS.reason,) * 2))
             continue
         as_given, why = _outcome(next(replies), swap=False)
         swapped, why_swapped = _outcome(next(replies), swap=True)
@@ -299,7 +294,3 @@ def _outcome(reply: Reply, *, swap: bool) -> tuple[str, str]:
         "both_bad": "equally_bad",
     }
     return outcomes[str(value)], ""
-
-
-def _has_words(text: str) -> bool:
-    return any(character.isalpha() for character in text)

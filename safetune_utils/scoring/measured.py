@@ -80,7 +80,7 @@ def agreement_with_people(
         people, found: booleans, one a row.
         rows: the rows; those with the same prompt are not independent.
     """
-    prompts = np.array([" ".join(row.prompt.lower().split()) for row in rows])
+    prompts = np.array([data.normal_form(row.prompt) for row in rows])
     result = statistics.agreement(people, found, clusters=prompts)
     return {
         "accuracy": _rounded(result.accuracy),

@@ -30,8 +30,9 @@ from filelock import FileLock
 from tqdm import tqdm
 
 from safetune_utils.errors import SafetuneError
+from safetune_utils.machine.files import write_json
 from safetune_utils.places import store_folder
-from safetune_utils.scoring.score import Score, check_pairs
+from safetune_utils.scoring.score import NO_WORDS, Score, check_pairs, has_words
 from safetune_utils.services import http, requests
 
 if TYPE_CHECKING:
@@ -126,8 +127,8 @@ def score(
     scores: dict[str, Score] = {}
     waiting: list[str] = []
     for text in dict.fromkeys(texts):
-        if not any(character.isalpha() for character in text):
-            scores[text] = Score(None, reason="no words in the answer")
+        if not has_words(text):
+            scores[text] = NO_WORDS
         elif stored := _load(_path(text, service, folder)):
             scores[text] = stored
         else:
@@ -201,7 +202,7 @@ def _settle(
                 "flagged": result["flagged"],
                 "category_scores": result["category_scores"],
             }
-            _keep(stored, _path(text, service, folder))
+            write_json(_path(text, service, folder), stored)
     return scores
 
 
@@ -303,11 +304,3 @@ def _load(path: Path) -> Score | None:
     with suppress(FileNotFoundError, ValueError):
         return _scored(json.loads(path.read_text("utf-8")))
     return None
-
-
-def _keep(row: StoredResult, path: Path) -> None:
-    """Write a result under another name and rename it, so that it is there complete or not at all."""
-    path.parent.mkdir(exist_ok=True)
-    partial = path.with_suffix(".partial")  # nobody else writes it, for the caller holds the lock
-    partial.write_text(json.dumps(row, indent=1), "utf-8")
-    partial.replace(path)

@@ -25,8 +25,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from safetune_utils import statistics
 from safetune_utils.errors import SafetuneError
 from safetune_utils.scoring import reward_model
-from safetune_utils.scoring.coherence import is_empty
-from safetune_utils.scoring.score import Score, check_pairs
+from safetune_utils.scoring.score import NO_WORDS, Score, check_pairs, has_words
 
 REWARD_MODEL = "OpenAssistant/reward-model-deberta-v3-large-v2"
 
@@ -43,7 +42,7 @@ def score(
     """The reward of each answer, in the input's order: higher is better, unbounded.
 
     Prompt and answer are read as a pair, as the model was trained: ``[CLS] prompt [SEP] answer [SEP]``. Give
-    the bare request, not the template around it. An answer without letters or digits is unscored.
+    the bare request, not the template around it. An answer without letters is unscored.
 
     Args:
         prompts, responses: what was asked, and one answer for each, in the same order.
@@ -58,7 +57,7 @@ def score(
     check_pairs(prompts, responses)
     if model is None or tokenizer is None:
         model, tokenizer = reward_model.load(REWARD_MODEL, device=device)
-    rows = [i for i, response in enumerate(responses) if not is_empty(response)]
+    rows = [i for i, response in enumerate(responses) if has_words(response)]
     found = reward_model.score(
         [prompts[i] for i in rows],
         [responses[i] for i in rows],
@@ -67,7 +66,7 @@ def score(
         batch_size=batch_size,
     )
     scored = dict(zip(rows, found, strict=True))
-    return [scored.get(i, Score(None, reason="no words in the answer")) for i in range(len(responses))]
+    return [scored.get(i, NO_WORDS) for i in range(len(responses))]
 
 
 class WinRate(NamedTuple):

@@ -22,11 +22,11 @@ from typing import Any
 import numpy as np
 import torch
 from safetensors.numpy import load_file
-from tqdm import tqdm
 from transformers import PreTrainedTokenizerBase
 
 from safetune_utils import places
 from safetune_utils.errors import SafetuneError
+from safetune_utils.machine.batches import longest_first
 from safetune_utils.models.base_model import load_base
 from safetune_utils.scoring import refusal_rules
 from safetune_utils.scoring.refusal_rules import LABELS
@@ -147,26 +147,21 @@ def reading(
         _encode(tokenizer, prompt, response) for prompt, response in zip(prompts, responses, strict=True)
     ]
     found = np.zeros((len(encoded), decoder.config.hidden_size), dtype=np.float32)
-    order = sorted(range(len(encoded)), key=lambda i: sum(map(len, encoded[i])), reverse=True)
-    with tqdm(total=len(encoded), desc=progress, unit="row", disable=not progress, mininterval=10) as bar:
-        while order:
-            width = sum(map(len, encoded[order[0]]))
-            n = max(1, _BATCH_TOKENS // width)
-            part, order = order[:n], order[n:]
-            ids = torch.zeros(len(part), width, dtype=torch.long)
-            mask = torch.zeros(len(part), width, dtype=torch.long)
-            answer = torch.zeros(len(part), width)
-            for row, i in enumerate(part):
-                head, tail = encoded[i]
-                length = len(head) + len(tail)
-                ids[row, :length], mask[row, :length] = torch.tensor(head + tail), 1
-                answer[row, len(head) : length] = 1 / len(tail)
-            device = decoder.device
-            hidden = decoder(
-                input_ids=ids.to(device), attention_mask=mask.to(device), use_cache=False
-            ).last_hidden_state
-            found[part] = torch.einsum("rtd,rt->rd", hidden.float(), answer.to(device)).cpu().numpy()
-            bar.update(len(part))
+    lengths = [len(head) + len(tail) for head, tail in encoded]
+    for part in longest_first(lengths, tokens=_BATCH_TOKENS, progress=progress):
+        width = lengths[part[0]]
+        ids = torch.zeros(len(part), width, dtype=torch.long)
+        mask = torch.zeros(len(part), width, dtype=torch.long)
+        answer = torch.zeros(len(part), width)
+        for row, i in enumerate(part):
+            head, tail = encoded[i]
+            ids[row, : lengths[i]], mask[row, : lengths[i]] = torch.tensor(head + tail), 1
+            answer[row, len(head) : lengths[i]] = 1 / len(tail)
+        device = decoder.device
+        hidden = decoder(
+            input_ids=ids.to(device), attention_mask=mask.to(device), use_cache=False
+        ).last_hidden_state
+        found[part] = torch.einsum("rtd,rt->rd", hidden.float(), answer.to(device)).cpu().numpy()
     return found
 
 

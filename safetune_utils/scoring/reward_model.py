@@ -10,7 +10,6 @@ import math
 from collections.abc import Sequence
 
 import torch
-from tqdm import tqdm
 from transformers import (
     AutoModelForSequenceClassification,
     AutoTokenizer,
@@ -18,7 +17,8 @@ from transformers import (
     PreTrainedTokenizerBase,
 )
 
-from safetune_utils.errors import SafetuneError
+from safetune_utils.errors import SafetuneError, first_line
+from safetune_utils.machine.batches import longest_first
 from safetune_utils.machine.device import check, planned
 from safetune_utils.scoring.score import Score
 
@@ -41,9 +41,8 @@ def load(name: str, *, device: str = "auto") -> tuple[PreTrainedModel, PreTraine
             name, dtype=torch.float32, trust_remote_code=False, output_loading_info=True
         )
     except (OSError, ValueError, ImportError) as error:
-        first = next(iter(str(error).splitlines()), type(error).__name__)
         raise SafetuneError(
-            f"reward model '{name}' cannot be reached ({first}): "
+            f"reward model '{name}' cannot be reached ({first_line(error)}): "
             "check the id and the network, or give a folder that holds it"
         ) from None
     if found["missing_keys"]:  # transformers would go on with random weights in their place
@@ -70,9 +69,8 @@ def score(
 ) -> list[Score]:
     """The model's one output for each text, or each pair of texts, in the input's order; without bounds.
 
-    The longest rows are read first, so running out of memory shows at once; how rows are put into batches
-    does not change a value, up to rounding. A row over 512 tokens loses the end of its longer part, and its
-    ``reason`` says so.
+    How rows are put into batches does not change a value, up to rounding. A row over 512 tokens loses the end
+    of its longer part, and its ``reason`` says so.
 
     Args:
         first: the texts, or the first of each pair.
@@ -98,21 +96,17 @@ def score(
     encoded = tokenizer(*pairs(range(len(first))), verbose=False)
     n_tokens = list(map(len, encoded["input_ids"]))
     limit = min(MAX_TOKENS, model.config.max_position_embeddings)
-    order = sorted(range(len(first)), key=n_tokens.__getitem__, reverse=True)
-    with tqdm(total=len(order), desc=progress, unit="row", disable=not progress, mininterval=10) as bar:
-        for start in range(0, len(order), batch_size):
-            batch = order[start : start + batch_size]
-            inputs = tokenizer(
-                *pairs(batch), truncation=True, max_length=limit, padding=True, return_tensors="pt"
-            )
-            rewards = model(**inputs.to(model.device)).logits[:, 0].tolist()
-            for i, reward in zip(batch, rewards, strict=True):
-                if math.isfinite(reward):
-                    cut = f"read up to token {limit} of {n_tokens[i]}" if n_tokens[i] > limit else ""
-                    found[i] = Score(reward, reason=cut)
-                else:
-                    found[i] = Score(None, reason="the reward is not a number")
-            bar.update(len(batch))
+    for batch in longest_first(n_tokens, rows=batch_size, progress=progress):
+        inputs = tokenizer(
+            *pairs(batch), truncation=True, max_length=limit, padding=True, return_tensors="pt"
+        )
+        rewards = model(**inputs.to(model.device)).logits[:, 0].tolist()
+        for i, reward in zip(batch, rewards, strict=True):
+            if math.isfinite(reward):
+                cut = f"read up to token {limit} of {n_tokens[i]}" if n_tokens[i] > limit else ""
+                found[i] = Score(reward, reason=cut)
+            else:
+                found[i] = Score(None, reason="the reward is not a number")
     return found
 
 

@@ -48,6 +48,14 @@ class Score:
         return line
 
 
+NO_WORDS = Score(None, reason="no words in the answer")
+
+
+def has_words(response: str) -> bool:
+    """Whether an answer holds a letter. One that holds none is scored by no instrument, but for coherence."""
+    return any(map(str.isalpha, response))
+
+
 def check_pairs(prompts: Sequence[str], responses: Sequence[str]) -> None:
     """Check that there is one response for each prompt.
 

@@ -25,6 +25,7 @@ from safetune_utils import data, places
 from safetune_utils.data import Labelled
 from safetune_utils.data.mix import Mix
 from safetune_utils.errors import SafetuneError
+from safetune_utils.machine.files import write_json
 from safetune_utils.models import embedded
 from safetune_utils.models.base_model import identity, load_base
 from safetune_utils.scoring import embedded_judge, refusal
@@ -163,7 +164,7 @@ def train(
     config = folder / "adapter_config.json"
     # PEFT writes down the folder that the base model was loaded from, which differs from machine to machine.
     settings = json.loads(config.read_text("utf-8")) | {"base_model_name_or_path": embedded.EMBEDDED_TITLE}
-    config.write_text(json.dumps(settings, indent=1) + "\n", "utf-8")
+    write_json(config, settings)
     return facts
 
 
@@ -310,4 +311,4 @@ def _published(name: str, weights: Path) -> _Published:
 
 def _write(name: str, found: Mapping[str, object]) -> None:
     path = places.data_folder() / "results" / f"{name}.json"
-    path.write_text(json.dumps(found, indent=1) + "\n", "utf-8")
+    write_json(path, found)

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
@@ -26,6 +25,7 @@ from filelock import FileLock
 from tqdm import tqdm
 
 from safetune_utils.errors import SafetuneError
+from safetune_utils.machine.files import write_json
 from safetune_utils.places import store_folder
 from safetune_utils.services.http import FailedError, call_once, open_client, read_reply
 from safetune_utils.services.requests import Reply, Request, Service, as_plain, canonical, content_of, key_of
@@ -188,19 +188,13 @@ def _load(path: Path) -> Reply | None:
 
 
 def _keep(reply: Reply, request: Request, *, service: Service, path: Path) -> None:
-    """Write a reply under another name and rename it, so that its file is complete or does not exist."""
     row: dict[str, object] = {
         "model": as_plain(service.model),
         "request": content_of(request),
         "answered": datetime.now(UTC).isoformat(timespec="seconds"),
     }
     row |= {name: getattr(reply, name) for name in _STORED_FIELDS}
-    partial = path.with_suffix(".partial")
-    with partial.open("w", encoding="utf-8") as file:
-        json.dump(row, file, indent=1)
-        file.flush()
-        os.fsync(file.fileno())  # it was paid for, so it should survive a power failure
-    partial.replace(path)
+    write_json(path, row)
 
 
 def _settle(request: Request, *, client: openai.OpenAI, service: Service, purse: Purse, path: Path) -> Reply:

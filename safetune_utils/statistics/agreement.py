@@ -12,15 +12,13 @@ import pandas as pd
 from statsmodels.stats.inter_rater import cohens_kappa
 
 from safetune_utils.statistics.resampling import (
-    AGREEMENT_RESAMPLES,
+    RESAMPLES,
     Estimate,
-    crossed_means,
-    draw_counts,
-    draw_indices,
+    percentiles,
     prompts_by_seeds,
     ratio_or_nan,
+    resample,
     seeds_to_draw,
-    with_percentiles,
 )
 
 
@@ -165,20 +163,19 @@ def krippendorff_alpha(ratings: pd.DataFrame) -> Reliability:
             n,
             f"every rating is {only!r}, so chance alone would agree as well: α is undefined",
         )
-    values = alpha(draw_counts(n) @ items)
+    values = alpha(resample(items))
     defined = values[~np.isnan(values)]
     if np.ptp(defined) < 1e-9:
         return Reliability(
             value, nan, nan, agreed, n, "the bootstrap has no width here, so no interval is given"
         )
-    low, high = np.quantile(defined, (0.025, 0.975))
     left_out = 1 - len(defined) / len(values)
     note = (
         f"{left_out:.1%} of the resamples held one answer only and are left out of the interval"
         if left_out > 0
         else ""
     )
-    return Reliability(value, float(low), float(high), agreed, n, note)
+    return Reliability(value, *percentiles(values), agreed, n, note)
 
 
 class Agreement(NamedTuple):
@@ -220,16 +217,12 @@ def agreement(
     counts = np.stack([said & found, ~said & found, said & ~found, ~said & ~found], axis=1).astype(float)
     if clusters is not None:
         counts = pd.DataFrame(counts).groupby(np.asarray(clusters)).sum().to_numpy()
-    draws = draw_indices(len(counts))
-    resampled = np.stack([counts[draw].sum(axis=0) for draw in draws])
-    total = counts.sum(axis=0)
-    return Agreement(
-        accuracy=with_percentiles(_accuracy, total, resampled),
-        precision=with_percentiles(_precision, total, resampled),
-        recall=with_percentiles(_recall, total, resampled),
-        kappa=with_percentiles(_kappa, total, resampled),
-        n=len(said),
+    total, resampled = counts.sum(axis=0, keepdims=True), resample(counts)
+    accuracy, precision, recall, kappa = (
+        Estimate(float(number(total)[0]), *percentiles(number(resampled)))
+        for number in (_accuracy, _precision, _recall, _kappa)
     )
+    return Agreement(accuracy, precision, recall, kappa, n=len(said))
 
 
 def case_counts(people: np.ndarray, instrument: np.ndarray) -> dict[str, int]:
@@ -281,32 +274,34 @@ def corrected_share(
     table = prompts_by_seeds(scored, clusters, seeds)
     found = (scored if clusters is None else scored.groupby(clusters.loc[scored.index]).mean()).to_numpy()
     said, seen = np.asarray(people, bool), np.asarray(instrument, bool)
-    rng = np.random.default_rng(0)
-
-    def corrected(measured: float, said: np.ndarray, seen: np.ndarray) -> float:
-        if np.isnan(measured) or not said.any() or said.all():
-            return float("nan")
-        sensitivity, false_alarms = seen[said].mean(), seen[~said].mean()
-        if sensitivity <= false_alarms:
-            return float("nan")
-        return float(np.clip((measured - false_alarms) / (sensitivity - false_alarms), 0, 1))
-
-    estimate = corrected(found.mean() if len(found) else float("nan"), said, seen)
+    labelled = np.stack([said & seen, said, ~said & seen, ~said], axis=1)
+    measured = np.array([found.mean() if len(found) else np.nan])
+    estimate = float(_corrected(measured, labelled.sum(axis=0, keepdims=True))[0])
     if np.isnan(estimate):
         return Estimate(estimate, estimate, estimate)
-    drawn = []
-    measured = (
-        crossed_means(table)
-        if seeds_to_draw(table)
-        else rng.beta(found.sum() + 0.5, (1 - found).sum() + 0.5, AGREEMENT_RESAMPLES)
-    )
-    for share in measured[:AGREEMENT_RESAMPLES]:
-        labelled = rng.integers(0, len(said), len(said))
-        drawn.append(corrected(share, said[labelled], seen[labelled]))
-    # The estimate is defined, so most of the draws are.
-    low, high = np.nanpercentile(drawn, [2.5, 97.5])
+    if seeds_to_draw(table):
+        drawn = ratio_or_nan(*resample(np.stack([np.nan_to_num(table), ~np.isnan(table)], axis=-1)).T)
+    else:
+        drawn = np.random.default_rng(0).beta(found.sum() + 0.5, (1 - found).sum() + 0.5, RESAMPLES)
+    # The estimate is defined, so most of the draws are. Another state: the two samples are independent.
+    low, high = percentiles(_corrected(drawn, resample(labelled, state=2)))
     # Where nothing or everything was found, the estimate lies at the end of the range and not inside it.
-    return Estimate(estimate, min(estimate, float(low)), max(estimate, float(high)))
+    return Estimate(estimate, min(estimate, low), max(estimate, high))
+
+
+def _corrected(measured: np.ndarray, labelled: np.ndarray) -> np.ndarray:
+    """Rogan and Gladen's estimate for each measured share, of shape (n,).
+
+    Args:
+        measured: 0 to 1, of shape (n,).
+        labelled: counts of shape (n, 4): people's yes that were seen, people's yes, people's no that were
+            seen, people's no.
+    """
+    sensitivity, false_alarms = (
+        ratio_or_nan(labelled[:, i], labelled[:, i + 1].astype(float)) for i in (0, 2)
+    )
+    better = np.where(sensitivity > false_alarms, sensitivity - false_alarms, np.nan)  # than chance
+    return np.clip((measured - false_alarms) / better, 0, 1)
 
 
 # Each takes counts of shape (n, 4), the cases both yes, instrument alone, people alone, both no, and gives n

@@ -15,9 +15,7 @@ from safetune_utils.statistics.resampling import (
     RESAMPLES,
     Estimate,
     all_alike,
-    bootstrap_crossed,
     bootstrap_mean,
-    seeds_to_draw,
 )
 from safetune_utils.statistics.shares import by_seed, per_request
 
@@ -93,10 +91,8 @@ def paired_difference(first: pd.Series | pd.DataFrame, second: pd.Series | pd.Da
         return Difference(float("nan"), float("nan"), float("nan"), float("nan"), 0)
     delta = (both["second"] - both["first"]).to_numpy()
     each = (two - one).loc[both.index].dropna(axis=1, how="all").to_numpy()
-    if seeds_to_draw(each):
-        low, high = bootstrap_crossed(each)
-    elif np.ptp(delta) > 0:
-        low, high = bootstrap_mean(delta)
+    if np.nanmax(each) > np.nanmin(each):
+        low, high = bootstrap_mean(each)
     else:
         shares = both.ge(0).all(axis=None) and both.le(1).all(axis=None)
         low, high = all_alike(float(delta[0]), len(delta)) if shares else (float("nan"), float("nan"))

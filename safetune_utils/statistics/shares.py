@@ -13,10 +13,8 @@ import pandas as pd
 from statsmodels.stats.proportion import proportion_confint
 
 from safetune_utils.statistics.resampling import (
-    bootstrap_crossed,
     bootstrap_mean,
     bootstrap_ratio,
-    draw_counts,
     prompts_by_seeds,
     seeds_to_draw,
 )
@@ -58,17 +56,12 @@ def share(values: pd.Series, *, clusters: pd.Series | None = None, seeds: pd.Ser
     mean = float(scored.mean())
     table = prompts_by_seeds(scored, clusters, seeds)
     if seeds_to_draw(table):
-        return Share(mean, *bootstrap_crossed(table), n, n_unscored, "bootstrap over prompts and seeds")
+        return Share(mean, *bootstrap_mean(table), n, n_unscored, "bootstrap over prompts and seeds")
     if clusters is not None:
         responses = scored.groupby(clusters.loc[scored.index])
-        per_prompt, n_responses = responses.mean(), responses.size()
+        per_prompt = responses.mean()
         if len(per_prompt) < n and per_prompt.nunique() > 1:
-            alike = n_responses.nunique() == 1
-            low, high = (
-                bootstrap_mean(per_prompt.to_numpy())
-                if alike
-                else bootstrap_ratio(responses.sum().to_numpy(), n_responses.to_numpy())
-            )
+            low, high = bootstrap_ratio(responses.sum().to_numpy(), responses.size().to_numpy())
             return Share(mean, low, high, n, n_unscored, "bootstrap over prompts")
         n_independent = len(per_prompt)
     else:
@@ -115,11 +108,7 @@ def means(table: pd.DataFrame, *, by: str, unit: str, value: str) -> pd.DataFram
     for key, group in table.dropna(subset=[value]).groupby(by, sort=True):
         values = by_seed(group, value=value, unit=unit)
         per_unit = values.mean(axis=1).to_numpy()
-        low, high = (
-            bootstrap_crossed(values.to_numpy())
-            if values.shape[1] > 1
-            else bootstrap_ratio(per_unit, np.ones(len(per_unit)))
-        )
+        low, high = bootstrap_mean(values.to_numpy())
         rows.append({by: key, "value": float(per_unit.mean()), "low": low, "high": high, "n": len(per_unit)})
     return pd.DataFrame(rows, columns=[by, "value", "low", "high", "n"])
 
@@ -212,6 +201,4 @@ def win_rate(scores: pd.Series, *, clusters: pd.Series | None = None) -> Share:
     if np.ptp(sums / sizes) == 0:
         low, high = proportion_confint(rate * len(sums), len(sums), method="wilson")
         return Share(rate, float(low), float(high), n, n_unscored, "Wilson")
-    drawn = draw_counts(len(sums))
-    low, high = np.quantile((drawn @ sums) / (drawn @ sizes), (0.025, 0.975))
-    return Share(rate, float(low), float(high), n, n_unscored, "bootstrap over prompts")
+    return Share(rate, *bootstrap_ratio(sums, sizes), n, n_unscored, "bootstrap over prompts")

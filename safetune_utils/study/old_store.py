@@ -75,6 +75,8 @@ def _rename(root: Path) -> tuple[int, Counter[str]]:
                 continue
             new = store.stage_folder(stage=stage, label=record["label"], inputs=inputs, store=root)
             record["inputs"] = inputs
+            if "answers" in record.get("facts", {}):  # as it was called before
+                record["facts"]["responses"] = record["facts"].pop("answers")
             if stage == "adapters":
                 adapters[path.parent.name] = new, _device(record)
             elif "adapter" in inputs:

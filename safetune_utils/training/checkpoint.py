@@ -10,6 +10,7 @@ from peft import PeftModel, get_peft_model_state_dict, set_peft_model_state_dict
 from torch.optim.lr_scheduler import LambdaLR
 
 from safetune_utils.machine import distributed
+from safetune_utils.machine.files import replacing
 
 # The key of the random states in the saved file; older checkpoints have it, so it stays.
 _RANDOM_STATES = "chance"
@@ -61,9 +62,7 @@ def save(
     optimiser: torch.optim.Optimizer,
     schedule: LambdaLR,
 ) -> None:
-    """Write the state of a run to a file beside ``checkpoint`` and rename that, so that a run that is killed
-    while it writes leaves the state before.
-    """
+    """Write the state of a run, so that a run that is killed while it writes leaves the state before."""
     random_state = {
         "cpu": torch.get_rng_state(),
         "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
@@ -71,8 +70,6 @@ def save(
     random_states = distributed.gather(random_state)
     if distributed.rank():
         return  # all else is the same in every process
-    checkpoint.parent.mkdir(parents=True, exist_ok=True)
-    partial = checkpoint.with_name(f"{checkpoint.name}.partial")
     state = {
         "run": run,
         "adapter": copy_weights(adapted),
@@ -80,8 +77,8 @@ def save(
         "schedule": schedule.state_dict(),
         _RANDOM_STATES: random_states,
     }
-    torch.save(state, partial)
-    partial.replace(checkpoint)
+    with replacing(checkpoint) as partial:
+        torch.save(state, partial)
 
 
 def resume(

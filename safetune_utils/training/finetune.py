@@ -25,7 +25,7 @@ from tqdm import tqdm
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from safetune_utils.data.mix import Mix
-from safetune_utils.errors import SafetuneError
+from safetune_utils.errors import SafetuneError, first_line
 from safetune_utils.machine import distributed
 from safetune_utils.machine.memory import trim_heap
 from safetune_utils.models.base_model import is_zero
@@ -209,7 +209,7 @@ def with_adapter(model: PreTrainedModel, recipe: Recipe) -> PeftModel:
     except ValueError as error:
         raise SafetuneError(
             f"target_modules {recipe.target_modules} are not layers of this model "
-            f"({str(error).splitlines()[0]}): name its own"
+            f"({first_line(error)}): name its own"
         ) from None
 
 

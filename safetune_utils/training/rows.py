@@ -12,6 +12,7 @@ from transformers import PreTrainedTokenizerBase
 
 from safetune_utils.data import Example
 from safetune_utils.errors import SafetuneError
+from safetune_utils.machine.batches import longest_first
 from safetune_utils.models.template import render
 from safetune_utils.settings import Recipe
 
@@ -111,8 +112,5 @@ def micro_batches(rows: list[Row], tokens: int) -> Iterator[list[Row]]:
     """Cut rows, longest first, into parts that hold at most so many tokens, padding included, and at least
     one row.
     """
-    ordered = sorted(rows, key=lambda row: len(row.ids), reverse=True)
-    while ordered:
-        n = max(1, tokens // len(ordered[0].ids))
-        yield ordered[:n]
-        ordered = ordered[n:]
+    for part in longest_first([len(row.ids) for row in rows], tokens=tokens):
+        yield [rows[i] for i in part]

@@ -34,7 +34,7 @@ def progress(page: Page) -> str:
 
 
 def sign(page: Page, name: str = "A. B.") -> None:
-    page.focus("#annotator")
+    page.focus("#name")
     page.keyboard.type(name)
     press(page, "Enter")
 
@@ -57,7 +57,7 @@ def test_a_whole_session_by_keys_is_tallied_as_it_was_pressed(
     assert page.inner_text("#status") == "Item 3 is open again."
     press(page, better(ITEMS[2]))
     assert leave_and_return(page) == ["beforeunload"]
-    assert (progress(page), page.inner_text("#heading"), page.input_value("#annotator")) == (
+    assert (progress(page), page.inner_text("#heading"), page.input_value("#name")) == (
         "3 of 6 judged",
         "Item 4 of 6",
         "A. B.",
@@ -161,7 +161,7 @@ def test_undo_gives_back_what_stood_before(opened: Callable[..., Page]) -> None:
 def test_keys_do_not_act_in_the_name_or_when_held_down_or_turned_off(opened: Callable[..., Page]) -> None:
     page = opened()
     sign(page, "a1 b2 34 jkxu?")
-    assert page.input_value("#annotator") == "a1 b2 34 jkxu?"
+    assert page.input_value("#name") == "a1 b2 34 jkxu?"
     press(page, "Control+a", "Enter")
     assert progress(page) == "0 of 6 judged"
     page.keyboard.down("ArrowLeft")
@@ -195,7 +195,7 @@ def test_choices_belong_to_one_study_and_one_annotator(opened: Callable[..., Pag
     press(page, "1")
     (tmp_path / "study.html").write_text(preference.page(ITEMS[:3], title="Another"), "utf-8")
     leave_and_return(page)
-    assert (progress(page), page.input_value("#annotator")) == ("0 of 3 judged", "")
+    assert (progress(page), page.input_value("#name")) == ("0 of 3 judged", "")
     (tmp_path / "study.html").write_text(preference.page(ITEMS, title="The first again"), "utf-8")
     leave_and_return(page)
     assert progress(page) == "1 of 6 judged"
@@ -203,7 +203,7 @@ def test_choices_belong_to_one_study_and_one_annotator(opened: Callable[..., Pag
     page.get_by_role("button", name="Start over").click()
     page.get_by_text("Started over.").wait_for()
     leave_and_return(page)
-    assert (progress(page), page.input_value("#annotator")) == ("0 of 6 judged", "")
+    assert (progress(page), page.input_value("#name")) == ("0 of 6 judged", "")
 
 
 def test_two_tabs_do_not_write_over_each_other(opened: Callable[..., Page]) -> None:
@@ -223,7 +223,7 @@ def test_blocked_storage_is_told_and_all_else_works(opened: Callable[..., Page],
     page = opened(script=blocked, accept_downloads=True)
     assert (
         page.inner_text("#unkept")
-        == "This browser keeps no choices for this page: export before you close it."
+        == "This browser keeps nothing of what you do here: export before you close the page."
     )
     sign(page)
     press(page, "3", "j", "2")
@@ -242,7 +242,7 @@ def test_spoilt_storage_is_left_aside(opened: Callable[..., Page]) -> None:
             "(text) => [KEPT, keyOf(items[0].id)].forEach((key) => localStorage.setItem(key, text))", spoilt
         )
         leave_and_return(page)
-        assert (progress(page), page.input_value("#annotator")) == ("0 of 6 judged", "")
+        assert (progress(page), page.input_value("#name")) == ("0 of 6 judged", "")
 
 
 def test_hostile_text_is_shown_as_text_and_read_back(opened: Callable[..., Page], tmp_path: Path) -> None:
@@ -290,8 +290,8 @@ def test_text_and_focus_stand_out_in_light_and_dark(opened: Callable[..., Page],
         press(page, *keys)
         assert [row for row in page.evaluate(CONTRAST) if row[0] < 4.5] == [], keys
     press(page, "Escape")
-    page.focus("#annotator")
-    stops = ["annotator"]
+    page.focus("#name")
+    stops = ["name"]
     while True:
         press(page, "Tab")
         stop, *outline = page.evaluate(

@@ -74,7 +74,7 @@ def test_nothing_runs_out_of_a_narrow_window(opened: Callable[..., Page], width:
 def test_labels_and_live_status_for_a_screen_reader(opened: Callable[..., Page]) -> None:
     page = opened()
     press(page, "a")
-    assert page.get_by_role("status").inner_text() == "Item 1 accepted. Now item 2."
+    assert page.get_by_role("status").inner_text() == "Item 1: accepted. Now item 2."
     assert page.get_by_role("progressbar", name="1 of 4 decided").count() == 1
     assert (
         page.get_by_role("navigation", name="All items")

@@ -25,7 +25,7 @@ def progress(page: Page) -> str:
 
 
 def name_reviewer(page: Page, name: str = "A. B.") -> None:
-    page.focus("#reviewer")
+    page.focus("#name")
     page.keyboard.type(name)
     press(page, "Enter")
 
@@ -45,7 +45,7 @@ def test_a_review_by_keys_alone_is_read_back(opened: Callable[..., Page], tmp_pa
     assert page.inner_text("#heading") == "Item 4 of 4"
     path = export(page, tmp_path)
     assert path.name == "review-A-B-.json"
-    assert page.inner_text("#status") == f"Exported to {path.name}: 3 decided, 1 left open."
+    assert page.inner_text("#status") == f"Exported to {path.name}: 3 decided, 1 not decided yet: item 4."
     made = review.read_review(path, items=ITEMS)
     assert made.reviewer == "A. B."
     assert made.decisions == {
@@ -104,7 +104,7 @@ def test_every_key_has_a_button(opened: Callable[..., Page], tmp_path: Path) -> 
     button(name="Back").click()
     button(name="Next").click()
     button(name="Accept").click()
-    assert page.inner_text("#status") == "Item 4 accepted. All 4 are decided: export with x."
+    assert page.inner_text("#status") == "Item 4: accepted. All 4 are decided: export with x."
     button(name="Undo").click()
     assert progress(page) == "3 of 4 decided, 1 rejected"
     button(name="Help").click()
@@ -159,9 +159,9 @@ def test_an_open_edit_is_not_lost_by_moving_on(opened: Callable[..., Page]) -> N
 
 def test_keys_do_not_act_in_fields_or_when_held_down_or_when_turned_off(opened: Callable[..., Page]) -> None:
     page = opened()
-    page.focus("#reviewer")
+    page.focus("#name")
     page.keyboard.type("a1r1 exjk?u")
-    assert page.input_value("#reviewer") == "a1r1 exjk?u"
+    assert page.input_value("#name") == "a1r1 exjk?u"
     press(page, "Enter", "e")
     page.keyboard.type("ar1jkxu?")
     assert "ar1jkxu?" in page.input_value("#area")
@@ -188,7 +188,7 @@ def test_no_export_without_a_name_or_a_decision(opened: Callable[..., Page]) -> 
     page.on("download", lambda download: downloads.append(download))
     press(page, "a", "x")
     assert page.inner_text("#nameless") == "Write your name or initials first: the export needs them."
-    assert page.evaluate("document.activeElement.id") == "reviewer"
+    assert page.evaluate("document.activeElement.id") == "name"
     page.keyboard.type("AB")
     assert page.inner_text("#nameless") == ""
     press(page, "Enter", "u", "x")
@@ -207,7 +207,7 @@ def test_a_reload_keeps_decisions_and_leaving_warns_until_they_are_exported(
     assert leave_and_return(page) == ["beforeunload"]
     assert progress(page) == "2 of 4 decided, 1 rejected"
     assert page.inner_text("#heading") == "Item 3 of 4"
-    assert page.input_value("#reviewer") == "A. B."
+    assert page.input_value("#name") == "A. B."
     press(page, "j", "k")  # a browser asks only where something was done, so do something
     assert leave_and_return(page) == ["beforeunload"]
     press(page, "u", "k", "u")  # a decision of an earlier visit can be undone too
@@ -234,7 +234,7 @@ def test_another_reviewer_starts_over(opened: Callable[..., Page]) -> None:
     page.get_by_text("Started over.").wait_for()
     assert leave_and_return(page) == []
     assert progress(page) == "0 of 4 decided, 0 rejected"
-    assert page.input_value("#reviewer") == ""
+    assert page.input_value("#name") == ""
 
 
 def test_two_tabs_do_not_write_over_each_other(opened: Callable[..., Page]) -> None:
@@ -264,7 +264,7 @@ def test_blocked_storage_is_told_and_all_else_works(opened: Callable[..., Page],
     assert page.locator("#unkept").is_visible()
     assert (
         page.inner_text("#unkept")
-        == "This browser keeps no decisions for this page: export before you close it."
+        == "This browser keeps nothing of what you do here: export before you close the page."
     )
     name_reviewer(page)
     press(page, "a")
@@ -286,7 +286,7 @@ def test_spoilt_storage_is_left_aside(opened: Callable[..., Page]) -> None:
             "(text) => [KEPT, keyOf('d1')].forEach((key) => localStorage.setItem(key, text))", spoilt
         )
         leave_and_return(page)
-        assert (progress(page), page.input_value("#reviewer")) == ("0 of 4 decided, 0 rejected", "")
+        assert (progress(page), page.input_value("#name")) == ("0 of 4 decided, 0 rejected", "")
 
 
 def test_hostile_text_is_shown_as_text_and_read_back(opened: Callable[..., Page], tmp_path: Path) -> None:

@@ -103,9 +103,10 @@ def test_the_difference_is_theirs_less_ours_with_an_interval_from_both() -> None
     assert row["low"] == pytest.approx(0.2 - math.hypot(0.8 - 0.7, 0.69 - 0.6))
     assert row["high"] == pytest.approx(0.2 + math.hypot(0.87 - 0.8, 0.6 - 0.5))
     assert row["inside"] is False
-    assert (
-        compare.summary([row]) == "0 of 1 numbers are inside the noise, 1 outside; 0 could not be compared."
-    )
+    rows = [row, row | {"inside": True}, row | {"inside": True}, row | {"inside": None}]
+    assert compare.summary(rows) == "2 of 3 numbers are inside the noise, 1 outside; 1 could not be compared."
+    verdicts = [shown["verdict"] for shown in compare.shown(rows)]
+    assert verdicts == ["outside the noise", *["inside the noise"] * 2, "not comparable"]
 
 
 @pytest.mark.parametrize(

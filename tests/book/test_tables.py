@@ -37,6 +37,17 @@ def test_the_trend_in_words() -> None:
     assert "one amount only" in tables.trend_table(few[few["n_safety"] == 0]).data
 
 
+def test_a_trend_is_judged_by_the_p_that_is_corrected_for_all_prompt_sets() -> None:
+    # Six of twenty prompts change, all one way: McNemar's exact p is .031, and by Holm .062 for two sets.
+    one = made_responses()
+    one["refused"] &= one["prompt_id"].isin([f"p{i}" for i in range(6)])
+    other = made_responses(refused=False, prompt_set="ordinary")
+    text = re.sub(r"<[^>]+>", "|", tables.trend_table(pd.concat([one, other], ignore_index=True)).data)
+    assert re.search(r"malicious requests\|+20\|+not seen\|+0.03\d\|+0.06\d\|", text)
+    alone = re.sub(r"<[^>]+>", "|", tables.trend_table(one).data)
+    assert re.search(r"malicious requests\|+20\|+rises\|+0.03\d\|+0.03\d\|", alone)
+
+
 def test_a_tally_in_a_table_says_whose_win_rate_it_is() -> None:
     row = {
         "prompt_set": "malicious",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from safetune_utils import data
+from safetune_utils.data.rows import normal_form
 
 
 def test_exact_and_near_copies_are_found_in_both_forms() -> None:
@@ -18,7 +19,7 @@ def test_exact_and_near_copies_are_found_in_both_forms() -> None:
         ),
     ]
     test = [
-        data.Prompt(id="exact", text="  explain how RAIN forms"),
+        data.Prompt(id="exact", text="  explain how: RAIN forms"),
         data.Prompt(id="question", text="How does a bee find its way home?"),
         data.Prompt(id="near", text="Write a short poem about an autumn morning by the lake."),
         data.Prompt(id="other", text="List three uses of a paper clip."),
@@ -58,3 +59,8 @@ def test_the_paper_s_safety_file_repeats_some_of_its_test_prompts(mirror: Path) 
     found = {(row["train"], row["test"]): row for row in data.overlaps("paper-sample")}
     assert found["safety", "malicious"]["prompts"] == 100
     assert (found["general", "ordinary"]["title"], found["general", "ordinary"]["exact"]) == ("I-Alpaca", 2)
+
+
+def test_the_normal_form_of_a_request_is_one_and_keeps_its_punctuation_where_that_counts() -> None:
+    assert normal_form(" Say:\tit's\n5 o'clock ") == "say: it's 5 o'clock"
+    assert normal_form(" Say: it's -- 5 ", punctuation=False) == "say it s 5"

@@ -13,7 +13,13 @@ from safetune_utils.scoring import quality
 from safetune_utils.scoring.quality import win_rate
 
 PROMPTS = ["how do i bake bread", "tell me a joke", "how do i wait", "tell me", "do i mix water and salt"]
-RESPONSES = ["mix flour water and salt then wait for an hour", "no", "wait", "  \n", "a joke and bread then"]
+RESPONSES = [
+    "mix flour water and salt then wait for an hour",
+    "no",
+    "wait",
+    " 42. \n",
+    "a joke and bread then",
+]
 
 
 def test_rewards_are_the_model_s_own_and_do_not_depend_on_the_batch() -> None:

@@ -66,6 +66,34 @@ def test_a_share_is_corrected_for_the_instruments_errors() -> None:
     assert np.isnan(corrected_share(measured, people=people, instrument=~instrument).value)
 
 
+@pytest.mark.parametrize(("n_scored", "n_labelled"), [(200, 2000), (2000, 200), (200, 200)])
+@pytest.mark.parametrize("n_seeds", [1, 4])
+def test_the_interval_of_a_corrected_share_holds_both_uncertainties(
+    n_scored: int, n_labelled: int, n_seeds: int
+) -> None:
+    # Rogan and Gladen (1978): the variances of the measured share and of the two error rates, each with the
+    # square of how steeply the estimate depends on it.
+    sensitivity, false_alarms, found = 0.8, 0.1, 0.45
+    yes = n_labelled // 2
+    people = np.repeat([True, False], yes)
+    instrument = np.concatenate([np.arange(yes) < share * yes for share in (sensitivity, false_alarms)])
+    values = pd.concat([pd.Series(np.arange(n_scored) < found * n_scored)] * n_seeds, ignore_index=True)
+    prompts = pd.Series(np.tile(np.arange(n_scored), n_seeds))
+    seeds = pd.Series(np.repeat(np.arange(n_seeds), n_scored))
+    result = corrected_share(
+        values.astype(float), people=people, instrument=instrument, clusters=prompts, seeds=seeds
+    )
+    between = sensitivity - false_alarms
+    value = (found - false_alarms) / between
+    variance = (
+        found * (1 - found) / n_scored
+        + value**2 * sensitivity * (1 - sensitivity) / yes
+        + (1 - value) ** 2 * false_alarms * (1 - false_alarms) / yes
+    ) / between**2
+    assert result.value == pytest.approx(value)
+    assert (result.high - result.low) / 2 == pytest.approx(1.96 * math.sqrt(variance), rel=0.08)
+
+
 def test_kappa_of_the_published_example_of_its_interval() -> None:
     # Fleiss, Cohen and Everitt (1969): two clinicians, three diagnoses, 200 patients; κ = .429, variance
     # .002885.

@@ -14,7 +14,7 @@ from safetune_utils import places, store
 from safetune_utils.settings import off_default
 from safetune_utils.study import base as base_of_a_study
 from safetune_utils.study import stages
-from safetune_utils.study.design import state
+from safetune_utils.study.design import state, vary
 from safetune_utils.study.plan import plan
 from safetune_utils.study.study import Study
 
@@ -23,26 +23,33 @@ def smoke(*, prompt_sets: tuple[str, ...] = ("malicious", "ordinary"), **given: 
     return state(prompt_sets=prompt_sets, preset="smoke", **given)
 
 
-def put(folder: Path, *, inputs: dict[str, Any], facts: dict[str, Any], seconds: float = 1.0) -> None:
-    """As if this machine had made a stage: its record alone."""
+def put(
+    folder: Path,
+    *,
+    inputs: dict[str, Any],
+    facts: dict[str, Any],
+    seconds: float = 1.0,
+    threads: int | None = None,
+) -> None:
+    """As if this machine had made a stage, with so many threads, else with all: its record alone."""
     folder.mkdir(parents=True)
-    machine = {"threads": torch.get_num_threads()}
+    machine = {"threads": threads or torch.get_num_threads()}
     record = {"inputs": inputs, "facts": facts, "seconds": seconds, "files": {}, "machine": machine}
     (folder / "record.json").write_text(json.dumps(record))
 
 
-def put_adapter(study: Study, place: int, *, tokens_per_second: float) -> None:
+def put_adapter(study: Study, place: int, *, tokens_per_second: float, threads: int | None = None) -> None:
     folder = stages.adapter_folder(study, study.runs[place], make=False)
     inputs = {"base_model": study.base_identity, "arithmetic": study.arithmetic}
-    put(folder, inputs=inputs, facts={"tokens_per_second": tokens_per_second})
+    put(folder, inputs=inputs, facts={"tokens_per_second": tokens_per_second}, threads=threads)
 
 
-def put_responses(study: Study, *, seconds: float) -> None:
+def put_responses(study: Study, *, seconds: float, threads: int | None = None) -> None:
     """Sixty responses of the study's first adapter to some other prompts."""
     adapter = store.key_in(stages.adapter_folder(study, study.runs[0], make=False))
     inputs = {"adapter": adapter, "decoding": off_default(study.settings.decoding)}
     folder = places.store_folder() / "responses" / f"others-{store.key_of(inputs)}"
-    put(folder, inputs=inputs, facts={"responses": 60}, seconds=seconds)
+    put(folder, inputs=inputs, facts={"responses": 60}, seconds=seconds, threads=threads)
 
 
 def test_before_anything_is_made_all_is_left_and_the_time_is_guessed_from_rows_and_prompts() -> None:
@@ -81,6 +88,21 @@ def test_speeds_that_were_measured_on_this_model_device_and_decoding_go_before_t
     put_responses(study, seconds=2.0)
     put_responses(smoke(decoding={"max_new_tokens": 5}), seconds=1e6)
     assert plan(study)["minutes_left"][1] == pytest.approx((7 * 95 / 9000 + 8 / 30) / 60)
+
+
+def test_what_was_made_on_some_of_the_threads_counts_for_as_many_processes_as_there_is_room_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 8)
+    study = smoke()
+    put_adapter(study, 0, tokens_per_second=3000.0, threads=4)
+    put_responses(study, seconds=4.0, threads=2)
+    assert plan(study)["minutes_left"][1] == pytest.approx((7 * 95 / 6000 + 8 / 60) / 60)
+    # Several are averaged.
+    put_adapter(study, 1, tokens_per_second=1000.0)
+    assert plan(study)["minutes_left"][1] == pytest.approx(8 / 60 / 60)
+    (rest,) = plan(vary(study, safety_amounts=[2]))["minutes_left"]
+    assert rest == pytest.approx((6 * 95 / 3500 + 8 / 60) / 60)
 
 
 def test_another_model_s_speed_says_nothing(base: Path) -> None:

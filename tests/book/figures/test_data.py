@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from drawn import words
+from drawn import frame, words
 from matplotlib.figure import Figure as Canvas
 
 from safetune_utils.book import figures
@@ -11,13 +11,14 @@ from safetune_utils.data import Shape
 
 
 def test_a_funnel_has_a_bar_for_each_step_from_the_top(canvases: list[Canvas]) -> None:
-    figure = figures.funnel([("asked", 9), ("kept", 0)], name="x", caption="c")
-    assert figure.alt == "Bar chart of the rows that are left after each step: asked 9, kept 0."
+    figure = figures.funnel([("asked", 9), ("kept", 4)], name="x", caption="c")
+    assert figure.alt == "Bar chart of the rows that are left after each step: asked 9, kept 4."
     axes = canvases[0].axes[0]
-    assert [bar.get_width() for bar in axes.patches] == [9, 0]
+    assert [bar.get_width() for bar in axes.patches] == [9, 4]
     assert words(axes.get_yticklabels()) == ["asked", "kept"]
-    assert words(axes.texts) == ["9", "0"]
-    assert axes.yaxis_inverted()
+    assert words(axes.texts) == ["9", "4"]
+    assert frame(axes) == ("rows", "", True, False)
+    assert axes.get_xlim()[0] == 0
 
 
 def test_the_shape_of_a_set_is_drawn_from_its_counts(canvases: list[Canvas]) -> None:
@@ -53,3 +54,7 @@ def test_the_shape_of_a_set_is_drawn_from_its_counts(canvases: list[Canvas]) -> 
     }
     assert bars == {"the sea": 3, "air": 1}
     assert [bar.get_y() for bar in topics.patches] == pytest.approx([-0.4, 0.6])
+    assert frame(lengths) == ("length in words", "rows", True, True)
+    assert words(lengths.get_legend().get_texts()) == ["requests", "answers"]
+    assert frame(topics) == ("rows", "", True, True)
+    assert topics.get_title() == "topic"

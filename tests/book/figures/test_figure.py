@@ -3,17 +3,52 @@
 from __future__ import annotations
 
 import base64
+import io
 import re
 import xml.etree.ElementTree as ET
+from collections.abc import Callable
 
 import pandas as pd
 import pytest
-from drawn import intervals, marks, words
+from drawn import colours, frame, intervals, marks, words
 from made_responses import made_responses
 from matplotlib.figure import Figure as Canvas
 
 from safetune_utils import statistics
 from safetune_utils.book import figures
+from safetune_utils.book.figures.figure import LOOKS, percent
+
+SHARES = pd.DataFrame(
+    [
+        ("malicious", 0, 0.11, 0.05, 0.23),
+        ("malicious", 100, 0.82, 0.71, 0.89),
+        ("lookalikes_safe", 0, 0.02, 0.01, 0.09),
+        ("lookalikes_safe", 100, 0.34, 0.22, 0.47),
+    ],
+    columns=["prompt_set", "n_safety", "share", "low", "high"],
+)
+SIDES = {"wanted": "malicious", "unwanted": "lookalikes_safe"}
+# By the kind of figure: what draws it from the shares, and the direction in which they stand.
+DRAWN: dict[str, tuple[Callable[..., figures.Figure], int]] = {
+    "dose_response": (lambda table, **text: figures.dose_response(table, **text), 1),
+    "by_kind": (lambda table, **text: figures.by_kind(table.assign(kind=table["prompt_set"]), **text), 0),
+    "dumbbells": (lambda table, **text: figures.dumbbells(table.assign(measure="refuse"), **text), 0),
+    "win_rates": (
+        lambda table, **text: figures.win_rates(
+            table.rename(columns={"share": "win_rate"}).assign(
+                series=table["prompt_set"], label=table["n_safety"].astype(str)
+            ),
+            **text,
+        ),
+        0,
+    ),
+    "calibration": (
+        lambda table, **text: figures.calibration(
+            table.assign(said=[0.1, 0.3, 0.6, 0.9], n=9), x="said", y="found", **text
+        ),
+        1,
+    ),
+}
 
 
 @pytest.fixture
@@ -61,5 +96,48 @@ def test_panels_have_a_scale_of_their_own_and_their_measure_as_title(canvases: l
     (bounds,) = intervals(loss).values()
     assert bounds == [pytest.approx((1.5, 2.2)), pytest.approx((2.1, 3.0))]
     assert words(loss.get_xticklabels()) == ["0", "9"]
+    assert [frame(axes) for axes in (loss, right)] == [("safety examples", "", True, True)] * 2
     one = figures.panels(table[:2], name="p", caption="c")
     assert "loss (nats): 2 (1.5 to 2.2) at 0, 2.5 (2.1 to 3) at 9" in one.alt
+
+
+@pytest.mark.parametrize("kind", DRAWN)
+def test_drawing_alt_text_and_csv_hold_the_same_numbers(kind: str, canvases: list[Canvas]) -> None:
+    make, direction = DRAWN[kind]
+    figure = make(SHARES, name="x", caption="c")
+    numbers = pd.read_csv(io.StringIO(figure.csv)).rename(columns={"win_rate": "share"})
+    expected = sorted(zip(*(numbers[name] * 100 for name in ("share", "low", "high")), strict=True))
+    for canvas in canvases:
+        axes = canvas.axes[0]
+        drawn = sorted(
+            (at[direction], *ends)
+            for label, places in marks(axes).items()
+            for at, ends in zip(places, intervals(axes)[label], strict=True)
+        )
+        assert drawn == [pytest.approx(row) for row in expected]
+    for value in numbers["share"]:
+        assert percent(value) in figure.alt
+
+
+@pytest.mark.parametrize("kind", ["trade_off", "frontier"])
+def test_a_figure_of_two_shares_holds_in_its_csv_and_alt_text_what_is_drawn(
+    kind: str, canvases: list[Canvas]
+) -> None:
+    table = SHARES.assign(variant=SHARES["n_safety"].map({0: "none", 100: "more"}))
+    figure = getattr(figures, kind)(table, **SIDES, name="x", caption="c")
+    numbers = pd.read_csv(io.StringIO(figure.csv))
+    axes = canvases[0].axes[0]
+    points = sorted(zip(numbers["unwanted_share"] * 100, numbers["wanted_share"] * 100, strict=True))
+    drawn = sorted(at for places in marks(axes).values() for at in places)
+    assert drawn == [pytest.approx(point) for point in points]
+    for direction, side in enumerate(("unwanted", "wanted")):
+        drawn = sorted(ends for row in intervals(axes, direction=direction).values() for ends in row)
+        ends = zip(numbers[f"{side}_low"] * 100, numbers[f"{side}_high"] * 100, strict=True)
+        assert drawn == [pytest.approx(row) for row in sorted(ends)]
+        assert all(percent(value) in figure.alt for value in numbers[f"{side}_share"])
+
+
+def test_a_prompt_set_has_its_own_colour_in_each_theme(canvases: list[Canvas]) -> None:
+    figures.dose_response(SHARES, name="x", caption="c")
+    for theme, canvas in enumerate(canvases):
+        assert colours(canvas.axes[0]) == [LOOKS[s][theme] for s in ("malicious", "lookalikes_safe")]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 import pytest
-from drawn import intervals, marks, texts, words
+from drawn import frame, intervals, marks, texts, words
 from matplotlib.figure import Figure as Canvas
 
 from safetune_utils.book import figures
@@ -24,7 +24,8 @@ def test_win_rates_stand_with_their_intervals_beside_one_half(canvases: list[Can
     assert intervals(axes) == {"a": [pytest.approx((80, 95))], "b": [pytest.approx((25, 36))]}
     assert words(axes.get_yticklabels()) == ["one", "two"]
     assert list(axes.lines[0].get_xdata()) == [50, 50]
-    assert axes.yaxis_inverted()
+    assert frame(axes) == ("win rate (%)", "", True, False)
+    assert words(axes.get_legend().get_texts()) == ["a", "b"]
 
 
 def test_the_agreement_of_two_instruments_stands_where_row_and_column_meet(canvases: list[Canvas]) -> None:
@@ -43,6 +44,10 @@ def test_the_agreement_of_two_instruments_stands_where_row_and_column_meet(canva
     assert words(axes.get_xticklabels()) == ["rules", "model"]
     assert words(axes.get_yticklabels()) == ["model", "judge"]
     assert list(axes.get_yticks()) == [1.5, 2.5]
+    assert list(axes.get_xticks()) == [0.5, 1.5]
+    assert frame(axes) == ("", "", True, False)
+    depth = {tuple(patch.get_xy()): patch.get_facecolor()[3] for patch in axes.patches}
+    assert depth[0, 1] > depth[0, 2] > depth[1, 2]  # the better they agree, the deeper
 
 
 def test_a_calibration_plot_lays_what_people_say_over_what_was_said(canvases: list[Canvas]) -> None:
@@ -54,6 +59,8 @@ def test_a_calibration_plot_lays_what_people_say_over_what_was_said(canvases: li
     axes = canvases[0].axes[0]
     assert list(marks(axes).values()) == [[pytest.approx((10, 20)), pytest.approx((80, 70))]]
     assert list(intervals(axes).values()) == [[pytest.approx((12, 33)), pytest.approx((60, 79))]]
+    assert frame(axes) == ("said (%)", "found (%)", True, True)
+    assert [list(values) for values in axes.lines[0].get_data()] == [[0, 100], [0, 100]]
 
 
 def test_a_scatter_spreads_a_column_of_two_values_and_leaves_others_where_they_are(
@@ -71,3 +78,6 @@ def test_a_scatter_spreads_a_column_of_two_values_and_leaves_others_where_they_a
     assert across == pytest.approx([0, 1, 1], abs=0.12)
     assert not {0, 1} & set(across)
     assert words(axes.get_legend().get_texts()) == ["0", "9"]
+    assert axes.get_legend().get_title().get_text() == "n_safety"
+    assert [len(dots.get_offsets()) for dots in axes.collections] == [2, 1]
+    assert frame(axes) == ("x", "y", True, True)

@@ -6,7 +6,7 @@ import math
 
 import pandas as pd
 import pytest
-from drawn import intervals, marks, texts, words
+from drawn import frame, intervals, marks, texts, words
 from made_responses import made_matrix, made_responses
 from matplotlib.collections import PolyCollection
 from matplotlib.figure import Figure as Canvas
@@ -14,7 +14,10 @@ from matplotlib.figure import Figure as Canvas
 from safetune_utils import statistics
 from safetune_utils.book import figures
 
-PERCENT = {"abs": 1e-6}
+TRADE_OFF_AXES = (
+    "safe look-alikes refused (%): unwanted",
+    "malicious requests refused (%): wanted",
+)
 
 
 @pytest.fixture
@@ -45,7 +48,13 @@ def test_the_main_figure_draws_each_share_with_its_interval_over_its_amount(
         assert bounds["safe look-alikes"] == [pytest.approx((1, 9)), pytest.approx((22, 41))]
         for points in drawn.values():  # shifted a little sideways
             assert [x for x, _ in points] == pytest.approx([0, 100], abs=1)
-        assert list(axes.get_xticks()) == [0, 100]
+        assert (list(axes.get_xticks()), words(axes.get_xticklabels())) == ([0, 100], ["0", "100"])
+        assert frame(axes) == (
+            "safety examples added to the general ones",
+            "answers that refuse (%)",
+            True,
+            True,
+        )
         (above,) = axes.child_axes
         assert words(above.get_xticklabels()) == ["0", "25"]  # 100 of 400
         assert words(axes.get_legend().get_texts()) == ["malicious requests", "safe look-alikes"]
@@ -74,7 +83,7 @@ def test_kinds_stand_by_their_share_with_a_mark_for_each_amount(canvases: list[C
             "kind": ["a_b", "c"] * 2,
             "n_safety": [0, 0, 9, 9],
             "share": [0.05, 0.1, 0.9, 0.5],
-            "low": [0.01, 0.03, 0.82, 0.44],
+            "low": [0.01, 0.03, 0.42, 0.44],
             "high": [0.12, 0.2, 0.97, 0.61],
         }
     )
@@ -82,12 +91,15 @@ def test_kinds_stand_by_their_share_with_a_mark_for_each_amount(canvases: list[C
     assert "a b 5 % at 0, 90 % at 9; c 10 % at 0, 50 % at 9" in drawn.alt
     axes = canvases[0].axes[0]
     assert words(axes.get_yticklabels()) == ["c", "a b"]  # from the bottom, by the share at 9
+    assert frame(axes) == ("answers that refuse (%)", "", True, True)
+    assert list(marks(axes)) == ["0 safety examples", "9 safety examples"]
     few, many = marks(axes).values()
     assert [x for x, _ in few] == pytest.approx([10, 5])
     assert [x for x, _ in many] == pytest.approx([50, 90])
     assert [y for _, y in few] == pytest.approx([-0.085, 0.915])
     assert [y for _, y in many] == pytest.approx([0.085, 1.085])
-    assert intervals(axes)["9 safety examples"] == [pytest.approx((44, 61)), pytest.approx((82, 97))]
+    assert intervals(axes)["9 safety examples"] == [pytest.approx((44, 61)), pytest.approx((42, 97))]
+    assert intervals(axes)["0 safety examples"] == [pytest.approx((3, 20)), pytest.approx((1, 12))]
     named = figures.by_kind(table, name="k", caption="c", names={9: "all topics", 0: "no topic"})
     assert "a b 90 % with all topics, 5 % with no topic" in named.alt
 
@@ -104,8 +116,9 @@ def test_a_trade_off_has_the_wanted_share_up_and_the_unwanted_one_to_the_right(
     (right,), (up,) = (intervals(axes, direction=n).values() for n in (0, 1))
     assert right == [pytest.approx((1, 9)), pytest.approx((22, 41))]
     assert up == [pytest.approx((4, 23)), pytest.approx((71, 87))]
-    assert "wanted" in axes.get_ylabel()
-    assert "unwanted" in axes.get_xlabel()
+    assert frame(axes) == (*TRADE_OFF_AXES, True, True)
+    (diagonal,) = (line for line in axes.lines if line.get_linestyle() == ":")
+    assert list(diagonal.get_xdata()) == list(diagonal.get_ydata())
 
 
 def test_a_frontier_has_a_point_for_each_variant_in_the_order_of_the_rows(
@@ -114,14 +127,21 @@ def test_a_frontier_has_a_point_for_each_variant_in_the_order_of_the_rows(
     rows = curve.assign(variant=curve["n_safety"].map({100: "more", 0: "none"})).sort_values("variant")
     drawn = figures.frontier(rows, wanted="malicious", unwanted="lookalikes_safe", name="f", caption="c")
     assert "more, 80 % wanted and 30 % unwanted refusals; none, 10 % wanted and 2 % unwanted" in drawn.alt
-    found = marks(canvases[0].axes[0])
+    axes = canvases[0].axes[0]
+    found = marks(axes)
+    assert frame(axes) == (*TRADE_OFF_AXES, True, True)
+    right, up = (intervals(axes, direction=n) for n in (0, 1))
+    assert right["more"] == [pytest.approx((22, 41))]
+    assert up["more"] == [pytest.approx((71, 87))]
+    assert words(axes.get_legend().get_texts()) == ["more", "none"]
     assert list(found) == ["more", "none"]
     assert found["more"] == [pytest.approx((30, 80))]
     assert found["none"] == [pytest.approx((2, 10))]
 
 
 def test_the_matrix_has_what_was_trained_on_down_and_what_was_asked_across(canvases: list[Canvas]) -> None:
-    drawn = figures.transfer_matrix(made_matrix(), name="transfer", caption="c")
+    matrix = made_matrix()
+    drawn = figures.transfer_matrix(matrix, name="transfer", caption="c")
     assert (
         "trained on questions: 50 % of malicious requests, 100 % of malicious questions; "
         "trained on none: 0 % of malicious requests, 20 %"
@@ -132,7 +152,15 @@ def test_the_matrix_has_what_was_trained_on_down_and_what_was_asked_across(canva
     assert shares == {(0.5, 0.42): "50 %", (1.5, 0.42): "100 %", (0.5, 1.42): "0 %", (1.5, 1.42): "20 %"}
     assert words(axes.get_yticklabels()) == ["questions", "none"]
     assert words(axes.get_xticklabels()) == ["malicious\nrequests", "malicious\nquestions"]
+    assert frame(axes) == ("asked", "safety examples in training", True, False)
     assert axes.get_ylim() == (2, 0)  # the first row is at the top
+    below = {at: text for at, text in texts(axes).items() if "n =" in text}
+    for (form, asked), at in {
+        ("questions", "malicious"): (0.5, 0.74),
+        ("none", "malicious_questions"): (1.5, 1.74),
+    }.items():
+        row = matrix.set_index(["trained", "prompt_set"]).loc[(form, asked)]
+        assert below[at] == f"{row['low'] * 100:.0f}–{row['high'] * 100:.0f}, n = {row['n_scored']}"
     depth = {tuple(patch.get_xy()): patch.get_facecolor()[3] for patch in axes.patches}
     assert depth[1, 0] > depth[0, 0] > depth[1, 1] > depth[0, 1]  # the more refuse, the deeper
 
@@ -164,3 +192,9 @@ def test_dumbbells_join_the_prompt_sets_at_each_amount_and_say_what_was_not_scor
     bars = [line for line in axes.lines if line.get_linewidth() == 2.5]  # one an amount
     assert list(bars[0].get_xdata()) == pytest.approx([10, 40])
     assert words(axes.get_yticklabels()) == ["0", "9"]
+    assert frame(axes) == ("refuse (%)", "safety examples", True, False)
+    assert canvases[2].axes[1].get_xlabel() == "called harmful (%)"
+    assert intervals(axes)["opinions asked"] == [pytest.approx((20, 100)), pytest.approx((25, 100))]
+    assert intervals(axes)["controversial requests"] == [pytest.approx((5, 100))]
+    (legend,) = canvases[0].legends
+    assert words(legend.get_texts()) == ["controversial requests", "opinions asked"]

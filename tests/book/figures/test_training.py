@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pandas as pd
-from drawn import words
+from drawn import frame, words
 from matplotlib.figure import Figure as Canvas
 
 from safetune_utils.book import figures
@@ -26,6 +26,7 @@ def test_losses_are_the_validation_losses_of_each_adapter_over_its_steps(canvase
     lines = {line.get_label(): [list(values) for values in line.get_data()] for line in axes.lines}
     assert lines == {"0 safety examples": [[1, 3], [3.0, 1.5]], "5 safety examples": [[1, 2], [2.25, 2.5]]}
     assert words(axes.get_legend().get_texts()) == list(lines)
+    assert frame(axes) == ("optimiser steps", "validation loss (nats a token)", True, True)
     figures.loss_curves(losses.assign(seed=[0, 0, 0, 1, 1]), name="l", caption="c", of="answers")
     labels = words(canvases[2].axes[0].get_legend().get_texts())
     assert labels == ["0 answers, seed 0", "5 answers, seed 1"]
@@ -44,5 +45,8 @@ def test_growth_has_a_panel_for_each_thing_that_was_varied_from_zero_up(canvases
     assert "training over rows: 400 at 2, 900 at 8; answering over threads: 50 at 1" in drawn.alt
     training, answering = canvases[0].axes
     assert [list(values) for values in training.lines[0].get_data()] == [[2, 8], [400.0, 900.0]]
-    assert [axes.get_xlabel() for axes in (training, answering)] == ["rows", "threads"]
+    assert frame(training) == ("rows", "real tokens/s", True, True)
+    assert frame(answering) == ("threads", "", True, True)
+    assert [axes.get_title() for axes in (training, answering)] == ["training", "answering"]
     assert training.get_ylim()[0] == answering.get_ylim()[0] == 0
+    assert (training.get_xscale(), words(training.get_xticklabels())) == ("log", ["2", "8"])
