@@ -9,13 +9,13 @@ import nbformat
 import pytest
 
 from safetune_utils import statistics
-from safetune_utils.book import figures, freshness, glue, parameters, tables, words
+from safetune_utils.book import figures, freshness, glue, parameters, tables
 from safetune_utils.machine import surroundings
 
 SECRET = "a prompt of theirs"
 
 
-def executed(folder: Path, source: Path, *, malicious: statistics.Share, recorded: bool = True) -> Path:
+def executed(folder: Path, source: Path, *, malicious: statistics.Estimate, recorded: bool = True) -> Path:
     """An executed copy of chapter 1: one figure, one table, one glued share, one finding, one print."""
     shown = [
         *_glued(malicious),
@@ -42,11 +42,11 @@ def _figure() -> nbformat.NotebookNode:
     return _displayed(*figure._repr_mimebundle_())
 
 
-def _glued(malicious: statistics.Share) -> list[nbformat.NotebookNode]:
+def _glued(malicious: statistics.Estimate) -> list[nbformat.NotebookNode]:
     shown: list[nbformat.NotebookNode] = []
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(glue, "display", lambda data, metadata, raw: shown.append(_displayed(data, metadata)))
-        glue.glue(malicious_last=words.with_interval(malicious._asdict()), run_by="someone")
+        glue.glue(malicious_last=malicious, run_by="someone")
         glue.finding("obeys_without_safety", malicious)
     return shown
 

@@ -20,6 +20,7 @@ from safetune_utils.book import provenance
 from safetune_utils.errors import SafetuneError
 from safetune_utils.places import data_folder
 from safetune_utils.settings import shown_name
+from safetune_utils.statistics import Estimate
 
 # Settings that may name a place on the machine.
 _PLACES = ("base_model", "data", "general_data", "safety_data")
@@ -39,8 +40,7 @@ def outcome(executed: Path) -> dict[str, Any]:
     Returns:
         ``settings`` (a folder or file by its name alone) and ``made`` (commit, versions, machine, start,
         seconds, memory), ``None`` and empty where a notebook was not run by `safetune`; ``adapters``, by name
-        the seconds and memory that each took; ``numbers``, by their glued names, as
-        :func:`safetune_utils.book.glue.measured` gives them.
+        the seconds and memory that each took; ``numbers``, each with its interval, by their names.
     """
     record: Mapping[str, Any] = provenance.provenance(executed) or {}
     settings = record.get("settings")
@@ -71,7 +71,9 @@ def outcome(executed: Path) -> dict[str, Any]:
             name: {key: adapter[key] for key in ("seconds", "peak_memory_bytes")}
             for name, adapter in record.get("adapters", {}).items()
         },
-        "numbers": {metadata.scrapbook.name: dict(metadata.safetune.number) for metadata in marked},
+        "numbers": {
+            metadata.scrapbook.name: Estimate.from_data(metadata.safetune.number) for metadata in marked
+        },
     }
 
 
@@ -104,7 +106,10 @@ def read(source: str | Path) -> Outcomes:
             f"'{source}' is no folder of executed notebooks, no executed notebook and no published run: those"
             f" are {known}"
         )
-    return json.loads(file.read_text("utf-8"))["notebooks"]
+    notebooks = json.loads(file.read_text("utf-8"))["notebooks"]
+    for found in notebooks.values():
+        found["numbers"] = {name: Estimate.from_data(data) for name, data in found["numbers"].items()}
+    return notebooks
 
 
 def published() -> dict[str, Outcomes]:
@@ -128,7 +133,8 @@ def publish(executed: Iterable[Path], *, name: str, folder: Path | None = None) 
             (tables / f"{path.stem}-{figure}.csv").write_text(csv, "utf-8")
     target = folder / f"{name}.json"
     found = {"made_by": f"safetune publish {name}", "notebooks": {path.stem: outcome(path) for path in paths}}
-    target.write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n", "utf-8")
+    text = json.dumps(found, indent=1, ensure_ascii=False, default=Estimate.as_data)
+    target.write_text(text + "\n", "utf-8")
     return target
 
 

@@ -15,21 +15,23 @@ from IPython.display import HTML
 
 from safetune_utils import statistics
 from safetune_utils.annotation.review import Review
+from safetune_utils.annotation.tallies import rate_of
 from safetune_utils.book import figures
 from safetune_utils.book.folds import note
 from safetune_utils.book.words import (
     detectable,
-    interval_only,
+    in_per_cent,
     levels_off,
     p_value,
     percent,
+    said,
     signed,
     trend_word,
 )
 from safetune_utils.data import PROMPT_SETS, set_title
 from safetune_utils.models.base_model import title
 from safetune_utils.scoring.readings import trust
-from safetune_utils.statistics import Difference, Estimate, Share, holm
+from safetune_utils.statistics import Estimate, holm, share_in
 from safetune_utils.study import mixes
 from safetune_utils.study.plan import plan
 from safetune_utils.study.responses import adapter_records
@@ -93,7 +95,7 @@ def trust_table(responses: pd.DataFrame, study: Study) -> HTML:
         (
             PROMPT_SETS[row["prompt_set"]].title,
             row["n_safety"],
-            *(interval_only(row[name]) for name in columns),
+            *(in_per_cent(row[name]) for name in columns),
         )
         for row in trust(responses, instrument=instrument).to_dict("records")
     ]
@@ -163,15 +165,15 @@ def transfer_table(table: pd.DataFrame, studies: Sequence[Study], *, what: str) 
     return _html(_caption(note, table, name="transfer"), head=head, body="".join(body))
 
 
-def comparisons(differences: dict[str, Difference], *, caption: str) -> HTML:
+def comparisons(differences: dict[str, Estimate], *, caption: str) -> HTML:
     """Paired differences in points, by what is compared, with p-values that Holm's method corrects for all
     rows of the table.
     """
     corrected = holm([d.p_value for d in differences.values()])
     rows = [
         (
-            (name, signed(d.difference), f"{signed(d.low)} to {signed(d.high)}", d.n_pairs, p_value(p))
-            if d.n_pairs
+            (name, signed(d.value), f"{signed(d.low)} to {signed(d.high)}", d.n, p_value(p))
+            if d.n
             else (name, "not paired", "", 0, "")
         )
         for (name, d), p in zip(differences.items(), corrected, strict=True)
@@ -201,7 +203,7 @@ def instrument_table(shares: pd.DataFrame) -> HTML:
                     PROMPT_SETS[name].title,
                     f"{says} ({instrument})",
                     int(part["n_scored"].min()),
-                    *(interval_only(Share(*at.loc[n, list(Share._fields)])) for n in amounts),
+                    *(in_per_cent(share_in(at.loc[n])) for n in amounts),
                 )
             )
     caption = (
@@ -274,10 +276,11 @@ def table(
     rows: pd.DataFrame | list[tuple[Any, ...]], *, caption: str, columns: tuple[str, ...] = ("", "value")
 ) -> HTML:
     """A small table with a caption and its CSV; everything in it is escaped. Plain rows take ``columns`` as
-    their head.
+    their head; a number with its interval in them is told in words.
     """
     if isinstance(rows, list):
-        rows = pd.DataFrame(rows, columns=list(columns), dtype=object)
+        told = [[said(cell) if isinstance(cell, Estimate | None) else cell for cell in row] for row in rows]
+        rows = pd.DataFrame(told, columns=list(columns), dtype=object)
     head = "".join(f"<th scope='col'>{html.escape(str(name))}</th>" for name in rows.columns)
     body = ""
     for first, *rest in rows.itertuples(index=False):
@@ -318,9 +321,7 @@ def tally_table(tally: pd.DataFrame, *, caption: str) -> HTML:
         "n": "judged",
     }
     shown = tally[list(columns)].rename(columns=columns)
-    shown["win rate"] = [
-        interval_only(Estimate(row["win_rate"], row["low"], row["high"])) for row in tally.to_dict("records")
-    ]
+    shown["win rate"] = [in_per_cent(rate_of(row)) for row in tally.to_dict("records")]
     caption += f" Win rates are of '{first}', in per cent, with 95 % intervals."
     if "chose_a" in tally:
         shown["took side A"] = [

@@ -7,6 +7,7 @@ notebooks.
 from __future__ import annotations
 
 import html
+import math
 from collections import Counter
 from pathlib import Path
 from typing import Any, Literal
@@ -20,6 +21,7 @@ from safetune_utils.book.findings import Outcomes, published_folder
 from safetune_utils.errors import SafetuneError
 from safetune_utils.models.base_model import title
 from safetune_utils.places import data_folder
+from safetune_utils.statistics import Estimate
 
 
 class Claim(BaseModel):
@@ -65,7 +67,7 @@ def claims() -> list[Claim]:
     return found
 
 
-def verdict(claim: Claim, finding: dict[str, Any] | None) -> str:
+def verdict(claim: Claim, finding: Estimate | None) -> str:
     """What a finding says of a claim, by its 95 % interval alone.
 
     A difference is held against 0 and a share against one half. The claim *holds* where the whole interval
@@ -73,17 +75,16 @@ def verdict(claim: Claim, finding: dict[str, Any] | None) -> str:
     where the whole interval lies on the other side, or outside the margin.
 
     Args:
-        finding: as :func:`safetune_utils.book.glue.measured` gives it; ``None`` where there is none.
+        finding: ``None`` where there is none.
 
     Returns:
         ``not attempted`` without a finding that could be measured; ``opposite direction`` where the claim is
         contradicted; ``not seen at this scale`` where the interval leaves it open; ``reproduced`` where it
         holds, our measure is the paper's and its figure lies within our interval; else ``same direction``.
     """
-    if finding is None or finding["low"] is None or finding["high"] is None:
+    if finding is None or math.isnan(finding.low):
         return "not attempted"
-    low, high = finding["low"], finding["high"]
-    even = 0.0 if finding["kind"] == "Difference" else 0.5
+    low, high, even = finding.low, finding.high, finding.even
     if claim.expects == "above":
         holds, contradicted = low > even, high < even
     elif claim.expects == "below":
@@ -96,10 +97,11 @@ def verdict(claim: Claim, finding: dict[str, Any] | None) -> str:
         return "opposite direction"
     if not holds:
         return "not seen at this scale"
-    return "reproduced" if claim.same_measure and low <= claim.value <= high else "same direction"
+    same = claim.same_measure and claim.value is not None and low <= claim.value <= high
+    return "reproduced" if same else "same direction"
 
 
-def finding_of(claim: Claim, outcomes: Outcomes) -> tuple[str, dict[str, Any] | None]:
+def finding_of(claim: Claim, outcomes: Outcomes) -> tuple[str, Estimate | None]:
     """The chapter that recorded a finding about a claim, and the finding; the claim's own chapter and
     ``None`` where none did.
 
@@ -118,8 +120,10 @@ def finding_of(claim: Claim, outcomes: Outcomes) -> tuple[str, dict[str, Any] | 
     return found[0] if found else (claim.chapter, None)
 
 
-def _findings(outcomes: Outcomes) -> list[dict[str, Any] | None]:
-    return [finding_of(claim, outcomes)[1] for claim in claims()]
+def _findings(outcomes: Outcomes) -> list[str]:
+    """What each claim came to in a run, to the last digit."""
+    found = [finding_of(claim, outcomes)[1] for claim in claims()]
+    return [str((one.value, one.low, one.high)) if one else "" for one in found]
 
 
 def unknown_findings(outcomes: Outcomes) -> list[str]:
@@ -179,7 +183,7 @@ def table(outcomes: Outcomes, *, pages: set[str]) -> str:
             if chapter in pages
             else f"chapter {number}"
         )
-        cells = ((claim.figure, claim.known), (in_words(finding), scale(settings) if settings else ""))
+        cells = ((claim.figure, claim.known), (words.brief(finding), scale(settings) if settings else ""))
         shown = "".join(
             f"<td>{html.escape(text)}<br><small>{html.escape(small)}</small></td>" for text, small in cells
         )
@@ -218,7 +222,8 @@ def side_by_side(runs: dict[str, Outcomes]) -> str:
     for claim in claims():
         found = [finding_of(claim, outcomes)[1] for outcomes in runs.values()]
         cells = "".join(
-            f"<td><strong>{verdict(claim, one)}</strong><br><small>{html.escape(in_words(one))}</small></td>"
+            f"<td><strong>{verdict(claim, one)}</strong><br>"
+            f"<small>{html.escape(words.brief(one))}</small></td>"
             for one in found
         )
         lines.append(f'<tr><th scope="row">{html.escape(f"{claim.number}. {claim.claim}")}</th>{cells}</tr>')
@@ -249,21 +254,6 @@ def curve(name: str, settings: dict[str, Any]) -> str:
         n_other=settings["n_general"] + settings["mixing"]["n_contrast"],
     )
     return f'<div class="safetune-block">\n\n{figure._repr_html_()}\n\n</div>\n'
-
-
-def in_words(finding: dict[str, Any] | None) -> str:
-    """A finding with its interval and n: ``+45 points (+36 to +54, n = 98)`` or ``92 % (85 to 96 %, n =
-    98)``; empty for none.
-    """
-    if finding is None or finding["low"] is None or finding["high"] is None:
-        return ""
-    n = f", n = {finding['n']}" if finding["n"] is not None else ""
-    if unit := finding.get("unit"):
-        return f"{finding['value']:+.2f} {unit} ({finding['low']:+.2f} to {finding['high']:+.2f}{n})"
-    value, low, high = (finding[name] for name in ("value", "low", "high"))
-    if finding["kind"] == "Difference":
-        return f"{words.signed(value)} points ({words.signed(low)} to {words.signed(high)}{n})"
-    return f"{value * 100:.0f} % ({low * 100:.0f} to {high * 100:.0f} %{n})"
 
 
 def scale(settings: dict[str, Any]) -> str:

@@ -11,9 +11,9 @@ import numpy as np
 import pandas as pd
 from statsmodels.stats.inter_rater import cohens_kappa
 
+from safetune_utils.statistics.estimate import Estimate
 from safetune_utils.statistics.resampling import (
     AGREEMENT_RESAMPLES,
-    Estimate,
     crossed_means,
     draw_counts,
     draw_indices,
@@ -293,7 +293,7 @@ def corrected_share(
 
     estimate = corrected(found.mean() if len(found) else float("nan"), said, seen)
     if np.isnan(estimate):
-        return Estimate(estimate, estimate, estimate)
+        return Estimate(value=estimate, low=estimate, high=estimate)
     drawn = []
     measured = (
         crossed_means(table)
@@ -306,7 +306,7 @@ def corrected_share(
     # The estimate is defined, so most of the draws are.
     low, high = np.nanpercentile(drawn, [2.5, 97.5])
     # Where nothing or everything was found, the estimate lies at the end of the range and not inside it.
-    return Estimate(estimate, min(estimate, float(low)), max(estimate, float(high)))
+    return Estimate(value=estimate, low=min(estimate, float(low)), high=max(estimate, float(high)))
 
 
 # Each takes counts of shape (n, 4), the cases both yes, instrument alone, people alone, both no, and gives n

@@ -6,11 +6,12 @@ Every resample comes from a fixed random state, so that the same values always g
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 from scipy import stats as _scipy_stats
+
+from safetune_utils.statistics.estimate import Estimate
 
 RESAMPLES = 5000
 AGREEMENT_RESAMPLES = 2000
@@ -85,14 +86,6 @@ def bootstrap_mean(values: np.ndarray) -> tuple[float, float]:
     return float(result.confidence_interval.low), float(result.confidence_interval.high)
 
 
-class Estimate(NamedTuple):
-    """A number with its 95 % interval."""
-
-    value: float
-    low: float
-    high: float
-
-
 def draw_indices(n: int) -> np.ndarray:
     """Numbers of the rows, 0 to ``n - 1``, that each resample draws: resamples × ``n``."""
     return np.random.default_rng(0).integers(0, n, size=(AGREEMENT_RESAMPLES, n))
@@ -115,7 +108,7 @@ def with_percentiles(
     low, high = (
         np.percentile(drawn[~np.isnan(drawn)], [2.5, 97.5]) if not np.isnan(drawn).all() else (np.nan, np.nan)
     )
-    return Estimate(float(number(counts[None])[0]), float(low), float(high))
+    return Estimate(value=float(number(counts[None])[0]), low=float(low), high=float(high))
 
 
 def ratio_or_nan(above: np.ndarray, below: np.ndarray) -> np.ndarray:

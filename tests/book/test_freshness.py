@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import nbformat
+from estimates import share
 from executed_copy import executed
 from notebook_cells import write_notebook
 
-from safetune_utils import statistics
 from safetune_utils.book import freshness, provenance
 
 
@@ -31,9 +31,7 @@ def test_a_page_is_stale_when_its_notebook_the_package_or_the_data_changed(
 
 
 def test_a_copy_without_a_record_is_never_taken_for_fresh(tmp_path: Path, source: Path) -> None:
-    copy = executed(
-        tmp_path, source, malicious=statistics.Share(0.5, 0.4, 0.6, 98, 0, "Wilson"), recorded=False
-    )
+    copy = executed(tmp_path, source, malicious=share(0.5, 0.4, 0.6), recorded=False)
     assert freshness.changes(source, copy)
     assert "no record" in provenance.page(copy, changes=[]).cells[-1].source
 

@@ -8,13 +8,13 @@ from typing import Any
 import nbformat
 import pytest
 import yaml
+from estimates import share
 from executed_copy import executed
 
-from safetune_utils import statistics
 from safetune_utils.book import freshness, notebooks, parameters, site
 from safetune_utils.errors import SafetuneError
 
-SHARE = statistics.Share(0.5, 0.4, 0.6, 98, 0, "Wilson")
+SHARE = share(0.5, 0.4, 0.6)
 
 
 @pytest.fixture
@@ -70,7 +70,7 @@ def test_the_site_is_rendered_anew_only_where_something_changed(
     for n_rendered in (1, 1):
         site.build(given={}, target=tmp_path / "build", taken_from=copies)
         assert len(rendered) == n_rendered
-    executed(copies, source, malicious=SHARE._replace(share=0.55))
+    executed(copies, source, malicious=share(0.55, 0.4, 0.6))
     site.build(given={}, target=tmp_path / "build", taken_from=copies)
     assert len(rendered) == 2
 

@@ -7,9 +7,9 @@ import re
 
 import pandas as pd
 import pytest
+from estimates import MISSING, change
 from made_responses import NASTY, made_matrix, made_responses, made_scores
 
-from safetune_utils import statistics
 from safetune_utils.book import tables
 from safetune_utils.scoring import readings
 from safetune_utils.study import mixes
@@ -83,11 +83,10 @@ def test_the_matrix_shows_each_share_with_interval_and_n_where_it_belongs(
 
 
 def test_comparisons_are_corrected_together_and_what_is_not_paired_says_so() -> None:
-    nan = float("nan")
     differences = {
-        "a": statistics.Difference(0.5, 0.2, 0.8, 0.01, 9),
-        "b": statistics.Difference(-0.1, -0.3, 0.1, 0.3, 9),
-        "c": statistics.Difference(nan, nan, nan, nan, 0),
+        "a": change(0.5, 0.2, 0.8, 0.01, n=9),
+        "b": change(-0.1, -0.3, 0.1, 0.3, n=9),
+        "c": MISSING,
     }
     page = tables.comparisons(differences, caption="c").data
     assert "<td>+50</td><td>+20 to +80</td><td>9</td><td>0.020</td>" in page
