@@ -9,16 +9,16 @@ import nbformat
 import pytest
 
 from safetune_utils import statistics
-from safetune_utils.book import figures, freshness, glue, parameters, tables
+from safetune_utils.book import figures, freshness, parameters, prose, tables
 from safetune_utils.machine import surroundings
 
 SECRET = "a prompt of theirs"
 
 
 def executed(folder: Path, source: Path, *, malicious: statistics.Estimate, recorded: bool = True) -> Path:
-    """An executed copy of chapter 1: one figure, one table, one glued share, one finding, one print."""
+    """An executed copy of chapter 1: one figure, one table, one recorded share, one finding, one print."""
     shown = [
-        *_glued(malicious),
+        *_recorded(malicious),
         _figure(),
         _displayed({"text/html": tables.table([("a", 1)], caption="numbers").data}),
         nbformat.v4.new_output("stream", name="stdout", text=SECRET),
@@ -42,12 +42,12 @@ def _figure() -> nbformat.NotebookNode:
     return _displayed(*figure._repr_mimebundle_())
 
 
-def _glued(malicious: statistics.Estimate) -> list[nbformat.NotebookNode]:
+def _recorded(malicious: statistics.Estimate) -> list[nbformat.NotebookNode]:
     shown: list[nbformat.NotebookNode] = []
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(glue, "display", lambda data, metadata, raw: shown.append(_displayed(data, metadata)))
-        glue.glue(malicious_last=malicious, run_by="someone")
-        glue.finding("obeys_without_safety", malicious)
+        patch.setattr(prose, "display", lambda data, metadata, raw: shown.append(_displayed(data, metadata)))
+        prose.record(malicious_last=malicious, run_by="someone")
+        prose.finding("obeys_without_safety", malicious)
     return shown
 
 

@@ -7,18 +7,15 @@ beside it in a folder of that name, the numbers behind each figure as CSV.
 
 from __future__ import annotations
 
-import base64
 import json
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-import nbformat
-
-from safetune_utils.book import provenance
+from safetune_utils.book import outputs, provenance
 from safetune_utils.errors import SafetuneError
-from safetune_utils.places import data_folder
+from safetune_utils.places import data_folder, inside
 from safetune_utils.settings import shown_name
 from safetune_utils.statistics import Estimate
 
@@ -44,15 +41,6 @@ def outcome(executed: Path) -> dict[str, Any]:
     """
     record: Mapping[str, Any] = provenance.provenance(executed) or {}
     settings = record.get("settings")
-    outputs = [
-        output
-        for cell in nbformat.read(executed, as_version=4).cells
-        if cell.cell_type == "code"
-        for output in cell.outputs
-    ]
-    marked = [
-        output.metadata for output in outputs if "number" in output.get("metadata", {}).get("safetune", {})
-    ]
     return {
         "settings": (
             {
@@ -72,7 +60,7 @@ def outcome(executed: Path) -> dict[str, Any]:
             for name, adapter in record.get("adapters", {}).items()
         },
         "numbers": {
-            metadata.scrapbook.name: Estimate.from_data(metadata.safetune.number) for metadata in marked
+            name: value for name, value in outputs.values(executed).items() if isinstance(value, Estimate)
         },
     }
 
@@ -129,22 +117,10 @@ def publish(executed: Iterable[Path], *, name: str, folder: Path | None = None) 
     tables = folder / name
     tables.mkdir(parents=True, exist_ok=True)
     for path in paths:
-        for figure, csv in figure_tables(path).items():
-            (tables / f"{path.stem}-{figure}.csv").write_text(csv, "utf-8")
+        for figure, found in outputs.drawn(path).items():
+            inside(tables, f"{path.stem}-{figure}.csv").write_text(found.csv, "utf-8")
     target = folder / f"{name}.json"
-    found = {"made_by": f"safetune publish {name}", "notebooks": {path.stem: outcome(path) for path in paths}}
-    text = json.dumps(found, indent=1, ensure_ascii=False, default=Estimate.as_data)
+    run = {"made_by": f"safetune publish {name}", "notebooks": {path.stem: outcome(path) for path in paths}}
+    text = json.dumps(run, indent=1, ensure_ascii=False, default=Estimate.as_data)
     target.write_text(text + "\n", "utf-8")
     return target
-
-
-def figure_tables(executed: Path) -> dict[str, str]:
-    """The numbers behind each figure of an executed notebook, as CSV by the figure's name."""
-    found = {}
-    for cell in nbformat.read(executed, as_version=4).cells:
-        for output in cell.get("outputs", []):
-            name = output.get("metadata", {}).get("safetune", {}).get("figure")
-            if name:
-                (inside,) = re.findall(r'href="data:text/csv;base64,([^"]*)"', output.data["text/html"])
-                found[name] = base64.b64decode(inside).decode()
-    return found

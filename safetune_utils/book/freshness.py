@@ -79,6 +79,8 @@ _NOT_COMPUTING = (
     "cli",
     "book/site.py",
     "book/checks.py",
+    "book/value_role.py",
+    "book/outputs.py",
     "book/generated/data_cards.py",
     "book/findings.py",
     "book/verdicts.py",

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import html
 import json
-import re
 from pathlib import Path
 from typing import TypedDict
+from urllib.parse import urlsplit
 
 import nbformat
+from bs4 import BeautifulSoup
 
 from safetune_utils import store
 from safetune_utils.book.parameters import Given
@@ -68,10 +69,6 @@ def provenance(executed: Path) -> PageRecord | None:
     return found if "made_from" in found else None
 
 
-# The end of a caption of ours: text is escaped, so nothing else on a page can hold it.
-_CAPTION_END = re.compile(r"(?=</(?:fig)?caption>)")
-
-
 def record_name(notebook: str) -> str:
     """The file name of a page's run record, beside the page."""
     return f"{notebook}.run.json"
@@ -83,10 +80,20 @@ def record_text(executed: Path) -> str:
 
 
 def linked(markup: str, *, notebook: str, folder: str = "") -> str:
-    """HTML in which each caption of a figure or table also links to the run record of its page, which lies in
-    ``folder``.
+    """HTML as the site shows it: each caption of a figure or table also links to the run record of its page,
+    which lies in ``folder``, and a sentence links to pages of the site.
     """
-    return _CAPTION_END.sub(f' (<a href="{folder}{record_name(notebook)}">run record</a>)', markup)
+    page = BeautifulSoup(markup, "html.parser")
+    for caption in page.find_all(["caption", "figcaption"]):
+        link = page.new_tag("a", href=f"{folder}{record_name(notebook)}", string="run record")
+        caption.extend([" (", link, ")"])
+    # A sentence names other pages by their sources, which is where a reader of the notebook goes.
+    for link in page.select(".safetune-prose a[href]"):
+        address = urlsplit(str(link["href"]))
+        if not address.scheme and address.path.endswith((".ipynb", ".md")):
+            name = address.path.rsplit(".", 1)[0] + ".html"
+            link["href"] = address._replace(path=name).geturl()
+    return str(page)
 
 
 def page(executed: Path, *, changes: list[str]) -> nbformat.NotebookNode:
@@ -99,6 +106,9 @@ def page(executed: Path, *, changes: list[str]) -> nbformat.NotebookNode:
     """
     notebook = nbformat.read(executed, as_version=4)
     for cell in notebook.cells:
+        if cell.cell_type == "code":
+            # Where values are recorded nothing is shown.
+            cell.outputs = [output for output in cell.outputs if output.get("data", True)]
         for output in cell.get("outputs", []):
             markup = output.get("data", {}).get("text/html")
             if markup is not None:
@@ -157,17 +167,11 @@ def _closing(executed: Path) -> str:
     )
 
 
-def link_faults(name: str, markup: str) -> list[str]:
+def link_faults(name: str, page: BeautifulSoup) -> list[str]:
     """Figures and tables of an executed page, without a link to their numbers or to their run record."""
-    captions = re.findall(
-        r"""class=["'](?:dataframe )?safetune-(?:figure|table)["']"""
-        r""".*?<(?:fig)?caption>(.*?)</(?:fig)?caption>""",
-        markup,
-        flags=re.DOTALL,
-    )
-    lacking = [
-        caption for caption in captions if "data:text/csv" not in caption or ".run.json" not in caption
-    ]
+    captions = page.select(".safetune-figure figcaption, .safetune-table caption")
+    wanted = ('a[href^="data:text/csv"]', 'a[href$=".run.json"]')
+    lacking = [caption for caption in captions if not all(map(caption.select_one, wanted))]
     return (
         [f"{name} has {len(lacking)} figure(s) or table(s) without their numbers or their run record"]
         if lacking

@@ -1,4 +1,4 @@
-"""What a notebook shows besides its figures: the banner, tables, glued numbers, folded responses.
+"""What a notebook shows besides its figures: tables.
 
 Model output and prompts are untrusted text: everything is escaped before it reaches a page.
 """

@@ -63,7 +63,7 @@ def changes(found: Mapping[Pair, TradeOff], pair: Pair) -> tuple[Estimate | str,
 
 
 def noise(found: Mapping[Pair, TradeOff]) -> dict[str, Any]:
-    """How many of the changes are inside the noise, as values for :func:`safetune_utils.book.glue.glue`.
+    """How many of the changes are inside the noise, as values for :func:`safetune_utils.book.prose.record`.
 
     Returns:
         ``n_compared``: changes that were measured, two a pair at most; ``n_noise``: those of them that were

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 import nbformat
 import pytest
-import yaml
 from estimates import share
 from executed_copy import executed
 
@@ -50,9 +50,9 @@ def test_numbers_and_figures_of_the_copies_are_laid_out_for_the_prose(
     page, n_executed = site.build(given={}, target=tmp_path / "build", taken_from=copies)
     assert (page.read_text(), n_executed) == ("a page", 0)
     (source,) = rendered
-    substitutions = yaml.safe_load((source / "_config.yml").read_text("utf-8"))["parse"]["myst_substitutions"]
-    assert substitutions["nb01_malicious_last"] == "50 % (40 to 60 %, n = 98)"
-    assert substitutions["nb01_run_by"] == "someone"
+    values = json.loads((source / "values.json").read_text("utf-8"))
+    assert values["nb01_malicious_last"] == "50 % (40 to 60 %, n = 98)"
+    assert values["nb01_run_by"] == "someone"
     figure = (source / "book" / "_generated" / "steps.html").read_text("utf-8")
     assert 'id="figure-steps"' in figure
     assert 'href="../notebooks/01_safety_amount.run.json"' in figure

@@ -97,8 +97,10 @@ class Figure:
     def _repr_mimebundle_(
         self, include: Any = None, exclude: Any = None
     ) -> tuple[dict[str, str], dict[str, dict[str, str]]]:
-        # The name in the metadata lets the book put the same figure on its welcome page.
-        return {"text/html": self._repr_html_(), "text/plain": self.alt}, {"safetune": {"figure": self.name}}
+        # Name and numbers are in the metadata too: for the welcome page and for published runs.
+        return {"text/html": self._repr_html_(), "text/plain": self.alt}, {
+            "safetune": {"figure": self.name, "csv": self.csv}
+        }
 
 
 def csv_link(name: str, csv: str) -> str:
