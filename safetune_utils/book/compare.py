@@ -4,12 +4,12 @@ the noise.
 
 from __future__ import annotations
 
-import html
 import math
 from typing import Any
 
 from safetune_utils import statistics
 from safetune_utils.book.findings import Outcomes
+from safetune_utils.book.markup import render
 from safetune_utils.book.words import brief
 from safetune_utils.errors import SafetuneError
 from safetune_utils.settings import Settings
@@ -115,28 +115,13 @@ def page(rows: list[dict[str, Any]], *, theirs: str, ours: str, apart: list[str]
     """The comparison as one HTML file that needs no other and asks no network; ``apart`` is from
     :func:`settings_apart`.
     """
-    differ = "".join(f"<li>{html.escape(line)}</li>" for line in apart)
-    head = "".join(f'<th scope="col">{name}</th>' for name in COLUMNS)
-    body = "".join(
-        f'<tr class="{words["verdict"].split()[0]}">'
-        + "".join(f"<td>{html.escape(words[name])}</td>" for name in COLUMNS)
-        + "</tr>"
-        for words in shown(rows)
+    return render(
+        "compare",
+        columns=COLUMNS,
+        rows=shown(rows),
+        theirs=theirs,
+        ours=ours,
+        summary=summary(rows),
+        rule=RULE,
+        apart=apart,
     )
-    title = f"{html.escape(theirs)} beside {html.escape(ours)}"
-    return f"""<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
-<title>{title}</title><style>
-:root {{ color-scheme: light dark; }}
-body {{ font: 16px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 76rem; padding: 0 1rem; }}
-.wide {{ overflow-x: auto; }}
-table {{ border-collapse: collapse; font-variant-numeric: tabular-nums; }}
-th, td {{ text-align: left; padding: 0.3rem 0.7rem; border-bottom: 1px solid #8886; vertical-align: top; }}
-tr.outside td:last-child {{ font-weight: 700; }}
-</style></head><body><h1>{title}</h1>
-<p>Theirs is {html.escape(theirs)}, ours is {html.escape(ours)}. {summary(rows)}</p>
-<div class="wide"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>
-<p>{RULE}</p>
-<p>{"Settings that differ:" if apart else "Their settings are the same, where both are recorded."}</p>
-<ul>{differ}</ul></body></html>
-"""

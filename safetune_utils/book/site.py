@@ -114,7 +114,8 @@ def _prose(root: Path) -> list[Path]:
 def _drawing() -> list[Path]:
     """The code that pages are made with, besides the notebooks' own."""
     package = Path(__file__).parents[1]
-    return [path for wing in ("book", "data", "scoring") for path in sorted((package / wing).rglob("*.py"))]
+    files = [path for wing in ("book", "data", "scoring") for path in sorted((package / wing).rglob("*"))]
+    return [path for path in files if path.suffix in (".py", ".html")]
 
 
 def _assemble(root: Path, source: Path, done: dict[str, Path], stale: dict[str, list[str]]) -> None:

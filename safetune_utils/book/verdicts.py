@@ -6,7 +6,6 @@ notebooks.
 
 from __future__ import annotations
 
-import html
 import math
 from collections import Counter
 from pathlib import Path
@@ -14,10 +13,12 @@ from typing import Any, Literal
 
 import pandas as pd
 import yaml
+from markupsafe import Markup
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
-from safetune_utils.book import figures, words
+from safetune_utils.book import figures, markup, words
 from safetune_utils.book.findings import Outcomes, published_folder
+from safetune_utils.book.markup import Cell, Link, Row, Text, block, paragraph
 from safetune_utils.errors import SafetuneError
 from safetune_utils.models.base_model import title
 from safetune_utils.places import data_folder
@@ -152,12 +153,12 @@ def parts(ours: Outcomes, *, published: dict[str, Outcomes], pages: set[str]) ->
             raise SafetuneError(
                 f"findings about unknown claims: {', '.join(unknown)}: list them in data/paper/claims.yml"
             )
-    blocks = [f"## This book's pages\n\n{table(ours, pages=pages)}\n"]
+    blocks = [f"## This book's pages\n\n{block(table(ours, pages=pages))}"]
     others = {name: run for name, run in published.items() if _findings(run) != _findings(ours)}
     if others:
         blocks.append(
             "## The published runs\n\nRuns of ours whose numbers lie in the repository, judged by the same"
-            f" rule.\n\n{side_by_side(others)}\n"
+            f" rule.\n\n{block(side_by_side(others))}"
         )
         blocks += [
             curve(name, run["01_safety_amount"]["settings"])
@@ -167,43 +168,42 @@ def parts(ours: Outcomes, *, published: dict[str, Outcomes], pages: set[str]) ->
     margins = "; ".join(
         f"{claim.number}: {claim.margin * 100:.0f} points" for claim in claims() if claim.margin is not None
     )
-    return {"verdicts": "\n".join(blocks), "verdict_margins": f"The margins are, by claim, {margins}.\n"}
+    return {
+        "verdicts": "\n".join(blocks),
+        "verdict_margins": block(paragraph(f"The margins are, by claim, {margins}.")),
+    }
 
 
-def table(outcomes: Outcomes, *, pages: set[str]) -> str:
-    """One run against the paper, as an HTML table with a line for each claim."""
-    lines = []
+def table(outcomes: Outcomes, *, pages: set[str]) -> Markup:
+    """One run against the paper, as a table with a line for each claim."""
+    rows = []
     for claim in claims():
         chapter, finding = finding_of(claim, outcomes)
         settings = outcomes[chapter]["settings"] if finding else None
-        said = verdict(claim, finding)
-        number = chapter.split("_")[0]
-        link = (
-            f'<a href="../notebooks/{chapter}.html">chapter {number}</a>'
-            if chapter in pages
-            else f"chapter {number}"
+        name = f"chapter {chapter.split('_')[0]}"
+        link = Link(name, f"../notebooks/{chapter}.html") if chapter in pages else name
+        rows.append(
+            (
+                Cell(f"{claim.number}. {claim.claim}", below=(f"Here: {claim.measured} (", link, ")")),
+                Cell(claim.figure, below=claim.known),
+                Cell(words.brief(finding), below=scale(settings) if settings else ""),
+                Cell(verdict(claim, finding), strong=True),
+            )
         )
-        cells = ((claim.figure, claim.known), (words.brief(finding), scale(settings) if settings else ""))
-        shown = "".join(
-            f"<td>{html.escape(text)}<br><small>{html.escape(small)}</small></td>" for text, small in cells
-        )
-        measured = f"<small>Here: {html.escape(claim.measured)} ({link})</small>"
-        head = f'<th scope="row">{html.escape(f"{claim.number}. {claim.claim}")}<br>{measured}</th>'
-        lines.append(f"<tr>{head}{shown}<td><strong>{said}</strong></td></tr>")
     heads = (
         "claim",
         "the paper's figure, and how sure it is",
         "ours with its 95 % interval, and the scale of our run",
         "verdict",
     )
-    return _wide_table([f'<th scope="col">{name}</th>' for name in heads], lines)
+    return markup.table(heads, rows, kind="safetune-verdicts", wide=True)
 
 
-def side_by_side(runs: dict[str, Outcomes]) -> str:
-    """Several runs as an HTML table: a line for each claim, a column for each run, with its scale and what
+def side_by_side(runs: dict[str, Outcomes]) -> Markup:
+    """Several runs as a table: a line for each claim, a column for each run, with its scale and what
     each claim came to.
     """
-    heads = ['<th scope="col">claim</th>']
+    heads: list[Text | Cell] = ["claim"]
     for name, outcomes in runs.items():
         settings = {
             chapter: outcome["settings"]
@@ -217,25 +217,13 @@ def side_by_side(runs: dict[str, Outcomes]) -> str:
                 chapter.split("_")[0] for chapter, (_, found) in scales.items() if found == seeds
             )
             ran += f"; {seeds}" + (f" in chapter{'s' if n > 1 else ''} {where}" if n < len(scales) else "")
-        heads.append(f'<th scope="col">{html.escape(name)}<br><small>{html.escape(ran)}</small></th>')
-    lines = []
+        heads.append(Cell(name, below=ran))
+    rows: list[Row] = []
     for claim in claims():
         found = [finding_of(claim, outcomes)[1] for outcomes in runs.values()]
-        cells = "".join(
-            f"<td><strong>{verdict(claim, one)}</strong><br>"
-            f"<small>{html.escape(words.brief(one))}</small></td>"
-            for one in found
-        )
-        lines.append(f'<tr><th scope="row">{html.escape(f"{claim.number}. {claim.claim}")}</th>{cells}</tr>')
-    return _wide_table(heads, lines)
-
-
-def _wide_table(heads: list[str], lines: list[str]) -> str:
-    head = f"<thead><tr>{''.join(heads)}</tr></thead>"
-    return (
-        '<div class="safetune-wide"><table class="safetune-table'
-        f' safetune-verdicts">{head}<tbody>{"".join(lines)}</tbody></table></div>'
-    )
+        cells = [Cell(verdict(claim, one), below=words.brief(one), strong=True) for one in found]
+        rows.append((f"{claim.number}. {claim.claim}", *cells))
+    return markup.table(heads, rows, kind="safetune-verdicts", wide=True)
 
 
 def _curve_file(name: str) -> Path:
@@ -253,7 +241,7 @@ def curve(name: str, settings: dict[str, Any]) -> str:
         by_seed=by_seed,
         n_other=settings["n_general"] + settings["mixing"]["n_contrast"],
     )
-    return f'<div class="safetune-block">\n\n{figure._repr_html_()}\n\n</div>\n'
+    return block(figure._repr_html_())
 
 
 def scale(settings: dict[str, Any]) -> str:

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import base64
-import csv
-import io
 import math
-import re
 
 import pytest
 from estimates import MISSING, change
+from html_tables import csv_of
 
 from safetune_utils.book import trade_offs
 from safetune_utils.statistics import Estimate, TradeOff
@@ -25,8 +22,7 @@ FOUND = {
 
 def test_the_table_holds_both_changes_in_points_with_interval_p_value_and_verdict() -> None:
     page = trade_offs.trade_off_table(FOUND, wanted="malicious", unwanted="look-alikes").data
-    (text,) = re.findall(r'href="data:text/csv;base64,([^"]+)"', page)
-    head, *lines = csv.reader(io.StringIO(base64.b64decode(text).decode()))
+    head, *lines = csv_of(page)
     assert head == [
         "variant",
         "against",
