@@ -54,8 +54,8 @@ def build(*, given: Given, target: Path | None = None, taken_from: Path | None =
     if page.is_file() and stamp_file.is_file() and stamp_file.read_text() == stamp:
         return page, made
     stamp_file.unlink(missing_ok=True)
-    _assemble(root, source, done, stale)
-    _render(source, target)
+    assemble(source, done, stale)
+    render(source, target)
     for path in done.values():
         (output / "notebooks" / provenance.record_name(path.stem)).write_text(
             provenance.record_text(path), "utf-8"
@@ -118,7 +118,15 @@ def _drawing() -> list[Path]:
     return [path for path in files if path.suffix in (".py", ".html")]
 
 
-def _assemble(root: Path, source: Path, done: dict[str, Path], stale: dict[str, list[str]]) -> None:
+def assemble(source: Path, done: dict[str, Path], stale: dict[str, list[str]]) -> None:
+    """Put the source of the site together.
+
+    Args:
+        source: the folder that becomes it.
+        done: the executed copies by file name.
+        stale: what changed since each of them was executed, likewise.
+    """
+    root = data_folder().parent
     shutil.rmtree(source, ignore_errors=True)
     shutil.copytree(root / "book", source / "book")
     shutil.copy(root / "_toc.yml", source)
@@ -161,7 +169,7 @@ def _measured(root: Path) -> dict[str, str]:
     }
 
 
-def _render(source: Path, target: Path) -> None:
+def render(source: Path, target: Path) -> None:
     """Run Jupyter Book strictly; its output is shown only where it fails."""
     shutil.rmtree(target / "html", ignore_errors=True)
     program = "import sys; from jupyter_book.cli.main import main; sys.exit(main())"

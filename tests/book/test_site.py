@@ -39,7 +39,7 @@ def rendered(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
         (target / "html" / "notebooks").mkdir(parents=True, exist_ok=True)
         (target / "html" / "index.html").write_text("a page")
 
-    monkeypatch.setattr(site, "_render", render)
+    monkeypatch.setattr(site, "render", render)
     monkeypatch.setattr(site, "page_faults", lambda output, pages: [])
     return found
 
