@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from numbers import Integral
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +42,9 @@ def recorded_by(path: Path, monkeypatch: pytest.MonkeyPatch, **given: Any) -> di
             exec(compile(python_of(cell), f"{path.stem} {cell.id}", "exec"), space)
             if "parameters" in cell.metadata.get("tags", []):
                 space |= given
-    return {name: value if isinstance(value, int) else words.said(value) for name, value in found.items()}
+    return {
+        name: value if isinstance(value, Integral) else words.said(value) for name, value in found.items()
+    }
 
 
 def is_prose(cell: nbformat.NotebookNode) -> bool:

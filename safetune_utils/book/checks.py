@@ -6,12 +6,15 @@ import re
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from bs4 import BeautifulSoup, Tag
+from bs4 import BeautifulSoup, NavigableString, Tag
 
 from safetune_utils.book import provenance
 
-# What a run shows: there a text is no name that was forgotten.
-_SHOWN = "pre, code, .cell_output, .safetune-table, script, style"
+# A name of a value, in a cell or a page that should have been filled in.
+_NAME = re.compile(r"\{\{ |\{value\}")
+
+_CODE = {"pre", "code", "script", "style"}
+_OUTPUT = {"cell_output", "safetune-table"}
 
 
 def page_faults(output: Path, experiment_pages: list[str]) -> list[str]:
@@ -47,11 +50,14 @@ def _faults(page: BeautifulSoup, path: Path) -> list[str]:
         address = urlsplit(str(link["href"]))
         if not address.scheme and address.path and not (path.parent / unquote(address.path)).is_file():
             faults.append(f"has a sentence that leads nowhere: {link['href']}")
-    for shown in page.select(_SHOWN):
-        shown.extract()
-    if re.search(r"\{\{ |\{value\}|\{glue:", page.get_text()):
+    if any(_NAME.search(text) for text in page.find_all(string=True) if not _is_shown(text)):
         faults.append("has a name that was not filled in")
     return faults
+
+
+def _is_shown(text: NavigableString) -> bool:
+    """Whether a text is what a run shows, and so no name that was forgotten."""
+    return any(tag.name in _CODE or _OUTPUT & set(tag.get_attribute_list("class")) for tag in text.parents)
 
 
 def _is_foreign(tag: Tag) -> bool:

@@ -26,3 +26,19 @@ def test_faults_are_found(tmp_path: Path) -> None:
         "page.html has no figure",
     ):
         assert any(part in fault for fault in faults), part
+
+
+def test_what_a_run_shows_is_no_fault(tmp_path: Path) -> None:
+    (tmp_path / "book").mkdir()
+    (tmp_path / "notebooks").mkdir()
+    figure = '<figure class="safetune-figure"><img alt="A line." src="data:,"><figcaption>c ({})</figcaption>'
+    links = '<a href="data:text/csv;base64,">numbers</a> <a href="a.run.json">record</a>'
+    shown = f'<div class="cell_output"><p>{{{{ x }}}}</p>{figure.format(links)}</figure></div>'
+    for name in ("book/welcome.html", "notebooks/a.html"):
+        (tmp_path / name).write_text(f"{shown}<pre>{{{{ x }}}}</pre>")
+    assert checks.page_faults(tmp_path, ["notebooks/a.html"]) == [
+        "notebooks/a.html has no run record beside it"
+    ]
+    (tmp_path / "notebooks" / "a.html").write_text(shown.replace(links, ""))
+    faults = checks.page_faults(tmp_path, ["notebooks/a.html"])
+    assert "notebooks/a.html has 1 figure(s) or table(s) without their numbers or their run record" in faults
