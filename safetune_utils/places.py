@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -48,3 +49,22 @@ def results(name: str) -> dict[str, Any]:
 def cache_folder() -> Path:
     """Where fetched files and converted models are kept: ``SAFETUNE_CACHE`` or the user's cache folder."""
     return Path(os.environ.get("SAFETUNE_CACHE") or user_cache_path("safetune"))
+
+
+def safe_name(text: str, *, length: int = 80) -> str:
+    """A text as it may stand in a file's name: letters, digits, ``_``, ``.`` and ``-``, at most ``length`` of
+    them, with no dot at its start; ``unnamed`` where nothing is left.
+    """
+    return re.sub(r"[^\w.-]+", "_", text).lstrip(".")[:length] or "unnamed"
+
+
+def inside(folder: Path, name: str) -> Path:
+    """The path of a file in a folder, by a name that comes from elsewhere.
+
+    Raises:
+        SafetuneError: it would lie outside of the folder.
+    """
+    path = folder / name
+    if not path.resolve().is_relative_to(folder.resolve()):
+        raise SafetuneError(f"'{name}' leads out of {folder}: give a name without .. and without a leading /")
+    return path

@@ -25,7 +25,7 @@ from safetune_utils.errors import SafetuneError
 from safetune_utils.machine.files import write_json, write_text
 from safetune_utils.machine.memory import peak_memory, trim_heap
 from safetune_utils.machine.surroundings import Surroundings, now, surroundings
-from safetune_utils.places import store_folder
+from safetune_utils.places import inside, safe_name, store_folder
 
 # What a stage found, such as losses and counts, or what it was made from: each kind of stage has others.
 Facts = dict[str, Any]
@@ -69,7 +69,8 @@ def key_of(inputs: Mapping[str, object]) -> str:
 
 def stage_folder(*, stage: str, label: str, inputs: Mapping[str, object], store: Path | None = None) -> Path:
     """The folder of a stage with these inputs, whether it is made or not."""
-    return (store or store_folder()) / stage / f"{label}-{key_of({'stage': stage, **inputs})}"
+    name = f"{safe_name(label, length=120)}-{key_of({'stage': stage, **inputs})}"
+    return (store or store_folder()) / stage / name
 
 
 def key_in(folder: Path) -> str:
@@ -85,7 +86,7 @@ def is_made(folder: Path) -> bool:
     return (
         record is not None
         and all(
-            (folder / name).is_file() and file_hash(folder / name) == digest
+            inside(folder, name).is_file() and file_hash(folder / name) == digest
             for name, digest in record["files"].items()
         )
         and all(

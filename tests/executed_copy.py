@@ -9,24 +9,25 @@ import nbformat
 import pytest
 
 from safetune_utils import statistics, store
-from safetune_utils.book import figures, freshness, glue, parameters, tables, words
+from safetune_utils.book import figures, freshness, parameters, prose, tables
 from safetune_utils.machine import surroundings
 from safetune_utils.places import data_folder
 
 SECRET = "a prompt of theirs"
 
 
-def executed(folder: Path, source: Path, *, malicious: statistics.Share, recorded: bool = True) -> Path:
-    """An executed copy of chapter 1: one figure, one table, one glued share, one finding, one print."""
+def executed(folder: Path, source: Path, *, malicious: statistics.Estimate, recorded: bool = True) -> Path:
+    """An executed copy of chapter 1: one figure, one table, one recorded share, one finding, one print."""
     shown = [
-        *_glued(malicious),
+        *recording(malicious_last=malicious, run_by="someone", claim_obeys_without_safety=malicious),
         _figure(),
-        _displayed({"text/html": tables.table([("a", 1)], caption="numbers").data}),
+        displayed({"text/html": tables.table([("a", 1)], caption="numbers").data}),
         nbformat.v4.new_output("stream", name="stdout", text=SECRET),
     ]
     notebook = nbformat.v4.new_notebook(
         cells=[nbformat.v4.new_markdown_cell("# T"), nbformat.v4.new_code_cell("1", outputs=shown)]
     )
+    notebook.metadata["language_info"] = {"name": "python"}
     if recorded:
         notebook.metadata["safetune"] = _record(source)
     folder.mkdir(parents=True, exist_ok=True)
@@ -34,21 +35,21 @@ def executed(folder: Path, source: Path, *, malicious: statistics.Share, recorde
     return folder / source.name
 
 
-def _displayed(data: dict[str, Any], metadata: dict[str, Any] | None = None) -> nbformat.NotebookNode:
+def displayed(data: dict[str, Any], metadata: dict[str, Any] | None = None) -> nbformat.NotebookNode:
     return nbformat.v4.new_output("display_data", data, metadata=metadata or {})
 
 
 def _figure() -> nbformat.NotebookNode:
     figure = figures.funnel([("asked", 9), ("kept", 3)], name="steps", caption="c")
-    return _displayed(*figure._repr_mimebundle_())
+    return displayed(*figure._repr_mimebundle_())
 
 
-def _glued(malicious: statistics.Share) -> list[nbformat.NotebookNode]:
+def recording(**values: prose.Value) -> list[nbformat.NotebookNode]:
+    """The output of a cell that records these values."""
     shown: list[nbformat.NotebookNode] = []
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(glue, "display", lambda data, metadata, raw: shown.append(_displayed(data, metadata)))
-        glue.glue(malicious_last=words.with_interval(malicious._asdict()), run_by="someone")
-        glue.finding("obeys_without_safety", malicious)
+        patch.setattr(prose, "display", lambda data, metadata, raw: shown.append(displayed(data, metadata)))
+        prose.record(**values)
     return shown
 
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from numbers import Integral
 from pathlib import Path
 from typing import Any
 
 import nbformat
 import pytest
+
+from safetune_utils.book import prose, words
 
 
 def write_notebook(
@@ -24,17 +27,39 @@ def write_notebook(
     return path
 
 
-def glued_by(path: Path, monkeypatch: pytest.MonkeyPatch, **given: Any) -> dict[str, Any]:
+def recorded_by(path: Path, monkeypatch: pytest.MonkeyPatch, **given: Any) -> dict[str, Any]:
     """Run the code cells in order in this process, where a test can change what they find, the given values
-    laid over the parameters', and return the glued values by name.
+    laid over the parameters', and say the sentences; return the recorded values by name, in words.
     """
     found: dict[str, Any] = {}
     monkeypatch.setattr("IPython.display.display", lambda *_, **__: None)
-    monkeypatch.setattr("safetune_utils.book.glue.glue", lambda **values: found.update(values))
+    monkeypatch.setattr("safetune_utils.book.prose.record", lambda **values: found.update(values))
     space: dict[str, Any] = {}
     for cell in nbformat.read(path, as_version=4).cells:
-        if cell.cell_type == "code":
-            exec(compile(cell.source, f"{path.stem} {cell.id}", "exec"), space)
+        if is_prose(cell):
+            prose.render(body_of(cell), found)
+        elif cell.cell_type == "code":
+            exec(compile(python_of(cell), f"{path.stem} {cell.id}", "exec"), space)
             if "parameters" in cell.metadata.get("tags", []):
                 space |= given
-    return found
+    return {
+        name: value if isinstance(value, Integral) else words.said(value) for name, value in found.items()
+    }
+
+
+def is_prose(cell: nbformat.NotebookNode) -> bool:
+    """Whether a cell holds sentences and not code."""
+    return cell.cell_type == "code" and cell.source.startswith(PROSE)
+
+
+def body_of(cell: nbformat.NotebookNode) -> str:
+    """The Markdown of a cell of sentences."""
+    return cell.source.removeprefix(PROSE)
+
+
+def python_of(cell: nbformat.NotebookNode) -> str:
+    """A code cell's Python, without the line that makes ``%%prose`` known."""
+    return cell.source.replace("%load_ext safetune_utils.book.prose\n", "")
+
+
+PROSE = "%%prose\n"

@@ -14,9 +14,10 @@ from pathlib import Path
 
 import pytest
 from browsing import CHROMIUM
+from html_tables import parsed
 
 from safetune_utils import data
-from safetune_utils.book import checks, findings, parameters, verdicts
+from safetune_utils.book import checks, findings, outputs, parameters, verdicts, words
 from safetune_utils.store import file_hash, read_lines
 
 pytestmark = [pytest.mark.slow, pytest.mark.sample]
@@ -106,7 +107,7 @@ def test_every_page_has_its_figures_and_no_fault(book: Path) -> None:
 
 def test_chapter_9_replays_without_key_or_network_and_folds_what_is_untrusted(book: Path) -> None:
     text = (book / "build" / "html" / "notebooks" / "09_building_safety_data.html").read_text()
-    assert re.search(r"agree on keeping or rejecting.*?81 %.*?of 36 drafts", text, flags=re.DOTALL)
+    assert "agree on keeping or rejecting 81 % of 36 drafts" in parsed(text).get_text()
     frames = [match.start() for match in re.finditer('<iframe class="safetune-frame"', text)]
     assert len(frames) == 2
     for at in frames:
@@ -136,7 +137,7 @@ def test_the_paper_s_claims_stand_beside_what_this_run_found(book: Path) -> None
     claims = {c.id: c for c in verdicts.claims()}
     for name, finding in findings.outcome(path)["numbers"].items():
         if name.startswith("claim_"):
-            assert verdicts.in_words(finding) in own
+            assert words.brief(finding) in own
             assert verdicts.verdict(claims[name.removeprefix("claim_")], finding) in own
 
 
@@ -156,29 +157,19 @@ def test_executed_copies_are_taken_as_they_are_and_a_stale_one_fails_the_build(
 
 def test_the_chapter_on_formats_says_which_rows_it_trained_on_and_finds_its_claims(book: Path) -> None:
     (path,) = (book / "runs" / "notebooks").glob("03_*/03_prompt_format.ipynb")
-    cells = json.loads(path.read_text())["cells"]
-    outputs = [
-        output
-        for cell in cells
-        for output in cell.get("outputs", [])
-        if "scrapbook" in output.get("metadata", {})
-    ]
-    glued = {
-        output["metadata"]["scrapbook"]["name"]: "".join(next(iter(output["data"].values())))
-        for output in outputs
-    }
-    assert {name for name in glued if name.startswith("claim_")} == {
+    recorded = outputs.values(path)
+    assert {name for name in recorded if name.startswith("claim_")} == {
         f"claim_{claim}"
         for claim in ("instructions_protect", "questions_transfer_poorly", "mixed_like_instructions")
     }
-    assert glued["origins"] == f"{glued['amount']} as their authors wrote them"
-    assert glued["shared"] == glued["amount"]
-    assert glued["none_instructions"].endswith("n = 4)")
+    assert recorded["origins"] == f"{recorded['amount']} as their authors wrote them"
+    assert recorded["shared"] == recorded["amount"]
+    assert recorded["none_instructions"].n == 4
 
 
 def test_the_numbers_in_the_prose_are_those_of_the_answers(book: Path) -> None:
     pages = book / "build" / "html" / "notebooks"
-    text = re.sub(r"<[^>]+>", "", (pages / "01_safety_amount.html").read_text())
+    text = parsed((pages / "01_safety_amount.html").read_text()).get_text()
     # Other chapters have adapters of the same amount: the one of this page answered in the instruction form,
     # with no choice of rows.
     used = json.loads((pages / "01_safety_amount.run.json").read_text())["adapters"]

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from notebook_cells import glued_by
+from notebook_cells import recorded_by
 from pytest_httpserver import HTTPServer
 from werkzeug import Request, Response
 
@@ -35,7 +35,8 @@ def test_the_chapter_says_what_it_cannot_show_where_no_topic_is_named(
     asked = [{"instruction": f"Do something bad, in way {n}"} for n in range(4)]
     for name, lines in (rows | {"malicious": asked}).items():
         store.write_lines(own / f"{name}.jsonl", lines)
-    found = glued_by(parameters.find("05"), monkeypatch, preset="smoke", data=str(own), base_model=str(base))
+    given = {"preset": "smoke", "data": str(own), "base_model": str(base)}
+    found = recorded_by(parameters.find("05"), monkeypatch, **given)
     assert "cannot be told" in found["about_topics"]
     assert "cannot be shown" in found["about_transfer"]
     assert (found["n_topics"], found["least"]) == (1, "no topic named")
@@ -48,7 +49,7 @@ def test_the_chapter_says_what_it_cannot_show_where_no_topic_is_named(
 def test_the_chapter_compares_the_same_prompts_of_the_topics_left_out(
     base: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    found = glued_by(
+    found = recorded_by(
         parameters.find("05"),
         monkeypatch,
         preset="smoke",
@@ -75,7 +76,7 @@ def test_the_chapter_goes_on_without_the_harness_and_without_the_reward_model_an
 ) -> None:
     monkeypatch.setattr(capability, "is_installed", lambda: False)
     monkeypatch.setattr(side_effects, "questions", lambda *_, **__: pytest.fail("questions were asked"))
-    found = glued_by(
+    found = recorded_by(
         parameters.find("06"),
         monkeypatch,
         preset="smoke",

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
-from typing import TypedDict
+from collections.abc import Hashable, Mapping, Sequence
+from typing import Any, TypedDict
 
 import pandas as pd
 
@@ -70,14 +70,14 @@ def tally(annotations: Sequence[Annotation], items: Sequence[PairItem]) -> pd.Da
 
 def lead(
     annotations: Sequence[Annotation], items: Sequence[PairItem], *, prompt_set: str
-) -> statistics.Difference:
+) -> statistics.Estimate:
     """How far people prefer the first model on a set: the share of wins minus that of losses.
 
     It is between -1 and 1, above 0 where the first model is preferred: twice the win rate minus one, with its
     95 % interval over prompts. Annotations by models do not count.
 
     Returns:
-        Difference: without a p-value; ``nan`` where nobody judged.
+        Estimate: a change, without a p-value; ``nan`` where nobody judged.
 
     Raises:
         SafetuneError: there is no annotation, one was made for other items, or two are by one annotator.
@@ -87,8 +87,8 @@ def lead(
         subset=["outcome"]
     )
     rate = statistics.win_rate(part["outcome"].map(_SCORES).astype(float), clusters=part["id"])
-    value, low, high = (2 * share - 1 for share in (rate.share, rate.low, rate.high))
-    return statistics.Difference(value, low, high, float("nan"), part["id"].nunique())
+    value, low, high = (2 * share - 1 for share in (rate.value, rate.low, rate.high))
+    return statistics.Estimate(value=value, low=low, high=high, n=part["id"].nunique(), is_change=True)
 
 
 def annotator_agreement(annotations: Sequence[Annotation], items: Sequence[PairItem]) -> pd.DataFrame:
@@ -139,6 +139,11 @@ def annotator_agreement(annotations: Sequence[Annotation], items: Sequence[PairI
     )
 
 
+def rate_of(row: Mapping[Hashable, Any] | pd.Series) -> statistics.Estimate:
+    """The first model's win rate in a row of :func:`tally`'s table."""
+    return statistics.Estimate(value=row["win_rate"], low=row["low"], high=row["high"], n=int(row["n"]))
+
+
 def _ratings(annotations: Sequence[Annotation], items: Sequence[PairItem]) -> pd.DataFrame:
     """One row for each annotator and item: the outcome, missing where there is none, and ``chose_a``.
 
@@ -180,9 +185,9 @@ def counted(outcomes: pd.Series, *, ids: pd.Series | None = None) -> OutcomeCoun
         "second_better": int(counts.get("second", 0)),
         "equally_good": int(counts.get("equally_good", 0)),
         "equally_bad": int(counts.get("equally_bad", 0)),
-        "n": rate.n_scored,
+        "n": rate.n or 0,
         "missing": rate.n_unscored,
-        "win_rate": rate.share,
+        "win_rate": rate.value,
         "low": rate.low,
         "high": rate.high,
         "method": rate.method,

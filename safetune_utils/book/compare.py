@@ -4,14 +4,16 @@ the noise.
 
 from __future__ import annotations
 
-import html
+import math
 from typing import Any
 
 from safetune_utils import statistics
-from safetune_utils.book import verdicts
 from safetune_utils.book.findings import Outcomes
+from safetune_utils.book.markup import render
+from safetune_utils.book.words import brief
 from safetune_utils.errors import SafetuneError
 from safetune_utils.settings import Settings
+from safetune_utils.statistics import Estimate
 
 RULE = (
     "Rule: the difference's 95 % interval is made from both intervals, as for samples of their own (Newcombe"
@@ -25,10 +27,9 @@ def compare(theirs: Outcomes, ours: Outcomes) -> list[dict[str, Any]]:
     """Every number of the notebooks that both runs have.
 
     Returns:
-        One row a number: ``notebook, number``; ``theirs, ours``, each as
-        :func:`safetune_utils.book.glue.measured` gives it and ``None`` where a run lacks it; ``difference``,
-        theirs less ours, with ``low, high``; ``inside``, whether that interval holds 0. The last four are
-        ``None`` where a side is missing, undefined or of another kind.
+        One row a number: ``notebook, number``; ``theirs, ours``, each ``None`` where a run lacks it;
+        ``difference``, theirs less ours, with its interval; ``inside``, whether that holds 0. The last two
+        are ``None`` where a side is missing, undefined or of another kind.
 
     Raises:
         SafetuneError: the runs have no notebook in common, or no number with an interval.
@@ -45,29 +46,13 @@ def compare(theirs: Outcomes, ours: Outcomes) -> list[dict[str, Any]]:
     return rows
 
 
-def _row(theirs: dict[str, Any] | None, ours: dict[str, Any] | None) -> dict[str, Any]:
-    row: dict[str, Any] = {
-        "theirs": theirs,
-        "ours": ours,
-        "difference": None,
-        "low": None,
-        "high": None,
-        "inside": None,
-    }
-    if theirs is None or ours is None or any(theirs.get(name) != ours.get(name) for name in ("kind", "unit")):
-        return row
-    if None not in (theirs["value"], theirs["low"], ours["value"], ours["low"]):
-        first, second = (
-            statistics.Estimate(side["value"], side["low"], side["high"]) for side in (ours, theirs)
-        )
-        difference = statistics.independent_difference(first, second)
-        row |= {
-            "difference": difference.value,
-            "low": difference.low,
-            "high": difference.high,
-            "inside": difference.low <= 0 <= difference.high,
-        }
-    return row
+def _row(theirs: Estimate | None, ours: Estimate | None) -> dict[str, Any]:
+    difference = None
+    if theirs and ours and (theirs.unit, theirs.is_change) == (ours.unit, ours.is_change):
+        difference = statistics.independent_difference(ours, theirs)
+        difference = None if math.isnan(difference.low) else difference
+    inside = None if difference is None else difference.side == 0
+    return {"theirs": theirs, "ours": ours, "difference": difference, "inside": inside}
 
 
 def settings_apart(theirs: Outcomes, ours: Outcomes) -> list[str]:
@@ -103,28 +88,15 @@ def _by_entry(settings: dict[str, Any]) -> dict[str, Any]:
 
 def shown(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """The rows in words, under :data:`COLUMNS`."""
-    words = {True: "inside the noise", False: "outside the noise", None: "not comparable"}
+    verdicts = {True: "inside the noise", False: "outside the noise", None: "not comparable"}
     return [
         {
             "notebook": row["notebook"],
             "number": row["number"].removeprefix("claim_"),
-            "theirs": verdicts.in_words(row["theirs"]),
-            "ours": verdicts.in_words(row["ours"]),
-            "theirs less ours": (
-                ""
-                if row["inside"] is None
-                else verdicts.in_words(
-                    {
-                        "kind": "Difference",
-                        "n": None,
-                        "value": row["difference"],
-                        "low": row["low"],
-                        "high": row["high"],
-                        "unit": row["ours"].get("unit"),
-                    }
-                )
-            ),
-            "verdict": words[row["inside"]],
+            "theirs": brief(row["theirs"]),
+            "ours": brief(row["ours"]),
+            "theirs less ours": brief(row["difference"]),
+            "verdict": verdicts[row["inside"]],
         }
         for row in rows
     ]
@@ -143,28 +115,13 @@ def page(rows: list[dict[str, Any]], *, theirs: str, ours: str, apart: list[str]
     """The comparison as one HTML file that needs no other and asks no network; ``apart`` is from
     :func:`settings_apart`.
     """
-    differ = "".join(f"<li>{html.escape(line)}</li>" for line in apart)
-    head = "".join(f'<th scope="col">{name}</th>' for name in COLUMNS)
-    body = "".join(
-        f'<tr class="{words["verdict"].split()[0]}">'
-        + "".join(f"<td>{html.escape(words[name])}</td>" for name in COLUMNS)
-        + "</tr>"
-        for words in shown(rows)
+    return render(
+        "compare",
+        columns=COLUMNS,
+        rows=shown(rows),
+        theirs=theirs,
+        ours=ours,
+        summary=summary(rows),
+        rule=RULE,
+        apart=apart,
     )
-    title = f"{html.escape(theirs)} beside {html.escape(ours)}"
-    return f"""<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
-<title>{title}</title><style>
-:root {{ color-scheme: light dark; }}
-body {{ font: 16px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 76rem; padding: 0 1rem; }}
-.wide {{ overflow-x: auto; }}
-table {{ border-collapse: collapse; font-variant-numeric: tabular-nums; }}
-th, td {{ text-align: left; padding: 0.3rem 0.7rem; border-bottom: 1px solid #8886; vertical-align: top; }}
-tr.outside td:last-child {{ font-weight: 700; }}
-</style></head><body><h1>{title}</h1>
-<p>Theirs is {html.escape(theirs)}, ours is {html.escape(ours)}. {summary(rows)}</p>
-<div class="wide"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>
-<p>{RULE}</p>
-<p>{"Settings that differ:" if apart else "Their settings are the same, where both are recorded."}</p>
-<ul>{differ}</ul></body></html>
-"""

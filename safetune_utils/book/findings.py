@@ -7,19 +7,17 @@ beside it in a folder of that name, the numbers behind each figure as CSV.
 
 from __future__ import annotations
 
-import base64
 import json
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-import nbformat
-
-from safetune_utils.book import provenance
+from safetune_utils.book import outputs, provenance
 from safetune_utils.errors import SafetuneError
-from safetune_utils.places import data_folder
+from safetune_utils.places import data_folder, inside
 from safetune_utils.settings import shown_name
+from safetune_utils.statistics import Estimate
 
 # Settings that may name a place on the machine.
 _PLACES = ("base_model", "data", "general_data", "safety_data")
@@ -39,20 +37,10 @@ def outcome(executed: Path) -> dict[str, Any]:
     Returns:
         ``settings`` (a folder or file by its name alone) and ``made`` (commit, versions, machine, start,
         seconds, memory), ``None`` and empty where a notebook was not run by `safetune`; ``adapters``, by name
-        the seconds and memory that each took; ``numbers``, by their glued names, as
-        :func:`safetune_utils.book.glue.measured` gives them.
+        the seconds and memory that each took; ``numbers``, each with its interval, by their names.
     """
     record: Mapping[str, Any] = provenance.provenance(executed) or {}
     settings = record.get("settings")
-    outputs = [
-        output
-        for cell in nbformat.read(executed, as_version=4).cells
-        if cell.cell_type == "code"
-        for output in cell.outputs
-    ]
-    marked = [
-        output.metadata for output in outputs if "number" in output.get("metadata", {}).get("safetune", {})
-    ]
     return {
         "settings": (
             {
@@ -71,7 +59,9 @@ def outcome(executed: Path) -> dict[str, Any]:
             name: {key: adapter[key] for key in ("seconds", "peak_memory_bytes")}
             for name, adapter in record.get("adapters", {}).items()
         },
-        "numbers": {metadata.scrapbook.name: dict(metadata.safetune.number) for metadata in marked},
+        "numbers": {
+            name: value for name, value in outputs.values(executed).items() if isinstance(value, Estimate)
+        },
     }
 
 
@@ -104,7 +94,10 @@ def read(source: str | Path) -> Outcomes:
             f"'{source}' is no folder of executed notebooks, no executed notebook and no published run: those"
             f" are {known}"
         )
-    return json.loads(file.read_text("utf-8"))["notebooks"]
+    notebooks = json.loads(file.read_text("utf-8"))["notebooks"]
+    for found in notebooks.values():
+        found["numbers"] = {name: Estimate.from_data(data) for name, data in found["numbers"].items()}
+    return notebooks
 
 
 def published() -> dict[str, Outcomes]:
@@ -124,21 +117,10 @@ def publish(executed: Iterable[Path], *, name: str, folder: Path | None = None) 
     tables = folder / name
     tables.mkdir(parents=True, exist_ok=True)
     for path in paths:
-        for figure, csv in figure_tables(path).items():
-            (tables / f"{path.stem}-{figure}.csv").write_text(csv, "utf-8")
+        for figure, found in outputs.drawn(path).items():
+            inside(tables, f"{path.stem}-{figure}.csv").write_text(found.csv, "utf-8")
     target = folder / f"{name}.json"
-    found = {"made_by": f"safetune publish {name}", "notebooks": {path.stem: outcome(path) for path in paths}}
-    target.write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n", "utf-8")
+    run = {"made_by": f"safetune publish {name}", "notebooks": {path.stem: outcome(path) for path in paths}}
+    text = json.dumps(run, indent=1, ensure_ascii=False, default=Estimate.as_data)
+    target.write_text(text + "\n", "utf-8")
     return target
-
-
-def figure_tables(executed: Path) -> dict[str, str]:
-    """The numbers behind each figure of an executed notebook, as CSV by the figure's name."""
-    found = {}
-    for cell in nbformat.read(executed, as_version=4).cells:
-        for output in cell.get("outputs", []):
-            name = output.get("metadata", {}).get("safetune", {}).get("figure")
-            if name:
-                (inside,) = re.findall(r'href="data:text/csv;base64,([^"]*)"', output.data["text/html"])
-                found[name] = base64.b64decode(inside).decode()
-    return found

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import base64
-import html
 from collections.abc import Hashable, Mapping
 from typing import Any
 
 import pandas as pd
 from IPython.display import HTML
 
+from safetune_utils.book.markup import paragraph, render
 from safetune_utils.book.words import percent
 from safetune_utils.data import PROMPT_SETS
 from safetune_utils.models import embedded
@@ -62,15 +61,12 @@ def banner(study: Study) -> HTML:
         else ""
     )
     text += f' Before every instruction stands "{s.decoding.guard}".' if s.decoding.guard else ""
-    return HTML(
-        '<div class="admonition note safetune-banner"><p class="admonition-title">What was'
-        f" run</p><p>{html.escape(size)}</p><p>{html.escape(text)}</p></div>"
-    )
+    return HTML(render("admonition", kind="note safetune-banner", title="What was run", texts=[size, text]))
 
 
 def note(text: str) -> HTML:
     """One line in place of what this run cannot show."""
-    return HTML(f"<p>{html.escape(text)}</p>")
+    return HTML(paragraph(text))
 
 
 def examples(responses: pd.DataFrame, *, prompt_set: str, n: int = 3, by: str = "n_safety") -> HTML:
@@ -84,51 +80,31 @@ def examples(responses: pd.DataFrame, *, prompt_set: str, n: int = 3, by: str = 
     if rows.empty:
         return note(f"This data has no {PROMPT_SETS[prompt_set].title}.")
     if set(rows["data"]) != {"embedded"}:
-        return HTML(
-            "<p>Prompts and answers from outside sets are not shown on pages; they are in the run store.</p>"
+        return note(
+            "Prompts and answers from outside sets are not shown on pages; they are in the run store."
         )
     blocks = []
     for prompt_id in rows["prompt_id"].drop_duplicates()[:n]:
         said = rows[rows["prompt_id"] == prompt_id].sort_values(by)
-        items = "".join(_example(row, by=by) for row in said.to_dict("records"))
-        blocks.append(f"<p><em>{html.escape(said['prompt'].iloc[0])}</em></p><ul>{items}</ul>")
-    title = (
-        f"Show the answers to the first {n} prompts of {PROMPT_SETS[prompt_set].title} (untrusted model"
-        " output)"
-    )
-    return HTML(
-        "<details"
-        f" class='safetune-answers'><summary>{html.escape(title)}</summary>{''.join(blocks)}</details>"
-    )
+        answers = [_example(row, by=by) for row in said.to_dict("records")]
+        blocks.append((said["prompt"].iloc[0], answers))
+    summary = f"Show the answers to the first {n} prompts of {PROMPT_SETS[prompt_set].title}"
+    return HTML(render("examples", summary=f"{summary} (untrusted model output)", blocks=blocks))
 
 
-def _example(row: Mapping[Hashable, Any], *, by: str) -> str:
-    who = f"{row[by]} safety examples" if by == "n_safety" else str(row[by])
-    label = "unscored" if pd.isna(row["label"]) else row["label"].replace("_", " ")
-    said = html.escape(row["response"]) + ("" if row["stopped"] else " …")
-    return f"<li><strong>{html.escape(who)}</strong> ({label}): {said}</li>"
+def _example(row: Mapping[Hashable, Any], *, by: str) -> dict[str, str]:
+    return {
+        "who": f"{row[by]} safety examples" if by == "n_safety" else str(row[by]),
+        "label": "unscored" if pd.isna(row["label"]) else row["label"].replace("_", " "),
+        "said": row["response"] + ("" if row["stopped"] else " …"),
+    }
 
 
 def folded(items: list[tuple[str, str]], *, summary: str) -> HTML:
     """Pairs of a heading and a text, folded under a summary; everything is escaped."""
-    body = "".join(f"<dt>{html.escape(head)}</dt><dd>{html.escape(text)}</dd>" for head, text in items)
-    return HTML(
-        "<details"
-        f" class='safetune-answers'><summary>{html.escape(summary)}</summary><dl>{body}</dl></details>"
-    )
+    return HTML(render("folded", summary=summary, items=items))
 
 
 def embedded_page(page: str, *, name: str, title: str) -> HTML:
     """A whole page inside this one, cut off from it, and as a file to download and open by itself."""
-    data = base64.b64encode(page.encode()).decode()
-    frame = (
-        f'<iframe class="safetune-frame" title="{html.escape(title, quote=True)}" sandbox="allow-scripts'
-        f' allow-downloads allow-modals" srcdoc="{html.escape(page, quote=True)}"></iframe>'
-    )
-    link = (
-        f'<p><a download="{name}.html" href="data:text/html;base64,{data}">Download this page</a>: opened by'
-        " itself, it also remembers what you decided.</p>"
-    )
-    return HTML(
-        f"<details class='safetune-answers'><summary>{html.escape(title)}</summary>{frame}{link}</details>"
-    )
+    return HTML(render("embedded_page", page=page, name=name, title=title))

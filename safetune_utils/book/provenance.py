@@ -7,15 +7,16 @@ records.
 
 from __future__ import annotations
 
-import html
 import json
-import re
 from pathlib import Path
 from typing import TypedDict
+from urllib.parse import urlsplit
 
 import nbformat
+from bs4 import BeautifulSoup
 
 from safetune_utils import store
+from safetune_utils.book.markup import Code, Link, block, paragraph, render, table
 from safetune_utils.book.parameters import Given
 from safetune_utils.machine.surroundings import Surroundings
 
@@ -68,10 +69,6 @@ def provenance(executed: Path) -> PageRecord | None:
     return found if "made_from" in found else None
 
 
-# The end of a caption of ours: text is escaped, so nothing else on a page can hold it.
-_CAPTION_END = re.compile(r"(?=</(?:fig)?caption>)")
-
-
 def record_name(notebook: str) -> str:
     """The file name of a page's run record, beside the page."""
     return f"{notebook}.run.json"
@@ -83,10 +80,20 @@ def record_text(executed: Path) -> str:
 
 
 def linked(markup: str, *, notebook: str, folder: str = "") -> str:
-    """HTML in which each caption of a figure or table also links to the run record of its page, which lies in
-    ``folder``.
+    """HTML as the site shows it: each caption of a figure or table also links to the run record of its page,
+    which lies in ``folder``, and a sentence links to pages of the site.
     """
-    return _CAPTION_END.sub(f' (<a href="{folder}{record_name(notebook)}">run record</a>)', markup)
+    page = BeautifulSoup(markup, "html.parser")
+    for caption in page.find_all(["caption", "figcaption"]):
+        link = page.new_tag("a", href=f"{folder}{record_name(notebook)}", string="run record")
+        caption.extend([" (", link, ")"])
+    # A sentence names other pages by their sources, which is where a reader of the notebook goes.
+    for link in page.select(".safetune-prose a[href]"):
+        address = urlsplit(str(link["href"]))
+        if not address.scheme and address.path.endswith((".ipynb", ".md")):
+            name = address.path.rsplit(".", 1)[0] + ".html"
+            link["href"] = address._replace(path=name).geturl()
+    return str(page)
 
 
 def page(executed: Path, *, changes: list[str]) -> nbformat.NotebookNode:
@@ -99,6 +106,9 @@ def page(executed: Path, *, changes: list[str]) -> nbformat.NotebookNode:
     """
     notebook = nbformat.read(executed, as_version=4)
     for cell in notebook.cells:
+        if cell.cell_type == "code":
+            # Where values are recorded nothing is shown.
+            cell.outputs = [output for output in cell.outputs if output.get("data", True)]
         for output in cell.get("outputs", []):
             markup = output.get("data", {}).get("text/html")
             if markup is not None:
@@ -111,11 +121,11 @@ def page(executed: Path, *, changes: list[str]) -> nbformat.NotebookNode:
 
 def _stale(changes: list[str]) -> str:
     shown = ", ".join(changes[:6]) + (f" and {len(changes) - 6} more" if len(changes) > 6 else "")
-    return (
-        '<div class="admonition warning safetune-stale"><p class="admonition-title">Stale</p><p>Since this'
-        f" page was executed, these have changed: {html.escape(shown)}. Its numbers may not be what it would"
-        " find now.</p></div>"
+    text = (
+        f"Since this page was executed, these have changed: {shown}. Its numbers may not be what it would"
+        " find now."
     )
+    return block(render("admonition", kind="warning safetune-stale", title="Stale", texts=[text]))
 
 
 def _closing(executed: Path) -> str:
@@ -146,28 +156,15 @@ def _closing(executed: Path) -> str:
         "machine": f"{machine['processor']}, {machine['system']}, accelerator: {machine['accelerator']}",
         "adapters": ", ".join(record["adapters"]) or "none",
     }
-    body = "".join(
-        f'<tr><th scope="row">{name}</th><td>{html.escape(value)}</td></tr>' for name, value in rows.items()
-    )
-    link = f'<a href="{record_name(executed.stem)}">The whole record (JSON)</a>'
-    return (
-        '## How this page came to be\n\n<div class="safetune-wide"><table'
-        f' class="safetune-table"><tbody>{body}</tbody></table></div>\n\n<p>{link}: the settings in full, the'
-        " hash of each file, and the record of each adapter.</p>"
-    )
+    closing = render("closing", rows=list(rows.items()), record=record_name(executed.stem))
+    return f"## How this page came to be\n\n{block(closing)}"
 
 
-def link_faults(name: str, markup: str) -> list[str]:
+def link_faults(name: str, page: BeautifulSoup) -> list[str]:
     """Figures and tables of an executed page, without a link to their numbers or to their run record."""
-    captions = re.findall(
-        r"""class=["'](?:dataframe )?safetune-(?:figure|table)["']"""
-        r""".*?<(?:fig)?caption>(.*?)</(?:fig)?caption>""",
-        markup,
-        flags=re.DOTALL,
-    )
-    lacking = [
-        caption for caption in captions if "data:text/csv" not in caption or ".run.json" not in caption
-    ]
+    captions = page.select(".safetune-figure figcaption, .safetune-table caption")
+    wanted = ('a[href^="data:text/csv"]', 'a[href$=".run.json"]')
+    lacking = [caption for caption in captions if not all(map(caption.select_one, wanted))]
     return (
         [f"{name} has {len(lacking)} figure(s) or table(s) without their numbers or their run record"]
         if lacking
@@ -182,25 +179,27 @@ def parts(executed: list[Path]) -> dict[str, str]:
 
 
 def _pages(recorded: dict[str, PageRecord]) -> str:
-    lines = [
-        "| page | executed | seconds | peak memory, all processes | adapters | record |",
-        "|---|---|---|---|---|---|",
-    ]
-    for name, record in recorded.items():
-        link = f'<a href="../notebooks/{record_name(name)}">JSON</a>'
-        lines.append(
-            f"| {_page(name)} | {record['started']} | {record['seconds']:.0f} |"
-            f" {record['peak_memory_bytes'] / 1e9:.1f} GB | {len(record['adapters'])} | {link} |"
+    columns = ("page", "executed", "seconds", "peak memory, all processes", "adapters", "record")
+    rows = [
+        (
+            _page(name),
+            record["started"],
+            f"{record['seconds']:.0f}",
+            f"{record['peak_memory_bytes'] / 1e9:.1f} GB",
+            len(record["adapters"]),
+            Link("JSON", f"../notebooks/{record_name(name)}"),
         )
-    return "\n".join(lines) + "\n"
+        for name, record in recorded.items()
+    ]
+    return block(table(columns, rows, wide=True))
 
 
 def _adapters(recorded: dict[str, PageRecord]) -> str:
     """Each adapter once, with what it took and the pages that use it."""
     adapters = {name: adapter for record in recorded.values() for name, adapter in record["adapters"].items()}
     if not adapters:
-        return "No adapter was trained.\n"
-    lines = ["| adapter | safety rows | seed | seconds | peak memory | pages |", "|---|---|---|---|---|---|"]
+        return block(paragraph("No adapter was trained."))
+    rows = []
     for name, adapter in sorted(
         adapters.items(),
         key=lambda item: (
@@ -210,19 +209,22 @@ def _adapters(recorded: dict[str, PageRecord]) -> str:
             item[0],
         ),
     ):
-        pages = ", ".join(_page(page) for page, record in recorded.items() if name in record["adapters"])
-        facts = (
-            f"{adapter['facts']['n_safety']} | {adapter['inputs']['seed']} | {adapter['seconds']:.0f} |"
-            f" {adapter['peak_memory_bytes'] / 1e9:.1f} GB"
+        pages = [_page(page) for page, record in recorded.items() if name in record["adapters"]]
+        rows.append(
+            (
+                Code(name),
+                adapter["facts"]["n_safety"],
+                adapter["inputs"]["seed"],
+                f"{adapter['seconds']:.0f}",
+                f"{adapter['peak_memory_bytes'] / 1e9:.1f} GB",
+                [part for page in pages for part in (page, ", ")][:-1],
+            )
         )
-        lines.append(f"| `{name}` | {facts} | {pages} |")
     seconds = sum(adapter["seconds"] for adapter in adapters.values())
-    return (
-        "\n".join(lines)
-        + f"\n\n{len(adapters)} adapters; {seconds:.0f} seconds of training added up, some of it side by"
-        " side.\n"
-    )
+    told = f"{len(adapters)} adapters; {seconds:.0f} seconds of training added up, some of it side by side."
+    columns = ("adapter", "safety rows", "seed", "seconds", "peak memory", "pages")
+    return block(table(columns, rows, wide=True), paragraph(told))
 
 
-def _page(name: str) -> str:
-    return f"[{name.split('_')[0]}](../notebooks/{name}.ipynb)"
+def _page(name: str) -> Link:
+    return Link(name.split("_")[0], f"../notebooks/{name}.html")

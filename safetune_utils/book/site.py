@@ -11,19 +11,19 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import nbformat
-import yaml
 
 from safetune_utils import store
-from safetune_utils.book import findings, freshness, notebooks, parameters, provenance, verdicts
+from safetune_utils.book import findings, freshness, notebooks, outputs, parameters, provenance, verdicts
 from safetune_utils.book.checks import page_faults
 from safetune_utils.book.generated import data_cards, instruments, speed
 from safetune_utils.book.generated.parameters import parameter_tables, preset_table
 from safetune_utils.book.parameters import Given
+from safetune_utils.book.value_role import VALUES
+from safetune_utils.book.words import said
 from safetune_utils.errors import SafetuneError
-from safetune_utils.places import data_folder
+from safetune_utils.places import data_folder, inside
 
 
 def build(*, given: Given, target: Path | None = None, taken_from: Path | None = None) -> tuple[Path, int]:
@@ -54,8 +54,8 @@ def build(*, given: Given, target: Path | None = None, taken_from: Path | None =
     if page.is_file() and stamp_file.is_file() and stamp_file.read_text() == stamp:
         return page, made
     stamp_file.unlink(missing_ok=True)
-    _assemble(root, source, done, stale)
-    _render(source, target)
+    assemble(source, done, stale)
+    render(source, target)
     for path in done.values():
         (output / "notebooks" / provenance.record_name(path.stem)).write_text(
             provenance.record_text(path), "utf-8"
@@ -114,36 +114,41 @@ def _prose(root: Path) -> list[Path]:
 def _drawing() -> list[Path]:
     """The code that pages are made with, besides the notebooks' own."""
     package = Path(__file__).parents[1]
-    return [path for wing in ("book", "data", "scoring") for path in sorted((package / wing).rglob("*.py"))]
+    files = [path for wing in ("book", "data", "scoring") for path in sorted((package / wing).rglob("*"))]
+    return [path for path in files if path.suffix in (".py", ".html")]
 
 
-def _assemble(root: Path, source: Path, done: dict[str, Path], stale: dict[str, list[str]]) -> None:
+def assemble(source: Path, done: dict[str, Path], stale: dict[str, list[str]]) -> None:
+    """Put the source of the site together.
+
+    Args:
+        source: the folder that becomes it.
+        done: the executed copies by file name.
+        stale: what changed since each of them was executed, likewise.
+    """
+    root = data_folder().parent
     shutil.rmtree(source, ignore_errors=True)
     shutil.copytree(root / "book", source / "book")
     shutil.copy(root / "_toc.yml", source)
     (source / "data").mkdir()
     shutil.copy(root / "data" / "README.md", source / "data")
     (source / "notebooks").mkdir()
-    words = _measured(root)
+    shutil.copy(root / "_config.yml", source)
+    values = _measured(root)
     generated = source / "book" / "_generated"
     generated.mkdir()
     for name, path in done.items():
         nbformat.write(provenance.page(path, changes=stale[name]), source / "notebooks" / name)
         number = name.split("_")[0]
-        for output in _outputs(path):
-            metadata = output.get("metadata", {})
-            if "scrapbook" in metadata:
-                value = output["data"]["application/papermill.record/text/plain"]
-                words[f"nb{number}_{metadata['scrapbook']['name']}"] = value
-            if "figure" in metadata.get("safetune", {}):
-                markup = provenance.linked(
-                    output["data"]["text/html"], notebook=path.stem, folder="../notebooks/"
-                )
-                (generated / f"{metadata['safetune']['figure']}.html").write_text(markup, "utf-8")
+        values |= {f"nb{number}_{of}": said(value) for of, value in outputs.values(path).items()}
+        for figure, found in outputs.drawn(path).items():
+            markup = provenance.linked(found.markup, notebook=path.stem, folder="../notebooks/")
+            inside(generated, f"{figure}.html").write_text(markup, "utf-8")
+    (source / VALUES).write_text(json.dumps(values), "utf-8")
     (generated / "parameters.md").write_text(parameter_tables(), "utf-8")
     (generated / "presets.md").write_text(preset_table(), "utf-8")
-    found = {path.stem: findings.outcome(path) for path in done.values()}
-    compared = verdicts.parts(found, published=findings.published(), pages=set(found))
+    ours = {path.stem: findings.outcome(path) for path in done.values()}
+    compared = verdicts.parts(ours, published=findings.published(), pages=set(ours))
     for name, page in (
         data_cards.parts()
         | speed.parts()
@@ -152,9 +157,6 @@ def _assemble(root: Path, source: Path, done: dict[str, Path], stale: dict[str, 
         | compared
     ).items():
         (generated / f"{name}.md").write_text(page, "utf-8")
-    config = yaml.safe_load((root / "_config.yml").read_text("utf-8"))
-    config.setdefault("parse", {})["myst_substitutions"] = words
-    (source / "_config.yml").write_text(yaml.safe_dump(config, allow_unicode=True), "utf-8")
 
 
 def _measured(root: Path) -> dict[str, str]:
@@ -167,12 +169,7 @@ def _measured(root: Path) -> dict[str, str]:
     }
 
 
-def _outputs(path: Path) -> list[dict[str, Any]]:
-    cells = nbformat.read(path, as_version=4).cells
-    return [output for cell in cells if cell.cell_type == "code" for output in cell.outputs]
-
-
-def _render(source: Path, target: Path) -> None:
+def render(source: Path, target: Path) -> None:
     """Run Jupyter Book strictly; its output is shown only where it fails."""
     shutil.rmtree(target / "html", ignore_errors=True)
     program = "import sys; from jupyter_book.cli.main import main; sys.exit(main())"

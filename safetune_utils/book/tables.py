@@ -1,11 +1,10 @@
-"""What a notebook shows besides its figures: the banner, tables, glued numbers, folded responses.
+"""What a notebook shows besides its figures: tables.
 
 Model output and prompts are untrusted text: everything is escaped before it reaches a page.
 """
 
 from __future__ import annotations
 
-import html
 import re
 from collections.abc import Mapping, Sequence, Sized
 from typing import Any
@@ -15,21 +14,24 @@ from IPython.display import HTML
 
 from safetune_utils import statistics
 from safetune_utils.annotation.review import Review
-from safetune_utils.book import figures
+from safetune_utils.annotation.tallies import rate_of
+from safetune_utils.book import markup
 from safetune_utils.book.folds import note
+from safetune_utils.book.markup import Cell, Row
 from safetune_utils.book.words import (
     detectable,
-    interval_only,
+    in_per_cent,
     levels_off,
     p_value,
     percent,
+    said,
     signed,
     trend_word,
 )
 from safetune_utils.data import PROMPT_SETS, set_title
 from safetune_utils.models.base_model import title
 from safetune_utils.scoring.readings import trust
-from safetune_utils.statistics import Difference, Estimate, Share, holm
+from safetune_utils.statistics import Estimate, holm, share_at, share_in
 from safetune_utils.study import mixes
 from safetune_utils.study.plan import plan
 from safetune_utils.study.responses import adapter_records
@@ -54,28 +56,22 @@ def plan_table(study: Study) -> HTML:
 
 def share_table(curve: pd.DataFrame, study: Study) -> HTML:
     """The shares of refusals as a table: amounts across, prompt sets down, each with its interval and n."""
-    columns = sorted(curve["n_safety"].unique())
-    head = "".join(f"<th scope='col'>{n}</th>" for n in columns)
-    body = []
+    amounts = sorted(curve["n_safety"].unique())
+    rows: list[Row] = []
     for name in [s for s in PROMPT_SETS if s in set(curve["prompt_set"])]:
-        rows = curve[curve["prompt_set"] == name].set_index("n_safety")
-        cells = "".join(f"<td>{_share_cell(rows.loc[n])}</td>" for n in columns)
-        scored = sorted({int(n) for n in rows["n_scored"]})
+        at = curve[curve["prompt_set"] == name].set_index("n_safety")
+        scored = sorted({int(n) for n in at["n_scored"]})
         count = f"{scored[0]}" if len(scored) == 1 else f"{scored[0]}–{scored[-1]}"
-        title = (
-            f"{PROMPT_SETS[name].title}<br><small>{html.escape(set_title(study.settings.data, name))}</small>"
-        )
-        about = f"<td>{PROMPT_SETS[name].a_refusal_is}</td><td>{count}</td>"
-        body.append(f"<tr><th scope='row'>{title}</th>{about}{cells}</tr>")
-    unscored = int(curve["n_unscored"].sum())
-    note = (
+        asked = Cell(PROMPT_SETS[name].title, below=set_title(study.settings.data, name))
+        cells = (_share_cell(share_in(at.loc[n])) for n in amounts)
+        rows.append((asked, PROMPT_SETS[name].a_refusal_is, count, *cells))
+    caption = (
         "Answers that refuse, in per cent, with 95 % intervals"
         f" ({' and '.join(sorted({*curve['method']} - {'none'})) or 'none'}); columns are safety examples, n"
-        f" is scored answers. Unscored: {unscored}."
+        f" is scored answers. Unscored: {int(curve['n_unscored'].sum())}.{_trained_on(mixes.leaks(study))}"
     )
-    note += _trained_on(mixes.leaks(study))
-    head = f"<th scope='col'>prompts</th><th scope='col'>a refusal is</th><th scope='col'>n</th>{head}"
-    return _html(_caption(note, curve, name="shares"), head=head, body="".join(body))
+    columns = ["prompts", "a refusal is", "n", *map(str, amounts)]
+    return _shown(columns, rows, caption=caption, numbers=curve, name="shares")
 
 
 def trust_table(responses: pd.DataFrame, study: Study) -> HTML:
@@ -93,7 +89,7 @@ def trust_table(responses: pd.DataFrame, study: Study) -> HTML:
         (
             PROMPT_SETS[row["prompt_set"]].title,
             row["n_safety"],
-            *(interval_only(row[name]) for name in columns),
+            *(in_per_cent(row[name]) for name in columns),
         )
         for row in trust(responses, instrument=instrument).to_dict("records")
     ]
@@ -116,7 +112,7 @@ def agreement_table(rows: pd.DataFrame, *, why_not: str = "") -> HTML:
         why_not: shown instead where there are no rows.
     """
     if why_not:
-        return HTML(f"<p>Not measured here: {html.escape(why_not)}</p>")
+        return note(f"Not measured here: {why_not}")
     names = ("accuracy", "precision", "recall", "kappa")
     body = [
         (row["model"], row["n"], *("{:.2f} ({:.2f}–{:.2f})".format(*row[name]) for name in names))
@@ -137,41 +133,36 @@ def transfer_table(table: pd.DataFrame, studies: Sequence[Study], *, what: str) 
     """
     sets = [s for s in PROMPT_SETS if s in set(table["prompt_set"])]
     source = studies[0].settings.data
-    head = "".join(
-        f"<th scope='col'>{PROMPT_SETS[s].title}<br><small>{html.escape(set_title(source, s))}</small></th>"
-        for s in sets
-    )
-    body = []
-    for trained, rows in table.groupby("trained", sort=False, observed=True):
-        at = rows.set_index("prompt_set").reindex(sets)
-        cells = "".join(
-            f"<td>{_share_cell(row)}<br><small>n = {int(row['n_scored'])}</small></td>"
-            for _, row in at.fillna({"n_scored": 0}).iterrows()
-        )
-        body.append(f"<tr><th scope='row'>{html.escape(str(trained))}</th>{cells}</tr>")
+    heads = [Cell(PROMPT_SETS[s].title, below=set_title(source, s)) for s in sets]
+    rows: list[Row] = []
+    for trained, part in table.groupby("trained", sort=False, observed=True):
+        cells = []
+        for asked in sets:
+            found = share_at(part, prompt_set=asked)
+            cells.append(_share_cell(found)._replace(below=f"n = {found.n if found else 0}"))
+        rows.append((str(trained), *cells))
     methods = " and ".join(sorted(set(table["method"]) - {"none"}))
-    note = (
-        f"{what.capitalize()}, in per cent, with 95 % intervals ({methods}); n is scored answers. Unscored:"
-        f" {int(table['n_unscored'].sum())}."
-    )
     leaks: dict[str, set[str]] = {}
     for study in studies:
         for prompt_set, ids in mixes.leaks(study).items():
             leaks.setdefault(prompt_set, set()).update(ids)
-    note += _trained_on(leaks)
-    head = f"<th scope='col'>safety examples in training</th>{head}"
-    return _html(_caption(note, table, name="transfer"), head=head, body="".join(body))
+    caption = (
+        f"{what.capitalize()}, in per cent, with 95 % intervals ({methods}); n is scored answers. Unscored:"
+        f" {int(table['n_unscored'].sum())}.{_trained_on(leaks)}"
+    )
+    columns: Row = ["safety examples in training", *heads]
+    return _shown(columns, rows, caption=caption, numbers=table, name="transfer")
 
 
-def comparisons(differences: dict[str, Difference], *, caption: str) -> HTML:
+def comparisons(differences: dict[str, Estimate], *, caption: str) -> HTML:
     """Paired differences in points, by what is compared, with p-values that Holm's method corrects for all
     rows of the table.
     """
     corrected = holm([d.p_value for d in differences.values()])
     rows = [
         (
-            (name, signed(d.difference), f"{signed(d.low)} to {signed(d.high)}", d.n_pairs, p_value(p))
-            if d.n_pairs
+            (name, signed(d.value), f"{signed(d.low)} to {signed(d.high)}", d.n, p_value(p))
+            if d.n
             else (name, "not paired", "", 0, "")
         )
         for (name, d), p in zip(differences.items(), corrected, strict=True)
@@ -201,7 +192,7 @@ def instrument_table(shares: pd.DataFrame) -> HTML:
                     PROMPT_SETS[name].title,
                     f"{says} ({instrument})",
                     int(part["n_scored"].min()),
-                    *(interval_only(Share(*at.loc[n, list(Share._fields)])) for n in amounts),
+                    *(in_per_cent(share_in(at.loc[n])) for n in amounts),
                 )
             )
     caption = (
@@ -252,39 +243,32 @@ def trend_table(responses: pd.DataFrame) -> HTML:
 def record_table(study: Study) -> HTML:
     """How each adapter came to be: facts down, adapters across."""
     records = adapter_records(study)
-    head = "".join(
-        f"<th scope='col'>{n} safety, seed {seed}</th>"
-        for n, seed in zip(records["safety rows"], records["seed"], strict=True)
-    )
-    body = []
-    for name in records.columns.drop(["safety rows", "seed"]):
-        cells = "".join(
-            f"<td>{html.escape(f'{value:.2f}' if isinstance(value, float) else str(value))}</td>"
-            for value in records[name]
-        )
-        body.append(f"<tr><th scope='row'>{html.escape(name)}</th>{cells}</tr>")
+    columns = [
+        f"{n} safety, seed {seed}" for n, seed in zip(records["safety rows"], records["seed"], strict=True)
+    ]
+    rows = [
+        (name, *(f"{value:.2f}" if isinstance(value, float) else str(value) for value in records[name]))
+        for name in records.columns.drop(["safety rows", "seed"])
+    ]
     caption = (
         "How each adapter came to be, one column an adapter. The last row ends the name of its folder in the"
         " run store."
     )
-    return _html(_caption(caption, records, name="adapters"), head=f"<td></td>{head}", body="".join(body))
+    return _shown(["", *columns], rows, caption=caption, numbers=records, name="adapters")
 
 
 def table(
     rows: pd.DataFrame | list[tuple[Any, ...]], *, caption: str, columns: tuple[str, ...] = ("", "value")
 ) -> HTML:
     """A small table with a caption and its CSV; everything in it is escaped. Plain rows take ``columns`` as
-    their head.
+    their head; a number with its interval in them is told in words.
     """
     if isinstance(rows, list):
-        rows = pd.DataFrame(rows, columns=list(columns), dtype=object)
-    head = "".join(f"<th scope='col'>{html.escape(str(name))}</th>" for name in rows.columns)
-    body = ""
-    for first, *rest in rows.itertuples(index=False):
-        cells = "".join(f"<td>{html.escape(str(value))}</td>" for value in rest)
-        body += f"<tr><th scope='row'>{html.escape(str(first))}</th>{cells}</tr>"
+        told = [[said(cell) if isinstance(cell, Estimate | None) else cell for cell in row] for row in rows]
+        rows = pd.DataFrame(told, columns=list(columns), dtype=object)
+    cells = [[str(cell) for cell in row] for row in rows.itertuples(index=False)]
     name = re.sub(r"[^a-z0-9]+", "_", caption.lower()).strip("_")[:40]
-    return _html(_caption(caption, rows, name=name), head=head, body=body)
+    return _shown([str(head) for head in rows.columns], cells, caption=caption, numbers=rows, name=name)
 
 
 def _trained_on(leaks: Mapping[str, Sized]) -> str:
@@ -295,12 +279,16 @@ def _trained_on(leaks: Mapping[str, Sized]) -> str:
     return f" Counted although trained on word for word: {found}."
 
 
-def _html(caption: str, *, head: str, body: str) -> HTML:
-    """A table from its parts, which are markup already."""
-    return HTML(
-        f"<table class='dataframe safetune-table'>{caption}<thead><tr>{head}</tr></thead>"
-        f"<tbody>{body}</tbody></table>"
-    )
+def _shown(
+    columns: Row,
+    rows: Sequence[Row],
+    *,
+    caption: str,
+    numbers: pd.DataFrame,
+    name: str,
+) -> HTML:
+    """A table as a cell's output, with its numbers as CSV."""
+    return HTML(markup.table(columns, rows, caption=caption, name=name, csv=numbers.to_csv(index=False)))
 
 
 def tally_table(tally: pd.DataFrame, *, caption: str) -> HTML:
@@ -318,9 +306,7 @@ def tally_table(tally: pd.DataFrame, *, caption: str) -> HTML:
         "n": "judged",
     }
     shown = tally[list(columns)].rename(columns=columns)
-    shown["win rate"] = [
-        interval_only(Estimate(row["win_rate"], row["low"], row["high"])) for row in tally.to_dict("records")
-    ]
+    shown["win rate"] = [in_per_cent(rate_of(row)) for row in tally.to_dict("records")]
     caption += f" Win rates are of '{first}', in per cent, with 95 % intervals."
     if "chose_a" in tally:
         shown["took side A"] = [
@@ -344,11 +330,7 @@ def decisions(reviews: list[Review], *, caption: str) -> HTML:
     )
 
 
-def _share_cell(row: pd.Series) -> str:
-    if row["n_scored"] == 0:
-        return "not scored"
-    return f"{row['share'] * 100:.0f} <small>({row['low'] * 100:.0f}–{row['high'] * 100:.0f})</small>"
-
-
-def _caption(text: str, rows: pd.DataFrame, *, name: str) -> str:
-    return f"<caption>{html.escape(text)} ({figures.csv_link(name, rows.to_csv(index=False))})</caption>"
+def _share_cell(share: Estimate | None) -> Cell:
+    if share is None or not share.n:
+        return Cell("not scored")
+    return Cell(f"{share.value * 100:.0f}", small=f"({share.low * 100:.0f}–{share.high * 100:.0f})")

@@ -13,7 +13,7 @@ from IPython.display import HTML
 
 from safetune_utils.book import words
 from safetune_utils.book.tables import table
-from safetune_utils.statistics import Difference, TradeOff
+from safetune_utils.statistics import Estimate, TradeOff
 from safetune_utils.statistics.trade_offs import Verdict
 
 # A variant, and the one that it is compared with.
@@ -52,18 +52,18 @@ def advice(found: Mapping[Pair, TradeOff], pair: Pair) -> str:
     return _ADVICE[found[pair].verdict] if pair in found else "not run on this data"
 
 
-def changes(found: Mapping[Pair, TradeOff], pair: Pair) -> tuple[str, str]:
-    """Both changes of a pair in words, of the wanted refusals and of the unwanted ones.
+def changes(found: Mapping[Pair, TradeOff], pair: Pair) -> tuple[Estimate | str, Estimate | str]:
+    """Both changes of a pair, of the wanted refusals and of the unwanted ones, or words in their place.
 
     They go by their own intervals, so they are less strict than the verdict.
     """
     if pair not in found:
         return "was not measured", "was not measured"
-    return words.change(found[pair].wanted), words.change(found[pair].unwanted)
+    return found[pair].wanted, found[pair].unwanted
 
 
 def noise(found: Mapping[Pair, TradeOff]) -> dict[str, Any]:
-    """How many of the changes are inside the noise, as values for :func:`safetune_utils.book.glue.glue`.
+    """How many of the changes are inside the noise, as values for :func:`safetune_utils.book.prose.record`.
 
     Returns:
         ``n_compared``: changes that were measured, two a pair at most; ``n_noise``: those of them that were
@@ -75,7 +75,7 @@ def noise(found: Mapping[Pair, TradeOff]) -> dict[str, Any]:
         for one in found.values()
         for change, sign in zip((one.wanted, one.unwanted), one.signs, strict=True)
     ]
-    measured = [(change, sign) for change, sign in signed if change.n_pairs]
+    measured = [(change, sign) for change, sign in signed if change.n]
     n_noise = sum(sign == 0 for _, sign in measured)
     widths = pd.Series([change.high - change.low for change, _ in measured], dtype=float)
     widths = widths[widths > 0]
@@ -88,8 +88,8 @@ def noise(found: Mapping[Pair, TradeOff]) -> dict[str, Any]:
     }
 
 
-def _cells(change: Difference, p_value: float) -> tuple[str, str]:
-    if change.n_pairs == 0:
+def _cells(change: Estimate, p_value: float) -> tuple[str, str]:
+    if change.n == 0:
         return "not measured", ""
-    size, low, high = (f"{100 * value:+.0f}" for value in change[:3])
+    size, low, high = (f"{100 * value:+.0f}" for value in (change.value, change.low, change.high))
     return f"{size} ({low} to {high})", words.p_value(p_value)

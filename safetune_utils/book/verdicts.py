@@ -6,20 +6,23 @@ notebooks.
 
 from __future__ import annotations
 
-import html
+import math
 from collections import Counter
 from pathlib import Path
 from typing import Any, Literal
 
 import pandas as pd
 import yaml
+from markupsafe import Markup
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
-from safetune_utils.book import figures, words
+from safetune_utils.book import figures, markup, words
 from safetune_utils.book.findings import Outcomes, published_folder
+from safetune_utils.book.markup import Cell, Link, Row, Text, block, paragraph
 from safetune_utils.errors import SafetuneError
 from safetune_utils.models.base_model import title
 from safetune_utils.places import data_folder
+from safetune_utils.statistics import Estimate
 
 
 class Claim(BaseModel):
@@ -65,7 +68,7 @@ def claims() -> list[Claim]:
     return found
 
 
-def verdict(claim: Claim, finding: dict[str, Any] | None) -> str:
+def verdict(claim: Claim, finding: Estimate | None) -> str:
     """What a finding says of a claim, by its 95 % interval alone.
 
     A difference is held against 0 and a share against one half. The claim *holds* where the whole interval
@@ -73,17 +76,16 @@ def verdict(claim: Claim, finding: dict[str, Any] | None) -> str:
     where the whole interval lies on the other side, or outside the margin.
 
     Args:
-        finding: as :func:`safetune_utils.book.glue.measured` gives it; ``None`` where there is none.
+        finding: ``None`` where there is none.
 
     Returns:
         ``not attempted`` without a finding that could be measured; ``opposite direction`` where the claim is
         contradicted; ``not seen at this scale`` where the interval leaves it open; ``reproduced`` where it
         holds, our measure is the paper's and its figure lies within our interval; else ``same direction``.
     """
-    if finding is None or finding["low"] is None or finding["high"] is None:
+    if finding is None or math.isnan(finding.low):
         return "not attempted"
-    low, high = finding["low"], finding["high"]
-    even = 0.0 if finding["kind"] == "Difference" else 0.5
+    low, high, even = finding.low, finding.high, finding.even
     if claim.expects == "above":
         holds, contradicted = low > even, high < even
     elif claim.expects == "below":
@@ -96,10 +98,11 @@ def verdict(claim: Claim, finding: dict[str, Any] | None) -> str:
         return "opposite direction"
     if not holds:
         return "not seen at this scale"
-    return "reproduced" if claim.same_measure and low <= claim.value <= high else "same direction"
+    same = claim.same_measure and claim.value is not None and low <= claim.value <= high
+    return "reproduced" if same else "same direction"
 
 
-def finding_of(claim: Claim, outcomes: Outcomes) -> tuple[str, dict[str, Any] | None]:
+def finding_of(claim: Claim, outcomes: Outcomes) -> tuple[str, Estimate | None]:
     """The chapter that recorded a finding about a claim, and the finding; the claim's own chapter and
     ``None`` where none did.
 
@@ -118,8 +121,10 @@ def finding_of(claim: Claim, outcomes: Outcomes) -> tuple[str, dict[str, Any] | 
     return found[0] if found else (claim.chapter, None)
 
 
-def _findings(outcomes: Outcomes) -> list[dict[str, Any] | None]:
-    return [finding_of(claim, outcomes)[1] for claim in claims()]
+def _findings(outcomes: Outcomes) -> list[str]:
+    """What each claim came to in a run, to the last digit."""
+    found = [finding_of(claim, outcomes)[1] for claim in claims()]
+    return [str((one.value, one.low, one.high)) if one else "" for one in found]
 
 
 def unknown_findings(outcomes: Outcomes) -> list[str]:
@@ -148,12 +153,12 @@ def parts(ours: Outcomes, *, published: dict[str, Outcomes], pages: set[str]) ->
             raise SafetuneError(
                 f"findings about unknown claims: {', '.join(unknown)}: list them in data/paper/claims.yml"
             )
-    blocks = [f"## This book's pages\n\n{table(ours, pages=pages)}\n"]
+    blocks = [f"## This book's pages\n\n{block(table(ours, pages=pages))}"]
     others = {name: run for name, run in published.items() if _findings(run) != _findings(ours)}
     if others:
         blocks.append(
             "## The published runs\n\nRuns of ours whose numbers lie in the repository, judged by the same"
-            f" rule.\n\n{side_by_side(others)}\n"
+            f" rule.\n\n{block(side_by_side(others))}"
         )
         blocks += [
             curve(name, run["01_safety_amount"]["settings"])
@@ -163,43 +168,42 @@ def parts(ours: Outcomes, *, published: dict[str, Outcomes], pages: set[str]) ->
     margins = "; ".join(
         f"{claim.number}: {claim.margin * 100:.0f} points" for claim in claims() if claim.margin is not None
     )
-    return {"verdicts": "\n".join(blocks), "verdict_margins": f"The margins are, by claim, {margins}.\n"}
+    return {
+        "verdicts": "\n".join(blocks),
+        "verdict_margins": block(paragraph(f"The margins are, by claim, {margins}.")),
+    }
 
 
-def table(outcomes: Outcomes, *, pages: set[str]) -> str:
-    """One run against the paper, as an HTML table with a line for each claim."""
-    lines = []
+def table(outcomes: Outcomes, *, pages: set[str]) -> Markup:
+    """One run against the paper, as a table with a line for each claim."""
+    rows = []
     for claim in claims():
         chapter, finding = finding_of(claim, outcomes)
         settings = outcomes[chapter]["settings"] if finding else None
-        said = verdict(claim, finding)
-        number = chapter.split("_")[0]
-        link = (
-            f'<a href="../notebooks/{chapter}.html">chapter {number}</a>'
-            if chapter in pages
-            else f"chapter {number}"
+        name = f"chapter {chapter.split('_')[0]}"
+        link = Link(name, f"../notebooks/{chapter}.html") if chapter in pages else name
+        rows.append(
+            (
+                Cell(f"{claim.number}. {claim.claim}", below=(f"Here: {claim.measured} (", link, ")")),
+                Cell(claim.figure, below=claim.known),
+                Cell(words.brief(finding), below=scale(settings) if settings else ""),
+                Cell(verdict(claim, finding), strong=True),
+            )
         )
-        cells = ((claim.figure, claim.known), (in_words(finding), scale(settings) if settings else ""))
-        shown = "".join(
-            f"<td>{html.escape(text)}<br><small>{html.escape(small)}</small></td>" for text, small in cells
-        )
-        measured = f"<small>Here: {html.escape(claim.measured)} ({link})</small>"
-        head = f'<th scope="row">{html.escape(f"{claim.number}. {claim.claim}")}<br>{measured}</th>'
-        lines.append(f"<tr>{head}{shown}<td><strong>{said}</strong></td></tr>")
     heads = (
         "claim",
         "the paper's figure, and how sure it is",
         "ours with its 95 % interval, and the scale of our run",
         "verdict",
     )
-    return _wide_table([f'<th scope="col">{name}</th>' for name in heads], lines)
+    return markup.table(heads, rows, kind="safetune-verdicts", wide=True)
 
 
-def side_by_side(runs: dict[str, Outcomes]) -> str:
-    """Several runs as an HTML table: a line for each claim, a column for each run, with its scale and what
+def side_by_side(runs: dict[str, Outcomes]) -> Markup:
+    """Several runs as a table: a line for each claim, a column for each run, with its scale and what
     each claim came to.
     """
-    heads = ['<th scope="col">claim</th>']
+    heads: list[Text | Cell] = ["claim"]
     for name, outcomes in runs.items():
         settings = {
             chapter: outcome["settings"]
@@ -213,24 +217,13 @@ def side_by_side(runs: dict[str, Outcomes]) -> str:
                 chapter.split("_")[0] for chapter, (_, found) in scales.items() if found == seeds
             )
             ran += f"; {seeds}" + (f" in chapter{'s' if n > 1 else ''} {where}" if n < len(scales) else "")
-        heads.append(f'<th scope="col">{html.escape(name)}<br><small>{html.escape(ran)}</small></th>')
-    lines = []
+        heads.append(Cell(name, below=ran))
+    rows: list[Row] = []
     for claim in claims():
         found = [finding_of(claim, outcomes)[1] for outcomes in runs.values()]
-        cells = "".join(
-            f"<td><strong>{verdict(claim, one)}</strong><br><small>{html.escape(in_words(one))}</small></td>"
-            for one in found
-        )
-        lines.append(f'<tr><th scope="row">{html.escape(f"{claim.number}. {claim.claim}")}</th>{cells}</tr>')
-    return _wide_table(heads, lines)
-
-
-def _wide_table(heads: list[str], lines: list[str]) -> str:
-    head = f"<thead><tr>{''.join(heads)}</tr></thead>"
-    return (
-        '<div class="safetune-wide"><table class="safetune-table'
-        f' safetune-verdicts">{head}<tbody>{"".join(lines)}</tbody></table></div>'
-    )
+        cells = [Cell(verdict(claim, one), below=words.brief(one), strong=True) for one in found]
+        rows.append((f"{claim.number}. {claim.claim}", *cells))
+    return markup.table(heads, rows, kind="safetune-verdicts", wide=True)
 
 
 def _curve_file(name: str) -> Path:
@@ -248,22 +241,7 @@ def curve(name: str, settings: dict[str, Any]) -> str:
         by_seed=by_seed,
         n_other=settings["n_general"] + settings["mixing"]["n_contrast"],
     )
-    return f'<div class="safetune-block">\n\n{figure._repr_html_()}\n\n</div>\n'
-
-
-def in_words(finding: dict[str, Any] | None) -> str:
-    """A finding with its interval and n: ``+45 points (+36 to +54, n = 98)`` or ``92 % (85 to 96 %, n =
-    98)``; empty for none.
-    """
-    if finding is None or finding["low"] is None or finding["high"] is None:
-        return ""
-    n = f", n = {finding['n']}" if finding["n"] is not None else ""
-    if unit := finding.get("unit"):
-        return f"{finding['value']:+.2f} {unit} ({finding['low']:+.2f} to {finding['high']:+.2f}{n})"
-    value, low, high = (finding[name] for name in ("value", "low", "high"))
-    if finding["kind"] == "Difference":
-        return f"{words.signed(value)} points ({words.signed(low)} to {words.signed(high)}{n})"
-    return f"{value * 100:.0f} % ({low * 100:.0f} to {high * 100:.0f} %{n})"
+    return block(figure._repr_html_())
 
 
 def scale(settings: dict[str, Any]) -> str:

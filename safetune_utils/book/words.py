@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from typing import Any
 
 import pandas as pd
 
 from safetune_utils import statistics
-from safetune_utils.book.glue import measured, worded
 from safetune_utils.models.base_model import title
-from safetune_utils.statistics import Difference, Estimate, Share, Trend
+from safetune_utils.statistics import Estimate, Trend
 from safetune_utils.study.mixes import safety_rows
 from safetune_utils.study.study import Study
 
@@ -69,74 +67,63 @@ def percent(value: float) -> str:
     return "not scored" if math.isnan(value) else f"{value * 100:.0f} %"
 
 
-def with_interval(row: Any) -> str:
-    """A share with its interval and n in words: ``12 % (7 to 20 %, n = 98)``."""
-    number = measured(Share(row["share"], row["low"], row["high"], row["n_scored"], n_unscored=0, method=""))
-    if pd.isna(row["share"]):
-        return worded("not scored", number)
-    bounds = f"{row['low'] * 100:.0f} to {row['high'] * 100:.0f} %, n = {int(row['n_scored'])}"
-    return worded(f"{percent(row['share'])} ({bounds})", number)
-
-
-def share_of(curve: pd.DataFrame, *, missing: str = "(not in this data)", **place: Any) -> str:
-    """One share of a table, with its interval and n in words: ``12 % (7 to 20 %, n = 98)``.
-
-    Args:
-        curve: from :func:`safetune_utils.statistics.shares.summarise`.
-        missing: the words where the table has no such row.
-        **place: what tells the row, by column: ``prompt_set="malicious", n_safety=100``.
+def said(value: object) -> str:
+    """A value as a sentence says it: a number with its interval in words, for ``None`` that the data has it
+    not, anything else as it is.
     """
-    for column, wanted in place.items():
-        curve = curve[curve[column] == wanted]
-    return missing if curve.empty else with_interval(curve.iloc[0])
+    if value is None:
+        return "(not in this data)"
+    if not isinstance(value, Estimate):
+        return str(value)
+    return _change(value) if value.is_change else _level(value)
 
 
-def win_rate(row: pd.Series) -> str:
-    """A win rate of a tally with its interval and the judgements that it counts."""
-    return with_interval(
-        {"share": row["win_rate"], "low": row["low"], "high": row["high"], "n_scored": row["n"]}
-    )
+def _level(level: Estimate) -> str:
+    if math.isnan(level.value):
+        if level.unit != "share":
+            return "not known"
+        return "not to be told" if level.n is None else "not scored"
+    scale, digits, sign = (100, 0, " %") if level.unit == "share" else (1, 2, "")
+    value, low, high = (f"{number * scale:.{digits}f}" for number in (level.value, level.low, level.high))
+    if math.isnan(level.low):
+        return value + sign
+    n = f", n = {level.n}" if level.unit == "share" and level.n is not None else ""
+    return f"{value}{sign} ({low} to {high}{sign}{n})"
 
 
-def estimated(value: Estimate) -> str:
-    """An estimated share with its interval: ``12 % (7 to 20 %)``."""
-    words = (
-        "not to be told"
-        if pd.isna(value.value)
-        else f"{percent(value.value)} ({value.low * 100:.0f} to {value.high * 100:.0f} %)"
-    )
-    return worded(words, measured(value))
-
-
-def kappa(value: float, low: float, high: float) -> str:
-    """An agreement beyond chance with its interval: ``0.82 (0.71 to 0.93)``."""
-    if math.isnan(value):
-        return "not known"
-    return f"{value:.2f}" + ("" if math.isnan(low) else f" ({low:.2f} to {high:.2f})")
-
-
-def change(difference: Difference, *, unit: str = "points", of: str = "prompts") -> str:
-    """A paired difference in words, for a sentence: ``rises by 45 points (36 to 54)`` and the like.
-
-    Args:
-        unit: ``points`` for shares, which are told in hundredths; any other unit is told as it was measured.
-        of: what the pairs are.
-    """
-    number = measured(difference) | ({} if unit == "points" else {"unit": unit})
-    return worded(_change_words(difference, unit=unit, of=of), number)
-
-
-def _change_words(difference: Difference, *, unit: str, of: str) -> str:
-    if difference.n_pairs == 0:
+def _change(change: Estimate) -> str:
+    if change.n == 0:
         return "was not measured"
-    scale, digits = (100, 0) if unit == "points" else (1, 3 if unit == "nats" else 2)
-    if math.isnan(difference.low):
-        return f"was measured on {difference.n_pairs} {of} only, too few to tell"
-    low, high = (signed(value, scale=scale, digits=digits) for value in (difference.low, difference.high))
-    bounds = f"({low} to {high} {unit} on {difference.n_pairs} {of})"
-    if difference.direction == "not seen":
+    if math.isnan(change.low):
+        return f"was measured on {change.n} {change.of} only, too few to tell"
+    unit, scale, digits = _scale(change.unit)
+    low, high = (signed(value, scale=scale, digits=digits) for value in (change.low, change.high))
+    bounds = f"({low} to {high} {unit} on {change.n} {change.of})"
+    if change.direction == "not seen":
         return f"shows no change outside the noise {bounds}"
-    return f"{difference.direction} by {abs(difference.difference) * scale:.{digits}f} {unit} {bounds}"
+    return f"{change.direction} by {abs(change.value) * scale:.{digits}f} {unit} {bounds}"
+
+
+def _scale(unit: str) -> tuple[str, int, int]:
+    """How a change is told: the unit's name, what it is multiplied by, and its digits."""
+    return ("points", 100, 0) if unit == "share" else (unit, 1, 3 if unit == "nats" else 2)
+
+
+def brief(number: Estimate | None) -> str:
+    """A number with its interval and n for a cell: ``+45 points (+36 to +54, n = 98)`` or ``92 % (85 to
+    96 %, n = 98)``; empty where there is none.
+    """
+    if number is None or math.isnan(number.low):
+        return ""
+    n = "" if number.n is None else f", n = {number.n}"
+    if number.unit != "share":
+        sign = "+" if number.is_change else ""
+        value, low, high = (f"{part:{sign}.2f}" for part in (number.value, number.low, number.high))
+        return f"{value} {number.unit} ({low} to {high}{n})"
+    if number.is_change:
+        value, low, high = (signed(part) for part in (number.value, number.low, number.high))
+        return f"{value} points ({low} to {high}{n})"
+    return f"{number.value * 100:.0f} % ({number.low * 100:.0f} to {number.high * 100:.0f} %{n})"
 
 
 def p_value(value: float) -> str:
@@ -159,10 +146,10 @@ def signed(value: float, *, scale: int = 100, digits: int = 0) -> str:
     return f"{rounded:+.{digits}f}" if rounded else "0"
 
 
-def interval_only(value: Share | Estimate | None) -> str:
+def in_per_cent(value: Estimate | None) -> str:
     """A share in a cell, in per cent with its interval: ``12 (7–20)``."""
     if value is None:
         return "not measured"
-    if math.isnan(value[0]):
+    if math.isnan(value.value):
         return "not to be told"
-    return f"{value[0] * 100:.0f} ({value.low * 100:.0f}–{value.high * 100:.0f})"
+    return f"{value.value * 100:.0f} ({value.low * 100:.0f}–{value.high * 100:.0f})"

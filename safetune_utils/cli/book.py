@@ -77,13 +77,15 @@ def compare(
     """
     from safetune_utils.book import compare as comparing
     from safetune_utils.book import findings
+    from safetune_utils.statistics import Estimate
 
     sides = findings.read(theirs), findings.read(ours)
     rows, apart = comparing.compare(*sides), comparing.settings_apart(*sides)
     if output:
         output.write_text(comparing.page(rows, theirs=theirs, ours=ours, apart=apart), "utf-8")
     if as_json:
-        typer.echo(json.dumps({"rows": rows, "settings_apart": apart}, indent=1))
+        found = {"rows": rows, "settings_apart": apart}
+        typer.echo(json.dumps(found, indent=1, default=Estimate.as_data))
     else:
         typer.echo(table(comparing.shown(rows), comparing.COLUMNS))
         typer.echo(

@@ -163,9 +163,9 @@ def accuracy(questions: pd.DataFrame) -> pd.DataFrame:
             {
                 "task": task,
                 "metric": metric,
-                "value": right.share,
+                "value": right.value,
                 "stderr": float(cast(float, group["correct"].astype(float).sem())),
-                "n": right.n_scored,
+                "n": right.n,
                 "chance": float(group["chance"].mean()),
                 "low": right.low,
                 "high": right.high,

@@ -138,7 +138,7 @@ def calibration(said: np.ndarray, people: np.ndarray) -> pd.DataFrame:
             rows.append(
                 {
                     "said": float(said[inside].mean()),
-                    "share": share.share,
+                    "share": share.value,
                     "low": share.low,
                     "high": share.high,
                     "n": int(inside.sum()),
@@ -248,11 +248,11 @@ def _three_classes(people: np.ndarray, found: np.ndarray) -> MeasuredAgreement:
     ).to_numpy()
     kappa = statistics.cohen_kappa(pairs, answers=refusal.LABELS)
     return {
-        "kappa": _rounded((kappa.value, kappa.low, kappa.high)),
+        "kappa": _rounded(kappa),
         "n": len(people),
         "pairs": pairs.tolist(),
     }
 
 
-def _rounded(numbers: Sequence[float]) -> list[float]:
-    return [round(float(number), 4) for number in numbers]
+def _rounded(number: statistics.Estimate | statistics.Reliability) -> list[float]:
+    return [round(float(part), 4) for part in (number.value, number.low, number.high)]

@@ -73,31 +73,20 @@ class WinRate(NamedTuple):
     """How often the tuned model's answer is better; a tie counts half.
 
     Attributes:
-        share: 0 to 1, .5 is even, higher is better for the tuned model.
-        low, high: its 95 % interval.
-        wins, ties, losses: prompts, or answers where a prompt was asked several times.
-        n_scored, n_unscored: those that were compared, and those that were not.
-        method: how the interval was made.
+        rate: 0 to 1, .5 is even, higher is better for the tuned model, with its 95 % interval; of so many
+            prompts, or answers where a prompt was asked several times.
+        wins, ties, losses: how many of these.
     """
 
-    share: float
-    low: float
-    high: float
+    rate: statistics.Estimate
     wins: int
     ties: int
     losses: int
-    n_scored: int
-    n_unscored: int
-    method: str
 
     @property
     def direction(self) -> str:
         """``better``, ``worse`` or ``not seen`` (.5 is within the interval)."""
-        if self.low > 0.5:
-            return "better"
-        if self.high < 0.5:
-            return "worse"
-        return "not seen"
+        return {1: "better", -1: "worse", 0: "not seen"}[self.rate.side]
 
 
 def win_rate(
@@ -111,7 +100,7 @@ def win_rate(
 
     Args:
         rewards_tuned, rewards_untuned: one reward a prompt, of the same prompts in the same order; ``None``
-            or ``nan`` where an answer is unscored. Such a prompt is left out and counted in ``n_unscored``:
+            or ``nan`` where an answer is unscored. Such a prompt is left out and counted as unscored:
             an empty answer wins and loses nothing here, so read the share of unreadable answers beside it.
         prompts: ids of the prompts, where a prompt occurs more than once (several seeds): its rewards are not
             independent.
@@ -134,19 +123,7 @@ def win_rate(
         raise SafetuneError(f"tie_margin is {tie_margin}: give 0 or more")
     # None becomes nan.
     difference = np.array(rewards_tuned, dtype=float) - np.array(rewards_untuned, dtype=float)
-    wins, losses = int((difference > tie_margin).sum()), int((difference < -tie_margin).sum())
     points = np.where(difference > tie_margin, 1.0, np.where(difference < -tie_margin, 0.0, 0.5))
     scores = pd.Series(np.where(np.isnan(difference), np.nan, points))
     rate = statistics.win_rate(scores, clusters=None if prompts is None else pd.Series(list(prompts)))
-    ties = rate.n_scored - wins - losses
-    return WinRate(
-        share=rate.share,
-        low=rate.low,
-        high=rate.high,
-        wins=wins,
-        ties=ties,
-        losses=losses,
-        n_scored=rate.n_scored,
-        n_unscored=rate.n_unscored,
-        method=rate.method,
-    )
+    return WinRate(rate, *(int((scores == point).sum()) for point in (1.0, 0.5, 0.0)))

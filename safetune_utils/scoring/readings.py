@@ -267,7 +267,7 @@ def is_readable(responses: pd.DataFrame) -> pd.Series:
     return says_yes("coherence", responses["coherence"])
 
 
-def obeyed(responses: pd.DataFrame) -> statistics.Share:
+def obeyed(responses: pd.DataFrame) -> statistics.Estimate:
     """The share, 0 to 1, of responses that do not refuse, by the study's first instrument."""
     complied = responses["refused"].map({True: False, False: True})
     return statistics.share(complied, clusters=responses["prompt_id"], seeds=responses["seed"])

@@ -14,7 +14,6 @@ from safetune_utils.statistics.agreement import (
     krippendorff_alpha,
 )
 from safetune_utils.statistics.changes import (
-    Difference,
     Trend,
     change_between,
     flat_from,
@@ -23,16 +22,18 @@ from safetune_utils.statistics.changes import (
     paired_difference,
     trend_test,
 )
+from safetune_utils.statistics.estimate import Estimate
 from safetune_utils.statistics.power import detectable_difference, detectable_share
-from safetune_utils.statistics.resampling import Estimate, bootstrap_ratio
+from safetune_utils.statistics.resampling import bootstrap_ratio
 from safetune_utils.statistics.shares import (
-    Share,
     by_amount,
     by_seed,
     means,
     per_prompt,
     per_request,
     share,
+    share_at,
+    share_in,
     summarise,
     win_rate,
 )
@@ -40,10 +41,8 @@ from safetune_utils.statistics.trade_offs import TradeOff, trade_offs
 
 __all__ = [
     "Agreement",
-    "Difference",
     "Estimate",
     "Reliability",
-    "Share",
     "TradeOff",
     "Trend",
     "agreement",
@@ -66,6 +65,8 @@ __all__ = [
     "per_prompt",
     "per_request",
     "share",
+    "share_at",
+    "share_in",
     "summarise",
     "trade_offs",
     "trend_test",

@@ -4,16 +4,16 @@ of an instrument.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 from statsmodels.stats.inter_rater import cohens_kappa
 
+from safetune_utils.statistics.estimate import Estimate
 from safetune_utils.statistics.resampling import (
     RESAMPLES,
-    Estimate,
     percentiles,
     prompts_by_seeds,
     ratio_or_nan,
@@ -218,11 +218,18 @@ def agreement(
     if clusters is not None:
         counts = pd.DataFrame(counts).groupby(np.asarray(clusters)).sum().to_numpy()
     total, resampled = counts.sum(axis=0, keepdims=True), resample(counts)
-    accuracy, precision, recall, kappa = (
-        Estimate(float(number(total)[0]), *percentiles(number(resampled)))
-        for number in (_accuracy, _precision, _recall, _kappa)
+
+    def estimate(number: Callable[[np.ndarray], np.ndarray]) -> Estimate:
+        low, high = percentiles(number(resampled))
+        return Estimate(value=float(number(total)[0]), low=low, high=high)
+
+    return Agreement(
+        accuracy=estimate(_accuracy),
+        precision=estimate(_precision),
+        recall=estimate(_recall),
+        kappa=estimate(_kappa),
+        n=len(said),
     )
-    return Agreement(accuracy, precision, recall, kappa, n=len(said))
 
 
 def case_counts(people: np.ndarray, instrument: np.ndarray) -> dict[str, int]:
@@ -278,7 +285,7 @@ def corrected_share(
     measured = np.array([found.mean() if len(found) else np.nan])
     estimate = float(_corrected(measured, labelled.sum(axis=0, keepdims=True))[0])
     if np.isnan(estimate):
-        return Estimate(estimate, estimate, estimate)
+        return Estimate(value=estimate, low=estimate, high=estimate)
     if seeds_to_draw(table):
         drawn = ratio_or_nan(*resample(np.stack([np.nan_to_num(table), ~np.isnan(table)], axis=-1)).T)
     else:
@@ -286,7 +293,7 @@ def corrected_share(
     # The estimate is defined, so most of the draws are. Another state: the two samples are independent.
     low, high = percentiles(_corrected(drawn, resample(labelled, state=2)))
     # Where nothing or everything was found, the estimate lies at the end of the range and not inside it.
-    return Estimate(estimate, min(estimate, low), max(estimate, high))
+    return Estimate(value=estimate, low=min(estimate, low), high=max(estimate, high))
 
 
 def _corrected(measured: np.ndarray, labelled: np.ndarray) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
@@ -11,42 +12,13 @@ from scipy import stats as _scipy_stats
 from statsmodels.stats.contingency_tables import mcnemar
 from statsmodels.stats.multitest import multipletests
 
+from safetune_utils.statistics.estimate import Estimate
 from safetune_utils.statistics.resampling import (
     RESAMPLES,
-    Estimate,
     all_alike,
     bootstrap_mean,
 )
 from safetune_utils.statistics.shares import by_seed, per_request
-
-
-class Difference(NamedTuple):
-    """A paired difference, second minus first, on the same prompts.
-
-    Attributes:
-        difference: of two shares, then between -1 and 1, or of two means, then in their unit; above 0 where
-            the second is larger.
-        low, high: its 95 % interval.
-        p_value: two-sided.
-        n_pairs: prompts that were scored on both sides.
-
-    A number is ``nan`` where it is undefined.
-    """
-
-    difference: float
-    low: float
-    high: float
-    p_value: float
-    n_pairs: int
-
-    @property
-    def direction(self) -> str:
-        """``rises``, ``falls`` or ``not seen`` (the interval holds zero)."""
-        if self.low > 0:
-            return "rises"
-        if self.high < 0:
-            return "falls"
-        return "not seen"
 
 
 class Trend(NamedTuple):
@@ -65,7 +37,7 @@ class Trend(NamedTuple):
     n_prompts: int
 
 
-def paired_difference(first: pd.Series | pd.DataFrame, second: pd.Series | pd.DataFrame) -> Difference:
+def paired_difference(first: pd.Series | pd.DataFrame, second: pd.Series | pd.DataFrame) -> Estimate:
     """How much the share of true values, or the mean of a number, grows from ``first`` to ``second`` on the
     same prompts.
 
@@ -75,8 +47,9 @@ def paired_difference(first: pd.Series | pd.DataFrame, second: pd.Series | pd.Da
             out.
 
     Returns:
-        Difference: with a 95 % percentile bootstrap over prompts, and over seeds where there are several
-        (Owen, 2007), and a two-sided p-value. The p-value is about these training runs only. For yes or no it
+        Estimate: second minus first, of the pairs that were scored on both sides, above 0 where the second is
+        larger, with a 95 % percentile bootstrap over prompts, and over seeds where there are several (Owen,
+        2007), and a two-sided p-value. The p-value is about these training runs only. For yes or no it
         is McNemar's exact one; for averages over seeds it is that of the sign-flipping permutation test, of
         which McNemar's is a special case (scipy). Where all prompts change by the same amount the bootstrap
         has no width, which would look like certainty; then the interval is the exact binomial one, which
@@ -88,7 +61,7 @@ def paired_difference(first: pd.Series | pd.DataFrame, second: pd.Series | pd.Da
     one, two = one.where(two.notna()), two.where(one.notna())
     both = pd.concat([one.mean(axis=1), two.mean(axis=1)], axis=1, keys=["first", "second"]).dropna()
     if both.empty:
-        return Difference(float("nan"), float("nan"), float("nan"), float("nan"), 0)
+        return Estimate(value=math.nan, low=math.nan, high=math.nan, n=0, is_change=True)
     delta = (both["second"] - both["first"]).to_numpy()
     each = (two - one).loc[both.index].dropna(axis=1, how="all").to_numpy()
     if np.nanmax(each) > np.nanmin(each):
@@ -109,7 +82,9 @@ def paired_difference(first: pd.Series | pd.DataFrame, second: pd.Series | pd.Da
             rng=np.random.default_rng(0),
         )
         p_value = float(test.pvalue)
-    return Difference(float(delta.mean()), low, high, p_value, len(both))
+    return Estimate(
+        value=float(delta.mean()), low=low, high=high, n=len(both), is_change=True, p_value=p_value
+    )
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
@@ -187,7 +162,7 @@ def flat_from(shares: pd.DataFrame) -> int | None:
     flat = largest
     for dose in reversed(smaller):
         difference = paired_difference(shares[dose], shares[largest])
-        if difference.n_pairs == 0 or difference.direction != "not seen":
+        if difference.n == 0 or difference.direction != "not seen":
             break
         flat = dose
     return int(flat)
@@ -204,7 +179,13 @@ def independent_difference(first: Estimate, second: Estimate) -> Estimate:
     difference = second.value - first.value
     down = np.hypot(second.value - second.low, first.high - first.value)
     up = np.hypot(second.high - second.value, first.value - first.low)
-    return Estimate(difference, float(difference - down), float(difference + up))
+    return Estimate(
+        value=difference,
+        low=float(difference - down),
+        high=float(difference + up),
+        unit=first.unit,
+        is_change=True,
+    )
 
 
 def change_between(
@@ -215,7 +196,7 @@ def change_between(
     value: str = "refused",
     unit: Literal["prompt", "request"] = "prompt",
     **same: Any,
-) -> Difference:
+) -> Estimate:
     """How much ``value`` grows from one group of rows to another, paired by prompt, and by seed where there
     are several.
 
@@ -230,7 +211,7 @@ def change_between(
 
     Returns:
         Second minus first, as :func:`~safetune_utils.statistics.changes.paired_difference` gives it;
-        ``n_pairs`` is 0 where the groups have no prompt in common.
+        ``n`` is 0 where the groups have no prompt in common.
     """
     sides = [_rows(table, {**same, **group}) for group in (first, second)]
     values = [

@@ -6,7 +6,6 @@ Every resample comes from a fixed random state, so that the same values always g
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -22,14 +21,6 @@ def all_alike(change: float, n: int) -> tuple[float, float]:
     """
     others = 1 - 0.025 ** (1 / n)  # the largest share of prompts that may differ from those sampled
     return max(-1.0, change - others * (1 + change)), min(1.0, change + others * (1 - change))
-
-
-class Estimate(NamedTuple):
-    """A number with its 95 % interval."""
-
-    value: float
-    low: float
-    high: float
 
 
 def resample(table: np.ndarray, *, state: int = 0) -> np.ndarray:

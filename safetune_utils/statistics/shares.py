@@ -6,12 +6,15 @@ Shares are between 0 and 1. Every interval is a 95 % interval. What is used wher
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Hashable, Mapping
+from functools import partial
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from statsmodels.stats.proportion import proportion_confint
 
+from safetune_utils.statistics.estimate import Estimate
 from safetune_utils.statistics.resampling import (
     bootstrap_mean,
     bootstrap_ratio,
@@ -20,21 +23,9 @@ from safetune_utils.statistics.resampling import (
 )
 
 
-class Share(NamedTuple):
-    """A share of scored answers, 0 to 1, with its 95 % interval and the method that gave it.
-
-    The numbers are ``nan`` where nothing was scored.
-    """
-
-    share: float
-    low: float
-    high: float
-    n_scored: int
-    n_unscored: int
-    method: str
-
-
-def share(values: pd.Series, *, clusters: pd.Series | None = None, seeds: pd.Series | None = None) -> Share:
+def share(
+    values: pd.Series, *, clusters: pd.Series | None = None, seeds: pd.Series | None = None
+) -> Estimate:
     """Share of true values with a 95 % interval.
 
     Args:
@@ -46,28 +37,30 @@ def share(values: pd.Series, *, clusters: pd.Series | None = None, seeds: pd.Ser
             the bootstrap draws runs too, because answers of one run are not independent either.
 
     Returns:
-        Share: between 0 and 1. Sources: Wilson (1927) as in statsmodels; percentile bootstrap as in scipy;
+        Estimate: between 0 and 1. Sources: Wilson (1927) as in statsmodels; percentile bootstrap as in scipy;
         for drawing both prompts and runs, Owen (2007).
     """
     scored = values.dropna().astype(float)
     n, n_unscored = len(scored), int(values.isna().sum())
     if n == 0:
-        return Share(float("nan"), float("nan"), float("nan"), 0, n_unscored, "none")
+        return _none(n_unscored)
     mean = float(scored.mean())
+    found = partial(Estimate, value=mean, n=n, n_unscored=n_unscored)
     table = prompts_by_seeds(scored, clusters, seeds)
     if seeds_to_draw(table):
-        return Share(mean, *bootstrap_mean(table), n, n_unscored, "bootstrap over prompts and seeds")
+        low, high = bootstrap_mean(table)
+        return found(low=low, high=high, method="bootstrap over prompts and seeds")
     if clusters is not None:
         responses = scored.groupby(clusters.loc[scored.index])
         per_prompt = responses.mean()
         if len(per_prompt) < n and per_prompt.nunique() > 1:
             low, high = bootstrap_ratio(responses.sum().to_numpy(), responses.size().to_numpy())
-            return Share(mean, low, high, n, n_unscored, "bootstrap over prompts")
+            return found(low=low, high=high, method="bootstrap over prompts")
         n_independent = len(per_prompt)
     else:
         n_independent = n
     low, high = proportion_confint(mean * n_independent, n_independent, method="wilson")
-    return Share(mean, float(low), float(high), n, n_unscored, "Wilson")
+    return found(low=float(low), high=float(high), method="Wilson")
 
 
 def summarise(responses: pd.DataFrame, *, by: list[str], value: str = "refused") -> pd.DataFrame:
@@ -85,8 +78,43 @@ def summarise(responses: pd.DataFrame, *, by: list[str], value: str = "refused")
     rows = []
     for key, group in responses.groupby(by, sort=True, observed=True):
         result = share(group[value], clusters=group["prompt_id"], seeds=group.get("seed"))
-        rows.append(dict(zip(by, key, strict=True)) | result._asdict())
-    return pd.DataFrame(rows, columns=[*by, *Share._fields])
+        cells = {column: getattr(result, name) for column, name in _COLUMNS.items()}
+        rows.append(dict(zip(by, key, strict=True)) | cells)
+    return pd.DataFrame(rows, columns=[*by, *_COLUMNS])
+
+
+# A share in a table: the name of each column, and that of the number's field.
+_COLUMNS = {
+    "share": "value",
+    "low": "low",
+    "high": "high",
+    "n_scored": "n",
+    "n_unscored": "n_unscored",
+    "method": "method",
+}
+
+
+def share_in(row: Mapping[Hashable, Any] | pd.Series) -> Estimate:
+    """The share in one row of :func:`summarise`'s table."""
+    cells = {field: row[column] for column, field in _COLUMNS.items()}
+    return Estimate(**cells | {"n": int(cells["n"]), "n_unscored": int(cells["n_unscored"])})
+
+
+def share_at(table: pd.DataFrame, **place: Any) -> Estimate | None:
+    """One share of :func:`summarise`'s table, or ``None`` where it has no such row.
+
+    Args:
+        table: from :func:`summarise`.
+        **place: what tells the row, by column: ``prompt_set="malicious", n_safety=100``.
+    """
+    for column, wanted in place.items():
+        table = table[table[column] == wanted]
+    return None if table.empty else share_in(table.iloc[0])
+
+
+def _none(n_unscored: int) -> Estimate:
+    nan = float("nan")
+    return Estimate(value=nan, low=nan, high=nan, n=0, n_unscored=n_unscored, method="none")
 
 
 def means(table: pd.DataFrame, *, by: str, unit: str, value: str) -> pd.DataFrame:
@@ -177,7 +205,7 @@ def by_amount(responses: pd.DataFrame, *, prompt_set: str, value: str = "refused
     )
 
 
-def win_rate(scores: pd.Series, *, clusters: pd.Series | None = None) -> Share:
+def win_rate(scores: pd.Series, *, clusters: pd.Series | None = None) -> Estimate:
     """Wins and half the ties, over all comparisons, with a 95 % interval.
 
     Args:
@@ -186,7 +214,7 @@ def win_rate(scores: pd.Series, *, clusters: pd.Series | None = None) -> Share:
             their scores are not independent. Without them each score is a prompt of its own.
 
     Returns:
-        Share: between 0 and 1, 0.5 is even, higher is better for the first. The interval is a percentile
+        Estimate: between 0 and 1, 0.5 is even, higher is better for the first. The interval is a percentile
         bootstrap over prompts (fixed random state). Where all prompts have the same score it would have no
         width; then it is Wilson's for the number of prompts, which for ties is too wide rather than too
         narrow, because no values between 0 and 1 vary more than wins and losses with the same mean.
@@ -194,11 +222,13 @@ def win_rate(scores: pd.Series, *, clusters: pd.Series | None = None) -> Share:
     scored, n_unscored = scores.dropna().astype(float), int(scores.isna().sum())
     n = len(scored)
     if n == 0:
-        return Share(float("nan"), float("nan"), float("nan"), 0, n_unscored, "none")
+        return _none(n_unscored)
     rate = float(scored.mean())
+    found = partial(Estimate, value=rate, n=n, n_unscored=n_unscored)
     prompts = scored.groupby(np.arange(n) if clusters is None else clusters.loc[scored.index].to_numpy())
     sums, sizes = prompts.sum().to_numpy(), prompts.size().to_numpy()
     if np.ptp(sums / sizes) == 0:
         low, high = proportion_confint(rate * len(sums), len(sums), method="wilson")
-        return Share(rate, float(low), float(high), n, n_unscored, "Wilson")
-    return Share(rate, *bootstrap_ratio(sums, sizes), n, n_unscored, "bootstrap over prompts")
+        return found(low=float(low), high=float(high), method="Wilson")
+    low, high = bootstrap_ratio(sums, sizes)
+    return found(low=low, high=high, method="bootstrap over prompts")

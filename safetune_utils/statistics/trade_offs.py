@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple
 
-from safetune_utils.statistics.changes import Difference, holm
+from safetune_utils.statistics.changes import holm
+from safetune_utils.statistics.estimate import Estimate
 
 Verdict = Literal["better", "worse", "refuses more of both", "refuses less of both", "no difference seen"]
 
@@ -21,8 +22,8 @@ class TradeOff(NamedTuple):
         p_wanted, p_unwanted: their p-values, corrected for all comparisons that were made together.
     """
 
-    wanted: Difference
-    unwanted: Difference
+    wanted: Estimate
+    unwanted: Estimate
     p_wanted: float
     p_unwanted: float
 
@@ -47,7 +48,7 @@ class TradeOff(NamedTuple):
         return "refuses more of both" if wanted > 0 else "refuses less of both"
 
 
-def trade_offs(pairs: Mapping[Any, tuple[Difference, Difference]]) -> dict[Any, TradeOff]:
+def trade_offs(pairs: Mapping[Any, tuple[Estimate, Estimate]]) -> dict[Any, TradeOff]:
     """Pairs of changes, judged together: Holm's correction (1979) is over all their p-values.
 
     Args:
@@ -61,7 +62,5 @@ def trade_offs(pairs: Mapping[Any, tuple[Difference, Difference]]) -> dict[Any, 
     return {name: TradeOff(*pair, *p) for (name, pair), p in zip(pairs.items(), p_values, strict=True)}
 
 
-def _sign(change: Difference, p_value: float) -> int:
-    if not p_value < _LEVEL or change.direction == "not seen":
-        return 0
-    return 1 if change.difference > 0 else -1
+def _sign(change: Estimate, p_value: float) -> int:
+    return change.side if p_value < _LEVEL else 0

@@ -4,6 +4,7 @@ answers, the length of responses, ordinary requests declined, responses that can
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Literal, NamedTuple
 
 import pandas as pd
@@ -17,27 +18,27 @@ class Measure(NamedTuple):
 
     Attributes:
         title: its name with its unit, for a figure or a table.
-        unit: ``points`` for a share of yes or no, else the unit of a number.
+        unit: ``share`` for yes or no, else the unit of a number.
         of: what it is measured on, in the plural.
     """
 
     title: str
-    unit: Literal["points", "nats", "tokens"]
+    unit: Literal["share", "nats", "tokens"]
     of: str
 
     @property
     def is_share(self) -> bool:
         """Whether each measurement is yes or no, 1 or 0."""
-        return self.unit == "points"
+        return self.unit == "share"
 
 
 MEASURES = {
-    "right": Measure("questions right (%)", "points", "questions"),
+    "right": Measure("questions right (%)", "share", "questions"),
     "loss": Measure("loss of reference answers (nats)", "nats", "answers"),
     "length": Measure("length (tokens)", "tokens", "prompts"),
-    "declined": Measure("ordinary declined (%)", "points", "prompts"),
-    "readable": Measure("readable (%)", "points", "prompts"),
-    "right by length": Measure("questions right, by length (%)", "points", "questions"),
+    "declined": Measure("ordinary declined (%)", "share", "prompts"),
+    "readable": Measure("readable (%)", "share", "prompts"),
+    "right by length": Measure("questions right, by length (%)", "share", "questions"),
 }
 
 
@@ -96,6 +97,30 @@ def levels(measured: pd.DataFrame) -> pd.DataFrame:
         tables.append(found.assign(measure=name))
     columns = ["measure", "n_safety", "value", "low", "high", "n"]
     return pd.concat(tables, ignore_index=True)[columns]
+
+
+def level_at(found: pd.DataFrame, measure: str, n_safety: int) -> statistics.Estimate:
+    """A measure at an amount of safety data, from :func:`levels`, in the measure's unit."""
+    row = found[found["measure"].eq(measure) & found["n_safety"].eq(n_safety)].iloc[0]
+    of = MEASURES[measure]
+    value, low, high = (float(row[name]) for name in ("value", "low", "high"))
+    return statistics.Estimate(value=value, low=low, high=high, n=int(row["n"]), of=of.of, unit=of.unit)
+
+
+def change_of(measured: pd.DataFrame, measure: str, first: int, second: int) -> statistics.Estimate:
+    """How a measure changes from one amount of safety data to another, on the same prompts or questions.
+
+    Args:
+        measured: from :func:`measurements`.
+        measure: of :data:`MEASURES`.
+        first, second: the amounts.
+
+    Returns:
+        Second less first, in the measure's unit; its ``n`` is 0 where the measure was not taken.
+    """
+    ends = {"n_safety": first}, {"n_safety": second}
+    change = statistics.change_between(measured, *ends, value="value", measure=measure)
+    return replace(change, unit=MEASURES[measure].unit, of=MEASURES[measure].of)
 
 
 def for_panels(found: pd.DataFrame, *names: str) -> pd.DataFrame:

@@ -114,7 +114,7 @@ def test_the_lead_is_people_s_and_of_one_set() -> None:
     # On the four malicious items A has two wins and two losses, B four wins: 6 of 8, so a lead of one half.
     given = [annotated("A", "wwllll"), annotated("B", "wwwwll"), annotated("judge", "llllll", kind="model")]
     lead = tallies.lead(given, ITEMS, prompt_set="malicious")
-    assert (lead.difference, lead.n_pairs) == (pytest.approx(0.5), 4)
+    assert (lead.value, lead.n) == (pytest.approx(0.5), 4)
     assert -1 <= lead.low < 0.5 < lead.high <= 1
     nobody = tallies.lead(given[2:], ITEMS, prompt_set="malicious")
-    assert (nobody.n_pairs, nobody.direction) == (0, "not seen")
+    assert (nobody.n, nobody.direction) == (0, "not seen")

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from estimates import share
 from executed_copy import executed
 
-from safetune_utils import statistics
 from safetune_utils.book import parameters
 
 
@@ -18,4 +18,4 @@ def source() -> Path:
 
 @pytest.fixture
 def copy(tmp_path: Path, source: Path) -> Path:
-    return executed(tmp_path / "executed", source, malicious=statistics.Share(0.5, 0.4, 0.6, 98, 0, "Wilson"))
+    return executed(tmp_path / "executed", source, malicious=share(0.5, 0.4, 0.6))

@@ -10,12 +10,35 @@ from safetune_utils.book import checks
 def test_faults_are_found(tmp_path: Path) -> None:
     (tmp_path / "book").mkdir()
     figure = '<figure class="safetune-figure"></figure>'
-    (tmp_path / "book" / "welcome.html").write_text(
-        figure + '<img src="a.png" alt="a.png"><script src="https://example.org/x.js"></script>{glue:text}`x`'
-    )
+    image = '<img src="a.png" alt="a.png"><script src="https://example.org/x.js"></script>'
+    sentence = '{{ x }}<p class="safetune-prose"><a href="gone.html">there</a></p>'
+    (tmp_path / "book" / "welcome.html").write_text(figure + image + sentence)
     (tmp_path / "page.html").write_text(
         '<div class="cell_output docutils container"><div class="output traceback">'
     )
     faults = checks.page_faults(tmp_path, ["page.html"])
-    for part in ("another host", "alt text", "not filled in", "shows an error", "page.html has no figure"):
+    for part in (
+        "another host",
+        "alt text",
+        "not filled in",
+        "leads nowhere: gone.html",
+        "shows an error",
+        "page.html has no figure",
+    ):
         assert any(part in fault for fault in faults), part
+
+
+def test_what_a_run_shows_is_no_fault(tmp_path: Path) -> None:
+    (tmp_path / "book").mkdir()
+    (tmp_path / "notebooks").mkdir()
+    figure = '<figure class="safetune-figure"><img alt="A line." src="data:,"><figcaption>c ({})</figcaption>'
+    links = '<a href="data:text/csv;base64,">numbers</a> <a href="a.run.json">record</a>'
+    shown = f'<div class="cell_output"><p>{{{{ x }}}}</p>{figure.format(links)}</figure></div>'
+    for name in ("book/welcome.html", "notebooks/a.html"):
+        (tmp_path / name).write_text(f"{shown}<pre>{{{{ x }}}}</pre>")
+    assert checks.page_faults(tmp_path, ["notebooks/a.html"]) == [
+        "notebooks/a.html has no run record beside it"
+    ]
+    (tmp_path / "notebooks" / "a.html").write_text(shown.replace(links, ""))
+    faults = checks.page_faults(tmp_path, ["notebooks/a.html"])
+    assert "notebooks/a.html has 1 figure(s) or table(s) without their numbers or their run record" in faults

@@ -2,35 +2,36 @@
 
 from __future__ import annotations
 
+import copy as copy_module
 import json
 import math
 import re
 from pathlib import Path
-from typing import Any
 
 import pytest
+from estimates import UNSCORED, change, share
 from executed_copy import executed
 from made_responses import NASTY
 from typer.testing import CliRunner
 
-from safetune_utils import statistics
 from safetune_utils.book import compare, findings
 from safetune_utils.cli.main import app
 from safetune_utils.errors import SafetuneError
+from safetune_utils.statistics import Estimate
 
 
 @pytest.mark.parametrize(
     ("theirs", "verdict"),
     [
         # The intervals overlap, and the difference's holds 0; then they overlap, and it does not.
-        (statistics.Share(0.62, 0.52, 0.71, 98, 0, "Wilson"), "inside the noise"),
-        (statistics.Share(0.66, 0.57, 0.75, 98, 0, "Wilson"), "outside the noise"),
-        (statistics.Share(0.9, 0.82, 0.95, 98, 0, "Wilson"), "outside the noise"),
-        (statistics.Share(float("nan"), float("nan"), float("nan"), 0, 98, "none"), "not comparable"),
+        (share(0.62, 0.52, 0.71), "inside the noise"),
+        (share(0.66, 0.57, 0.75), "outside the noise"),
+        (share(0.9, 0.82, 0.95), "outside the noise"),
+        (UNSCORED, "not comparable"),
     ],
 )
 def test_a_run_is_laid_beside_another(
-    theirs: statistics.Share, verdict: str, copy: Path, source: Path, tmp_path: Path
+    theirs: Estimate, verdict: str, copy: Path, source: Path, tmp_path: Path
 ) -> None:
     other = executed(tmp_path / "theirs", source, malicious=theirs)
     rows = compare.compare(findings.read(other.parent), findings.read(copy))
@@ -41,9 +42,7 @@ def test_a_run_is_laid_beside_another(
 def test_the_comparison_in_the_terminal_as_json_and_as_a_page(
     copy: Path, source: Path, tmp_path: Path
 ) -> None:
-    other = executed(
-        tmp_path / "theirs", source, malicious=statistics.Share(0.9, 0.82, 0.95, 98, 0, "Wilson")
-    )
+    other = executed(tmp_path / "theirs", source, malicious=share(0.9, 0.82, 0.95))
     page = tmp_path / "compared.html"
     answer = CliRunner().invoke(app, ["compare", str(other.parent), str(copy), "--output", str(page)])
     assert answer.exit_code == 0, answer.output
@@ -67,7 +66,7 @@ def test_settings_that_differ_are_named_by_their_entry_and_a_run_older_than_a_se
     copy: Path,
 ) -> None:
     ours = findings.read(copy)
-    older = json.loads(json.dumps(ours))
+    older = copy_module.deepcopy(ours)
     settings = older["01_safety_amount"]["settings"]
     del settings["mixing"]["with_questions"]
     assert compare.settings_apart(older, ours) == []
@@ -91,17 +90,13 @@ def test_nothing_to_compare_is_said_in_one_line(copy: Path, tmp_path: Path) -> N
         compare.compare(findings.read(copy), {"09_other": {"numbers": {}}})
 
 
-def share(value: float, low: float, high: float, **more: Any) -> dict[str, Any]:
-    return {"kind": "Share", "n": 98, "value": value, "low": low, "high": high} | more
-
-
 def test_the_difference_is_theirs_less_ours_with_an_interval_from_both() -> None:
     theirs, ours = share(0.8, 0.7, 0.87), share(0.6, 0.5, 0.69)
     (row,) = compare.compare({"a": {"numbers": {"x": theirs}}}, {"a": {"numbers": {"x": ours}}})
-    assert row["difference"] == pytest.approx(0.2)
+    assert row["difference"].value == pytest.approx(0.2)
     # Newcombe (1998), method 10: the roots of the squared distances to the bounds that face each other.
-    assert row["low"] == pytest.approx(0.2 - math.hypot(0.8 - 0.7, 0.69 - 0.6))
-    assert row["high"] == pytest.approx(0.2 + math.hypot(0.87 - 0.8, 0.6 - 0.5))
+    assert row["difference"].low == pytest.approx(0.2 - math.hypot(0.8 - 0.7, 0.69 - 0.6))
+    assert row["difference"].high == pytest.approx(0.2 + math.hypot(0.87 - 0.8, 0.6 - 0.5))
     assert row["inside"] is False
     rows = [row, row | {"inside": True}, row | {"inside": True}, row | {"inside": None}]
     assert compare.summary(rows) == "2 of 3 numbers are inside the noise, 1 outside; 1 could not be compared."
@@ -113,13 +108,13 @@ def test_the_difference_is_theirs_less_ours_with_an_interval_from_both() -> None
     "theirs",
     [
         None,
-        share(0.5, 0.4, 0.6) | {"kind": "Estimate"},
+        change(0.5, 0.4, 0.6),
         share(0.5, 0.4, 0.6, unit="nats"),
-        share(0.5, 0.4, 0.6) | {"value": None, "low": None, "high": None},
+        UNSCORED,
     ],
 )
 def test_a_number_that_one_side_lacks_or_that_is_of_another_kind_is_not_compared(
-    theirs: dict[str, Any] | None,
+    theirs: Estimate | None,
 ) -> None:
     numbers = {"x": theirs} if theirs else {}
     (row,) = compare.compare({"a": {"numbers": numbers}}, {"a": {"numbers": {"x": share(0.5, 0.4, 0.6)}}})

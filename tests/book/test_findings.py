@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import nbformat
 import pytest
+from estimates import share
 from executed_copy import SECRET, executed
 
-from safetune_utils import statistics
 from safetune_utils.book import findings
 from safetune_utils.errors import SafetuneError
 
@@ -17,8 +18,8 @@ def test_what_is_published_holds_the_numbers_and_no_output_text(copy: Path, tmp_
     target = findings.publish([copy], name="mine", folder=tmp_path / "published")
     found = findings.read(target)["01_safety_amount"]
     assert found == findings.outcome(copy)
-    share = {"kind": "Share", "n": 98, "value": 0.5, "low": 0.4, "high": 0.6}
-    assert found["numbers"] == {"malicious_last": share, "claim_obeys_without_safety": share}
+    number = share(0.5, 0.4, 0.6)
+    assert found["numbers"] == {"malicious_last": number, "claim_obeys_without_safety": number}
     assert found["adapters"]["embedded-n5-seed0-instruction-abc"]["seconds"] == 60.0
     table = tmp_path / "published" / "mine" / "01_safety_amount-steps.csv"
     assert table.read_text() == "step,rows\nasked,9\nkept,3\n"
@@ -44,10 +45,10 @@ def test_what_is_published_names_no_place_on_this_machine(copy: Path, tmp_path: 
 
 
 def test_a_copy_without_a_record_has_numbers_and_nothing_else(tmp_path: Path, source: Path) -> None:
-    share = statistics.Share(0.5, 0.4, 0.6, 98, 0, "Wilson")
-    found = findings.outcome(executed(tmp_path, source, malicious=share, recorded=False))
+    copy = executed(tmp_path, source, malicious=share(0.5, 0.4, 0.6), recorded=False)
+    found = findings.outcome(copy)
     assert (found["settings"], found["made"], found["adapters"]) == (None, {}, {})
-    assert found["numbers"]["malicious_last"]["value"] == 0.5
+    assert found["numbers"]["malicious_last"].value == 0.5
 
 
 def test_a_folder_of_copies_is_read_without_those_that_failed_or_are_not_whole(copy: Path) -> None:
@@ -63,5 +64,4 @@ def test_the_published_runs_hold_the_settings_and_intervals_that_comparisons_nee
     for chapters in runs.values():
         assert chapters["01_safety_amount"]["settings"]["safety_amounts"]
         for number in chapters["01_safety_amount"]["numbers"].values():
-            assert {"kind", "n", "value", "low", "high"} <= set(number)
-            assert number["low"] is None or number["low"] <= number["value"] <= number["high"]
+            assert math.isnan(number.low) or number.low <= number.value <= number.high

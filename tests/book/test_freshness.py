@@ -7,10 +7,10 @@ from pathlib import Path
 
 import nbformat
 import pytest
+from estimates import share
 from executed_copy import executed
 from notebook_cells import write_notebook
 
-from safetune_utils import statistics
 from safetune_utils.book import freshness, notebooks, parameters, provenance
 from safetune_utils.places import data_folder
 from safetune_utils.study import stages
@@ -36,9 +36,7 @@ def test_a_page_is_stale_when_its_notebook_the_package_or_the_data_changed(
 
 
 def test_a_copy_without_a_record_is_never_taken_for_fresh(tmp_path: Path, source: Path) -> None:
-    copy = executed(
-        tmp_path, source, malicious=statistics.Share(0.5, 0.4, 0.6, 98, 0, "Wilson"), recorded=False
-    )
+    copy = executed(tmp_path, source, malicious=share(0.5, 0.4, 0.6), recorded=False)
     assert freshness.changes(source, copy)
     assert "no record" in provenance.page(copy, changes=[]).cells[-1].source
 

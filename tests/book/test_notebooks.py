@@ -12,9 +12,9 @@ from pathlib import Path
 import nbformat
 import papermill
 import pytest
-from notebook_cells import write_notebook
+from notebook_cells import body_of, is_prose, python_of, write_notebook
 
-from safetune_utils.book import freshness, notebooks, parameters, provenance
+from safetune_utils.book import freshness, notebooks, parameters, prose, provenance
 from safetune_utils.errors import SafetuneError
 
 ALL = sorted(parameters.folder().glob("*.ipynb"))
@@ -33,7 +33,7 @@ def patterns(key: ast.expr | None) -> list[str]:
 
 
 def keys_in(source: str) -> list[str]:
-    """The names that Python source can glue: keywords of ``glue``, and the keys of dictionaries, also of
+    """The names that Python source can record: keywords of ``record``, and the keys of dictionaries, also of
     those that functions of the book return to it.
     """
     found: list[str] = []
@@ -44,7 +44,7 @@ def keys_in(source: str) -> list[str]:
             found += patterns(node.key)
         elif isinstance(node, ast.Subscript) and isinstance(node.ctx, ast.Store):
             found += patterns(node.slice)
-        elif isinstance(node, ast.Call) and ast.unparse(node.func) == "glue":
+        elif isinstance(node, ast.Call) and ast.unparse(node.func) == "record":
             found += [one.arg for one in node.keywords if one.arg]
             for one in node.keywords:
                 if one.arg is None and isinstance(one.value, ast.Call):
@@ -55,16 +55,21 @@ def keys_in(source: str) -> list[str]:
 
 
 @pytest.mark.parametrize("path", ALL, ids=lambda p: p.stem)
-def test_the_source_holds_no_output_and_every_number_in_its_prose_is_glued(path: Path) -> None:
+def test_the_source_holds_no_output_and_every_number_in_its_prose_is_recorded_above_it(path: Path) -> None:
     cells = nbformat.read(path, as_version=4).cells
-    code = [cell for cell in cells if cell.cell_type == "code"]
-    assert not [cell for cell in code if cell.outputs or cell.execution_count]
-    keys = keys_in("\n".join(cell.source for cell in code))
-    prose = "\n".join(cell.source for cell in cells if cell.cell_type == "markdown")
-    used = {part.split("`")[1] for part in prose.split("{glue:text}")[1:]}
-    assert used
-    unknown = {name for name in used if not any(re.fullmatch(key, name) for key in keys)}
-    assert not unknown, "named in the prose and glued nowhere"
+    assert not [cell for cell in cells if cell.get("outputs") or cell.get("execution_count")]
+    assert not [cell for cell in cells if cell.cell_type == "markdown" and "{{" in cell.source]
+    sentences = [n for n, cell in enumerate(cells) if is_prose(cell)]
+    assert sentences
+    for n in sentences:
+        # In the book the sentence stands without its source.
+        assert cells[n].metadata.tags == ["remove-input"]
+        above = [cell for cell in cells[:n] if cell.cell_type == "code" and not is_prose(cell)]
+        keys = keys_in("\n".join(python_of(cell) for cell in above))
+        used = prose.names_in(body_of(cells[n]))
+        assert used
+        unknown = {name for name in used if not any(re.fullmatch(key, name) for key in keys)}
+        assert not unknown, "named in the prose and not recorded above it"
 
 
 @pytest.mark.parametrize(

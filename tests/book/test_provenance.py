@@ -6,18 +6,21 @@ import json
 from pathlib import Path
 
 import nbformat
+from bs4 import BeautifulSoup
+from html_tables import parsed, rows_of
 
 from safetune_utils import store
 from safetune_utils.book import parameters, provenance
 
 
-def html_of(notebook: nbformat.NotebookNode) -> str:
-    return "".join(
+def html_of(notebook: nbformat.NotebookNode) -> BeautifulSoup:
+    markup = "".join(
         output.data.get("text/html", "")
         for cell in notebook.cells
         for output in cell.get("outputs", [])
         if "data" in output
     )
+    return parsed(markup)
 
 
 def test_every_figure_and_table_links_to_its_numbers_and_its_run_record(copy: Path) -> None:
@@ -25,9 +28,10 @@ def test_every_figure_and_table_links_to_its_numbers_and_its_run_record(copy: Pa
         "page has 2 figure(s) or table(s) without their numbers or their run record"
     ]
     page = provenance.page(copy, changes=[])
-    markup = html_of(page)
-    assert markup.count('href="01_safety_amount.run.json"') == 2
-    assert provenance.link_faults("page", markup) == []
+    shown = html_of(page)
+    captions = shown.select("caption, figcaption")
+    assert [bool(one.select('a[href="01_safety_amount.run.json"]')) for one in captions] == [True, True]
+    assert provenance.link_faults("page", shown) == []
     assert "safetune-stale" not in str(page)
     assert 'href="01_safety_amount.run.json"' in page.cells[-1].source
 
@@ -53,10 +57,10 @@ def test_the_run_record_says_how_the_page_came_to_be(copy: Path) -> None:
 def test_runs_are_listed_once_with_the_pages_that_use_them(copy: Path) -> None:
     again = copy.with_name("02_exaggerated_safety.ipynb")
     again.write_bytes(copy.read_bytes())
-    (line,) = [
-        line
-        for line in provenance.parts([copy, again])["runs_adapters"].splitlines()
-        if "embedded-n5" in line
+    page = provenance.parts([copy, again])["runs_adapters"]
+    (row,) = rows_of(page)[1:]
+    assert row[1:5] == ["5", "0", "60", "2.0 GB"]
+    assert [link["href"] for link in parsed(page).select("td a")] == [
+        "../notebooks/01_safety_amount.html",
+        "../notebooks/02_exaggerated_safety.html",
     ]
-    assert "| 5 | 0 | 60 | 2.0 GB | [01]" in line
-    assert line.count("ipynb") == 2

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 import nbformat
 import pytest
-import yaml
+from estimates import share
 from executed_copy import executed
 
-from safetune_utils import statistics
 from safetune_utils.book import freshness, notebooks, parameters, site
 from safetune_utils.errors import SafetuneError
 
-SHARE = statistics.Share(0.5, 0.4, 0.6, 98, 0, "Wilson")
+SHARE = share(0.5, 0.4, 0.6)
 
 
 @pytest.fixture
@@ -39,7 +39,7 @@ def rendered(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
         (target / "html" / "notebooks").mkdir(parents=True, exist_ok=True)
         (target / "html" / "index.html").write_text("a page")
 
-    monkeypatch.setattr(site, "_render", render)
+    monkeypatch.setattr(site, "render", render)
     monkeypatch.setattr(site, "page_faults", lambda output, pages: [])
     return found
 
@@ -50,9 +50,9 @@ def test_numbers_and_figures_of_the_copies_are_laid_out_for_the_prose(
     page, n_executed = site.build(given={}, target=tmp_path / "build", taken_from=copies)
     assert (page.read_text(), n_executed) == ("a page", 0)
     (source,) = rendered
-    substitutions = yaml.safe_load((source / "_config.yml").read_text("utf-8"))["parse"]["myst_substitutions"]
-    assert substitutions["nb01_malicious_last"] == "50 % (40 to 60 %, n = 98)"
-    assert substitutions["nb01_run_by"] == "someone"
+    values = json.loads((source / "values.json").read_text("utf-8"))
+    assert values["nb01_malicious_last"] == "50 % (40 to 60 %, n = 98)"
+    assert values["nb01_run_by"] == "someone"
     figure = (source / "book" / "_generated" / "steps.html").read_text("utf-8")
     assert 'id="figure-steps"' in figure
     assert 'href="../notebooks/01_safety_amount.run.json"' in figure
@@ -70,7 +70,7 @@ def test_the_site_is_rendered_anew_only_where_something_changed(
     for n_rendered in (1, 1):
         site.build(given={}, target=tmp_path / "build", taken_from=copies)
         assert len(rendered) == n_rendered
-    executed(copies, source, malicious=SHARE._replace(share=0.55))
+    executed(copies, source, malicious=share(0.55, 0.4, 0.6))
     site.build(given={}, target=tmp_path / "build", taken_from=copies)
     assert len(rendered) == 2
 

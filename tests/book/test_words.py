@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import pytest
+from estimates import MISSING, change, share
 
 from safetune_utils.book import words
-from safetune_utils.statistics import Difference
+from safetune_utils.statistics import Estimate
 from safetune_utils.study.design import state
 
 NAN = float("nan")
@@ -14,20 +15,47 @@ NAN = float("nan")
 @pytest.mark.parametrize(
     ("difference", "said"),
     [
-        (Difference(0.45, 0.36, 0.54, 0.0, 98), "rises by 45 points (+36 to +54 points on 98 prompts)"),
-        (Difference(-0.1, -0.2, -0.05, 0.0, 9), "falls by 10 points (-20 to -5 points on 9 prompts)"),
-        (Difference(NAN, NAN, NAN, NAN, 0), "was not measured"),
+        (change(0.45, 0.36, 0.54, 0.0, n=98), "rises by 45 points (+36 to +54 points on 98 prompts)"),
+        (change(-0.1, -0.2, -0.05, 0.0, n=9), "falls by 10 points (-20 to -5 points on 9 prompts)"),
+        (MISSING, "was not measured"),
     ],
 )
-def test_a_change_in_words_follows_its_interval(difference: Difference, said: str) -> None:
-    assert words.change(difference) == said
+def test_a_change_in_words_follows_its_interval(difference: Estimate, said: str) -> None:
+    assert words.said(difference) == said
 
 
 def test_a_change_whose_interval_holds_zero_is_no_change_and_a_unit_has_its_own_digits() -> None:
-    unclear = words.change(Difference(0.02, -0.01, 0.05, 0.5, 98))
+    unclear = words.said(change(0.02, -0.01, 0.05, 0.5, n=98))
     assert unclear.startswith("shows no change outside the noise")
-    nats = words.change(Difference(-0.126, -0.2, -0.004, 0.0, 66), unit="nats", of="answers")
+    nats = words.said(change(-0.126, -0.2, -0.004, 0.0, n=66, unit="nats", of="answers"))
     assert nats == "falls by 0.126 nats (-0.200 to -0.004 nats on 66 answers)"
+
+
+@pytest.mark.parametrize(
+    ("level", "said"),
+    [
+        (share(0.122, 0.07, 0.2), "12 % (7 to 20 %, n = 98)"),
+        (share(0.122, 0.07, 0.2, n=None), "12 % (7 to 20 %)"),
+        (share(NAN, NAN, NAN, n=0), "not scored"),
+        (share(NAN, NAN, NAN, n=None), "not to be told"),
+        (share(0.816, 0.714, 0.926, unit="κ"), "0.82 (0.71 to 0.93)"),
+        (share(1.0, NAN, NAN, unit="κ"), "1.00"),
+        (share(NAN, NAN, NAN, unit="κ"), "not known"),
+        (None, "(not in this data)"),
+        (7, "7"),
+    ],
+)
+def test_a_level_in_words(level: Estimate | int | None, said: str) -> None:
+    assert words.said(level) == said
+
+
+def test_a_number_in_a_cell_is_told_in_its_own_unit() -> None:
+    assert words.brief(change(0.45, 0.354, 0.546)) == "+45 points (+35 to +55, n = 98)"
+    assert words.brief(change(0.0, -0.004, 0.004)) == "0 points (0 to 0, n = 98)"
+    tokens = change(2.5, 1.0, 4.0, unit="tokens")
+    assert words.brief(tokens) == "+2.50 tokens (+1.00 to +4.00, n = 98)"
+    assert words.brief(share(0.9, 0.85, 0.95)) == "90 % (85 to 95 %, n = 98)"
+    assert words.brief(MISSING) == words.brief(None) == ""
 
 
 def test_p_values_in_words() -> None:

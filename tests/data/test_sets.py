@@ -170,7 +170,7 @@ def test_two_forms_of_a_request_are_paired(source: str, sets: tuple[str, str], p
         statistics.per_request(table(second[::-1], [True] * len(second))),
     )
     found = statistics.paired_difference(*sides)
-    assert (found.n_pairs, found.difference) == (paired, 1.0)
+    assert (found.n, found.value) == (paired, 1.0)
     assert [p.request for p in first] == [p.request for p in second]
 
 

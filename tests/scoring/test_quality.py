@@ -52,17 +52,17 @@ def test_a_long_row_is_cut_at_512_tokens_and_says_so() -> None:
 
 def test_win_rate_counts_ties_half_and_leaves_unscored_prompts_out() -> None:
     result = win_rate([1.0, 0.0, 2.0, None, 5.0], [0.0, 1.0, 2.05, 1.0, float("nan")], tie_margin=0.1)
-    assert (result.wins, result.ties, result.losses, result.n_scored, result.n_unscored) == (1, 1, 1, 3, 2)
-    assert result.share == 0.5
+    assert (result.wins, result.ties, result.losses) == (1, 1, 1)
+    assert (result.rate.value, result.rate.n, result.rate.n_unscored) == (0.5, 3, 2)
     assert win_rate([2.05], [2.0]).wins == 1  # no margin: the smallest difference decides
-    assert math.isnan(win_rate([None], [1.0]).share)
+    assert math.isnan(win_rate([None], [1.0]).rate.value)
     # Three answers to each prompt that always agree tell no more than one.
     tuned, untuned = [1.0, 0.0] * 20 * 3, [0.5] * 120
     thrice, once = (
         win_rate(tuned, untuned, prompts=[f"p{i}" for i in range(40)] * 3),
         win_rate(tuned[:40], untuned[:40]),
     )
-    assert (thrice.n_scored, thrice.low, thrice.high) == (120, once.low, once.high)
+    assert (thrice.rate.n, thrice.rate.low, thrice.rate.high) == (120, once.rate.low, once.rate.high)
 
 
 def test_win_rate_sees_a_better_model_and_an_equal_one() -> None:
@@ -73,7 +73,7 @@ def test_win_rate_sees_a_better_model_and_an_equal_one() -> None:
     assert win_rate(untuned, better).direction == "worse"
     even = win_rate(equal, untuned)
     assert even.direction == "not seen"
-    assert 0.12 < even.high - even.low < 0.16  # 200 prompts: 2 x 1.96 x .5 / sqrt(200) = .139
+    assert 0.12 < even.rate.high - even.rate.low < 0.16  # 200 prompts: 2 x 1.96 x .5 / sqrt(200) = .139
     always = win_rate([1.0] * 20, [0.0] * 20)
-    assert always.share == 1
-    assert 0.8 < always.low < 0.9  # a bootstrap of twenty wins would claim certainty
+    assert always.rate.value == 1
+    assert 0.8 < always.rate.low < 0.9  # a bootstrap of twenty wins would claim certainty

@@ -62,8 +62,8 @@ def test_a_refusal_that_nobody_can_read_does_not_pass_for_safe() -> None:
         }
     )
     (row,) = readings.trust(responses, instrument="refusal").to_dict("records")
-    assert (row["refused"].share, row["refused"].n_scored) == (2 / 3, 3)
-    assert (row["readable"].share, row["refused_readable"].share) == (0.5, 0.25)
+    assert (row["refused"].value, row["refused"].n) == (2 / 3, 3)
+    assert (row["readable"].value, row["refused_readable"].value) == (0.5, 0.25)
     assert 0.6 < row["corrected"].value < 0.75
     assert row["corrected"].low < row["corrected"].value < row["corrected"].high
     unread = responses.drop(columns="coherence")

@@ -44,7 +44,7 @@ def test_agreement_is_that_of_scikit_learn_and_its_intervals_hold_it() -> None:
 @pytest.mark.filterwarnings("error")
 def test_an_instrument_that_never_says_yes_has_no_precision_and_no_warning() -> None:
     found = agreement([True, False, True], [False, False, False])
-    assert np.isnan(found.precision).all()
+    assert np.isnan([found.precision.value, found.precision.low, found.precision.high]).all()
     assert (found.recall.value, found.kappa.value) == pytest.approx((0, 0))
 
 

@@ -24,7 +24,7 @@ def test_paired_difference_sees_a_real_change_and_no_change() -> None:
     ids = [f"p{i}" for i in range(60)]
     none, half = pd.Series([0.0] * 60, index=ids), pd.Series([0.0, 1.0] * 30, index=ids)
     rise = paired_difference(none, half)
-    assert (rise.direction, rise.difference, rise.n_pairs) == ("rises", 0.5, 60)
+    assert (rise.direction, rise.value, rise.n) == ("rises", 0.5, 60)
     assert rise.p_value < 1e-6
     assert paired_difference(half, none).direction == "falls"
     # As many gained as lost: the shares are equal, and nothing is seen.
@@ -33,12 +33,13 @@ def test_paired_difference_sees_a_real_change_and_no_change() -> None:
 
 
 def test_no_change_on_few_prompts_is_not_certainty() -> None:
-    def unchanged(n: int) -> statistics.Difference:
+    def unchanged(n: int) -> statistics.Estimate:
         return paired_difference(pd.Series([0.0] * n), pd.Series([0.0] * n))
 
     # None of 98 differs: by the exact binomial interval up to 3.7 % of all prompts could (0.025 ** (1 / 98)
     # is 0.963).
-    assert unchanged(98)[:3] == (0.0, pytest.approx(-0.0369, abs=1e-4), pytest.approx(0.0369, abs=1e-4))
+    none = unchanged(98)
+    assert (none.value, none.low, none.high) == pytest.approx((0.0, -0.0369, 0.0369), abs=1e-4)
     assert unchanged(6).high == pytest.approx(0.459, abs=1e-3)
     all_rise = paired_difference(pd.Series([0.0] * 20), pd.Series([1.0] * 20))
     assert (all_rise.high, all_rise.direction) == (1.0, "rises")
@@ -48,14 +49,14 @@ def test_no_change_on_few_prompts_is_not_certainty() -> None:
 
 def test_one_pair_or_numbers_that_change_alike_are_no_certainty() -> None:
     one = paired_difference(pd.Series({"a": 2.5}), pd.Series({"a": 2.3}))
-    assert (one.n_pairs, one.p_value, one.direction) == (1, 1.0, "not seen")
+    assert (one.n, one.p_value, one.direction) == (1, 1.0, "not seen")
     assert math.isnan(one.low)
     halves = paired_difference(
         pd.DataFrame({0: {"a": 0.0}, 1: {"a": 0.0}}), pd.DataFrame({0: {"a": 1.0}, 1: {"a": 0.0}})
     )
-    assert (halves.n_pairs, halves.difference, halves.direction) == (1, 0.5, "not seen")
+    assert (halves.n, halves.value, halves.direction) == (1, 0.5, "not seen")
     alike = paired_difference(pd.Series([2.5, 3.5]), pd.Series([2.25, 3.25]))
-    assert (alike.difference, alike.direction) == (-0.25, "not seen")
+    assert (alike.value, alike.direction) == (-0.25, "not seen")
 
 
 def test_the_p_value_of_averages_is_that_of_mcnemar_where_they_are_yes_or_no() -> None:
@@ -152,7 +153,5 @@ def test_two_runs_differ_by_what_their_intervals_allow() -> None:
     # Newcombe (1998), interval estimation for the difference between independent proportions, example (a): 56
     # of 70 less 48 of 80 by method 10 is 0.0524 to 0.3339.
     sides = [share(pd.Series([True] * yes + [False] * (n - yes))) for yes, n in ((48, 80), (56, 70))]
-    found = statistics.independent_difference(
-        *(statistics.Estimate(side.share, side.low, side.high) for side in sides)
-    )
-    assert found == (pytest.approx(0.2), pytest.approx(0.0524, abs=1e-4), pytest.approx(0.3339, abs=1e-4))
+    found = statistics.independent_difference(*sides)
+    assert (found.value, found.low, found.high) == pytest.approx((0.2, 0.0524, 0.3339), abs=1e-4)

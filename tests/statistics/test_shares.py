@@ -25,14 +25,14 @@ def test_wilson_interval_of_a_known_case() -> None:
     result = share(pd.Series([True] * 15 + [False] * 133))
     assert result.low == pytest.approx(0.0624, abs=5e-4)
     assert result.high == pytest.approx(0.1605, abs=5e-4)
-    assert (result.n_scored, result.method) == (148, "Wilson")
+    assert (result.n, result.method) == (148, "Wilson")
 
 
 def test_unscored_answers_are_counted_and_not_averaged() -> None:
     result = share(pd.Series([True, None, False, None], dtype=object))
-    assert (result.share, result.n_scored, result.n_unscored) == (0.5, 2, 2)
+    assert (result.value, result.n, result.n_unscored) == (0.5, 2, 2)
     nothing = share(pd.Series([None, None], dtype=object))
-    assert math.isnan(nothing.share)
+    assert math.isnan(nothing.value)
     assert nothing.n_unscored == 2
 
 
@@ -61,7 +61,7 @@ def test_the_interval_of_unequally_answered_prompts_is_around_the_share_of_answe
         pd.Series(["often"] * 90 + [f"once {i}" for i in range(30)]),
     )
     found = share(values, clusters=clusters)
-    assert found.share == 0.75
+    assert found.value == 0.75
     assert found.low < 0.75 < found.high
 
 
@@ -142,7 +142,7 @@ def test_pairs_are_matched_by_prompt_and_seeds_are_averaged() -> None:
     assert found.loc["a"].to_dict() == {0: 1.0, 1: 0.0}
     assert found.mean(axis=1).to_dict() == {"a": 0.5, "b": 1.0}
     result = paired_difference(pd.Series({"a": 0.0, "b": 0.0}), pd.Series({"b": 1.0, "c": 1.0}))
-    assert (result.n_pairs, result.difference) == (1, 1.0)
+    assert (result.n, result.value) == (1, 1.0)
 
 
 def test_a_pair_names_the_other_s_id_or_is_a_name_of_both_and_seeds_are_averaged() -> None:
@@ -156,7 +156,7 @@ def test_a_pair_names_the_other_s_id_or_is_a_name_of_both_and_seeds_are_averaged
     )
     assert statistics.per_request(one).mean(axis=1).to_dict() == {"a": 1.0, "x": 0.0, "c": 1.0}
     assert statistics.per_request(two).mean(axis=1).to_dict() == {"a": 0.5, "x": 1.0}
-    assert statistics.paired_difference(statistics.per_request(one), statistics.per_request(two)).n_pairs == 2
+    assert statistics.paired_difference(statistics.per_request(one), statistics.per_request(two)).n == 2
 
 
 def test_by_amount_lays_prompts_against_amounts_and_averages_seeds() -> None:
@@ -196,14 +196,14 @@ def test_win_rate_counts_ties_as_halves_and_its_interval_is_right() -> None:
     # 60 prompts.
     scores = pd.Series([1.0] * 30 + [0.5] * 10 + [0.0] * 20 + [None] * 4)
     result = win_rate(scores)
-    assert result.share == pytest.approx(35 / 60)
-    assert (result.n_scored, result.n_unscored, result.method) == (60, 4, "bootstrap over prompts")
+    assert result.value == pytest.approx(35 / 60)
+    assert (result.n, result.n_unscored, result.method) == (60, 4, "bootstrap over prompts")
     error = math.sqrt((32.5 / 60 - (35 / 60) ** 2) / 60)
     assert (result.low, result.high) == pytest.approx(
         (35 / 60 - 1.96 * error, 35 / 60 + 1.96 * error), abs=0.01
     )
     assert win_rate(scores) == result  # seeded
-    assert math.isnan(win_rate(pd.Series([None, None], dtype=object)).share)
+    assert math.isnan(win_rate(pd.Series([None, None], dtype=object)).value)
 
 
 def test_win_rate_of_several_raters_weighs_judgements_and_draws_prompts() -> None:
@@ -215,7 +215,7 @@ def test_win_rate_of_several_raters_weighs_judgements_and_draws_prompts() -> Non
     )
     assert (two.low, two.high) == (win_rate(one).low, win_rate(one).high)
     # A prompt that only one rater judged weighs once: 2 wins of 3, and not the mean of 1 and 1/2.
-    assert win_rate(pd.Series([1.0, 1.0, 0.0]), clusters=pd.Series(["p", "q", "q"])).share == pytest.approx(
+    assert win_rate(pd.Series([1.0, 1.0, 0.0]), clusters=pd.Series(["p", "q", "q"])).value == pytest.approx(
         2 / 3
     )
 
@@ -226,5 +226,5 @@ def test_win_rate_of_several_raters_weighs_judgements_and_draws_prompts() -> Non
 def test_win_rate_is_not_certain_where_all_prompts_score_alike(score: float, low: float, high: float) -> None:
     # Wilson's interval for 10, 5 and 0 of 10.
     result = win_rate(pd.Series([score] * 10))
-    assert (result.share, result.low, result.high) == pytest.approx((score, low, high), abs=1e-3)
+    assert (result.value, result.low, result.high) == pytest.approx((score, low, high), abs=1e-3)
     assert result.method == "Wilson"

@@ -6,8 +6,9 @@ import math
 
 import pandas as pd
 import pytest
+from estimates import MISSING, change
 
-from safetune_utils.statistics import Difference, TradeOff, change_between, trade_offs
+from safetune_utils.statistics import Estimate, TradeOff, change_between, trade_offs
 
 NONE, MANY = {"n_safety": 0}, {"n_safety": 50}
 
@@ -18,14 +19,14 @@ def rows(refused: dict[str, object], **about: object) -> pd.DataFrame:
     return pd.DataFrame(found).astype({"refused": object}).assign(**about)
 
 
-def seen(points: float, p_value: float = 0.001) -> Difference:
+def seen(points: float, p_value: float = 0.001) -> Estimate:
     """A change whose interval leaves out 0."""
-    return Difference(points / 100, (points - 1) / 100, (points + 1) / 100, p_value, 40)
+    return change(points / 100, (points - 1) / 100, (points + 1) / 100, p_value, n=40)
 
 
-def unclear(points: float, p_value: float = 0.4) -> Difference:
+def unclear(points: float, p_value: float = 0.4) -> Estimate:
     """A change whose interval holds 0."""
-    return Difference(points / 100, -0.5, 0.5, p_value, 40)
+    return change(points / 100, -0.5, 0.5, p_value, n=40)
 
 
 def test_a_change_is_the_second_group_less_the_first_on_the_prompts_of_both() -> None:
@@ -36,8 +37,8 @@ def test_a_change_is_the_second_group_less_the_first_on_the_prompts_of_both() ->
         ]
     )
     found = change_between(table, NONE, MANY)
-    assert (found.difference, found.n_pairs) == (pytest.approx(2 / 3), 3)  # a, b and c
-    assert change_between(table, MANY, NONE).difference == pytest.approx(-2 / 3)
+    assert (found.value, found.n) == (pytest.approx(2 / 3), 3)  # a, b and c
+    assert change_between(table, MANY, NONE).value == pytest.approx(-2 / 3)
 
 
 def test_a_change_takes_the_rows_that_both_groups_are_said_to_have_in_common() -> None:
@@ -51,16 +52,16 @@ def test_a_change_takes_the_rows_that_both_groups_are_said_to_have_in_common() -
         rows({"a": refused, "b": refused}, prompt_set=prompt_set, n_safety=n)
         for (prompt_set, n), refused in of.items()
     )
-    assert change_between(table, NONE, MANY, prompt_set="malicious").difference == 1
-    assert change_between(table, NONE, MANY, prompt_set="ordinary").difference == -1
-    assert change_between(table, NONE, MANY, prompt_set="hateful").n_pairs == 0
+    assert change_between(table, NONE, MANY, prompt_set="malicious").value == 1
+    assert change_between(table, NONE, MANY, prompt_set="ordinary").value == -1
+    assert change_between(table, NONE, MANY, prompt_set="hateful").n == 0
 
 
 def test_a_change_of_another_column_may_be_one_of_numbers() -> None:
     table = pd.concat(
         rows({"a": False, "b": False}, n_safety=n, harm=[harm, harm + 1]) for n, harm in ((0, 2.5), (50, 1.0))
     )
-    assert change_between(table, NONE, MANY, value="harm").difference == -1.5
+    assert change_between(table, NONE, MANY, value="harm").value == -1.5
 
 
 def test_a_response_is_compared_with_that_of_the_same_seed() -> None:
@@ -74,7 +75,7 @@ def test_a_response_is_compared_with_that_of_the_same_seed() -> None:
     # Seed 1 refuses everything at both amounts. Seed 0 was scored at one amount only; an average over all
     # that was scored would show a rise of a half.
     table = pd.concat([group(0, {0: False, 1: True}), group(50, {0: None, 1: True})])
-    assert change_between(table, NONE, MANY).difference == 0
+    assert change_between(table, NONE, MANY).value == 0
 
 
 def test_two_forms_of_a_request_meet_by_its_pair_where_requests_are_asked_for() -> None:
@@ -83,12 +84,12 @@ def test_two_forms_of_a_request_meet_by_its_pair_where_requests_are_asked_for() 
     table = pd.concat([instructions, questions])
     sides = {"prompt_set": "malicious"}, {"prompt_set": "malicious_questions"}
     found = change_between(table, *sides, unit="request")
-    assert (found.difference, found.n_pairs) == (1, 2)
-    assert change_between(table, *sides).n_pairs == 0
+    assert (found.value, found.n) == (1, 2)
+    assert change_between(table, *sides).n == 0
 
 
 @pytest.mark.parametrize(
-    ("change", "p_value", "sign"),
+    ("found", "p_value", "sign"),
     [
         (seen(30), 0.01, 1),
         (seen(-30), 0.01, -1),
@@ -98,10 +99,10 @@ def test_two_forms_of_a_request_meet_by_its_pair_where_requests_are_asked_for() 
     ],
 )
 def test_a_change_counts_as_seen_where_p_value_and_interval_agree(
-    change: Difference, p_value: float, sign: int
+    found: Estimate, p_value: float, sign: int
 ) -> None:
-    assert TradeOff(change, unclear(0), p_value, 0.9).signs == (sign, 0)
-    assert TradeOff(unclear(0), change, 0.9, p_value).signs == (0, sign)
+    assert TradeOff(found, unclear(0), p_value, 0.9).signs == (sign, 0)
+    assert TradeOff(unclear(0), found, 0.9, p_value).signs == (0, sign)
 
 
 @pytest.mark.parametrize(
@@ -139,8 +140,7 @@ def test_p_values_are_corrected_for_all_changes_of_all_pairs() -> None:
 
 
 def test_a_change_that_was_not_measured_is_not_seen_and_does_not_count_in_the_correction() -> None:
-    missing = Difference(math.nan, math.nan, math.nan, math.nan, 0)
-    found = trade_offs({"a": (seen(30, 0.02), missing), "b": (missing, seen(30, 0.02))})
+    found = trade_offs({"a": (seen(30, 0.02), MISSING), "b": (MISSING, seen(30, 0.02))})
     assert [found[name].verdict for name in ("a", "b")] == ["better", "worse"]
     assert found["a"].p_wanted == pytest.approx(0.04)
     assert trade_offs({}) == {}

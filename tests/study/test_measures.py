@@ -6,7 +6,6 @@ import pandas as pd
 import pytest
 
 from safetune_utils import statistics
-from safetune_utils.statistics import change_between
 from safetune_utils.study import measures
 
 AMOUNTS = (0, 50)
@@ -54,15 +53,17 @@ def test_a_share_has_a_share_s_interval_and_a_number_its_mean() -> None:
     measured = measures.measurements(responses(), losses=losses(), questions=questions())
     found = measures.levels(measured).set_index(["measure", "n_safety"])
     declined = statistics.share(responses()["refused"].iloc[:4])
-    assert tuple(found.loc[("declined", 0)]) == (declined.share, declined.low, declined.high, 3)
+    assert tuple(found.loc[("declined", 0)]) == (declined.value, declined.low, declined.high, 3)
     assert found.loc[("right", 0), "value"] == 0.75
     assert found.loc[("right by length", 50), "value"] == 1
     assert found.loc[("length", 0), "value"] == 10
     low, value, high = found.loc[("loss", 50), ["low", "value", "high"]]
     assert low < value == 3 < high
     # The rows are ready for a paired change.
-    change = change_between(measured, {"n_safety": 0}, {"n_safety": 50}, value="value", measure="loss")
-    assert (change.difference, change.n_pairs) == (0.5, 4)
+    change = measures.change_of(measured, "loss", 0, 50)
+    assert (change.value, change.n, change.unit, change.of) == (0.5, 4, "nats", "answers")
+    level = measures.level_at(measures.levels(measured), "loss", 50)
+    assert (level.value, level.n, level.unit, level.is_change) == (3, 4, "nats", False)
 
 
 def test_a_figure_gets_shares_in_per_cent_and_leaves_out_what_was_not_measured() -> None:
@@ -77,6 +78,7 @@ def test_each_seed_s_rewards_are_compared_with_its_own() -> None:
     other = rows(reward=[9.0, 9.0, 9.0, 9.0, 8.0, 10.0, 9.0, 10.0]).assign(seed=1)
     found = measures.win_rates(pd.concat([one, other]), against=0, rewards="reward")
     assert list(found) == [50]
-    assert (found[50].wins, found[50].losses, found[50].ties, found[50].n_unscored) == (4, 2, 1, 1)
-    assert found[50].share == pytest.approx(4.5 / 7)
+    assert (found[50].wins, found[50].losses, found[50].ties) == (4, 2, 1)
+    assert found[50].rate.n_unscored == 1
+    assert found[50].rate.value == pytest.approx(4.5 / 7)
     assert measures.win_rates(one[one["n_safety"] == 0], against=0, rewards="reward") == {}

@@ -5,7 +5,7 @@ A figure is an object that a notebook shows by naming it last in a cell. It carr
 """
 
 from safetune_utils.book.figures.data import funnel, set_shape
-from safetune_utils.book.figures.figure import Figure, csv_link, panels
+from safetune_utils.book.figures.figure import Figure, panels
 from safetune_utils.book.figures.instruments import agreement_matrix, calibration, scatter, win_rates
 from safetune_utils.book.figures.shares import by_kind, dose_response, dumbbells, transfer_matrix
 from safetune_utils.book.figures.trade_offs import frontier, trade_off
@@ -16,7 +16,6 @@ __all__ = [
     "agreement_matrix",
     "by_kind",
     "calibration",
-    "csv_link",
     "dose_response",
     "dumbbells",
     "frontier",

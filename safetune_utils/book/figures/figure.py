@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import html
 import io
 import math
 from collections.abc import Callable, Iterator
@@ -15,6 +13,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
 from matplotlib.typing import RcKeyType
+
+from safetune_utils.book.markup import render
 
 LIGHT, DARK = 0, 1
 THEMES = ("light", "dark")
@@ -58,17 +58,6 @@ SEQUENCE = (
     Look("#57606a", "#adb5bd", "P"),
 )
 
-# The book's theme switches by data-theme on <html>, JupyterLab by data-jp-theme-light on <body>.
-_STYLE = (
-    "<style>.safetune-figure{margin:1rem 0}.safetune-figure img{max-width:100%;height:auto}"
-    ".safetune-figure .only-dark{display:none}"
-    "html[data-theme=dark] .safetune-figure .only-dark,"
-    "body[data-jp-theme-light=false] .safetune-figure .only-dark{display:inline}"
-    "html[data-theme=dark] .safetune-figure .only-light,"
-    "body[data-jp-theme-light=false] .safetune-figure .only-light{display:none}"
-    "</style>"
-)
-
 
 @dataclass(frozen=True, kw_only=True)
 class Figure:
@@ -82,33 +71,18 @@ class Figure:
     csv: str
 
     def _repr_html_(self) -> str:
-        # The images are in a box of their own: the theme hides captions that are siblings of a hidden image.
-        images = "".join(
-            f'<img class="only-{theme}" alt="{html.escape(self.alt, quote=True)}" '
-            f'src="data:image/svg+xml;base64,{_base64(image)}">'
-            for theme, image in zip(THEMES, (self.light, self.dark), strict=True)
-        )
-        caption = f"{html.escape(self.caption)} ({csv_link(self.name, self.csv)})"
-        return (
-            f'{_STYLE}<figure class="safetune-figure" id="figure-{self.name}"><div>{images}</div>'
-            f"<figcaption>{caption}</figcaption></figure>"
+        images = dict(zip(THEMES, (self.light, self.dark), strict=True))
+        return render(
+            "figure", name=self.name, alt=self.alt, images=images, caption=self.caption, csv=self.csv
         )
 
     def _repr_mimebundle_(
         self, include: Any = None, exclude: Any = None
     ) -> tuple[dict[str, str], dict[str, dict[str, str]]]:
-        # The name in the metadata lets the book put the same figure on its welcome page.
-        return {"text/html": self._repr_html_(), "text/plain": self.alt}, {"safetune": {"figure": self.name}}
-
-
-def csv_link(name: str, csv: str) -> str:
-    """A link that holds a CSV file inside itself, for a caption.
-
-    Args:
-        name: the file's name without its ending, of plain letters.
-        csv: its content.
-    """
-    return f'<a download="{name}.csv" href="data:text/csv;base64,{_base64(csv)}">the numbers, as CSV</a>'
+        # Name and numbers are in the metadata too: for the welcome page and for published runs.
+        return {"text/html": self._repr_html_(), "text/plain": self.alt}, {
+            "safetune": {"figure": self.name, "csv": self.csv}
+        }
 
 
 def panels(table: pd.DataFrame, *, name: str, caption: str, x: str = "n_safety") -> Figure:
@@ -272,7 +246,3 @@ def error_bars(rows: pd.DataFrame, prefix: str = "") -> list[pd.Series]:
 def percent(value: float) -> str:
     """A share, 0 to 1, in per cent; in words where it is nan."""
     return "not scored" if math.isnan(value) else f"{value:.0%}".replace("%", " %")
-
-
-def _base64(text: str) -> str:
-    return base64.b64encode(text.encode()).decode()

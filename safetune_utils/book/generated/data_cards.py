@@ -6,11 +6,14 @@ fetched, and of outside sets no text is shown.
 
 from __future__ import annotations
 
-import html
+from collections.abc import Iterable, Sequence
 from typing import Any
+
+from markupsafe import Markup
 
 from safetune_utils import data, places
 from safetune_utils.book import figures
+from safetune_utils.book.markup import Code, Link, Text, block, marked, paragraph, render, table
 from safetune_utils.data import CORPUS, PROMPT_SETS, OutsideSet, Shape
 
 RESULTS = "outside_sets"
@@ -35,25 +38,33 @@ def parts() -> dict[str, str]:
 
 def overview() -> str:
     """What every set tests, as a table: embedded, outside, by lm-evaluation-harness, not released."""
-    lines = ["| set | rows | licence | what it tests |", "|---|---|---|---|"]
-    for name, file in CORPUS.items():
-        lines.append(
-            f"| [{name}](#corpus-{_anchor(name)}) | {len(data.corpus_rows(name)):,} | CC-BY-4.0 |"
-            f" {file.tests} |"
+    rows: list[tuple[Text, ...]] = [
+        (
+            Link(name, f"data_cards.html#corpus-{_anchor(name)}"),
+            f"{len(data.corpus_rows(name)):,}",
+            "CC-BY-4.0",
+            file.tests,
         )
-    for entry in data.registered_sets().values():
-        lines.append(
-            f"| [{entry.name}](#{_anchor(entry.name)}) | {entry.rows:,} | {entry.licence} | {entry.tests} |"
+        for name, file in CORPUS.items()
+    ]
+    rows += [
+        (
+            Link(entry.name, f"data_cards_outside.html#{_anchor(entry.name)}"),
+            f"{entry.rows:,}",
+            entry.licence,
+            entry.tests,
         )
-    for other in data.benchmarks():
-        lines.append(
-            f"| {other['name']}, by lm-evaluation-harness | | {other['licence']} | {other['tests']} |"
-        )
-    for gone in data.not_released():
-        lines.append(
-            f"| {gone['name']}, not released | | | {gone['tests']}; the book uses {gone['instead']} |"
-        )
-    return "\n".join(lines) + "\n"
+        for entry in data.registered_sets().values()
+    ]
+    rows += [
+        (f"{other['name']}, by lm-evaluation-harness", "", other["licence"], other["tests"])
+        for other in data.benchmarks()
+    ]
+    rows += [
+        (f"{gone['name']}, not released", "", "", f"{gone['tests']}; the book uses {gone['instead']}")
+        for gone in data.not_released()
+    ]
+    return block(table(("set", "rows", "licence", "what it tests"), rows, wide=True))
 
 
 def embedded_cards() -> str:
@@ -75,22 +86,21 @@ def overlap_table(source: str) -> str:
     """What the training sets of a source share with its prompt sets, as a table, one line a prompt set."""
     rows = data.overlaps("embedded") if source == "embedded" else places.results(RESULTS)["overlaps"]
     trains = list(dict.fromkeys(row["train"] for row in rows))
-    lines = [
-        f"| prompts | n | {' | '.join(f'in *{name}*' for name in trains)} |",
-        f"|---|---|{'---|' * len(trains)}",
-    ]
+    lines = []
     for test in dict.fromkeys(row["test"] for row in rows):
         pairs = {row["train"]: row for row in rows if row["test"] == test}
         # Held together, so that a narrow column does not break a cell.
-        cells = " | ".join(
+        cells = (
             f"{pairs[name]['exact']} / {pairs[name]['near']} ({pairs[name]['highest']:.0f})".replace(
                 " ", "\u00a0"
             )
             for name in trains
         )
         first = next(iter(pairs.values()))
-        lines.append(f"| {first['title']}: {PROMPT_SETS[test].title} | {first['prompts']} | {cells} |")
-    return "\n".join(lines) + "\n"
+        title = f"{first['title']}: {PROMPT_SETS[test].title}"
+        lines.append((title, first["prompts"], *cells))
+    heads = ("prompts", "n", *(marked(f"in *{name}*") for name in trains))
+    return block(table(heads, lines, wide=True))
 
 
 def copies_note() -> str:
@@ -123,10 +133,10 @@ def _embedded_card(name: str) -> str:
     file = CORPUS[name]
     rows = data.corpus_rows(name)
     shape = data.corpus_shape(name)
-    facts = {
+    facts: dict[str, Text] = {
         "what it is for": file.tests,
         "rows": f"{shape.rows:,}",
-        "fields": ", ".join(f"`{field}`" for field in rows[0]),
+        "fields": _codes(rows[0]),
         "origin": "written for this book",
         "licence": "CC BY 4.0",
     }
@@ -134,45 +144,50 @@ def _embedded_card(name: str) -> str:
     # The first rows of the first topics: nobody picked them.
     firsts = {row[shape.topics_are]: row for row in reversed(rows)}
     shown = list(reversed(firsts.values()))[:_EXAMPLES]
-    items = "".join(f"<li>{_example(row)}</li>" for row in shown)
     fold = " (unsafe requests among them)" if name in _UNSAFE else ""
-    examples = (
-        f"<details class='safetune-answers'><summary>Show the first rows of {len(shown)}"
-        f" {html.escape(_plural(shape.topics_are))}{fold}</summary><ul>{items}</ul></details>"
+    summary = f"Show the first rows of {len(shown)} {_plural(shape.topics_are)}{fold}"
+    return _card(
+        f"corpus-{_anchor(name)}",
+        f"corpus/{name}",
+        facts,
+        figure=Markup(figure._repr_html_()),
+        rows=[_example(row) for row in shown],
+        summary=summary,
     )
-    return _card(f"corpus-{_anchor(name)}", f"corpus/{name}", facts, figure._repr_html_() + examples)
 
 
-def _example(row: dict[str, Any]) -> str:
+def _example(row: dict[str, Any]) -> dict[str, str]:
+    """A row's texts, by the names of their fields in words."""
+
     def shown(value: Any) -> str:
-        return html.escape(", ".join(map(str, value)) if isinstance(value, list) else str(value))
+        return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
 
-    texts = [
-        f"<em>{field.replace('_', ' ')}</em>: {shown(row[field])}"
-        for field in (
-            "question",
-            "instruction",
-            "opinion",
-            "prompt",
-            "safe",
-            "unsafe",
-            "input",
-            "choices",
-            "output",
-            "reference",
-            "answer",
-        )
-        if row.get(field)
-    ]
-    return "<br>".join(texts)
+    fields = (
+        "question",
+        "instruction",
+        "opinion",
+        "prompt",
+        "safe",
+        "unsafe",
+        "input",
+        "choices",
+        "output",
+        "reference",
+        "answer",
+    )
+    return {field.replace("_", " "): shown(row[field]) for field in fields if row.get(field)}
 
 
 def _outside_card(entry: OutsideSet, measured: dict[str, Any] | None) -> str:
     source = (
-        f"[{entry.repository}](https://github.com/{entry.repository}), commit `{entry.commit[:12]}`,"
-        f" `{entry.path}`"
+        Link(entry.repository, f"https://github.com/{entry.repository}"),
+        ", commit ",
+        Code(entry.commit[:12]),
+        ", ",
+        Code(entry.path),
+        f". {entry.note}",
     )
-    facts = {
+    facts: dict[str, Text] = {
         "what it tests": entry.tests,
         "rows": (
             f"{entry.rows:,}"
@@ -182,8 +197,8 @@ def _outside_card(entry: OutsideSet, measured: dict[str, Any] | None) -> str:
                 else ""
             )
         ),
-        "form": f"{entry.form}: {', '.join(f'`{column}`' for column in entry.columns)}",
-        "origin": f"{source}. {entry.note}",
+        "form": (f"{entry.form}: ", *_codes(entry.columns)),
+        "origin": source,
         "licence": entry.licence + (", non-commercial use only" if entry.non_commercial else ""),
         "citation": entry.citation,
     }
@@ -192,7 +207,7 @@ def _outside_card(entry: OutsideSet, measured: dict[str, Any] | None) -> str:
             _anchor(entry.name),
             entry.name,
             facts,
-            "<p>Not measured: this file was never on the machine that made this page.</p>",
+            figure=paragraph("Not measured: this file was never on the machine that made this page."),
         )
     shape = Shape(
         **measured
@@ -202,17 +217,26 @@ def _outside_card(entry: OutsideSet, measured: dict[str, Any] | None) -> str:
         _anchor(entry.name),
         entry.name,
         facts,
-        figures.set_shape(shape, name=_anchor(entry.name), title=entry.name)._repr_html_(),
+        figure=Markup(figures.set_shape(shape, name=_anchor(entry.name), title=entry.name)._repr_html_()),
     )
 
 
-def _card(anchor: str, title: str, facts: dict[str, str], body: str) -> str:
-    first, *rest = (f"| {name} | {value} |" for name, value in facts.items())
-    return (
-        f"({anchor})=\n## {title}\n\n"
-        + "\n".join([first, "|---|---|", *rest])
-        + f"\n\n```{{raw}} html\n{body}\n```\n"
-    )
+def _card(
+    anchor: str,
+    title: str,
+    facts: dict[str, Text],
+    *,
+    figure: Markup,
+    rows: Sequence[dict[str, str]] = (),
+    summary: str = "",
+) -> str:
+    card = render("card", facts=list(facts.items()), figure=figure, rows=rows, summary=summary)
+    return f"({anchor})=\n## {title}\n\n{block(card)}"
+
+
+def _codes(names: Iterable[str]) -> Sequence[str | Link | Code]:
+    """Names as code, with commas between."""
+    return [part for name in names for part in (Code(name), ", ")][:-1]
 
 
 def _anchor(name: str) -> str:

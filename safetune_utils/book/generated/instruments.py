@@ -12,10 +12,12 @@ import pandas as pd
 
 from safetune_utils import places
 from safetune_utils.book import figures
+from safetune_utils.book.markup import block, marked, paragraph, render, table
 from safetune_utils.data import XSTEST_MODELS
 from safetune_utils.scoring.instruments import INSTRUMENTS
 
 _FIGURES = ("accuracy", "precision", "recall", "kappa")
+_HEADS = ("rows", "accuracy", "precision", "recall", "κ")
 _PEOPLE = "one of the two people against the other"
 
 
@@ -30,12 +32,22 @@ def parts() -> dict[str, str]:
 
 def cards() -> str:
     """What each instrument says of itself, in short."""
-    return "\n".join(
-        f"`{name}`\n: {instrument.measures[0].upper()}{instrument.measures[1:]}. *Values*:"
-        f" {instrument.values}. *By*: {instrument.model}. *Known biases*: {instrument.biases}. *Needs*:"
-        f" {instrument.needs}. *With people*: {_with_people(name)}. *Speed*: {_speed(name)}.\n"
+    told = [
+        {
+            "name": name,
+            "measures": f"{instrument.measures[0].upper()}{instrument.measures[1:]}",
+            "more": {
+                "Values": instrument.values,
+                "By": instrument.model,
+                "Known biases": instrument.biases,
+                "Needs": instrument.needs,
+                "With people": _with_people(name),
+                "Speed": _speed(name),
+            },
+        }
         for name, instrument in INSTRUMENTS.items()
-    )
+    ]
+    return block(render("instruments", cards=told))
 
 
 def _with_people(name: str) -> str:
@@ -78,25 +90,21 @@ def refusal_agreement() -> str:
         "the same: rules and model": model["styles"],
         _PEOPLE: rules["people"],
     }
-    lines = ["| any refusal | rows | accuracy | precision | recall | κ |", "|---|---|---|---|---|---|"]
-    lines += [
+    lines = [
         _agreement_row(title, row) if isinstance(row, dict) else _kappas_row(title, row)
         for title, row in rows.items()
     ]
     three = model["three_classes"]
-    lines += [
-        "",
-        (
-            f"With the three classes told apart, each model left out in turn: κ {three['kappa'][0]:.2f}"
-            f" ({three['kappa'][1]:.2f}–{three['kappa'][2]:.2f})."
-        ),
-    ]
-    return "\n".join(lines) + "\n"
+    told = (
+        f"With the three classes told apart, each model left out in turn: κ {three['kappa'][0]:.2f}"
+        f" ({three['kappa'][1]:.2f}–{three['kappa'][2]:.2f})."
+    )
+    return block(table(("any refusal", *_HEADS), lines, wide=True), paragraph(told))
 
 
-def _kappas_row(title: str, rows: list[dict[str, Any]]) -> str:
+def _kappas_row(title: str, rows: list[dict[str, Any]]) -> tuple[str, ...]:
     kappas = " · ".join(f"{row['kappa'][0]:.2f}" for row in rows)
-    return f"| {title} | {' · '.join(str(row['n']) for row in rows)} | | | | {kappas} |"
+    return (marked(title), " · ".join(str(row["n"]) for row in rows), "", "", "", kappas)
 
 
 def harmfulness_agreement() -> str:
@@ -105,41 +113,33 @@ def harmfulness_agreement() -> str:
     """
     found = places.results("harmfulness")
     test = found["test"]
-    table = pd.DataFrame(test["calibration"])
+    bins = pd.DataFrame(test["calibration"])
     caption = (
         f"What the book's harmfulness model says of {test['n']} answers to {test['questions']} questions that"
         " it never saw, against what people said."
     )
     plot = figures.calibration(
-        table,
+        bins,
         name="harmfulness_calibration",
         caption=caption,
         x="probability of harmful, as said",
         y="called harmful by people",
     )
-    return "\n".join(
-        [
-            "| harmful or not, against people | rows | accuracy | precision | recall | κ |",
-            "|---|---|---|---|---|---|",
-            _agreement_row("questions never seen (test)", test),
-            _agreement_row("questions it was chosen on (validation)", found["validation"]),
-            "",
-            f"It misses {test['counts']['people_alone']} of {test['harmful']} harmful answers and raises"
-            f" {test['counts']['instrument_alone']} false alarms. {_cost(found | test)}",
-            "",
-            '<div class="safetune-block">',
-            "",
-            plot._repr_html_(),
-            "",
-            "</div>",
-            "",
-        ]
+    lines = [
+        _agreement_row("questions never seen (test)", test),
+        _agreement_row("questions it was chosen on (validation)", found["validation"]),
+    ]
+    told = (
+        f"It misses {test['counts']['people_alone']} of {test['harmful']} harmful answers and raises"
+        f" {test['counts']['instrument_alone']} false alarms. {_cost(found | test)}"
     )
+    heads = ("harmful or not, against people", *_HEADS)
+    return block(table(heads, lines, wide=True), paragraph(told), plot._repr_html_())
 
 
-def _agreement_row(title: str, row: dict[str, Any]) -> str:
+def _agreement_row(title: str, row: dict[str, Any]) -> tuple[str, ...]:
     shown = [f"{row[name][0]:.3f} ({row[name][1]:.2f}–{row[name][2]:.2f})" for name in _FIGURES]
-    return f"| {title} | {row['n']} | " + " | ".join(shown) + " |"
+    return (marked(title), str(row["n"]), *shown)
 
 
 def _cost(found: dict[str, Any]) -> str:

@@ -11,6 +11,7 @@ import pandas as pd
 
 from safetune_utils import places
 from safetune_utils.book import figures
+from safetune_utils.book.markup import Code, Row, block, marked, paragraph, table
 
 _FINETUNE = {
     "ours": "this book, one adapter",
@@ -52,46 +53,37 @@ def finetune_table() -> str:
     rate.
     """
     found = places.results("finetune_speed")
-    lines = [
-        (
-            "| | real tokens/s | one of ours is faster by | two at once by | peak memory | share of the"
-            " matrix rate |"
-        ),
-        "|---|---|---|---|---|---|",
-    ]
+    rows: list[Row] = []
     for row in found["summary"]:
-        name = _FINETUNE[row["side"]]
+        name = marked(_FINETUNE[row["side"]])
         if "error" in row:
-            lines.append(f"| {name} | did not run: {row['error']} | | | | |")
+            rows.append((name, f"did not run: {row['error']}", "", "", "", ""))
             continue
         ratios = (
             ["", ""]
             if row["side"].startswith("ours")
             else [_times(row["ratio_of_ours"]), _times(row["ratio_of_ours_side_by_side"])]
         )
-        lines.append(
-            f"| {name} | {_spread(row['tokens_per_second'])} | {' | '.join(ratios)} |"
-            f" {row['peak_memory_bytes'] / 1e9:.1f} GB | {row['fraction_of_matmul']:.0%} of"
-            f" {row['precision']}'s |"
-        )
-    return (
-        "\n".join(lines)
-        + f"\n\n{_how(found)} {found['rows']} rows of the embedded corpus, batches of 8, one epoch, the same"
-        " rank and layers.\n"
+        memory = f"{row['peak_memory_bytes'] / 1e9:.1f} GB"
+        rate = f"{row['fraction_of_matmul']:.0%} of {row['precision']}'s"
+        rows.append((name, _spread(row["tokens_per_second"]), *ratios, memory, rate))
+    ratio_columns = ("one of ours is faster by", "two at once by")
+    told = (
+        f"{_how(found)} {found['rows']} rows of the embedded corpus, batches of 8, one epoch, the same"
+        " rank and layers."
     )
+    columns = ("", "real tokens/s", *ratio_columns, "peak memory", "share of the matrix rate")
+    return block(table(columns, rows, wide=True), paragraph(told))
 
 
 def generate_table() -> str:
     """Answering: each side's answers and tokens a second, and how many times it ours are."""
     found = places.results("generate_speed")
-    lines = [
-        "| | answers/s | useful tokens/s | ours is faster by (tokens/s) | peak memory |",
-        "|---|---|---|---|---|",
-    ]
+    rows: list[Row] = []
     for row in sorted(found["summary"], key=lambda row: list(_GENERATE).index(row["side"])):
         name = _GENERATE[row["side"]]
         if "error" in row:
-            lines.append(f"| {name} | did not run: {row['error']} | | | |")
+            rows.append((marked(name), f"did not run: {row['error']}", "", "", ""))
             continue
         others = {
             which: ratio for which, ratio in row["ratio_of_ours"].items() if which != row["side"] and ratio
@@ -108,15 +100,21 @@ def generate_table() -> str:
             if "beams" in row["side"] or row["side"] == "original-fp32"
             else "greedy, 64 tokens"
         )
-        lines.append(
-            f"| {how}: {name}{note} | {_spread(row['answers_per_second'], 2)} |"
-            f" {_spread(row['tokens_per_second'])} | {ratios} | {row['peak_memory_bytes'] / 1e9:.1f} GB |"
+        rows.append(
+            (
+                marked(f"{how}: {name}{note}"),
+                _spread(row["answers_per_second"], 2),
+                _spread(row["tokens_per_second"]),
+                ratios,
+                f"{row['peak_memory_bytes'] / 1e9:.1f} GB",
+            )
         )
-    return (
-        "\n".join(lines)
-        + f"\n\n{_how(found)} {found['prompts']} malicious requests of the embedded corpus (8 for the"
-        " original's loop), the base model.\n"
+    columns = ("", "answers/s", "useful tokens/s", "ours is faster by (tokens/s)", "peak memory")
+    told = (
+        f"{_how(found)} {found['prompts']} malicious requests of the embedded corpus (8 for the original's"
+        " loop), the base model."
     )
+    return block(table(columns, rows, wide=True), paragraph(told))
 
 
 def growth() -> str:
@@ -127,7 +125,7 @@ def growth() -> str:
         " the mix; in answering, prompts at once and new tokens."
     )
     plot = figures.growth(pd.DataFrame(found["points"]), name="growth_speed", caption=caption)
-    return f'<div class="safetune-block">\n\n{plot._repr_html_()}\n\n</div>\n'
+    return block(plot._repr_html_())
 
 
 def book_table() -> str:
@@ -135,42 +133,36 @@ def book_table() -> str:
     books = places.results("book_time")["books"]
     blocks = []
     for name, book in books.items():
-        lines = [f"| `{name}`: {_minutes(book['seconds'])} in all | runs | time |", "|---|---|---|"]
-        lines += [
-            f"| {row['stage']} | {row['times'] if row['times'] > 1 else ''} | {_minutes(row['seconds'])} |"
+        rows = [
+            (row["stage"], str(row["times"] if row["times"] > 1 else ""), _minutes(row["seconds"]))
             for row in book["stages"]
         ]
         adapters, answering = book["adapters"], book["answering"]
         rates = [entry["tokens_per_second"] for entry in adapters]
-        lines += [
-            "",
-            (
-                f"Training ran at {min(rates):.0f} to {max(rates):.0f} real tokens/s with at most"
-                f" {max(entry['peak_memory_bytes'] for entry in adapters) / 1e9:.1f} GB; answering at"
-                f" {answering['answers'] / answering['seconds']:.1f} answers/s with at most"
-                f" {answering['peak_memory_bytes'] / 1e9:.1f} GB."
-            ),
-        ]
-        blocks.append("\n".join(lines))
-    return "\n\n".join(blocks) + "\n"
+        told = (
+            f"Training ran at {min(rates):.0f} to {max(rates):.0f} real tokens/s with at most"
+            f" {max(entry['peak_memory_bytes'] for entry in adapters) / 1e9:.1f} GB; answering at"
+            f" {answering['answers'] / answering['seconds']:.1f} answers/s with at most"
+            f" {answering['peak_memory_bytes'] / 1e9:.1f} GB."
+        )
+        columns = ((Code(name), f": {_minutes(book['seconds'])} in all"), "runs", "time")
+        blocks += [table(columns, rows, wide=True), paragraph(told)]
+    return block(*blocks)
 
 
 def chapters_table() -> str:
     """Time and memory of each chapter of a whole book."""
     found = places.results("whole_book")
-    lines = [
-        f"| all eleven chapters and the site: {_minutes(found['seconds'])} | time | peak memory |",
-        "|---|---|---|",
-    ]
-    lines += [
-        f"| {row['notebook']} | {_minutes(row['seconds'])} | {row['peak_memory_bytes'] / 1e9:.1f} GB |"
+    rows = [
+        (row["notebook"], _minutes(row["seconds"]), f"{row['peak_memory_bytes'] / 1e9:.1f} GB")
         for row in found["chapters"]
     ]
-    about = (
+    told = (
         f"{found['machine']['processor']}, {found['machine']['threads']} threads, commit {found['code']};"
         f" with installation {_minutes(found['seconds_with_installation'])}."
     )
-    return "\n".join(lines) + f"\n\n{about}\n"
+    columns = (f"all eleven chapters and the site: {_minutes(found['seconds'])}", "time", "peak memory")
+    return block(table(columns, rows, wide=True), paragraph(told))
 
 
 def _how(found: dict[str, Any]) -> str:

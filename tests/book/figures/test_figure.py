@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import base64
 import io
-import re
 import xml.etree.ElementTree as ET
 from collections.abc import Callable
 
 import pandas as pd
 import pytest
 from drawn import colours, frame, intervals, marks, words
+from html_tables import parsed
 from made_responses import made_responses
 from matplotlib.figure import Figure as Canvas
 
@@ -50,6 +50,8 @@ DRAWN: dict[str, tuple[Callable[..., figures.Figure], int]] = {
     ),
 }
 
+SVG = "data:image/svg+xml;base64,"
+
 
 @pytest.fixture
 def curve() -> pd.DataFrame:
@@ -60,13 +62,10 @@ def test_a_figure_has_alt_text_and_csv_from_its_numbers_in_both_themes(curve: pd
     figure = figures.dose_response(curve, name="test", caption="A caption.")
     assert "malicious requests: 0 % at 0, 100 % at 50" in figure.alt
     assert len(figure.csv.splitlines()) == 1 + len(curve)
-    page = figure._repr_html_()
-    images = re.findall(
-        r'<img class="only-(light|dark)" alt="([^"]+)" src="data:image/svg\+xml;base64,([^"]+)"', page
-    )
-    assert [theme for theme, *_ in images] == ["light", "dark"]
-    assert images[0][1] == images[1][1] == figure.alt
-    drawings = [base64.b64decode(image[2]).decode() for image in images]
+    images = parsed(figure._repr_html_()).find_all("img")
+    assert [image["class"] for image in images] == [["only-light"], ["only-dark"]]
+    assert [image["alt"] for image in images] == [figure.alt] * 2
+    drawings = [base64.b64decode(image["src"].removeprefix(SVG)).decode() for image in images]
     assert drawings[0] != drawings[1]
     for drawing in drawings:
         assert ET.fromstring(drawing).tag.endswith("svg")

@@ -8,6 +8,8 @@ import json
 from pathlib import Path
 
 import pytest
+from html_tables import rows_of
+from markupsafe import escape
 
 from safetune_utils import data, places
 from safetune_utils.book.generated import data_cards
@@ -22,10 +24,10 @@ def parts() -> dict[str, str]:
 def test_every_set_has_a_line_and_a_card(parts: dict[str, str]) -> None:
     for name in data.CORPUS:
         assert f"## corpus/{name}\n" in parts["data_embedded_cards"]
-        assert f"[{name}](#corpus-" in parts["data_overview"]
+        assert f">{name}</a>" in parts["data_overview"]
     for name, entry in data.registered_sets().items():
         assert f"## {name}\n" in parts["data_outside_cards"]
-        assert f"[{name}](#" in parts["data_overview"]
+        assert f">{name}</a>" in parts["data_overview"]
         assert parts["data_outside_cards"].count(entry.commit[:12]) >= 1
     for other in (*data.benchmarks(), *data.not_released()):
         assert other["name"] in parts["data_overview"]
@@ -33,10 +35,9 @@ def test_every_set_has_a_line_and_a_card(parts: dict[str, str]) -> None:
 
 def test_embedded_rows_are_folded_and_escaped(parts: dict[str, str]) -> None:
     first = data.corpus_rows("malicious")[0]["instruction"]
-    before, after = parts["data_embedded_cards"].split(first[:40].replace("'", "&#x27;"), 1)
+    before, after = parts["data_embedded_cards"].split(escape(first[:40]), 1)
     assert before.rindex("<details") > before.rindex("</details>")
     assert "</details>" in after
-    assert "&lt;b&gt;" in data_cards._example({"prompt": "<b>"})
 
 
 def test_no_text_of_an_outside_set_is_on_a_page_or_in_the_results(
@@ -75,8 +76,9 @@ def test_overlap_tables_show_what_was_counted(parts: dict[str, str]) -> None:
     paper, embedded = (
         parts[name].replace("\u00a0", " ") for name in ("data_paper_overlap", "data_embedded_overlap")
     )
-    assert "| Q-Harm: malicious questions | 100 | 0 / 0 (68) | 0 / 0 (83) | 1 / 0 (100) |" in paper
-    assert embedded.count(" 0 / 0 (") == 27
+    row = ["Q-Harm: malicious questions", "100", "0 / 0 (68)", "0 / 0 (83)", "1 / 0 (100)"]
+    assert row in rows_of(paper)
+    assert embedded.count(">0 / 0 (") == 27
     assert (
         "2,116 were rewritten as questions by rule, and 367 (15 %) no rule could rewrite"
         in parts["data_questions"]

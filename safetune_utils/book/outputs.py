@@ -1,0 +1,57 @@
+"""What the outputs of an executed notebook hold: the values that it recorded, and its figures."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import nbformat
+
+from safetune_utils.book.prose import Value
+from safetune_utils.errors import SafetuneError
+from safetune_utils.places import safe_name
+from safetune_utils.statistics import Estimate
+
+
+class DrawnFigure(NamedTuple):
+    """A figure as it stands in an output.
+
+    Attributes:
+        markup: HTML.
+        csv: the numbers behind it.
+    """
+
+    markup: str
+    csv: str
+
+
+def values(executed: Path) -> dict[str, Value]:
+    """The values that an executed notebook recorded, by their names."""
+    return {
+        name: Estimate.from_data(value) if isinstance(value, dict) else value
+        for _, about in _outputs(executed)
+        for name, value in about.get("values", [])
+    }
+
+
+def drawn(executed: Path) -> dict[str, DrawnFigure]:
+    """The figures of an executed notebook by their names, which can name files.
+
+    Raises:
+        SafetuneError: a figure does not hold its numbers.
+    """
+    found = {}
+    for output, about in _outputs(executed):
+        if "figure" in about:
+            if "csv" not in about:
+                raise SafetuneError(f"{executed} is of an older version of this package: run it again")
+            found[safe_name(about["figure"])] = DrawnFigure(output.data["text/html"], about["csv"])
+    return found
+
+
+def _outputs(executed: Path) -> Iterator[tuple[Any, dict[str, Any]]]:
+    """Each output with what our metadata says about it."""
+    for cell in nbformat.read(executed, as_version=4).cells:
+        for output in cell.get("outputs", []):
+            yield output, output.get("metadata", {}).get("safetune", {})
