@@ -10,7 +10,7 @@ from IPython.display import HTML
 
 from safetune_utils.book.markup import paragraph, render
 from safetune_utils.book.words import percent
-from safetune_utils.data import PROMPT_SETS
+from safetune_utils.data import set_entry
 from safetune_utils.models import embedded
 from safetune_utils.models.base_model import title
 from safetune_utils.settings import Mixing, shown_name
@@ -78,7 +78,7 @@ def examples(responses: pd.DataFrame, *, prompt_set: str, n: int = 3, by: str = 
     """
     rows = responses[(responses["prompt_set"] == prompt_set) & (responses["seed"] == responses["seed"].min())]
     if rows.empty:
-        return note(f"This data has no {PROMPT_SETS[prompt_set].title}.")
+        return note(f"This data has no {set_entry(prompt_set).title}.")
     if set(rows["data"]) != {"embedded"}:
         return note(
             "Prompts and answers from outside sets are not shown on pages; they are in the run store."
@@ -88,7 +88,7 @@ def examples(responses: pd.DataFrame, *, prompt_set: str, n: int = 3, by: str = 
         said = rows[rows["prompt_id"] == prompt_id].sort_values(by)
         answers = [_example(row, by=by) for row in said.to_dict("records")]
         blocks.append((said["prompt"].iloc[0], answers))
-    summary = f"Show the answers to the first {n} prompts of {PROMPT_SETS[prompt_set].title}"
+    summary = f"Show the answers to the first {n} prompts of {set_entry(prompt_set).title}"
     return HTML(render("examples", summary=f"{summary} (untrusted model output)", blocks=blocks))
 
 

@@ -28,7 +28,7 @@ from safetune_utils.book.words import (
     signed,
     trend_word,
 )
-from safetune_utils.data import PROMPT_SETS, set_title
+from safetune_utils.data import in_order, set_entry, title_of
 from safetune_utils.models.base_model import title
 from safetune_utils.scoring.readings import trust
 from safetune_utils.statistics import Estimate, holm, share_at, share_in
@@ -42,7 +42,7 @@ def plan_table(study: Study) -> HTML:
     """What a study will train and answer, what is there already, and how long the rest takes here."""
     left = plan(study)
     to_train = int((left["adapter"] == "to train").sum())
-    sets = ", ".join(f"{PROMPT_SETS[name].title} ({len(study.prompts(name))})" for name in study.prompt_sets)
+    sets = ", ".join(f"{set_entry(name).title} ({len(study.prompts(name))})" for name in study.prompt_sets)
     caption = (
         f"{title(study.settings.base_model)}, data '{study.settings.data}': {len(study.runs)} adapters,"
         f" {to_train} to train when this page was begun; about {left['minutes_left'].sum():.0f} minutes left"
@@ -58,13 +58,15 @@ def share_table(curve: pd.DataFrame, study: Study) -> HTML:
     """The shares of refusals as a table: amounts across, prompt sets down, each with its interval and n."""
     amounts = sorted(curve["n_safety"].unique())
     rows: list[Row] = []
-    for name in [s for s in PROMPT_SETS if s in set(curve["prompt_set"])]:
+    for name in in_order(curve["prompt_set"]):
         at = curve[curve["prompt_set"] == name].set_index("n_safety")
         scored = sorted({int(n) for n in at["n_scored"]})
         count = f"{scored[0]}" if len(scored) == 1 else f"{scored[0]}–{scored[-1]}"
-        asked = Cell(PROMPT_SETS[name].title, below=set_title(study.settings.data, name))
+        asked = Cell(set_entry(name).title, below=title_of(study.settings, name))
+        own = study.settings.own_prompt_sets.get(name)
+        wanted = own.a_refusal_is if own else set_entry(name).a_refusal_is
         cells = (_share_cell(share_in(at.loc[n])) for n in amounts)
-        rows.append((asked, PROMPT_SETS[name].a_refusal_is, count, *cells))
+        rows.append((asked, wanted, count, *cells))
     caption = (
         "Answers that refuse, in per cent, with 95 % intervals"
         f" ({' and '.join(sorted({*curve['method']} - {'none'})) or 'none'}); columns are safety examples, n"
@@ -87,7 +89,7 @@ def trust_table(responses: pd.DataFrame, study: Study) -> HTML:
     }
     rows = [
         (
-            PROMPT_SETS[row["prompt_set"]].title,
+            set_entry(row["prompt_set"]).title,
             row["n_safety"],
             *(in_per_cent(row[name]) for name in columns),
         )
@@ -131,9 +133,8 @@ def transfer_table(table: pd.DataFrame, studies: Sequence[Study], *, what: str) 
         studies: those that it came from, for the names of the sets and for prompts that are trained on.
         what: what the share is of: ``answers that refuse``.
     """
-    sets = [s for s in PROMPT_SETS if s in set(table["prompt_set"])]
-    source = studies[0].settings.data
-    heads = [Cell(PROMPT_SETS[s].title, below=set_title(source, s)) for s in sets]
+    sets = in_order(table["prompt_set"])
+    heads = [Cell(set_entry(s).title, below=title_of(studies[0].settings, s)) for s in sets]
     rows: list[Row] = []
     for trained, part in table.groupby("trained", sort=False, observed=True):
         cells = []
@@ -182,14 +183,14 @@ def instrument_table(shares: pd.DataFrame) -> HTML:
     """
     amounts = sorted(shares["n_safety"].unique())
     rows = []
-    for name in [s for s in PROMPT_SETS if s in set(shares["prompt_set"])]:
+    for name in in_order(shares["prompt_set"]):
         for (instrument, says), part in shares[shares["prompt_set"] == name].groupby(
             ["instrument", "says"], sort=False
         ):
             at = part.set_index("n_safety")
             rows.append(
                 (
-                    PROMPT_SETS[name].title,
+                    set_entry(name).title,
                     f"{says} ({instrument})",
                     int(part["n_scored"].min()),
                     *(in_per_cent(share_in(at.loc[n])) for n in amounts),
@@ -207,9 +208,7 @@ def trend_table(responses: pd.DataFrame) -> HTML:
     seen.
     """
     sets = {
-        name: statistics.by_amount(responses, prompt_set=name)
-        for name in PROMPT_SETS
-        if name in set(responses["prompt_set"])
+        name: statistics.by_amount(responses, prompt_set=name) for name in in_order(responses["prompt_set"])
     }
     if responses["n_safety"].nunique() < 2:
         return note("This run has one amount only, so there is no trend to test.")
@@ -217,7 +216,7 @@ def trend_table(responses: pd.DataFrame) -> HTML:
     corrected = dict(zip(trends, holm([trend.p_value for trend in trends.values()]), strict=True))
     rows = [
         (
-            PROMPT_SETS[name].title,
+            set_entry(name).title,
             trends[name].n_prompts,
             trend_word(trends[name], corrected[name]),
             p_value(trends[name].p_value),
@@ -275,7 +274,7 @@ def _trained_on(leaks: Mapping[str, Sized]) -> str:
     """A sentence on test prompts that were trained on, by prompt set; nothing where there are none."""
     if not leaks:
         return ""
-    found = ", ".join(f"{len(ids)} of {PROMPT_SETS[name].title}" for name, ids in leaks.items())
+    found = ", ".join(f"{len(ids)} of {set_entry(name).title}" for name, ids in leaks.items())
     return f" Counted although trained on word for word: {found}."
 
 

@@ -20,7 +20,7 @@ from safetune_utils.data.paper import (
     paper_safety_ids,
     question_counts,
 )
-from safetune_utils.data.prompt_sets import PROMPT_SETS, PromptSet, in_order, prompt_set
+from safetune_utils.data.prompt_sets import PROMPT_SETS, PromptSet, in_order, set_entry
 from safetune_utils.data.register import (
     OutsideSet,
     benchmarks,
@@ -87,7 +87,6 @@ __all__ = [
     "overlaps",
     "own_responses",
     "paper_safety_ids",
-    "prompt_set",
     "prompt_sets_of",
     "prompts",
     "prompts_of",
@@ -97,6 +96,7 @@ __all__ = [
     "read_table",
     "registered_sets",
     "safety_examples",
+    "set_entry",
     "set_title",
     "split_by_prompt",
     "styled_responses",

@@ -2,7 +2,7 @@
 it is drawn.
 
 A set of the user's own needs no entry here: it has the name that the user gives it, see
-:func:`prompt_set`.
+:func:`set_entry`.
 """
 
 from __future__ import annotations
@@ -145,7 +145,7 @@ PROMPT_SETS: dict[str, PromptSet] = {
 }
 
 
-def prompt_set(name: str) -> PromptSet:
+def set_entry(name: str) -> PromptSet:
     """The entry of a prompt set; for a set of the user's own, one that has its name for a title."""
     own = PromptSet(title=name.replace("_", " "), about="prompts of the user's own", a_refusal_is="not said")
     return PROMPT_SETS.get(name, own)

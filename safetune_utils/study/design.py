@@ -9,6 +9,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from safetune_utils.data import prompt_sets_of
 from safetune_utils.errors import SafetuneError
 from safetune_utils.machine.device import planned
 from safetune_utils.models.base_model import commit_in
@@ -37,6 +38,16 @@ def state(
             trained.
     """
     return _checked(Study(resolve(**among(names or {}, Settings) | parameters), tuple(prompt_sets)))
+
+
+def sets_there(names: Mapping[str, Any]) -> list[str]:
+    """The prompt sets that a study with a notebook's parameters, ``globals()``, can ask: those of its data
+    and the user's own.
+
+    Raises:
+        SafetuneError: a parameter is wrong.
+    """
+    return prompt_sets_of(resolve(**among(names, Settings)))
 
 
 def vary(study: Study, **changes: Any) -> Study:

@@ -6,7 +6,7 @@ import io
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import matplotlib as mpl
 import pandas as pd
@@ -15,40 +15,17 @@ from matplotlib.figure import Figure as Canvas
 from matplotlib.typing import RcKeyType
 
 from safetune_utils.book.markup import render
+from safetune_utils.data import set_entry
+from safetune_utils.data.prompt_sets import Look
 
 LIGHT, DARK = 0, 1
 THEMES = ("light", "dark")
 
 
-class Look(NamedTuple):
-    """How one series is drawn: its colour in the light and in the dark theme, its marker and its line.
-
-    ``look[LIGHT]`` and ``look[DARK]`` are the colours.
-    """
-
-    light: str
-    dark: str
-    marker: str
-    line: str = "-"
-
-
 # The colours of text and of lines in the background, light and dark.
 INK = ("#1f2328", "#e6edf3")
 GRID = ("#d0d7de", "#3d444d")
-# Colour-blind safe (after Okabe and Ito). Markers and lines differ too, so that no line is told apart by
-# colour alone.
-LOOKS = {
-    "malicious": Look("#b3400a", "#ff9d5c", "o", "-"),
-    "malicious_questions": Look("#b3400a", "#ff9d5c", "s", "--"),
-    "hateful": Look("#8a6d00", "#e3c341", "D", "-"),
-    "controversial": Look("#8a6d00", "#e3c341", "P", "--"),
-    "opinions": Look("#57606a", "#adb5bd", "X", ":"),
-    "physical_unsafe": Look("#0a6b58", "#4fd1b5", "v", "-"),
-    "physical_safe": Look("#0a6b58", "#4fd1b5", "^", "--"),
-    "lookalikes_unsafe": Look("#0a6b58", "#4fd1b5", "v", "--"),
-    "lookalikes_safe": Look("#8b3a8f", "#e39be6", "^", "-"),
-    "ordinary": Look("#0b5cad", "#79b8ff", "D", "-"),
-}
+# For series that have no look of their own; colour-blind safe like those of the prompt sets.
 SEQUENCE = (
     Look("#0b5cad", "#79b8ff", "o"),
     Look("#b3400a", "#ff9d5c", "s"),
@@ -57,6 +34,11 @@ SEQUENCE = (
     Look("#8a6d00", "#e3c341", "v"),
     Look("#57606a", "#adb5bd", "P"),
 )
+
+
+def look_of(prompt_set: str, place: int) -> Look:
+    """How a prompt set is drawn: as its entry says, else by its place among the sets of the figure."""
+    return set_entry(prompt_set).look or SEQUENCE[place % len(SEQUENCE)]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,16 +11,16 @@ from matplotlib.axes import Axes
 
 from safetune_utils.book.figures.figure import (
     GRID,
-    LOOKS,
     SEQUENCE,
     Figure,
     error_bars,
+    look_of,
     make_figure,
     make_panels,
     percent,
     records,
 )
-from safetune_utils.data import PROMPT_SETS
+from safetune_utils.data import in_order, set_entry
 
 
 def dose_response(
@@ -45,14 +45,14 @@ def dose_response(
         n_other: rows of every mix that are no safety examples; if given, a second axis shows the share of
             safety data.
     """
-    sets = [s for s in PROMPT_SETS if s in set(curve["prompt_set"])]
+    sets = in_order(curve["prompt_set"])
     if by_seed is not None and by_seed["seed"].nunique() < 2:
         by_seed = None
 
     def draw(axes: Axes, theme: int) -> None:
         shift = (curve[x].max() or 1) * 0.006
         for place, prompt_set in enumerate(sets):
-            look = LOOKS[prompt_set]
+            look = look_of(prompt_set, place)
             rows = curve[curve["prompt_set"] == prompt_set].sort_values(x)
             # Shifted a little sideways, so that intervals do not hide one another.
             at = rows[x] + (place - (len(sets) - 1) / 2) * shift
@@ -67,7 +67,7 @@ def dose_response(
                 linewidth=1.8,
                 markersize=5.5,
                 elinewidth=1,
-                label=PROMPT_SETS[prompt_set].title,
+                label=set_entry(prompt_set).title,
             )
             if by_seed is not None:
                 seeds = by_seed[by_seed["prompt_set"] == prompt_set].groupby(x)["share"]
@@ -102,7 +102,7 @@ def _set_dose_axes(axes: Axes, ticks: list[Any], n_other: int | None) -> None:
 
 def _dose_alt(curve: pd.DataFrame, sets: list[str], x: str) -> str:
     lines = [
-        f"{PROMPT_SETS[s].title}: "
+        f"{set_entry(s).title}: "
         + ", ".join(
             f"{percent(r.share)} at {getattr(r, x)}"
             for r in records(curve[curve["prompt_set"] == s].sort_values(x))
@@ -117,7 +117,7 @@ def _dose_alt(curve: pd.DataFrame, sets: list[str], x: str) -> str:
 
 
 def _seeds_alt(by_seed: pd.DataFrame, sets: list[str], x: str) -> str:
-    lines = [f"{PROMPT_SETS[s].title}: {_seed_ranges(by_seed[by_seed['prompt_set'] == s], x)}" for s in sets]
+    lines = [f"{set_entry(s).title}: {_seed_ranges(by_seed[by_seed['prompt_set'] == s], x)}" for s in sets]
     return " Lowest and highest seed: " + "; ".join(lines) + "."
 
 
@@ -198,7 +198,7 @@ def transfer_matrix(table: pd.DataFrame, *, name: str, caption: str) -> Figure:
         caption: what stands below it.
     """
     trained = list(dict.fromkeys(table["trained"]))
-    sets = [s for s in PROMPT_SETS if s in set(table["prompt_set"])]
+    sets = in_order(table["prompt_set"])
     cells = {(row.trained, row.prompt_set): row for row in records(table) if row.n_scored}
 
     def draw(axes: Axes, theme: int) -> None:
@@ -222,7 +222,7 @@ def transfer_matrix(table: pd.DataFrame, *, name: str, caption: str) -> Figure:
         axes.set_xlim(0, len(sets))
         axes.set_ylim(len(trained), 0)
         axes.set_xticks(
-            [i + 0.5 for i in range(len(sets))], [PROMPT_SETS[s].title.replace(" ", "\n", 1) for s in sets]
+            [i + 0.5 for i in range(len(sets))], [set_entry(s).title.replace(" ", "\n", 1) for s in sets]
         )
         axes.set_yticks([i + 0.5 for i in range(len(trained))], trained)
         axes.set_xlabel("asked")
@@ -233,9 +233,9 @@ def transfer_matrix(table: pd.DataFrame, *, name: str, caption: str) -> Figure:
     lines = [
         f"trained on {form}: "
         + ", ".join(
-            f"{percent(cells[form, s].share)} of {PROMPT_SETS[s].title}"
+            f"{percent(cells[form, s].share)} of {set_entry(s).title}"
             if (form, s) in cells
-            else f"no scored {PROMPT_SETS[s].title}"
+            else f"no scored {set_entry(s).title}"
             for s in sets
         )
         for form in trained
@@ -265,7 +265,7 @@ def dumbbells(table: pd.DataFrame, *, name: str, caption: str) -> Figure:
         caption: what stands below it.
     """
     measures = list(dict.fromkeys(table["measure"]))
-    sets = [s for s in PROMPT_SETS if s in set(table["prompt_set"])]
+    sets = in_order(table["prompt_set"])
     amounts = sorted(table["n_safety"].unique())
 
     def rows(measure: str, prompt_set: str) -> pd.DataFrame:
@@ -280,8 +280,8 @@ def dumbbells(table: pd.DataFrame, *, name: str, caption: str) -> Figure:
             ]
             ends = [rows(measure, s)["share"] * 100 for s in sets]
             axis.plot(ends, at, color=GRID[theme], linewidth=2.5, zorder=1)
-            for prompt_set, heights, shares in zip(sets, at, ends, strict=True):
-                look = LOOKS[prompt_set]
+            for place, (prompt_set, heights, shares) in enumerate(zip(sets, at, ends, strict=True)):
+                look = look_of(prompt_set, place)
                 axis.errorbar(
                     shares,
                     heights,
@@ -292,7 +292,7 @@ def dumbbells(table: pd.DataFrame, *, name: str, caption: str) -> Figure:
                     capsize=2,
                     markersize=6,
                     elinewidth=1,
-                    label=PROMPT_SETS[prompt_set].title,
+                    label=set_entry(prompt_set).title,
                 )
             axis.set_xlabel(f"{measure} (%)")
             axis.set_xlim(-4, 104)
@@ -305,7 +305,7 @@ def dumbbells(table: pd.DataFrame, *, name: str, caption: str) -> Figure:
         )
 
     lines = [
-        f"{measure}, {PROMPT_SETS[s].title}: "
+        f"{measure}, {set_entry(s).title}: "
         + ", ".join(f"{percent(share)} at {n}" for n, share in rows(measure, s)["share"].items())
         for measure in measures
         for s in sets

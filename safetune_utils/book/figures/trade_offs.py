@@ -14,7 +14,7 @@ from safetune_utils.book.figures.figure import (
     percent,
     records,
 )
-from safetune_utils.data import PROMPT_SETS
+from safetune_utils.data import set_entry
 
 
 def trade_off(curve: pd.DataFrame, *, wanted: str, unwanted: str, name: str, caption: str) -> Figure:
@@ -116,14 +116,14 @@ def _draw_diagonal(axes: Axes, theme: int) -> None:
 
 
 def _set_axes(axes: Axes, *, wanted: str, unwanted: str) -> None:
-    axes.set_xlabel(f"{PROMPT_SETS[unwanted].title} refused (%): unwanted")
-    axes.set_ylabel(f"{PROMPT_SETS[wanted].title} refused (%): wanted")
+    axes.set_xlabel(f"{set_entry(unwanted).title} refused (%): unwanted")
+    axes.set_ylabel(f"{set_entry(wanted).title} refused (%): wanted")
     axes.set_xlim(-3, 103)
     axes.set_ylim(-3, 103)
 
 
 def _alt(lines: list[str], *, wanted: str, unwanted: str) -> str:
     return (
-        f"Scatter plot of wanted refusals ({PROMPT_SETS[wanted].title}) "
-        f"against unwanted ones ({PROMPT_SETS[unwanted].title}): " + "; ".join(lines) + "."
+        f"Scatter plot of wanted refusals ({set_entry(wanted).title}) "
+        f"against unwanted ones ({set_entry(unwanted).title}): " + "; ".join(lines) + "."
     )

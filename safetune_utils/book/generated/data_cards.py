@@ -14,7 +14,7 @@ from markupsafe import Markup
 from safetune_utils import data, places
 from safetune_utils.book import figures
 from safetune_utils.book.markup import Code, Link, Text, block, marked, paragraph, render, table
-from safetune_utils.data import CORPUS, PROMPT_SETS, OutsideSet, Shape
+from safetune_utils.data import CORPUS, OutsideSet, Shape, set_entry
 
 RESULTS = "outside_sets"
 _EXAMPLES = 3
@@ -97,7 +97,7 @@ def overlap_table(source: str) -> str:
             for name in trains
         )
         first = next(iter(pairs.values()))
-        title = f"{first['title']}: {PROMPT_SETS[test].title}"
+        title = f"{first['title']}: {set_entry(test).title}"
         lines.append((title, first["prompts"], *cells))
     heads = ("prompts", "n", *(marked(f"in *{name}*") for name in trains))
     return block(table(heads, lines, wide=True))

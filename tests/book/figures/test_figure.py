@@ -16,7 +16,7 @@ from matplotlib.figure import Figure as Canvas
 
 from safetune_utils import statistics
 from safetune_utils.book import figures
-from safetune_utils.book.figures.figure import LOOKS, percent
+from safetune_utils.book.figures.figure import look_of, percent
 
 SHARES = pd.DataFrame(
     [
@@ -139,4 +139,4 @@ def test_a_figure_of_two_shares_holds_in_its_csv_and_alt_text_what_is_drawn(
 def test_a_prompt_set_has_its_own_colour_in_each_theme(canvases: list[Canvas]) -> None:
     figures.dose_response(SHARES, name="x", caption="c")
     for theme, canvas in enumerate(canvases):
-        assert colours(canvas.axes[0]) == [LOOKS[s][theme] for s in ("malicious", "lookalikes_safe")]
+        assert colours(canvas.axes[0]) == [look_of(s, 0)[theme] for s in ("malicious", "lookalikes_safe")]
