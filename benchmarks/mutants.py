@@ -39,18 +39,21 @@ OPERATORS = {
 }
 SAMPLE, SEED = 300, 0
 MINUTES, PROCESSES = 90, 2
+LIVES = {code for code, what in status_by_exit_code.items() if what in ("survived", "no tests")}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--first", type=int, default=SAMPLE, help="only so many of the sample")
-    first = parser.parse_args().first
+    parser.add_argument("--again", action="store_true", help="those that lived too: the tests have changed")
+    given = parser.parse_args()
     mutation_operators[:] = [pair for pair in mutation_operators if pair[1].__name__ in OPERATORS]
     _generate()
     names = sorted(name for name, _ in _results())
-    chosen = random.Random(SEED).sample(names, min(SAMPLE, len(names)))[:first]
+    chosen = random.Random(SEED).sample(names, min(SAMPLE, len(names)))[: given.first]
     known = dict(_results())
-    left = [name for name in chosen if known[name] is None]
+    undone = {None, *(LIVES if given.again else ())}
+    left = [name for name in chosen if known[name] in undone]
     if left:
         signal.signal(signal.SIGALRM, _stop)
         signal.alarm(MINUTES * 60)
@@ -59,7 +62,7 @@ def main() -> None:
     known = dict(_results())
     counts = Counter(status_by_exit_code[known[name]] for name in chosen)
     print(f"{len(chosen)} of {len(names)} mutants:", ", ".join(f"{n} {what}" for what, n in counts.items()))
-    for name in sorted(name for name in chosen if status_by_exit_code[known[name]] == "survived"):
+    for name in sorted(name for name in chosen if known[name] in LIVES):
         print(f"lives: {name}")
 
 

@@ -7,6 +7,7 @@ import math
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import stats as scipy_stats
 from sklearn import metrics
 
 from safetune_utils.statistics import (
@@ -63,6 +64,9 @@ def test_a_share_is_corrected_for_the_instruments_errors() -> None:
     )
     assert none.value == none.low == 0
     assert 0.2 < none.high < 0.6  # six answers without a refusal do not show that there is none
+    # With an instrument that never errs the upper bound is that of Jeffreys' posterior, beta(.5, 6.5).
+    sure = corrected_share(pd.Series([0.0] * 6), people=people, instrument=people)
+    assert sure.high == pytest.approx(scipy_stats.beta.ppf(0.975, 0.5, 6.5), abs=0.015)
     assert np.isnan(corrected_share(measured, people=people, instrument=~instrument).value)
 
 
