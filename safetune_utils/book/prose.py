@@ -96,7 +96,9 @@ def render(text: str, values: Mapping[str, Value]) -> tuple[Markup, str]:
     except TemplateError as error:
         where = f", line {error.lineno}" if isinstance(error, TemplateSyntaxError) else ""
         raise SafetuneError(f"%%prose{where}: {error.message}") from None
-    markup = MarkdownIt("commonmark", {"html": False}).enable("table").render(marked)
+    # With the quotation marks that Sphinx gives the text around it.
+    markdown = MarkdownIt("commonmark", {"html": False, "typographer": True}).enable(["table", "smartquotes"])
+    markup = markdown.render(marked)
     if markup.count(_MARK) != marked.count(_MARK):
         raise SafetuneError("%%prose: a value in the address of a link: write the address out")
     return Markup(_fill(markup, told, escape)), _fill(marked, told, str)

@@ -18,7 +18,7 @@ from safetune_utils.book import figures, parameters, site
 def hostile(target: Path) -> str:
     """A text that runs a command where it is taken for a template, and is markup where it is not escaped."""
     command = f"{{{{ cycler.__init__.__globals__.os.system('touch {target}') }}}}"
-    return f"{command} `code` | <script>document.title = 'x'</script> **bold**\nnext"
+    return f"{command} `code` | <script>document.title = 'x'</script> **bold** $x^$\nnext"
 
 
 @pytest.mark.slow

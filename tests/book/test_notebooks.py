@@ -62,8 +62,8 @@ def test_the_source_holds_no_output_and_every_number_in_its_prose_is_recorded_ab
     sentences = [n for n, cell in enumerate(cells) if is_prose(cell)]
     assert sentences
     for n in sentences:
-        # In the book the sentence stands without its source.
-        assert cells[n].metadata.tags == ["remove-input"]
+        # In the book and in JupyterLab the sentence stands without its source, which is no hidden code.
+        assert cells[n].metadata == {"tags": ["remove-input"], "jupyter": {"source_hidden": True}}
         above = [cell for cell in cells[:n] if cell.cell_type == "code" and not is_prose(cell)]
         keys = keys_in("\n".join(python_of(cell) for cell in above))
         used = prose.names_in(body_of(cells[n]))

@@ -203,6 +203,7 @@ def _image(
         "axes.axisbelow": True,
         "font.size": 10.5,
         "figure.constrained_layout.use": True,
+        "text.parse_math": False,  # a label is shown as it is
         "svg.hashsalt": "safetune",
     }
     with mpl.rc_context(style):
