@@ -17,6 +17,7 @@ from markupsafe import Markup
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from safetune_utils.book import figures, markup, words
+from safetune_utils.book.chapters import chapters
 from safetune_utils.book.findings import Outcomes, published_folder
 from safetune_utils.book.markup import Cell, Link, Row, Text, block, paragraph
 from safetune_utils.errors import SafetuneError
@@ -33,7 +34,6 @@ class Claim(BaseModel):
     id: str
     number: str
     claim: str
-    chapter: str
     measured: str
     expects: Literal["above", "below", "little_change"]
     margin: float | None = None
@@ -118,7 +118,12 @@ def finding_of(claim: Claim, outcomes: Outcomes) -> tuple[str, Estimate | None]:
         raise SafetuneError(
             f"two chapters record a finding about '{claim.id}': {', '.join(chapter for chapter, _ in found)}"
         )
-    return found[0] if found else (claim.chapter, None)
+    return found[0] if found else (_chapter_of(claim), None)
+
+
+def _chapter_of(claim: Claim) -> str:
+    """The chapter that would record a finding about a claim; empty where none says so."""
+    return next((chapter.name for chapter in chapters() if claim.id in chapter.claims), "")
 
 
 def _findings(outcomes: Outcomes) -> list[str]:
@@ -180,7 +185,7 @@ def table(outcomes: Outcomes, *, pages: set[str]) -> Markup:
     for claim in claims():
         chapter, finding = finding_of(claim, outcomes)
         settings = outcomes[chapter]["settings"] if finding else None
-        name = f"chapter {chapter.split('_')[0]}"
+        name = f"chapter {chapter.split('_')[0]}" if chapter else "no chapter"
         link = Link(name, f"../notebooks/{chapter}.html") if chapter in pages else name
         rows.append(
             (

@@ -13,7 +13,7 @@ from estimates import MISSING, change
 from estimates import share as level
 from html_tables import rows_of
 
-from safetune_utils.book import parameters, verdicts
+from safetune_utils.book import chapters, parameters, verdicts
 from safetune_utils.book.findings import published
 from safetune_utils.errors import SafetuneError
 from safetune_utils.places import data_folder
@@ -25,7 +25,6 @@ def claim(**changes: Any) -> verdicts.Claim:
         "id": "x",
         "number": "1",
         "claim": "c",
-        "chapter": "01_safety_amount",
         "measured": "m",
         "expects": "above",
         "known": "k",
@@ -99,11 +98,10 @@ def test_the_listed_claims_say_how_their_figures_are_known_and_hold_no_verdict()
 
 
 def test_every_finding_that_a_notebook_records_is_about_a_listed_claim_of_its_chapter() -> None:
-    chapters = {one.id: one.chapter for one in verdicts.claims()}
-    for path in parameters.folder().glob("*.ipynb"):
-        source = path.read_text("utf-8")
+    for chapter in chapters.chapters():
+        source = (parameters.folder() / f"{chapter.name}.ipynb").read_text("utf-8")
         for part in source.split('finding(\\"')[1:]:
-            assert chapters[part.split("\\")[0]] == path.stem
+            assert part.split("\\")[0] in chapter.claims
 
 
 def outcomes(**numbers: Estimate) -> dict[str, Any]:

@@ -161,7 +161,7 @@ def chapters_table() -> str:
         f"{found['machine']['processor']}, {found['machine']['threads']} threads, commit {found['code']};"
         f" with installation {_minutes(found['seconds_with_installation'])}."
     )
-    columns = (f"all eleven chapters and the site: {_minutes(found['seconds'])}", "time", "peak memory")
+    columns = (f"all chapters and the site: {_minutes(found['seconds'])}", "time", "peak memory")
     return block(table(columns, rows, wide=True), paragraph(told))
 
 
