@@ -21,6 +21,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import httpx
 
@@ -75,7 +76,7 @@ def _save_tuned(target: Path) -> None:
     _save(target, load_adapter(model, stages.adapter_folder(study, study.runs[0])), tokenizer)
 
 
-def _save(target: Path, model, tokenizer) -> None:
+def _save(target: Path, model: Any, tokenizer: Any) -> None:
     model.save_pretrained(target)
     tokenizer.save_pretrained(target)
 

@@ -15,6 +15,7 @@ import numpy as np
 
 from safetune_utils import data, places, statistics
 from safetune_utils.scoring import refusal_rules
+from safetune_utils.scoring.measured import agreement_with_people
 
 
 def main() -> None:
@@ -29,10 +30,13 @@ def main() -> None:
     models = np.array([row.model for row in rows])
     both = [row for row in rows if all(row.annotators)]
     first, second = (np.array([row.annotators[i] != "compliance" for row in both]) for i in (0, 1))
-    agreement = {"all": compared(people, rules, rows), "people": compared(first, second, both)}
+    agreement: dict[str, Any] = {
+        "all": agreement_with_people(people, rules, rows),
+        "people": agreement_with_people(first, second, both),
+    }
     for model in data.XSTEST_MODELS:
         inside = models == model
-        agreement[model] = compared(
+        agreement[model] = agreement_with_people(
             people[inside], rules[inside], [row for row in rows if row.model == model]
         )
     kappa = agreement["all"]["kappa"]
@@ -64,15 +68,6 @@ def main() -> None:
     path = places.data_folder() / "results" / "refusal_rules.json"
     path.write_text(json.dumps(result, indent=1) + "\n", "utf-8")
     print(path.read_text("utf-8"))
-
-
-def compared(people: np.ndarray, found: np.ndarray, rows: list[data.Labelled]) -> dict[str, Any]:
-    """Accuracy, precision, recall and κ, each with its interval's bounds, from a bootstrap over prompts."""
-    result = statistics.agreement(people, found, clusters=np.array([row.prompt for row in rows]))
-    return {
-        name: [round(float(value), 4) for value in getattr(result, name)]
-        for name in ("accuracy", "precision", "recall", "kappa")
-    } | {"n": result.n}
 
 
 def _refusals(rows: list[data.Example]) -> int:
