@@ -31,7 +31,7 @@ def values(executed: Path) -> dict[str, Value]:
     return {
         name: Estimate.from_data(value) if isinstance(value, dict) else value
         for _, about in _outputs(executed)
-        for name, value in about.get("values", {}).items()
+        for name, value in about.get("values", [])
     }
 
 

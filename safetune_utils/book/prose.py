@@ -44,7 +44,10 @@ def record(**values: Value) -> None:
         if not isinstance(value, Estimate | str | int | None):
             raise TypeError(f"{name} is {value!r}: record an Estimate, a whole number, or words")
     _recorded.update(kept)
-    plain = {name: value.as_data() if isinstance(value, Estimate) else value for name, value in kept.items()}
+    # A list, because what writes a notebook sorts the keys of a dictionary.
+    plain = [
+        [name, value.as_data() if isinstance(value, Estimate) else value] for name, value in kept.items()
+    ]
     display({}, metadata={"safetune": {"values": plain}}, raw=True)
 
 

@@ -31,10 +31,10 @@ def test_values_are_kept_in_the_metadata_and_shown_nowhere(shown: list) -> None:
     prose.finding("a", UNSCORED)
     (data, metadata), (_, claim) = shown
     assert data == {}
-    values = metadata["safetune"]["values"]
+    values = dict(metadata["safetune"]["values"])
     assert Estimate.from_data(values.pop("longer")) == number
     assert values == {"plain": 3, "words": "a", "none": None}
-    assert claim["safetune"]["values"]["claim_a"]["value"] is None
+    assert dict(claim["safetune"]["values"])["claim_a"]["value"] is None
     with pytest.raises(TypeError, match=r"half is 0\.5"):
         prose.record(half=0.5)
 
