@@ -43,9 +43,9 @@ def record(**values: Value) -> None:
         if not isinstance(value, Estimate | str | int | None):
             raise TypeError(f"{name} is {value!r}: record an Estimate, a whole number, or words")
     _recorded.update(kept)
-    # A list: a notebook's file sorts the names of a dictionary, and a page of comparison keeps this order.
+    # A list, because what writes a notebook sorts the keys of a dictionary.
     plain = [
-        (name, value.as_data() if isinstance(value, Estimate) else value) for name, value in kept.items()
+        [name, value.as_data() if isinstance(value, Estimate) else value] for name, value in kept.items()
     ]
     display({}, metadata={"safetune": {"values": plain}}, raw=True)
 
