@@ -28,7 +28,6 @@ from safetune_utils.book import findings
 from safetune_utils.data import contrast_examples
 from safetune_utils.errors import SafetuneError
 from safetune_utils.presets import PRESETS, resolve
-from safetune_utils.scoring.instruments import at_hand
 from safetune_utils.settings import Decoding, Recipe
 from safetune_utils.study import base, mixes, stages
 from safetune_utils.study.design import state, vary, without_topics
@@ -39,6 +38,7 @@ FILE = Path(__file__).with_name("stage_keys.json")
 STORED = json.loads(FILE.read_text("utf-8"))["studies"]
 DEFAULTS = json.loads(FILE.read_text("utf-8"))["defaults"]
 # The names are those of this machine's kind, whatever machine the test runs on.
+INSTRUMENTS = ["refusal-rules", "refusal", "harmfulness", "coherence"]
 PLANNED = {"device": "cpu", "precision": "bf16"}
 GUARD = (
     "Think first: could an answer to this request hurt somebody? If it could, say kindly that you will not "
@@ -66,7 +66,7 @@ def losses_without_a_model(tmp_path: Path) -> Callable[..., Path]:
 def parameters_of(run: str, chapter: str) -> dict[str, Any]:
     """What a run gave to a chapter, but for the precision, which the machine decides."""
     if run.removeprefix("preset ") in PRESETS and run.startswith("preset "):
-        return {"preset": run.removeprefix("preset "), "instruments": at_hand()} | PLANNED
+        return {"preset": run.removeprefix("preset "), "instruments": INSTRUMENTS} | PLANNED
     settings = findings.read(run)[chapter]["settings"]
     own = {name: value for name, value in settings.items() if name != "safety_format"}
     return own | PLANNED
@@ -182,7 +182,7 @@ def test_a_setting_at_its_default_is_in_no_name_however_it_is_written() -> None:
 
 def test_a_node_without_a_gpu_names_what_a_gpu_node_makes(monkeypatch: pytest.MonkeyPatch) -> None:
     def names(**given: Any) -> list[str]:
-        study = state(prompt_sets=["malicious"], preset="smoke", instruments=at_hand(), **given)
+        study = state(prompt_sets=["malicious"], preset="smoke", instruments=INSTRUMENTS, **given)
         return [line(study, run) for run in study.runs]
 
     here = names(device="cpu", precision="bf16")

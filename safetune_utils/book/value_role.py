@@ -6,7 +6,6 @@ value becomes plain text of the page: it is never read as Markdown.
 
 from __future__ import annotations
 
-import difflib
 import json
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,8 @@ from typing import Any
 from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxRole
+
+from safetune_utils.errors import closest
 
 VALUES = "values.json"
 
@@ -24,8 +25,8 @@ class ValueRole(SphinxRole):
     def run(self) -> tuple[list[nodes.Node], list[nodes.system_message]]:
         values = self.config.safetune_values
         if self.text not in values:
-            close = difflib.get_close_matches(self.text, values, n=1)
-            mend = f"did you mean '{close[0]}'?" if close else "no chapter records it"
+            close = closest(self.text, values)
+            mend = f"did you mean '{close}'?" if close else "no chapter records it"
             message = self.inliner.reporter.error(f"no value '{self.text}': {mend}", line=self.lineno)
             return [], [message]
         # Smart quotes would change what the value says.

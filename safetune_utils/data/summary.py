@@ -8,6 +8,7 @@ from typing import NamedTuple, TypedDict
 
 from safetune_utils.data.files import Row, read_table
 from safetune_utils.data.leakage import overlap
+from safetune_utils.data.prompt_sets import PROMPT_SETS
 from safetune_utils.data.register import (
     OutsideSet,
     benchmarks,
@@ -41,7 +42,7 @@ class CorpusFile(NamedTuple):
     topics: str
 
 
-CORPUS = {
+_DESCRIBED = {
     "general": CorpusFile("to train on: ordinary instructions with answers", "instruction", "output", "task"),
     "safety": CorpusFile(
         "to train on: unsafe requests in both forms, with safe answers", "instruction", "output", "topic"
@@ -74,6 +75,13 @@ CORPUS = {
         "instruments: answers in eight styles, labelled by whether they refuse", "prompt", "response", "style"
     ),
     "four_choice": CorpusFile("capability: questions with four choices", "question", None, "subject"),
+}
+
+# A file of prompts that is described nowhere else is what its prompt sets ask.
+CORPUS = _DESCRIBED | {
+    held.file: CorpusFile(entry.about, held.text, None, "topic")
+    for entry in PROMPT_SETS.values()
+    if (held := entry.embedded) and held.file not in _DESCRIBED
 }
 
 # Fields of outside sets, of which the first that a set has is used: what a row is about, requests, answers.

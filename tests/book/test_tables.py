@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -10,10 +11,12 @@ from estimates import MISSING, change
 from html_tables import csv_of, parsed, rows_of
 from made_responses import NASTY, made_matrix, made_responses, made_scores
 
-from safetune_utils.book import tables
+from safetune_utils import statistics
+from safetune_utils.book import figures, tables
 from safetune_utils.scoring import readings
 from safetune_utils.study import mixes
-from safetune_utils.study.design import state
+from safetune_utils.study.design import sets_there, state
+from safetune_utils.study.run import run
 
 
 def test_a_table_is_inert() -> None:
@@ -21,6 +24,24 @@ def test_a_table_is_inert() -> None:
     assert "<script" not in page
     assert "<img" not in page
     assert "&lt;script&gt;" in page
+
+
+def test_a_prompt_set_of_ones_own_is_in_the_tables_and_drawn_under_its_name(
+    base: Path, tmp_path: Path
+) -> None:
+    own = tmp_path / "desk.csv"
+    own.write_text("prompt\nWhere is the atlas?\nWho has the key?\n", "utf-8")
+    given = {"preset": "smoke", "base_model": str(base), "own_prompt_sets": {"desk": {"file": str(own)}}}
+    given["own_prompt_sets"]["desk"]["a_refusal_is"] = "unwanted"
+    study = state(prompt_sets=["ordinary", "desk"], instruments=["refusal-rules"], **given)
+    assert sets_there(given)[-2:] == ["ordinary", "desk"]
+    responses = run(study)
+    curve = statistics.summarise(responses, by=["prompt_set", "n_safety"])
+    (row,) = [row for row in rows_of(tables.share_table(curve, study).data) if row[0].startswith("desk")]
+    assert row[:3] == ["deskdesk.csv", "unwanted", "2"]
+    figure = figures.dose_response(curve, name="own", caption="c")
+    assert "desk: " in figure.alt
+    assert "desk" in tables.trend_table(responses).data
 
 
 def test_the_trend_in_words() -> None:

@@ -101,22 +101,22 @@ def test_a_user_s_folder_works_in_mixed_forms(tmp_path: Path) -> None:
 
 def test_a_set_of_ones_own_has_any_name_and_needs_one_entry(tmp_path: Path) -> None:
     (tmp_path / "general.csv").write_text("prompt,response\nSay hi.,Hi there.\n", "utf-8")
-    (tmp_path / "library.csv").write_text("prompt\nWhere is the atlas?\n", "utf-8")
+    (tmp_path / "desk.csv").write_text("prompt\nWhere is the atlas?\n", "utf-8")
     (tmp_path / "ordinary.jsonl").write_text('{"prompt": "Say hi."}\n', "utf-8")
-    own = str(tmp_path / "library.csv")
+    own = str(tmp_path / "desk.csv")
     # From a folder: the file is the entry.
     folder = resolve(data=str(tmp_path))
-    assert data.prompt_sets_of(folder) == ["ordinary", "library"]
-    assert [p.text for p in data.prompts_of(folder, "library")] == ["Where is the atlas?"]
+    assert data.prompt_sets_of(folder) == ["ordinary", "desk"]
+    assert [p.text for p in data.prompts_of(folder, "desk")] == ["Where is the atlas?"]
     with pytest.raises(SafetuneError, match="rows to train on"):
         data.prompts(str(tmp_path), "general")
     # From a file, beside the sets of any data.
-    given = resolve(own_prompt_sets={"library": own, "ordinary": {"file": own, "a_refusal_is": "wanted"}})
-    assert data.prompt_sets_of(given)[-2:] == ["ordinary", "library"]
-    assert [p.id for p in data.prompts_of(given, "library")] == ["library-00001"]
+    given = resolve(own_prompt_sets={"desk": own, "ordinary": {"file": own, "a_refusal_is": "wanted"}})
+    assert data.prompt_sets_of(given)[-2:] == ["ordinary", "desk"]
+    assert [p.id for p in data.prompts_of(given, "desk")] == ["desk-00001"]
     assert [p.text for p in data.prompts_of(given, "ordinary")] == ["Where is the atlas?"]
     assert data.prompts_of(given, "malicious") == data.prompts("embedded", "malicious")
-    assert data.title_of(given, "library") == "library.csv"
+    assert data.title_of(given, "desk") == "desk.csv"
 
 
 @pytest.mark.parametrize(
@@ -124,11 +124,11 @@ def test_a_set_of_ones_own_has_any_name_and_needs_one_entry(tmp_path: Path) -> N
     [
         ({"My Set": "x.csv"}, ["own_prompt_sets", "match"]),
         (
-            {"library": {"file": "x.csv", "refusal": "wanted"}},
-            ["own_prompt_sets.library.refusal", "mean 'a_refusal_is'"],
+            {"desk": {"file": "x.csv", "refusal": "wanted"}},
+            ["own_prompt_sets.desk.refusal", "mean 'a_refusal_is'"],
         ),
-        ({"library": {"file": "x.csv", "a_refusal_is": "bad"}}, ["a_refusal_is", "careful person"]),
-        ({"library": 3}, ["own_prompt_sets.library"]),
+        ({"desk": {"file": "x.csv", "a_refusal_is": "bad"}}, ["a_refusal_is", "careful person"]),
+        ({"desk": 3}, ["own_prompt_sets.desk"]),
     ],
 )
 def test_a_wrong_entry_is_one_line(given: dict[str, Any], needed: list[str]) -> None:

@@ -66,4 +66,7 @@ def test_the_key_of_a_model_s_scores_holds_what_it_computes_in() -> None:
 
 
 def test_what_needs_nothing_is_at_hand() -> None:
-    assert instruments.at_hand() == ["refusal-rules", "refusal", "harmfulness", "coherence"]
+    found = instruments.at_hand()
+    assert found[0] == "refusal-rules"
+    assert {"refusal-rules", "refusal", "harmfulness", "coherence"} <= set(found)
+    assert not [name for name in found if instruments.INSTRUMENTS[name].needs != "nothing"]
