@@ -4,7 +4,7 @@ PIP_FLAGS ?=
 PRESET ?=
 BIN := .venv/bin
 
-.PHONY: book test check style lint bench mutants setup clean
+.PHONY: book test check coverage style lint bench mutants setup clean
 
 book: setup
 	$(BIN)/safetune book $(if $(PRESET),--preset $(PRESET))
@@ -16,6 +16,10 @@ test: style
 # All of it, the slow tests too: before an issue is called resolved.
 check: style
 	$(BIN)/python -m pytest
+
+# How much of the package the tests of `make test` run, module by module.
+coverage: setup
+	$(BIN)/python -m pytest -m "not slow or sample" --cov=safetune_utils --cov-report=term:skip-covered
 
 style: setup
 	$(BIN)/ruff check .
