@@ -38,7 +38,7 @@ def test_a_prompt_set_of_ones_own_is_in_the_tables_and_drawn_under_its_name(
     responses = run(study)
     curve = statistics.summarise(responses, by=["prompt_set", "n_safety"])
     (row,) = [row for row in rows_of(tables.share_table(curve, study).data) if row[0].startswith("desk")]
-    assert row[:3] == ["deskdesk.csv", "unwanted", "2"]
+    assert row[:3] == ["desk desk.csv", "unwanted", "2"]
     figure = figures.dose_response(curve, name="own", caption="c")
     assert "desk: " in figure.alt
     assert "desk" in tables.trend_table(responses).data
