@@ -76,11 +76,11 @@ def follow(copy: Path, files: set[str]) -> None:
 
 
 def run(copy: Path, *words: str) -> str:
+    environment = {name: value for name, value in os.environ.items() if name != "PYTEST_ADDOPTS"}
+    environment |= {"PYTHONPATH": f"{copy}:{copy / 'tests'}", "SAFETUNE_DATA": str(copy / "data")}
     answer = subprocess.run(
-        [sys.executable, *words],
-        cwd=copy, capture_output=True, text=True,
-        env=os.environ | {"PYTHONPATH": f"{copy}:{copy / 'tests'}", "SAFETUNE_DATA": str(copy / "data")},
-    )  # fmt: skip
+        [sys.executable, *words], cwd=copy, capture_output=True, text=True, env=environment
+    )
     assert answer.returncode == 0, answer.stdout[-2000:] + answer.stderr[-2000:]
     return answer.stdout
 
