@@ -16,6 +16,8 @@ from markdown_it import MarkdownIt
 
 from safetune_utils.places import data_folder
 
+pytestmark = pytest.mark.slow
+
 ROOT = data_folder().parent
 
 
@@ -157,7 +159,6 @@ print(last.number, last.title, drawn == list(last.figures), outputs.values(Path(
 """
 
 
-@pytest.mark.slow
 def test_a_chapter_is_a_notebook(copy: Path, base: Path) -> None:
     name = write_chapter(copy)
     number = name.split("_")[0]

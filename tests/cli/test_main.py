@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib.metadata
 import json
+import logging
+from pathlib import Path
 
 import pytest
 from command_line import safetune
@@ -26,20 +28,40 @@ from safetune_utils.cli import main
         (["book", "-p", "no_such_name", "1"], "has no parameter 'no_such_name'"),
         (["book", "--executed", "executed", "--preset", "smoke"], "takes notebooks as they are"),
         (["book", "--executed", "no-such-folder"], "no executed copy of 01_safety_amount.ipynb"),
-        (["compare", "nothing", "pocket"], "no executed notebook and no published run"),
         (["data", "fetch", "nothing"], "unknown outside set 'nothing'"),
         (["data", "overlap", "nothing"], "a folder that exists"),
         (["score", "--input", "nothing.jsonl", "--output", "x"], "nothing.jsonl is not there"),
         (["finetune", "--amount", "-3", "--output", "new"], "greater than or equal to 0"),
     ],
 )
-def test_a_mistake_is_one_line_on_standard_error_and_status_2(arguments: list[str], needed: str) -> None:
-    answer = safetune(*arguments)
-    assert answer.returncode == 2
-    assert answer.stdout == ""
-    (line,) = [line for line in answer.stderr.splitlines() if line.startswith("safetune: ")]
+def test_a_mistake_is_one_line_on_standard_error_and_status_2(
+    arguments: list[str],
+    needed: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+    tmp_path: Path,
+) -> None:
+    monkeypatch.chdir(tmp_path)  # what a failed run leaves is left here
+    monkeypatch.setattr("sys.argv", ["safetune", *arguments])
+    # One that is there already writes to the standard error of an earlier test.
+    monkeypatch.setattr(logging.getLogger("papermill"), "handlers", [])
+    with pytest.raises(SystemExit) as stopped:
+        main.main()
+    said = capfd.readouterr()
+    assert (stopped.value.code, said.out) == (2, "")
+    one_line(said.err, needed)
+
+
+def test_a_real_process_ends_with_that_line_and_status() -> None:
+    answer = safetune("compare", "nothing", "pocket")
+    assert (answer.returncode, answer.stdout) == (2, "")
+    one_line(answer.stderr, "no executed notebook and no published run")
+
+
+def one_line(said: str, needed: str) -> None:
+    (line,) = [line for line in said.splitlines() if line.startswith("safetune: ")]
     assert needed in line
-    assert "Traceback" not in answer.stderr
+    assert "Traceback" not in said
 
 
 def test_parameters_are_given_as_to_papermill() -> None:

@@ -16,7 +16,7 @@ class _Stopped(BaseException):
     """As Ctrl-C or a kill would: nothing that catches errors catches it."""
 
 
-@pytest.mark.parametrize("order", ["mixed", "after"])
+@pytest.mark.parametrize("order", [pytest.param("mixed", marks=pytest.mark.slow), "after"])
 def test_a_run_stopped_at_any_step_and_resumed_ends_with_the_same_bytes(
     tokenizer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, order: str
 ) -> None:
