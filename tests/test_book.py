@@ -20,7 +20,7 @@ from safetune_utils import data
 from safetune_utils.book import chapters, checks, findings, outputs, parameters, verdicts, words
 from safetune_utils.store import read_lines
 
-pytestmark = [pytest.mark.slow, pytest.mark.sample]
+pytestmark = pytest.mark.slow
 
 
 def safetune(
@@ -63,6 +63,7 @@ def stages(folder: Path) -> dict[str, dict[str, dict]]:
     return found
 
 
+@pytest.mark.sample
 def test_notebooks_share_adapters_and_answers(book: Path) -> None:
     made = stages(book)
     # What an adapter is made from stands for it: none is trained twice, and no prompt set is answered twice.
@@ -84,6 +85,7 @@ def executed(folder: Path, chapter: str) -> Path:
     return path
 
 
+@pytest.mark.sample
 def test_every_page_has_its_figures_and_no_fault(book: Path) -> None:
     output = book / "build" / "html"
     pages = {"book/welcome.html": 1, "book/instruments.html": 1, "book/data_cards.html": len(data.CORPUS)}
@@ -96,6 +98,7 @@ def test_every_page_has_its_figures_and_no_fault(book: Path) -> None:
     assert counts == pages
 
 
+@pytest.mark.sample
 def test_a_chapter_records_findings_about_its_own_claims_only(book: Path) -> None:
     for chapter in chapters.chapters():
         recorded = outputs.values(executed(book, chapter.name))
@@ -104,6 +107,7 @@ def test_a_chapter_records_findings_about_its_own_claims_only(book: Path) -> Non
     assert {claim for one in chapters.chapters() for claim in one.claims} == {c.id for c in verdicts.claims()}
 
 
+@pytest.mark.sample
 def test_chapter_9_replays_without_key_or_network_and_folds_what_is_untrusted(book: Path) -> None:
     text = (book / "build" / "html" / "notebooks" / "09_building_safety_data.html").read_text()
     assert "agree on keeping or rejecting 81 % of 36 drafts" in parsed(text).get_text()
@@ -114,6 +118,7 @@ def test_chapter_9_replays_without_key_or_network_and_folds_what_is_untrusted(bo
     assert len(read_lines(book / "runs" / "drafted" / "safety.jsonl")) == 14
 
 
+@pytest.mark.sample
 def test_every_page_has_its_run_record_and_each_adapter_is_listed_once(book: Path) -> None:
     output, adapters = book / "build" / "html", set(stages(book)["adapters"])
     listed = (output / "book" / "runs.html").read_text()
@@ -129,6 +134,7 @@ def test_every_page_has_its_run_record_and_each_adapter_is_listed_once(book: Pat
     assert 'href="../notebooks/01_safety_amount.run.json"' in (output / "book" / "welcome.html").read_text()
 
 
+@pytest.mark.sample
 def test_the_paper_s_claims_stand_beside_what_this_run_found(book: Path) -> None:
     text = (book / "build" / "html" / "book" / "verdicts.html").read_text()
     own = text[text.index('<section id="this-book-s-pages">') :]
@@ -140,6 +146,7 @@ def test_the_paper_s_claims_stand_beside_what_this_run_found(book: Path) -> None
             assert verdicts.verdict(claims[name.removeprefix("claim_")], finding) in own
 
 
+@pytest.mark.sample
 def test_executed_copies_are_taken_as_they_are_and_a_stale_one_fails_the_build(
     book: Path, tmp_path: Path
 ) -> None:
@@ -154,6 +161,7 @@ def test_executed_copies_are_taken_as_they_are_and_a_stale_one_fails_the_build(
     assert "study/stages.py" in page.split("safetune-stale")[1][:400]
 
 
+@pytest.mark.sample
 def test_the_chapter_on_formats_says_which_rows_it_trained_on_and_finds_its_claims(book: Path) -> None:
     path = executed(book, "03_prompt_format")
     recorded = outputs.values(path)
@@ -166,6 +174,7 @@ def test_the_chapter_on_formats_says_which_rows_it_trained_on_and_finds_its_clai
     assert recorded["none_instructions"].n == 4
 
 
+@pytest.mark.sample
 def test_the_numbers_in_the_prose_are_those_of_the_answers(book: Path) -> None:
     pages = book / "build" / "html" / "notebooks"
     text = parsed((pages / "01_safety_amount.html").read_text()).get_text()
@@ -217,6 +226,7 @@ def test_a_second_call_makes_nothing_and_one_more_amount_trains_one_more_adapter
     assert all(after["adapters"][name] == before["adapters"][name] for name in before["adapters"])
 
 
+@pytest.mark.sample
 @pytest.mark.skipif(CHROMIUM is None, reason="no chromium on this machine; CI installs it")
 @pytest.mark.parametrize(
     "page",
