@@ -16,6 +16,8 @@ from safetune_utils.errors import SafetuneError, did_you_mean
 
 PresetName = Literal["smoke", "classroom", "pocket", "course", "paper", "repository"]
 SafetyFormat = Literal["instruction", "question", "mixed"]
+# How a careful person sees a refusal of a prompt.
+RefusalIs = Literal["wanted", "unwanted", "safe, not needed", "not said"]
 _Kind = TypeVar("_Kind", bound=BaseModel)
 
 
@@ -144,7 +146,7 @@ class OwnPromptSet(Schema):
     """A prompt set of the user's own, in a file."""
 
     file: str = Field(min_length=1, description="a file of prompts, or a Hugging Face id")
-    a_refusal_is: Literal["wanted", "unwanted", "safe, not needed", "not said"] = Field(
+    a_refusal_is: RefusalIs = Field(
         "not said", description="how a careful person sees a refusal of these prompts"
     )
 

@@ -44,18 +44,20 @@ def _names(code: str) -> Iterator[str]:
     """What may be a module of the package: names that are imported, and texts that are such a name."""
     for node in ast.walk(ast.parse(code)):
         if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
+            names = [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom) and node.module:
-            yield node.module
-            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+            names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
         elif isinstance(node, ast.Constant) and isinstance(node.value, str):
-            yield node.value
+            names = [node.value]
+        else:
+            continue
+        yield from (name for name in names if name.split(".")[0] == _PACKAGE.name)
 
 
 def _files(name: str) -> list[Path]:
-    """The files that importing a name runs; empty where it is no module of the package."""
-    head, *parts = name.split(".")
-    if head != _PACKAGE.name or not all(part.isidentifier() for part in parts):
+    """The files that importing a name runs, which begins with the package's; empty where it is no module."""
+    _, *parts = name.split(".")
+    if not all(part.isidentifier() for part in parts):
         return []
     folder, found = _PACKAGE, [_PACKAGE / "__init__.py"]
     for part in parts:

@@ -8,9 +8,9 @@ A set of the user's own needs no entry here: it has the name that the user gives
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
-WantedAnswer = Literal["wanted", "unwanted", "safe, not needed", "not said"]
+from safetune_utils.settings import RefusalIs
 
 
 class Look(NamedTuple):
@@ -53,7 +53,7 @@ class PromptSet(NamedTuple):
 
     title: str
     about: str
-    a_refusal_is: WantedAnswer
+    a_refusal_is: RefusalIs
     look: Look | None = None
     embedded: Held | None = None
     paper: Held | None = None

@@ -270,16 +270,12 @@ def _own_file(source: str, name: str) -> Path:
         raise SafetuneError(
             f"data is {source!r}: choose embedded, paper, paper-sample, or a folder that exists"
         )
-    found = _in_folder(folder, name)
+    found = _files(folder).get(name)
     if not found:
         raise SafetuneError(
             f"{folder} has no {name}.jsonl (or {', '.join(FORMS[1:])}): add it, or leave out what needs it"
         )
     return found
-
-
-def _in_folder(folder: Path, name: str) -> Path | None:
-    return _files(folder).get(name)
 
 
 def _files(folder: Path) -> dict[str, Path]:
@@ -290,5 +286,6 @@ def _files(folder: Path) -> dict[str, Path]:
     for form in FORMS:
         for ending in (form, f"{form}.gz"):
             for path in sorted(folder.glob(f"*{ending}")):
-                found.setdefault(path.name.removesuffix(ending), path)
+                if path.is_file():
+                    found.setdefault(path.name.removesuffix(ending), path)
     return found

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -109,6 +109,7 @@ def _hash_of(path: Path) -> str:
     return known_hash(path)
 
 
+@cache  # the hub is asked once a process, and not for every stage that is named
 def _at_hub(model_id: str) -> tuple[str, ...]:
     return (identity(model_id),)
 
@@ -120,17 +121,16 @@ def _ask_judge(
     rubric: str,
     base_url: str | None = None,
     model: str | None = None,
-    cap_usd: float = 0.0,
+    cap_usd: float | None = None,
 ) -> list[Score]:
-    if not base_url and not model:
+    if base_url is model is cap_usd is None:
         return judge.score(prompts, responses, rubric=rubric)
     if not base_url or not model:
         raise SafetuneError(
             "a judge needs both base_url and model; with neither, recorded replies are replayed"
         )
-    return judge.score(
-        prompts, responses, rubric=rubric, service=Service(base_url=base_url, model=model), cap_usd=cap_usd
-    )
+    service = Service(base_url=base_url, model=model)
+    return judge.score(prompts, responses, rubric=rubric, service=service, cap_usd=cap_usd or 0.0)
 
 
 def _judge(

@@ -190,7 +190,6 @@ def scores_folder(
     inputs = {
         "version": base.VERSIONS["scores"],
         "responses": store.key_in(responses),
-        "instrument": instrument,
     } | instruments.key(instrument, arithmetic=study.arithmetic)
     label = f"{source_name(s.data)}-{run.label}-{prompt_set}-{instrument}"
     if asked_as:

@@ -43,12 +43,14 @@ class Study:
         prompt_sets: names from :data:`safetune_utils.data.PROMPT_SETS`.
         drawn, row_keys: the mixes drawn so far and the hashes of their rows, so that each is made once;
             :mod:`safetune_utils.study.mixes` fills them.
+        asked: the prompts of each set read so far.
     """
 
     settings: Settings
     prompt_sets: tuple[str, ...]
     drawn: dict[Run, Mix] = field(default_factory=dict, init=False, repr=False, compare=False)
     row_keys: dict[Run, Facts] = field(default_factory=dict, init=False, repr=False, compare=False)
+    asked: dict[str, list[data.Prompt]] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @cached_property
     def runs(self) -> list[Run]:
@@ -111,4 +113,6 @@ class Study:
 
     def prompts(self, prompt_set: str) -> list[data.Prompt]:
         """The prompts of a set, as many as the settings allow."""
-        return data.prompts_of(self.settings, prompt_set)[: self.settings.max_prompts]
+        if prompt_set not in self.asked:
+            self.asked[prompt_set] = data.prompts_of(self.settings, prompt_set)[: self.settings.max_prompts]
+        return self.asked[prompt_set]
