@@ -15,6 +15,7 @@ from typing import Any
 
 from safetune_utils.book import outputs, provenance
 from safetune_utils.errors import SafetuneError
+from safetune_utils.machine.files import write_text
 from safetune_utils.places import data_folder, inside
 from safetune_utils.settings import shown_name
 from safetune_utils.statistics import Estimate
@@ -118,9 +119,9 @@ def publish(executed: Iterable[Path], *, name: str, folder: Path | None = None) 
     tables.mkdir(parents=True, exist_ok=True)
     for path in paths:
         for figure, found in outputs.drawn(path).items():
-            inside(tables, f"{path.stem}-{figure}.csv").write_text(found.csv, "utf-8")
+            write_text(inside(tables, f"{path.stem}-{figure}.csv"), found.csv)
     target = folder / f"{name}.json"
     run = {"made_by": f"safetune publish {name}", "notebooks": {path.stem: outcome(path) for path in paths}}
     text = json.dumps(run, indent=1, ensure_ascii=False, default=Estimate.as_data)
-    target.write_text(text + "\n", "utf-8")
+    write_text(target, text + "\n")
     return target

@@ -7,8 +7,6 @@ files of ``data`` that it read when it ran.
 from __future__ import annotations
 
 import contextlib
-import os
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TypedDict
@@ -18,7 +16,7 @@ from safetune_utils.annotation.drafting import Drafting
 from safetune_utils.book.imports import code_of
 from safetune_utils.book.parameters import Given, named_files, validate, with_whole_paths
 from safetune_utils.book.provenance import MadeFrom, provenance
-from safetune_utils.machine.opened import NOTES
+from safetune_utils.machine.opened import NOTES, noted
 from safetune_utils.places import data_folder
 
 
@@ -84,16 +82,9 @@ def files_read() -> Iterator[dict[str, str]]:
     """
     found: dict[str, str] = {}
     before = {p.resolve(): store.known_hash(p) for p in data_folder().rglob("*") if p.is_file()}
-    with tempfile.TemporaryDirectory() as folder:
-        notes = Path(folder) / "read"
-        notes.touch()
-        os.environ[NOTES] = str(notes)
-        try:
-            yield found
-        finally:
-            del os.environ[NOTES]
-        # Outside sets are in here too: the register holds their hashes.
-        read = {Path(line) for line in notes.read_text("utf-8").splitlines()}
+    with noted(NOTES) as read:
+        yield found
+    # Outside sets are in here too: the register holds their hashes.
     found |= {_shown(path): before[path] for path in sorted(read & before.keys())}
 
 

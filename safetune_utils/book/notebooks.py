@@ -7,7 +7,6 @@ import logging
 import os
 import shutil
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -23,6 +22,7 @@ from safetune_utils.book.freshness import changes, files_read, inputs, stage_of
 from safetune_utils.book.parameters import Given, schema_of, validate, with_whole_paths
 from safetune_utils.errors import SafetuneError
 from safetune_utils.machine import surroundings
+from safetune_utils.machine.opened import noted
 
 
 def execute(path: Path, *, given: Given, output: Path) -> None:
@@ -53,7 +53,7 @@ def execute(path: Path, *, given: Given, output: Path) -> None:
     _log_to_stderr()
     clock = time.perf_counter()
     try:
-        with _stages_used() as stages, files_read() as read, _peak_of_children() as peak:
+        with noted("SAFETUNE_USED") as stages, files_read() as read, _peak_of_children() as peak:
             papermill.execute_notebook(
                 str(path), str(partial), parameters=given, kernel_name="python3", cwd=str(path.parent),
                 progress_bar=False, log_output=True, request_save_on_cell_execute=False,
@@ -72,7 +72,9 @@ def execute(path: Path, *, given: Given, output: Path) -> None:
     record |= {"seconds": round(time.perf_counter() - clock, 1), "peak_memory_bytes": peak["bytes"]}
     record |= surroundings.surroundings()
     record["adapters"] = {
-        folder.name: store.read_record(folder) for folder in stages if folder.parent.name == "adapters"
+        folder.name: store.read_record(folder)
+        for folder in sorted(stages)
+        if folder.parent.name == "adapters"
     }
     notebook = nbformat.read(partial, as_version=4)
     notebook.metadata["safetune"] = record
@@ -113,25 +115,6 @@ def executed(path: Path, *, given: Given) -> Path:
         return {"parameters": given}
 
     return store.produce(**stage, make=make) / path.name
-
-
-@contextlib.contextmanager
-def _stages_used() -> Iterator[list[Path]]:
-    """The stages of the run store that the kernel and its processes say they rest on, each once; filled when
-    the block ends.
-    """
-    found: list[Path] = []
-    with tempfile.TemporaryDirectory() as folder:
-        notes = Path(folder) / "used"
-        notes.touch()
-        before, os.environ["SAFETUNE_USED"] = os.environ.get("SAFETUNE_USED"), str(notes)
-        try:
-            yield found
-        finally:
-            os.environ.pop("SAFETUNE_USED")
-            if before is not None:
-                os.environ["SAFETUNE_USED"] = before
-        found += sorted({Path(line) for line in notes.read_text("utf-8").splitlines()})
 
 
 @contextlib.contextmanager

@@ -1,14 +1,38 @@
-"""Which files a process opens to read: a page is made from the data that its notebook read."""
+"""What processes note of their work for the one that started them, such as the files that they open to read:
+a page is made from the data that its notebook read.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 # Names the file that the paths are noted in, one a line; without it nothing is noted.
 NOTES = "SAFETUNE_READ"
+
+
+@contextlib.contextmanager
+def noted(variable: str) -> Iterator[set[Path]]:
+    """The paths that processes started in the block note in the file that an environment variable names;
+    filled when the block ends.
+    """
+    found: set[Path] = set()
+    with tempfile.TemporaryDirectory() as folder:
+        notes = Path(folder) / "notes"
+        notes.touch()
+        before, os.environ[variable] = os.environ.get(variable), str(notes)
+        try:
+            yield found
+        finally:
+            os.environ.pop(variable)
+            if before is not None:
+                os.environ[variable] = before
+        found |= {Path(line) for line in notes.read_text("utf-8").splitlines()}
 
 
 def note_opened(folder: Path) -> None:
