@@ -3,6 +3,8 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 PIP_FLAGS ?=
 PRESET ?=
 BIN := .venv/bin
+# Two at once, a file of tests in one process, since a file's tests share what is costly (the built book).
+PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 .PHONY: book test check coverage style lint bench mutants setup clean
 
@@ -11,15 +13,15 @@ book: setup
 
 # What CI runs: style, rooms, types, and the tests with a named sample of what is slow.
 test: style
-	$(BIN)/python -m pytest -m "not slow or sample"
+	$(PYTEST) -m "not slow or sample"
 
 # All of it, the slow tests too: before an issue is called resolved.
 check: style
-	$(BIN)/python -m pytest
+	$(PYTEST)
 
 # How much of the package the tests of `make test` run, module by module.
 coverage: setup
-	$(BIN)/python -m pytest -m "not slow or sample" --cov=safetune_utils --cov-report=term:skip-covered
+	$(PYTEST) -m "not slow or sample" --cov=safetune_utils --cov-report=term:skip-covered
 
 style: setup
 	$(BIN)/ruff check .

@@ -26,6 +26,11 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The built book first: it takes longest, and two processes share the files of tests."""
+    items.sort(key=lambda item: item.path.name != "test_book.py")
+
+
 @pytest.fixture(autouse=True)
 def _own_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SAFETUNE_STORE", str(tmp_path / "runs"))
