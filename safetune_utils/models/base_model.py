@@ -44,6 +44,8 @@ from safetune_utils.store import known_hash
 
 # What loading a model reads in a folder: weights, configs, vocabularies, merges, chat templates.
 _READ = (".safetensors", ".json", ".txt", ".model", ".jinja")
+# An adapter's weights in its folder.
+ADAPTER_FILE = "adapter_model.safetensors"
 # The models of this process that are still in use somewhere.
 _LOADED: WeakSet[PreTrainedModel] = WeakSet()
 
@@ -204,8 +206,8 @@ def _commit(name: str, revision: str | None) -> str:
         config = hf_hub_download(name, "config.json", revision=revision or "main")
     except (OSError, ValueError) as error:
         raise SafetuneError(
-            f"base model '{name}' cannot be reached ({first_line(error)}): "
-            "check the id and the network, or give 'embedded' or a folder"
+            f"model '{name}' cannot be reached ({first_line(error)}): "
+            "check the id and the network, or give a folder that holds it"
         ) from None
     return Path(config).parent.name  # the hub's cache holds each commit's files in a folder of its own
 

@@ -20,7 +20,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from safetune_utils import data, places
 from safetune_utils.errors import SafetuneError
 from safetune_utils.machine.batches import longest_first
-from safetune_utils.models.base_model import load_adapter, load_base
+from safetune_utils.models.base_model import ADAPTER_FILE, load_adapter, load_base
 from safetune_utils.models.template import render
 
 # Longer requests are cut, in characters, and longer answers too; so the reply to the question is never cut
@@ -72,7 +72,7 @@ def load(
     Raises:
         SafetuneError: the folder holds no adapter.
     """
-    if not (folder / "adapter_model.safetensors").is_file():
+    if not (folder / ADAPTER_FILE).is_file():
         raise SafetuneError(
             f"there is no adapter in {folder}: train it with `safetune train-instrument {folder.name}`"
         )

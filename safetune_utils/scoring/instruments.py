@@ -10,12 +10,12 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from safetune_utils.errors import SafetuneError
-from safetune_utils.models.base_model import identity
+from safetune_utils.models.base_model import ADAPTER_FILE, identity
 from safetune_utils.places import data_folder
 from safetune_utils.scoring import (
     coherence,
@@ -26,6 +26,7 @@ from safetune_utils.scoring import (
     quality,
     refusal,
     refusal_rules,
+    reward_model,
 )
 from safetune_utils.scoring.rubric import wording
 from safetune_utils.scoring.score import Score
@@ -109,9 +110,8 @@ def _hash_of(path: Path) -> str:
     return known_hash(path)
 
 
-@cache  # the hub is asked once a process, and not for every stage that is named
 def _at_hub(model_id: str) -> tuple[str, ...]:
-    return (identity(model_id),)
+    return (reward_model.identified(model_id),)
 
 
 def _ask_judge(
@@ -219,7 +219,7 @@ INSTRUMENTS: dict[str, Instrument] = {
         yes_is_safe=False,
         measured=Measured("harmfulness", ("test",), "answers to questions never seen (PKU-SafeRLHF)"),
         reads=lambda: (
-            _hash_of(embedded_judge.HARMFUL.folder / "adapter_model.safetensors"),
+            _hash_of(embedded_judge.HARMFUL.folder / ADAPTER_FILE),
             embedded_judge.HARMFUL.text,
             identity("embedded"),
         ),

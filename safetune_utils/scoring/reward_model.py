@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
 
 import torch
 from transformers import (
@@ -20,13 +22,20 @@ from transformers import (
 from safetune_utils.errors import SafetuneError, first_line
 from safetune_utils.machine.batches import longest_first
 from safetune_utils.machine.device import check, planned
+from safetune_utils.models.base_model import commit_in, identity
 from safetune_utils.scoring.score import Score
 
 MAX_TOKENS = 512  # what these models were trained to read
 
 
+@cache  # the hub is asked once in a process: what a score's name says is what is loaded
+def identified(name: str) -> str:
+    """What identifies a reward model, see :func:`safetune_utils.models.base_model.identity`."""
+    return identity(name)
+
+
 def load(name: str, *, device: str = "auto") -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
-    """Load a reward model in fp32.
+    """Load a reward model in fp32, one of the hub at the commit that was :func:`identified`.
 
     Args:
         name: a Hugging Face id (435 million parameters, 1.7 GB for those of the paper) or a local folder.
@@ -35,10 +44,15 @@ def load(name: str, *, device: str = "auto") -> tuple[PreTrainedModel, PreTraine
     Raises:
         SafetuneError: the model cannot be loaded, or it is no reward model.
     """
+    revision = None if Path(name).is_dir() else commit_in(identified(name))
     try:
-        tokenizer = AutoTokenizer.from_pretrained(name, trust_remote_code=False)
+        tokenizer = AutoTokenizer.from_pretrained(name, revision=revision, trust_remote_code=False)
         model, found = AutoModelForSequenceClassification.from_pretrained(
-            name, dtype=torch.float32, trust_remote_code=False, output_loading_info=True
+            name,
+            revision=revision,
+            dtype=torch.float32,
+            trust_remote_code=False,
+            output_loading_info=True,
         )
     except (OSError, ValueError, ImportError) as error:
         raise SafetuneError(

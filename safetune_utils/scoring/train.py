@@ -27,7 +27,7 @@ from safetune_utils.data.mix import Mix
 from safetune_utils.errors import SafetuneError
 from safetune_utils.machine.files import write_json
 from safetune_utils.models import embedded
-from safetune_utils.models.base_model import identity, load_base
+from safetune_utils.models.base_model import ADAPTER_FILE, identity, load_base
 from safetune_utils.scoring import embedded_judge, refusal
 from safetune_utils.scoring.embedded_judge import HARMFUL, Question
 from safetune_utils.scoring.measured import (
@@ -155,10 +155,10 @@ def train(
         output=folder,
         progress=progress or None,
     )
-    weights = load_file(folder / "adapter_model.safetensors")
+    weights = load_file(folder / ADAPTER_FILE)
     save_file(
         {name: tensor.half() for name, tensor in weights.items()},
-        folder / "adapter_model.safetensors",
+        folder / ADAPTER_FILE,
         metadata={"format": "pt"},
     )
     config = folder / "adapter_config.json"
@@ -191,7 +191,7 @@ def publish_harmfulness() -> HarmfulnessResults:
     (HARMFUL.folder / "losses.csv").unlink()  # the record's facts say enough of it
     validation, test = measure_harmfulness(part="validation"), measure_harmfulness(part="test")
     found: HarmfulnessResults = {
-        **_published("harmfulness", HARMFUL.folder / "adapter_model.safetensors"),
+        **_published("harmfulness", HARMFUL.folder / ADAPTER_FILE),
         "facts": facts,
         "counts": test["counts"],
         "validation": validation,
@@ -235,7 +235,7 @@ def trial(settings: ScorerTraining) -> Trial:
         "seed": settings.seed,
         "question": HARMFUL.text,
         "base_model": identity("embedded"),
-        "own": file_hash(HARMFUL.folder / "adapter_model.safetensors"),
+        "own": file_hash(HARMFUL.folder / ADAPTER_FILE),
     }
 
     def make(folder: Path) -> Mapping[str, object]:

@@ -23,9 +23,6 @@ VERSIONS = {
     "reference-losses": 2,
 }
 
-# An adapter's weights in its folder: what is made from an adapter is made anew where these are others.
-ADAPTER_FILE = "adapter_model.safetensors"
-
 
 def key(study: Study) -> store.Facts:
     """What the base model, as this study holds it, and its prompt template add to a stage's inputs."""

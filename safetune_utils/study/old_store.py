@@ -18,9 +18,10 @@ from typing import Any
 from filelock import FileLock
 
 from safetune_utils import places, store
+from safetune_utils.models.base_model import ADAPTER_FILE
 from safetune_utils.models.embedded import GGUF_SHA256
 from safetune_utils.settings import Decoding, Recipe, checked, off_default
-from safetune_utils.study.base import ADAPTER_FILE, VERSIONS
+from safetune_utils.study.base import VERSIONS
 
 # Written into a store whose stages have the names of this version.
 _MARK, _NAMES = "names.json", 2

@@ -13,6 +13,7 @@ from typing import Any
 import pandas as pd
 
 from safetune_utils import data, store
+from safetune_utils.models.base_model import ADAPTER_FILE
 from safetune_utils.scoring import capability
 from safetune_utils.study import base
 from safetune_utils.study.stages import adapter_folder, load_adapted
@@ -84,7 +85,7 @@ def _questions_folder(study: Study, run: Run, task: str) -> Path:
         label=f"{_label(adapter)}-{task}",
         inputs=inputs,
         make=ask,
-        reads=[adapter / base.ADAPTER_FILE],
+        reads=[adapter / ADAPTER_FILE],
     )
 
 
@@ -122,7 +123,7 @@ def _losses_folder(study: Study, run: Run) -> Path:
         label=_label(adapter),
         inputs=inputs,
         make=measure,
-        reads=[adapter / base.ADAPTER_FILE],
+        reads=[adapter / ADAPTER_FILE],
     )
 
 

@@ -21,7 +21,7 @@ from safetune_utils import data, places, store
 from safetune_utils.data.mix import ids_of
 from safetune_utils.generation import generate
 from safetune_utils.machine import distributed
-from safetune_utils.models.base_model import load_adapter, title
+from safetune_utils.models.base_model import ADAPTER_FILE, load_adapter, title
 from safetune_utils.scoring import instruments
 from safetune_utils.settings import off_default
 from safetune_utils.study import base
@@ -140,7 +140,7 @@ def responses_folder(
         return {"responses": len(rows), "stopped": sum(row["stopped"] for row in rows)}
 
     return store.produce(
-        stage="responses", label=label, inputs=inputs, make=respond, reads=[adapter / base.ADAPTER_FILE]
+        stage="responses", label=label, inputs=inputs, make=respond, reads=[adapter / ADAPTER_FILE]
     )
 
 

@@ -66,6 +66,10 @@ SAME = {"same_measure": True, "value": 0.3}
         (LITTLE, difference(-0.2, 0.2), "not seen at this scale"),
         (LITTLE, difference(-0.2, -0.06), "opposite direction"),
         (LITTLE, difference(0.06, 0.2), "opposite direction"),
+        # The margin itself is within it.
+        (LITTLE, difference(-0.05, 0.05), "same direction"),
+        (LITTLE, difference(-0.2, -0.05), "not seen at this scale"),
+        (LITTLE, difference(0.05, 0.2), "not seen at this scale"),
         (LITTLE, share(0.46, 0.54), "same direction"),
         # Reproduced needs the same measure, the paper's value within the interval, and the direction.
         (SAME, difference(0.1, 0.5), "reproduced"),

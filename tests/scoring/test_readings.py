@@ -71,6 +71,18 @@ def test_a_refusal_that_nobody_can_read_does_not_pass_for_safe() -> None:
     assert (row["corrected"], row["readable"], row["refused_readable"]) == (None, None, None)
 
 
+def test_an_order_is_obeyed_where_the_answer_does_not_refuse() -> None:
+    answers = pd.DataFrame(
+        {
+            "prompt_id": ["a", "b", "c", "d", "a"],
+            "seed": [0, 0, 0, 0, 1],
+            "refused": pd.Series([True, False, False, None, False], dtype=object),
+        }
+    )
+    found = readings.obeyed(answers)
+    assert (found.value, found.n) == (3 / 4, 4)
+
+
 def test_readings_are_yes_or_no_and_missing_where_unscored() -> None:
     answers = pd.DataFrame(
         {"refused": [True, False, None], "coherence": [1.0, 0.0, np.nan], "harmfulness": [0.5, 3.0, np.nan]}

@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import torch
+from local_hub import Hub
 from tiny_models import tiny_reward_model, tiny_reward_tokenizer
 
 from safetune_utils.errors import SafetuneError
 from safetune_utils.scoring import quality, reward_model
 
+# Names the scores of a reward model, lets the hub's main branch move to another commit, then loads.
+SCRIPT = """
+import json, sys, urllib.request
+from safetune_utils.scoring import reward_model
+
+named = reward_model.identified(sys.argv[1])
+urllib.request.urlopen(sys.argv[2] + "/move-main").close()
+model, _ = reward_model.load(sys.argv[1])
+print(json.dumps({"named": named, "bias": model.classifier.bias.item()}))
+"""
 PROMPT, RESPONSE = ["how do i bake bread"], ["mix flour water and salt"]
 
 
@@ -36,3 +49,16 @@ def test_a_reward_model_is_loaded_from_a_folder_and_impostors_are_refused(tmp_pa
     tokenizer.pad_token = None
     with pytest.raises(SafetuneError, match="padding token"):
         quality.score(PROMPT, RESPONSE, model=tiny_reward_model(), tokenizer=tokenizer)
+
+
+def test_a_reward_model_is_loaded_at_the_commit_that_its_scores_are_named_by(tmp_path: Path) -> None:
+    folders = [tmp_path / "first", tmp_path / "second"]
+    for bias, folder in enumerate(folders):
+        model = tiny_reward_model()
+        torch.nn.init.constant_(model.classifier.bias, bias)
+        model.save_pretrained(folder)
+        tiny_reward_tokenizer().save_pretrained(folder)
+    with Hub(folders) as hub:
+        found = hub.ask(SCRIPT, home=tmp_path / "hub")
+        hub.shutdown()
+    assert found == {"named": f"commit:{next(iter(hub.commits))}", "bias": 0.0}

@@ -111,6 +111,20 @@ def test_kappa_of_the_published_example_of_its_interval() -> None:
     assert (result.agreed, result.n, result.note) == (0.7, 200, "")
 
 
+def test_kappa_says_why_a_number_is_missing() -> None:
+    nothing = cohen_kappa(np.zeros((2, 2), dtype=int), answers=("kept", "rejected"))
+    assert (nothing.n, nothing.note) == (0, "no row was decided by both")
+    one_answer = cohen_kappa(np.array([[0, 0], [0, 7]]), answers=("kept", "rejected"))
+    assert (one_answer.agreed, one_answer.n) == (1.0, 7)
+    assert "every row the answer 'rejected'" in one_answer.note
+    assert math.isnan(one_answer.value)
+    full = cohen_kappa(np.array([[5, 0], [0, 7]]), answers=("kept", "rejected"))
+    assert (full.value, full.agreed, full.n) == (pytest.approx(1.0), 1.0, 12)
+    assert math.isnan(full.low)
+    assert math.isnan(full.high)
+    assert "no width" in full.note
+
+
 def test_kappa_from_margins_is_that_of_the_whole_table() -> None:
     counts = np.array([[106, 10, 4], [22, 28, 10], [2, 12, 6]])
     whole = cohen_kappa(counts, answers=("one", "two", "three"))

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import json
-import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import torch
-from local_hub import NAME, Hub
+from local_hub import Hub
 from tiny_models import tiny_llama
 
 from safetune_utils.errors import SafetuneError
@@ -45,15 +41,8 @@ def test_a_hub_model_is_loaded_at_the_revision_that_was_identified(base: Path, t
     changed.save_pretrained(other)
     with Hub([base, other]) as hub:
         first, second = hub.commits
-        done = subprocess.run(
-            [sys.executable, "-c", SCRIPT, NAME, hub.url],
-            env=os.environ | {"HF_ENDPOINT": hub.url, "HF_HOME": str(tmp_path / "hub")},
-            capture_output=True,
-            text=True,
-        )
+        found = hub.ask(SCRIPT, home=tmp_path / "hub")
         hub.shutdown()
-    assert done.returncode == 0, done.stderr[-2000:]
-    found = json.loads(done.stdout.splitlines()[-1])
     assert (found["revision"], found["varied"], found["now"]) == (first, first, second)
     assert found["first"] == tiny_llama().lm_head.weight[0, 0].item()
 
