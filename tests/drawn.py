@@ -52,6 +52,11 @@ def colours(axes: Axes) -> list[str]:
     return [to_hex(one.lines[0].get_color()) for one in _series(axes)]
 
 
+def markers(axes: Axes) -> list[str]:
+    """The marker of each series with intervals, likewise."""
+    return [str(one.lines[0].get_marker()) for one in _series(axes)]
+
+
 def texts(axes: Axes) -> dict[tuple[float, float], str]:
     """The texts inside the axes, by what they stand at."""
     found = {}

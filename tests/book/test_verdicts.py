@@ -5,32 +5,35 @@ judged twice.
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 import yaml
 from estimates import MISSING, change
 from estimates import share as level
 from html_tables import rows_of
 
-from safetune_utils.book import chapters, parameters, verdicts
+from safetune_utils.book import chapters, figures, parameters, verdicts
 from safetune_utils.book.findings import published
 from safetune_utils.errors import SafetuneError
 from safetune_utils.places import data_folder
 from safetune_utils.statistics import Estimate
 
+PLAIN = {
+    "id": "x",
+    "number": "1",
+    "claim": "c",
+    "measured": "m",
+    "expects": "above",
+    "known": "k",
+    "same_measure": False,
+}
+
 
 def claim(**changes: Any) -> verdicts.Claim:
-    plain = {
-        "id": "x",
-        "number": "1",
-        "claim": "c",
-        "measured": "m",
-        "expects": "above",
-        "known": "k",
-        "same_measure": False,
-    }
-    return verdicts.Claim(**plain | changes)
+    return verdicts.Claim(**PLAIN | changes)
 
 
 def difference(low: float, high: float) -> Estimate:
@@ -119,6 +122,31 @@ def outcomes(**numbers: Estimate) -> dict[str, Any]:
     return {"01_safety_amount": {"settings": settings, "numbers": numbers}}
 
 
+def test_the_table_names_each_claim_and_what_was_measured_here() -> None:
+    rows = rows_of(verdicts.table({}, pages=set()))[1:]
+    assert len(rows) == len(verdicts.claims())
+    for row, one in zip(rows, verdicts.claims(), strict=True):
+        assert row[0].startswith(f"{one.number}. {one.claim}")
+        assert f"Here: {one.measured}" in row[0]
+
+
+@pytest.mark.parametrize(
+    ("entries", "message"),
+    [
+        ([{"id": "x", "expects": "sideways"}], r"claims\.yml: .*(expects|number)"),
+        ([PLAIN, PLAIN], r"claims\.yml: two claims have one id"),
+    ],
+)
+def test_a_faulty_list_of_claims_is_told(
+    entries: list[dict], message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "paper").mkdir()
+    (tmp_path / "paper" / "claims.yml").write_text(yaml.safe_dump({"claims": entries}))
+    monkeypatch.setattr(verdicts, "data_folder", lambda: tmp_path)
+    with pytest.raises(SafetuneError, match=message):
+        verdicts.claims()
+
+
 def test_the_page_shows_each_run_with_its_interval_scale_and_verdict() -> None:
     ours = outcomes(claim_few_hundred_make_safer=difference(0.35, 0.55))
     theirs = outcomes(claim_few_hundred_make_safer=difference(-0.1, 0.1))
@@ -195,3 +223,19 @@ def test_a_finding_about_an_unknown_claim_or_by_two_chapters_is_a_fault() -> Non
         verdicts.parts(
             twice | {"02_exaggerated_safety": twice["01_safety_amount"]}, published={}, pages=set()
         )
+
+
+def test_a_published_curve_counts_contrast_rows_among_those_that_are_no_safety_examples(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    settings = published()["pocket"]["01_safety_amount"]["settings"]
+    given: dict[str, Any] = {}
+    draw = verdicts.figures.dose_response
+
+    def noted(curve: pd.DataFrame, **more: Any) -> figures.Figure:
+        given.update(more)
+        return draw(curve, **more)
+
+    monkeypatch.setattr(verdicts.figures, "dose_response", noted)
+    verdicts.curve("pocket", settings | {"n_general": 300, "mixing": {"n_contrast": 20}})
+    assert given["n_other"] == 320

@@ -9,7 +9,9 @@ import pandas as pd
 import pytest
 from made_responses import made_scores
 
+from safetune_utils import statistics
 from safetune_utils.errors import SafetuneError
+from safetune_utils.places import results
 from safetune_utils.scoring import readings
 
 
@@ -46,7 +48,8 @@ def test_a_comparison_leaves_out_what_does_not_call_an_answer_safe_and_needs_two
 def test_the_cases_that_a_correction_needs_are_those_that_were_counted() -> None:
     counts = readings.labelled_counts("refusal")
     assert len(counts["people"]) == len(counts["instrument"]) == 1350
-    assert np.mean(counts["people"] == counts["instrument"]) > 0.9
+    published = results("refusal")["counts"]
+    assert statistics.case_counts(counts["people"], counts["instrument"]) == published
     with pytest.raises(SafetuneError, match="not measured against people"):
         readings.labelled_counts("judge-harm")
 
@@ -66,6 +69,11 @@ def test_a_refusal_that_nobody_can_read_does_not_pass_for_safe() -> None:
     assert (row["readable"].value, row["refused_readable"].value) == (0.5, 0.25)
     assert 0.6 < row["corrected"].value < 0.75
     assert row["corrected"].low < row["corrected"].value < row["corrected"].high
+    # The seeds of a study are drawn anew too: where they disagree, that widens the interval.
+    seeds = [responses.assign(refused=refused, seed=n) for n, refused in enumerate((True, False))]
+    (row,) = readings.trust(pd.concat(seeds, ignore_index=True), instrument="refusal").to_dict("records")
+    assert row["corrected"].low < 0.05
+    assert row["corrected"].high > 0.95
     unread = responses.drop(columns="coherence")
     (row,) = readings.trust(unread, instrument="judge-refusal").to_dict("records")
     assert (row["corrected"], row["readable"], row["refused_readable"]) == (None, None, None)
@@ -97,6 +105,7 @@ def test_readings_are_yes_or_no_and_missing_where_unscored() -> None:
 def test_shares_are_of_what_each_instrument_says_in_its_own_words() -> None:
     names = ["refusal-rules", "harmfulness", "coherence", "quality-reward"]
     found = readings.shares(made_scores(), names=names)
+    assert found.index.is_unique
     at = {
         (row.instrument, row.says, row.n_safety): (row.share, row.n_scored, row.n_unscored)
         for row in found.itertuples()

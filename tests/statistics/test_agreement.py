@@ -12,6 +12,7 @@ from sklearn import metrics
 
 from safetune_utils.statistics import (
     agreement,
+    case_counts,
     cohen_kappa,
     corrected_share,
     kappa_from_margins,
@@ -67,7 +68,21 @@ def test_a_share_is_corrected_for_the_instruments_errors() -> None:
     # With an instrument that never errs the upper bound is that of Jeffreys' posterior, beta(.5, 6.5).
     sure = corrected_share(pd.Series([0.0] * 6), people=people, instrument=people)
     assert sure.high == pytest.approx(scipy_stats.beta.ppf(0.975, 0.5, 6.5), abs=0.015)
-    assert np.isnan(corrected_share(measured, people=people, instrument=~instrument).value)
+    worse = corrected_share(measured, people=people, instrument=~instrument)
+    assert np.isnan([worse.value, worse.low, worse.high]).all()
+    nothing = corrected_share(pd.Series([np.nan]), people=people, instrument=instrument)
+    assert np.isnan([nothing.value, nothing.low, nothing.high]).all()
+
+
+def test_rows_are_counted_by_who_said_yes() -> None:
+    people = pd.Series([True, True, True, False, False, False, False, True, True, False], dtype=object)
+    instrument = pd.Series([True, True, False, True, False, False, False, False, False, False], dtype=object)
+    assert case_counts(people.to_numpy(), instrument.to_numpy()) == {
+        "both": 2,
+        "instrument_alone": 1,
+        "people_alone": 3,
+        "neither": 4,
+    }
 
 
 @pytest.mark.parametrize(("n_scored", "n_labelled"), [(200, 2000), (2000, 200), (200, 200)])
@@ -114,6 +129,7 @@ def test_kappa_of_the_published_example_of_its_interval() -> None:
 def test_kappa_says_why_a_number_is_missing() -> None:
     nothing = cohen_kappa(np.zeros((2, 2), dtype=int), answers=("kept", "rejected"))
     assert (nothing.n, nothing.note) == (0, "no row was decided by both")
+    assert np.isnan([nothing.value, nothing.low, nothing.high, nothing.agreed]).all()
     one_answer = cohen_kappa(np.array([[0, 0], [0, 7]]), answers=("kept", "rejected"))
     assert (one_answer.agreed, one_answer.n) == (1.0, 7)
     assert "every row the answer 'rejected'" in one_answer.note
@@ -134,7 +150,12 @@ def test_kappa_from_margins_is_that_of_the_whole_table() -> None:
     assert (result.high - result.low) / 2 / 1.96 == pytest.approx(
         math.sqrt(0.7 * 0.3 / 200) / 0.525, abs=1e-4
     )
-    assert math.isnan(kappa_from_margins([9, 0], [9, 0], agreed=9).value)
+    undefined = kappa_from_margins([9, 0], [9, 0], agreed=9)
+    assert math.isnan(undefined.value)
+    assert "chance alone would agree as well" in undefined.note
+    near = kappa_from_margins([5, 5], [5, 5], agreed=9)  # few rows: the interval would end above 1
+    assert (near.value, near.high) == (pytest.approx(0.8), 1.0)
+    assert near.low < 0.8
 
 
 @pytest.mark.parametrize(

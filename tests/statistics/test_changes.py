@@ -47,6 +47,12 @@ def test_no_change_on_few_prompts_is_not_certainty() -> None:
     assert paired_difference(pd.Series([0.0]), pd.Series([1.0])).direction == "not seen"
 
 
+def test_without_a_pair_there_is_no_number() -> None:
+    apart = paired_difference(pd.Series({"a": 1.0}), pd.Series({"b": 0.0}))
+    assert np.isnan([apart.value, apart.low, apart.high]).all()
+    assert (apart.n, apart.is_change) == (0, True)
+
+
 def test_one_pair_or_numbers_that_change_alike_are_no_certainty() -> None:
     one = paired_difference(pd.Series({"a": 2.5}), pd.Series({"a": 2.3}))
     assert (one.n, one.p_value, one.direction) == (1, 1.0, "not seen")
@@ -112,6 +118,8 @@ def test_no_trend_where_nothing_changes_or_nothing_can_be_tested() -> None:
     assert trend_test(pd.DataFrame({0: [1.0] * 6, 16: [1.0] * 6})).p_value == 1
     assert math.isnan(trend_test(pd.DataFrame({0: [1.0] * 6})).p_value)
     assert math.isnan(trend_test(pd.DataFrame({0: [1.0], 16: [0.0]})).p_value)
+    two = trend_test(pd.DataFrame({0: [1.0, 1.0], 16: [0.0, 0.0]}))  # the least that can be tested
+    assert two.p_value == 0.5
 
 
 def test_a_curve_is_flat_from_where_on_no_difference_to_the_largest_amount_is_seen() -> None:

@@ -14,6 +14,7 @@ from safetune_utils.statistics.resampling import (
     bootstrap_ratio,
     percentiles,
     resample,
+    seeds_to_draw,
 )
 
 RNG = np.random.default_rng(2)
@@ -51,6 +52,12 @@ def test_the_mean_leaves_out_what_is_missing() -> None:
     table = np.array([[1.0, np.nan], [0.0, 1.0], [np.nan, 0.0], [1.0, 1.0]])
     low, high = bootstrap_mean(table)
     assert 0 <= low < np.nanmean(table) < high <= 1
+
+
+def test_seeds_that_all_gave_the_same_are_not_drawn_anew() -> None:
+    assert not seeds_to_draw(np.ones((3, 2)))
+    assert not seeds_to_draw(np.array([[1.0], [0.0]]))
+    assert seeds_to_draw(np.array([[1.0, np.nan], [0.0, 1.0]]))
 
 
 def test_percentiles_leave_out_what_is_undefined() -> None:

@@ -157,6 +157,13 @@ def test_forms_can_be_compared_on_the_same_rows_where_some_rows_have_no_question
     assert rows("instruction") != rows("question")  # else there would be nothing to mend
 
 
+def test_a_study_s_mix_holds_the_contrast_rows_that_it_asks_for() -> None:
+    study = state(prompt_sets=[], preset="smoke", mixing={"n_contrast": 3})
+    contrast = {row.id for row in study.contrast}
+    for run in study.runs:
+        assert sum(row.id in contrast for row in mixes.mix_of(study, run).train) == 3
+
+
 @pytest.mark.usefixtures("small_paper")
 def test_our_mix_of_the_paper_s_size_has_the_rows_of_the_ready_made_one() -> None:
     recipe = {"n_validation": 6, "validation": "from_mix"}

@@ -7,6 +7,7 @@ from drawn import frame, words
 from matplotlib.figure import Figure as Canvas
 
 from safetune_utils.book import figures
+from safetune_utils.book.figures.figure import INK
 from safetune_utils.data import Shape
 
 
@@ -19,6 +20,9 @@ def test_a_funnel_has_a_bar_for_each_step_from_the_top(canvases: list[Canvas]) -
     assert words(axes.texts) == ["9", "4"]
     assert frame(axes) == ("rows", "", True, False)
     assert axes.get_xlim()[0] == 0
+    assert axes.get_xlim()[1] > 9  # room for the number after the longest bar
+    for theme, canvas in enumerate(canvases):
+        assert {text.get_color() for text in canvas.axes[0].texts} == {INK[theme]}
 
 
 def test_the_shape_of_a_set_is_drawn_from_its_counts(canvases: list[Canvas]) -> None:
@@ -48,6 +52,7 @@ def test_the_shape_of_a_set_is_drawn_from_its_counts(canvases: list[Canvas]) -> 
     }
     assert heights["requests"] == {(2, 1), (4, 1), (4, 3), (6, 3)}
     assert heights["answers"] == {(40, 4), (42, 4)}
+    assert lengths.get_xlim()[1] < 46  # no empty bins after the longest
     bars = {
         label.get_text(): bar.get_width()
         for label, bar in zip(topics.get_yticklabels(), topics.patches, strict=True)

@@ -9,14 +9,14 @@ from collections.abc import Callable
 
 import pandas as pd
 import pytest
-from drawn import colours, frame, intervals, marks, words
+from drawn import colours, frame, intervals, markers, marks, words
 from html_tables import parsed
 from made_responses import made_responses
 from matplotlib.figure import Figure as Canvas
 
 from safetune_utils import statistics
 from safetune_utils.book import figures
-from safetune_utils.book.figures.figure import look_of, percent
+from safetune_utils.book.figures.figure import SEQUENCE, look_of, percent, shorten
 
 SHARES = pd.DataFrame(
     [
@@ -136,7 +136,57 @@ def test_a_figure_of_two_shares_holds_in_its_csv_and_alt_text_what_is_drawn(
         assert all(percent(value) in figure.alt for value in numbers[f"{side}_share"])
 
 
-def test_a_prompt_set_has_its_own_colour_in_each_theme(canvases: list[Canvas]) -> None:
+def test_a_prompt_set_has_its_own_colour_and_mark_in_each_theme(canvases: list[Canvas]) -> None:
     figures.dose_response(SHARES, name="x", caption="c")
     for theme, canvas in enumerate(canvases):
-        assert colours(canvas.axes[0]) == [look_of(s, 0)[theme] for s in ("malicious", "lookalikes_safe")]
+        looks = [look_of(s, 0) for s in ("malicious", "lookalikes_safe")]
+        assert colours(canvas.axes[0]) == [look[theme] for look in looks]
+        assert markers(canvas.axes[0]) == [look.marker for look in looks]
+
+
+@pytest.mark.parametrize("kind", ["by_kind", "frontier", "panels", "calibration", "trade_off"])
+def test_other_series_take_the_colours_and_marks_in_their_order(kind: str, canvases: list[Canvas]) -> None:
+    said = SHARES.iloc[:2].assign(said=0.5, n=9)
+    drawings = {
+        "by_kind": lambda: figures.by_kind(SHARES.assign(kind=SHARES["prompt_set"]), name="x", caption="c"),
+        "frontier": lambda: figures.frontier(
+            SHARES.assign(variant=SHARES["n_safety"]), **SIDES, name="x", caption="c"
+        ),
+        "panels": lambda: figures.panels(
+            SHARES.iloc[:2].assign(measure="m", value=0.5, low=0.4, high=0.6), name="x", caption="c"
+        ),
+        "calibration": lambda: figures.calibration(said, name="x", caption="c", x="a", y="b"),
+        "trade_off": lambda: figures.trade_off(SHARES, **SIDES, name="x", caption="c"),
+    }
+    drawings[kind]()
+    for theme, canvas in enumerate(canvases):
+        axes = canvas.axes[0]
+        looks = SEQUENCE[: len(colours(axes))]
+        assert colours(axes) == [look[theme] for look in looks]
+        assert markers(axes) == [look.marker for look in looks]
+
+
+@pytest.mark.parametrize("kind", ["by_kind", "dumbbells", "calibration"])
+def test_per_cent_go_from_none_to_all_whatever_was_measured(kind: str, canvases: list[Canvas]) -> None:
+    few = SHARES.assign(share=0.02, low=0.01, high=0.03)
+    drawings = {
+        "by_kind": lambda: figures.by_kind(few.assign(kind=few["prompt_set"]), name="x", caption="c"),
+        "dumbbells": lambda: figures.dumbbells(few.assign(measure="refuse"), name="x", caption="c"),
+        "calibration": lambda: figures.calibration(
+            few.assign(said=0.02, n=9), name="x", caption="c", x="a", y="b"
+        ),
+    }
+    assert drawings[kind]().name == "x"
+    low, high = canvases[0].axes[0].get_xlim()
+    assert -6 < low < 0
+    assert 100 < high < 106
+
+
+def test_a_value_a_hair_outside_its_interval_is_drawn_and_no_error(canvases: list[Canvas]) -> None:
+    hair = SHARES.iloc[:1].assign(measure="m", value=0.5, low=0.5 + 1e-16, high=0.5 - 1e-16)
+    figures.panels(hair, name="x", caption="c")
+    assert list(marks(canvases[0].axes[0]).values()) == [[(0, 0.5)]]
+
+
+def test_a_long_name_is_cut_to_fit(canvases: list[Canvas]) -> None:
+    assert [len(shorten("x" * n)) for n in (29, 30, 31, 60)] == [29, 30, 29, 29]

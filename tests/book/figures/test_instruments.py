@@ -48,6 +48,7 @@ def test_the_agreement_of_two_instruments_stands_where_row_and_column_meet(canva
     assert frame(axes) == ("", "", True, False)
     depth = {tuple(patch.get_xy()): patch.get_facecolor()[3] for patch in axes.patches}
     assert depth[0, 1] > depth[0, 2] > depth[1, 2]  # the better they agree, the deeper
+    assert not any(line.get_visible() for line in (*axes.get_xgridlines(), *axes.get_ygridlines()))
 
 
 def test_a_calibration_plot_lays_what_people_say_over_what_was_said(canvases: list[Canvas]) -> None:
@@ -79,5 +80,6 @@ def test_a_scatter_spreads_a_column_of_two_values_and_leaves_others_where_they_a
     assert not {0, 1} & set(across)
     assert words(axes.get_legend().get_texts()) == ["0", "9"]
     assert axes.get_legend().get_title().get_text() == "n_safety"
+    assert axes.get_legend()._ncols == 2  # beside each other, above the axes
     assert [len(dots.get_offsets()) for dots in axes.collections] == [2, 1]
     assert frame(axes) == ("x", "y", True, True)

@@ -9,10 +9,12 @@ import pytest
 from drawn import frame, intervals, marks, texts, words
 from made_responses import made_matrix, made_responses
 from matplotlib.collections import PolyCollection
+from matplotlib.colors import to_hex
 from matplotlib.figure import Figure as Canvas
 
 from safetune_utils import statistics
 from safetune_utils.book import figures
+from safetune_utils.book.figures.figure import SEQUENCE
 
 TRADE_OFF_AXES = (
     "safe look-alikes refused (%): unwanted",
@@ -163,6 +165,7 @@ def test_the_matrix_has_what_was_trained_on_down_and_what_was_asked_across(canva
         assert below[at] == f"{row['low'] * 100:.0f}–{row['high'] * 100:.0f}, n = {row['n_scored']}"
     depth = {tuple(patch.get_xy()): patch.get_facecolor()[3] for patch in axes.patches}
     assert depth[1, 0] > depth[0, 0] > depth[1, 1] > depth[0, 1]  # the more refuse, the deeper
+    assert {to_hex(patch.get_facecolor()[:3]) for patch in axes.patches} == {SEQUENCE[0].light}
 
 
 def test_dumbbells_join_the_prompt_sets_at_each_amount_and_say_what_was_not_scored(
@@ -192,6 +195,7 @@ def test_dumbbells_join_the_prompt_sets_at_each_amount_and_say_what_was_not_scor
     bars = [line for line in axes.lines if line.get_linewidth() == 2.5]  # one an amount
     assert list(bars[0].get_xdata()) == pytest.approx([10, 40])
     assert words(axes.get_yticklabels()) == ["0", "9"]
+    assert axes.get_ylim() == (1.5, -0.5)
     assert frame(axes) == ("refuse (%)", "safety examples", True, False)
     assert canvases[2].axes[1].get_xlabel() == "called harmful (%)"
     assert intervals(axes)["opinions asked"] == [pytest.approx((20, 100)), pytest.approx((25, 100))]

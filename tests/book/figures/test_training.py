@@ -7,6 +7,7 @@ from drawn import frame, words
 from matplotlib.figure import Figure as Canvas
 
 from safetune_utils.book import figures
+from safetune_utils.book.figures.figure import SEQUENCE
 
 
 def test_losses_are_the_validation_losses_of_each_adapter_over_its_steps(canvases: list[Canvas]) -> None:
@@ -48,5 +49,8 @@ def test_growth_has_a_panel_for_each_thing_that_was_varied_from_zero_up(canvases
     assert frame(training) == ("rows", "real tokens/s", True, True)
     assert frame(answering) == ("threads", "", True, True)
     assert [axes.get_title() for axes in (training, answering)] == ["training", "answering"]
+    assert drawn.caption == "c"
+    for theme, canvas in enumerate(canvases):
+        assert {line.get_color() for axes in canvas.axes for line in axes.lines} == {SEQUENCE[0][theme]}
     assert training.get_ylim()[0] == answering.get_ylim()[0] == 0
     assert (training.get_xscale(), words(training.get_xticklabels())) == ("log", ["2", "8"])
