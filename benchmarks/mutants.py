@@ -12,11 +12,12 @@ mutmut makes the mutants, finds for each the tests that run its function, and ke
 from __future__ import annotations
 
 import argparse
+import hashlib
 import os
-import random
 import signal
 from collections import Counter
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, cast
 
 from mutmut import __main__ as mutmut
@@ -51,10 +52,12 @@ def main() -> None:
     operators[:] = [pair for pair in operators if pair[1].__name__ in OPERATORS]
     _generate()
     names = sorted(name for name, _ in _results())
-    chosen = random.Random(SEED).sample(names, min(SAMPLE, len(names)))[: given.first]
+    chosen = sorted(names, key=_drawn)[:SAMPLE][: given.first]
     known = dict(_results())
     undone = {None, *(LIVES if given.again else ())}
     left = [name for name in chosen if known[name] in undone]
+    if given.again:  # tests that are new are not known to mutmut yet
+        Path("mutants/mutmut-stats.json").unlink(missing_ok=True)
     if left:
         signal.signal(signal.SIGALRM, _stop)
         signal.alarm(MINUTES * 60)
@@ -65,6 +68,11 @@ def main() -> None:
     print(f"{len(chosen)} of {len(names)} mutants:", ", ".join(f"{n} {what}" for what, n in counts.items()))
     for name in sorted(name for name in chosen if known[name] in LIVES):
         print(f"lives: {name}")
+
+
+def _drawn(name: str) -> str:
+    """A mutant's place in the draw; a change of the code draws anew in the functions that it changed only."""
+    return hashlib.sha256(f"{SEED} {name}".encode()).hexdigest()
 
 
 def _generate() -> None:

@@ -7,7 +7,7 @@ import math
 import pandas as pd
 from matplotlib.axes import Axes
 
-from safetune_utils.book.figures.figure import INK, SEQUENCE, Figure, make_figure, make_panels, shorten
+from safetune_utils.book.figures.figure import SEQUENCE, Figure, make_figure, make_panels, shorten
 from safetune_utils.data import Shape
 
 
@@ -23,7 +23,7 @@ def funnel(steps: list[tuple[str, int]], *, name: str, caption: str) -> Figure:
 
     def draw(axes: Axes, theme: int) -> None:
         bars = axes.barh(labels, counts, color=SEQUENCE[0][theme])
-        axes.bar_label(bars, padding=4, color=INK[theme])
+        axes.bar_label(bars, padding=4)
         axes.invert_yaxis()
         axes.set_xlim(0, max(counts) * 1.1 or 1)
         axes.set_xlabel("rows")

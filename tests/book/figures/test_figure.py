@@ -107,7 +107,7 @@ def test_drawing_alt_text_and_csv_hold_the_same_numbers(kind: str, canvases: lis
     numbers = pd.read_csv(io.StringIO(figure.csv)).rename(columns={"win_rate": "share"})
     expected = sorted(zip(*(numbers[name] * 100 for name in ("share", "low", "high")), strict=True))
     for canvas in canvases:
-        axes = canvas.axes[0]
+        (axes,) = canvas.axes
         drawn = sorted(
             (at[direction], *ends)
             for label, places in marks(axes).items()
