@@ -32,16 +32,17 @@ def test_what_is_published_holds_the_numbers_and_no_output_text(copy: Path, tmp_
 def test_what_is_published_names_no_place_on_this_machine(copy: Path, tmp_path: Path) -> None:
     notebook = nbformat.read(copy, as_version=4)
     notebook.metadata.safetune.settings |= {
-        "base_model": str(tmp_path / "my-model"),
+        "base_model": str(tmp_path / "mon modèle"),
         "data": "embedded",
         "safety_data": None,
     }
     nbformat.write(notebook, copy)
     settings = findings.outcome(copy)["settings"]
     shown = {name: settings[name] for name in ("base_model", "data", "safety_data")}
-    assert shown == {"base_model": "my-model", "data": "embedded", "safety_data": None}
+    assert shown == {"base_model": "mon modèle", "data": "embedded", "safety_data": None}
     published = findings.publish([copy], name="mine", folder=tmp_path / "published")
     assert str(tmp_path) not in published.read_text("utf-8")
+    assert "mon modèle" in published.read_text("utf-8")  # as people read it
 
 
 def test_a_copy_without_a_record_has_numbers_and_nothing_else(tmp_path: Path, source: Path) -> None:

@@ -57,6 +57,7 @@ SAME = {"same_measure": True, "value": 0.3}
         ({}, difference(-0.1, 0.5), "not seen at this scale"),
         ({}, difference(0.0, 0.5), "not seen at this scale"),
         ({}, difference(-0.5, -0.1), "opposite direction"),
+        ({}, difference(-0.5, 0.0), "not seen at this scale"),
         ({"expects": "below"}, difference(-0.5, -0.1), "same direction"),
         ({"expects": "below"}, difference(0.1, 0.5), "opposite direction"),
         # A share is held against one half.
@@ -123,11 +124,15 @@ def outcomes(**numbers: Estimate) -> dict[str, Any]:
 
 
 def test_the_table_names_each_claim_and_what_was_measured_here() -> None:
-    rows = rows_of(verdicts.table({}, pages=set()))[1:]
+    table = verdicts.table({}, pages=set())
+    assert 'class="safetune-wide"' in table  # on a phone it scrolls by itself
+    rows = rows_of(table)[1:]
     assert len(rows) == len(verdicts.claims())
     for row, one in zip(rows, verdicts.claims(), strict=True):
         assert row[0].startswith(f"{one.number}. {one.claim}")
         assert f"Here: {one.measured}" in row[0]
+        (where,) = re.findall(r"\((chapter \d\d|no chapter)\)$", row[0])
+        assert (where == "no chapter") == (not any(one.id in c.claims for c in chapters.chapters()))
 
 
 @pytest.mark.parametrize(

@@ -74,6 +74,14 @@ def test_a_refusal_that_nobody_can_read_does_not_pass_for_safe() -> None:
     (row,) = readings.trust(pd.concat(seeds, ignore_index=True), instrument="refusal").to_dict("records")
     assert row["corrected"].low < 0.05
     assert row["corrected"].high > 0.95
+    both = pd.concat(seeds, ignore_index=True)
+    about = {"clusters": both["prompt_id"], "seeds": both["seed"]}
+    assert row["refused"] == statistics.share(both["refused"], **about)
+    is_text = both["coherence"].eq(1)
+    assert row["refused_readable"] == statistics.share(is_text & both["refused"].eq(True), **about)
+    # By set and amount, in their order, whatever the order of the responses.
+    sets = pd.concat([responses.assign(prompt_set=name) for name in ("ordinary", "malicious")])
+    assert readings.trust(sets, instrument="refusal")["prompt_set"].tolist() == ["malicious", "ordinary"]
     unread = responses.drop(columns="coherence")
     (row,) = readings.trust(unread, instrument="judge-refusal").to_dict("records")
     assert (row["corrected"], row["readable"], row["refused_readable"]) == (None, None, None)

@@ -57,6 +57,7 @@ def test_a_share_is_corrected_for_the_instruments_errors() -> None:
     measured = pd.Series(np.repeat([1.0, 0.0, np.nan], [45, 55, 7]))
     corrected = corrected_share(measured, people=people, instrument=instrument)
     assert corrected.value == pytest.approx((0.45 - 0.1) / (0.8 - 0.1))
+    assert corrected_share(measured, people=people, instrument=instrument.astype(object)) == corrected
     plain = share(measured)
     # The instrument's own uncertainty is in it.
     assert corrected.high - corrected.low > plain.high - plain.low
@@ -197,6 +198,7 @@ def test_alpha_interval_holds_what_many_samples_give() -> None:
             pd.DataFrame({"a": first, "b": np.where(rng.random(80) < 0.7, first, chance)})
         )
         inside += result.low < 0.7 < result.high
+        assert result.note == ""
         widths.append(result.high - result.low)
     assert inside >= 52
     assert np.mean(widths) == pytest.approx(2 * 1.96 * math.sqrt(0.8 * 0.2 / 80) / (2 / 3), rel=0.1)
@@ -210,10 +212,10 @@ def test_alpha_where_it_or_its_interval_is_undefined() -> None:
     full = krippendorff_alpha(pd.DataFrame({"a": ["x", "y"] * 5, "b": ["x", "y"] * 5}))
     assert full.value == 1.0
     assert math.isnan(full.low)
+    assert (full.agreed, full.n) == (1.0, 10)
     assert "no width" in full.note
-    assert (
-        krippendorff_alpha(pd.DataFrame({"a": ["x", None], "b": [None, "y"]})).note
-        == "no item was rated by two"
-    )
+    apart = krippendorff_alpha(pd.DataFrame({"a": ["x", None], "b": [None, "y"]}))
+    assert np.isnan([apart.value, apart.low, apart.high, apart.agreed]).all()
+    assert (apart.n, apart.note) == (0, "no item was rated by two")
     rare = krippendorff_alpha(pd.DataFrame({"a": ["x"] * 9 + ["y"], "b": ["x"] * 10}))
     assert "left out of the interval" in rare.note

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -44,6 +45,8 @@ def test_no_change_on_few_prompts_is_not_certainty() -> None:
     all_rise = paired_difference(pd.Series([0.0] * 20), pd.Series([1.0] * 20))
     assert (all_rise.high, all_rise.direction) == (1.0, "rises")
     assert 0.6 < all_rise.low < 0.7
+    all_fall = paired_difference(pd.Series([1.0] * 20), pd.Series([0.0] * 20))
+    assert (all_fall.low, all_fall.high) == (-all_rise.high, -all_rise.low)
     assert paired_difference(pd.Series([0.0]), pd.Series([1.0])).direction == "not seen"
 
 
@@ -163,3 +166,5 @@ def test_two_runs_differ_by_what_their_intervals_allow() -> None:
     sides = [share(pd.Series([True] * yes + [False] * (n - yes))) for yes, n in ((48, 80), (56, 70))]
     found = statistics.independent_difference(*sides)
     assert (found.value, found.low, found.high) == pytest.approx((0.2, 0.0524, 0.3339), abs=1e-4)
+    losses = [replace(side, unit="nats") for side in sides]
+    assert statistics.independent_difference(*losses).unit == "nats"

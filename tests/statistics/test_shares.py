@@ -184,6 +184,8 @@ def test_a_mean_has_the_interval_of_its_units_however_often_each_was_measured() 
     assert (large["n"], large["value"]) == (8, 4.5)
     assert 2.5 < large["low"] < 3.5
     assert 5.5 < large["high"] < 6.5
+    none = means(once.iloc[:0], by="n_safety", unit="id", value="x")
+    assert list(none) == ["n_safety", "value", "low", "high", "n"]
     three_seeds = pd.concat([once] * 3)
     pd.testing.assert_frame_equal(
         means(three_seeds, by="n_safety", unit="id", value="x"),
@@ -203,7 +205,9 @@ def test_win_rate_counts_ties_as_halves_and_its_interval_is_right() -> None:
         (35 / 60 - 1.96 * error, 35 / 60 + 1.96 * error), abs=0.01
     )
     assert win_rate(scores) == result  # seeded
-    assert math.isnan(win_rate(pd.Series([None, None], dtype=object)).value)
+    none = win_rate(pd.Series([None, None], dtype=object))
+    assert (none.n, none.n_unscored, none.method) == (0, 2, "none")
+    assert math.isnan(none.value)
 
 
 def test_win_rate_of_several_raters_weighs_judgements_and_draws_prompts() -> None:
@@ -226,5 +230,8 @@ def test_win_rate_of_several_raters_weighs_judgements_and_draws_prompts() -> Non
 def test_win_rate_is_not_certain_where_all_prompts_score_alike(score: float, low: float, high: float) -> None:
     # Wilson's interval for 10, 5 and 0 of 10.
     result = win_rate(pd.Series([score] * 10))
+    # Nor where some prompts were judged more often.
+    more = win_rate(pd.Series([score] * 11), clusters=pd.Series([0, *range(10)]))
+    assert (more.low, more.high, more.method) == (result.low, result.high, "Wilson")
     assert (result.value, result.low, result.high) == pytest.approx((score, low, high), abs=1e-3)
     assert result.method == "Wilson"

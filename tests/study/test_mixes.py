@@ -157,6 +157,11 @@ def test_forms_can_be_compared_on_the_same_rows_where_some_rows_have_no_question
     assert rows("instruction") != rows("question")  # else there would be nothing to mend
 
 
+def test_a_source_is_named_by_its_last_part_and_a_name_by_itself() -> None:
+    named = [mixes.source_name(one) for one in ("embedded", "/home/me/my rows.jsonl", "some/where/rows")]
+    assert named == ["embedded", "my rows.jsonl", "rows"]
+
+
 def test_a_study_s_mix_holds_the_contrast_rows_that_it_asks_for() -> None:
     study = state(prompt_sets=[], preset="smoke", mixing={"n_contrast": 3})
     contrast = {row.id for row in study.contrast}

@@ -13,6 +13,7 @@ from safetune_utils.data import Shape
 
 def test_a_funnel_has_a_bar_for_each_step_from_the_top(canvases: list[Canvas]) -> None:
     figure = figures.funnel([("asked", 9), ("kept", 4)], name="x", caption="c")
+    assert figure.caption == "c"
     assert figure.alt == "Bar chart of the rows that are left after each step: asked 9, kept 4."
     axes = canvases[0].axes[0]
     assert [bar.get_width() for bar in axes.patches] == [9, 4]

@@ -166,7 +166,7 @@ def test_other_series_take_the_colours_and_marks_in_their_order(kind: str, canva
         assert markers(axes) == [look.marker for look in looks]
 
 
-@pytest.mark.parametrize("kind", ["by_kind", "dumbbells", "calibration"])
+@pytest.mark.parametrize("kind", ["by_kind", "dumbbells", "calibration", "trade_off"])
 def test_per_cent_go_from_none_to_all_whatever_was_measured(kind: str, canvases: list[Canvas]) -> None:
     few = SHARES.assign(share=0.02, low=0.01, high=0.03)
     drawings = {
@@ -175,11 +175,14 @@ def test_per_cent_go_from_none_to_all_whatever_was_measured(kind: str, canvases:
         "calibration": lambda: figures.calibration(
             few.assign(said=0.02, n=9), name="x", caption="c", x="a", y="b"
         ),
+        "trade_off": lambda: figures.trade_off(few, **SIDES, name="x", caption="c"),
     }
     assert drawings[kind]().name == "x"
-    low, high = canvases[0].axes[0].get_xlim()
-    assert -6 < low < 0
-    assert 100 < high < 106
+    axes = canvases[0].axes[0]
+    of_shares = {"calibration": (axes.get_xlim(), axes.get_ylim()), "trade_off": (axes.get_ylim(),)}
+    for low, high in of_shares.get(kind, (axes.get_xlim(),)):
+        assert -6 < low < 0
+        assert 100 < high < 106
 
 
 def test_a_value_a_hair_outside_its_interval_is_drawn_and_no_error(canvases: list[Canvas]) -> None:

@@ -46,6 +46,8 @@ def test_the_agreement_of_two_instruments_stands_where_row_and_column_meet(canva
     assert list(axes.get_yticks()) == [1.5, 2.5]
     assert list(axes.get_xticks()) == [0.5, 1.5]
     assert frame(axes) == ("", "", True, False)
+    figures.agreement_matrix(table[:2], name="m", caption="c")  # a pair that was not compared
+    assert texts(canvases[2].axes[0])[1.5, 2.5] == "–"
     depth = {tuple(patch.get_xy()): patch.get_facecolor()[3] for patch in axes.patches}
     assert depth[0, 1] > depth[0, 2] > depth[1, 2]  # the better they agree, the deeper
     assert not any(line.get_visible() for line in (*axes.get_xgridlines(), *axes.get_ygridlines()))

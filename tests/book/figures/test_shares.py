@@ -49,7 +49,7 @@ def test_the_main_figure_draws_each_share_with_its_interval_over_its_amount(
         assert bounds["malicious requests"] == [pytest.approx((4, 23)), pytest.approx((71, 87))]
         assert bounds["safe look-alikes"] == [pytest.approx((1, 9)), pytest.approx((22, 41))]
         for points in drawn.values():  # shifted a little sideways
-            assert [x for x, _ in points] == pytest.approx([0, 100], abs=1)
+            assert [x for x, _ in points] == pytest.approx([0, 100], abs=0.5)
         assert (list(axes.get_xticks()), words(axes.get_xticklabels())) == ([0, 100], ["0", "100"])
         assert frame(axes) == (
             "safety examples added to the general ones",
@@ -156,6 +156,8 @@ def test_the_matrix_has_what_was_trained_on_down_and_what_was_asked_across(canva
     assert words(axes.get_xticklabels()) == ["malicious\nrequests", "malicious\nquestions"]
     assert frame(axes) == ("asked", "safety examples in training", True, False)
     assert axes.get_ylim() == (2, 0)  # the first row is at the top
+    assert axes.get_xlim() == (0, 2)
+    assert {text.get_horizontalalignment() for text in axes.texts} == {"center"}
     below = {at: text for at, text in texts(axes).items() if "n =" in text}
     for (form, asked), at in {
         ("questions", "malicious"): (0.5, 0.74),
@@ -166,6 +168,16 @@ def test_the_matrix_has_what_was_trained_on_down_and_what_was_asked_across(canva
     depth = {tuple(patch.get_xy()): patch.get_facecolor()[3] for patch in axes.patches}
     assert depth[1, 0] > depth[0, 0] > depth[1, 1] > depth[0, 1]  # the more refuse, the deeper
     assert {to_hex(patch.get_facecolor()[:3]) for patch in axes.patches} == {SEQUENCE[0].light}
+
+
+def test_the_matrix_says_what_was_not_scored(canvases: list[Canvas]) -> None:
+    matrix = made_matrix()
+    lost = matrix["trained"].eq("none") & matrix["prompt_set"].eq("malicious")
+    drawn = figures.transfer_matrix(
+        matrix.assign(n_scored=matrix["n_scored"].where(~lost, 0)), name="t", caption="c"
+    )
+    assert "trained on none: no scored malicious requests, 20 %" in drawn.alt
+    assert (0.5, 1.42) not in texts(canvases[0].axes[0])
 
 
 def test_dumbbells_join_the_prompt_sets_at_each_amount_and_say_what_was_not_scored(

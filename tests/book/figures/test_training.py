@@ -50,6 +50,8 @@ def test_growth_has_a_panel_for_each_thing_that_was_varied_from_zero_up(canvases
     assert frame(answering) == ("threads", "", True, True)
     assert [axes.get_title() for axes in (training, answering)] == ["training", "answering"]
     assert drawn.caption == "c"
+    assert {line.get_marker() for line in (*training.lines, *answering.lines)} == {"o"}
+    assert training.get_ylim()[1] > 1000  # room above the highest
     for theme, canvas in enumerate(canvases):
         assert {line.get_color() for axes in canvas.axes for line in axes.lines} == {SEQUENCE[0][theme]}
     assert training.get_ylim()[0] == answering.get_ylim()[0] == 0
