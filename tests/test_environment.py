@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import http.server
 import importlib.metadata
 import re
+import subprocess
+import sys
+import threading
 import tomllib
+from functools import partial
+from pathlib import Path
 
 import pytest
 import yaml
@@ -77,3 +83,26 @@ def test_the_version_stands_in_one_place() -> None:
     others = [ROOT / name for name in ("CITATION.cff", "README.md", "safetune_utils/__init__.py")]
     assert not [path.name for path in others if PROJECT["version"] in path.read_text("utf-8")]
     assert importlib.metadata.version("safetune-utils") == PROJECT["version"]
+
+
+def pip_flags(*variables: str) -> str:
+    command = ["make", "--silent", "--no-print-directory", "pip-flags", *variables]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere PyPI's torch is the CPU build")
+def test_torch_comes_from_the_index_of_cpu_builds_where_it_answers_and_no_gpu_is_there(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "torch").mkdir()
+    handler = partial(http.server.SimpleHTTPRequestHandler, directory=str(tmp_path))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as index:
+        threading.Thread(target=index.serve_forever, daemon=True).start()
+        at = f"http://127.0.0.1:{index.server_address[1]}"
+        there = pip_flags(f"CPU_TORCH={at}")
+        index.shutdown()
+    with_gpu = Path("/dev/nvidiactl").exists()
+    assert there == ("" if with_gpu else f"--extra-index-url {at}")
+    assert pip_flags(f"CPU_TORCH={at}") == ""  # it does not answer
+    assert pip_flags(f"CPU_TORCH={at}", "PIP_FLAGS=--pre") == "--pre"
+    assert pip_flags(f"CPU_TORCH={at}", "PIP_FLAGS=") == ""
