@@ -42,6 +42,7 @@ def parts() -> dict[str, str]:
     return {
         "speed_finetune": finetune_table(),
         "speed_generate": generate_table(),
+        "speed_profile": profile_table(),
         "speed_growth": growth(),
         "speed_book": book_table(),
         "speed_chapters": chapters_table(),
@@ -114,6 +115,28 @@ def generate_table() -> str:
         f"{_how(found)} {found['prompts']} malicious requests of the embedded corpus (8 for the original's"
         " loop), the base model."
     )
+    return block(table(columns, rows, wide=True), paragraph(told))
+
+
+def profile_table() -> str:
+    """Where the time of a training step, of answers and of scores goes."""
+    found = places.results("step_profile")
+    parts = ("layers", "vocabulary", "attention", "small", "between")
+    rows: list[Row] = [
+        (
+            work,
+            f"{row['tokens_per_second']:.0f}",
+            *(f"{row['shares'].get(part, 0):.0%}" for part in parts),
+            f"{row['of_the_product_rate']:.0%}" if "of_the_product_rate" in row else "",
+        )
+        for work, row in found["profiles"].items()
+    ]
+    columns = (
+        "", "tokens/s", "layers' products", "vocabulary", "attention", "small operations", "between them",
+        "the products' share of their rate alone",
+    )  # fmt: skip
+    precision = next(iter(found["profiles"].values()))["precision"]
+    told = f"One run; {found['machine']['processor']}, {precision}, torch {found['versions']['torch']}."
     return block(table(columns, rows, wide=True), paragraph(told))
 
 
