@@ -127,7 +127,7 @@ def test_every_page_has_its_run_record_and_each_adapter_is_listed_once(book: Pat
     for page in ("01_safety_amount", "02_exaggerated_safety", "08_instruments"):
         record = json.loads((output / "notebooks" / f"{page}.run.json").read_text())
         assert set(record["adapters"]) == used
-        assert record["peak_memory_bytes"] > 3e8  # the kernel's, not this process's
+        assert 1e8 < record["peak_memory_bytes"] < 1e9  # the kernel's, not this process's
         assert (output / "notebooks" / f"{page}.html").read_text().count(f'href="{page}.run.json"') > 3
     for name in adapters:
         assert listed.count(f">{name}<") == 1

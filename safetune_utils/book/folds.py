@@ -11,15 +11,14 @@ from IPython.display import HTML
 from safetune_utils.book.markup import paragraph, render
 from safetune_utils.book.words import percent
 from safetune_utils.data import set_entry
-from safetune_utils.models import embedded
-from safetune_utils.models.base_model import title
+from safetune_utils.models.identity import EMBEDDED_TITLE, title
 from safetune_utils.settings import Mixing, shown_name
 from safetune_utils.study.study import Study
 
 # Published sizes, for the banner's comparison. Source: the paper's models (LLaMA-7B was its main one).
 _PAPER_MODEL = "LLaMA-7B"
 _EMBEDDED_NOTE = (
-    f"{embedded.EMBEDDED_TITLE} has 135 million parameters, about fifty times fewer than the paper's"
+    f"{EMBEDDED_TITLE} has 135 million parameters, about fifty times fewer than the paper's"
     f" {_PAPER_MODEL}, and was instruction-tuned by its makers before we began (the paper started from base"
     " models). Read directions here, not values."
 )

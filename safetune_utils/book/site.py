@@ -15,7 +15,16 @@ from pathlib import Path
 import nbformat
 
 from safetune_utils import store
-from safetune_utils.book import findings, freshness, notebooks, outputs, parameters, provenance, verdicts
+from safetune_utils.book import (
+    findings,
+    freshness,
+    notebooks,
+    outputs,
+    parameters,
+    provenance,
+    stating,
+    verdicts,
+)
 from safetune_utils.book.checks import page_faults
 from safetune_utils.book.generated import data_cards, instruments, speed
 from safetune_utils.book.generated.parameters import parameter_tables, preset_table
@@ -23,7 +32,12 @@ from safetune_utils.book.parameters import Given
 from safetune_utils.book.value_role import VALUES
 from safetune_utils.book.words import said
 from safetune_utils.errors import SafetuneError
+from safetune_utils.machine.processes import side_by_side
 from safetune_utils.places import data_folder, inside
+from safetune_utils.study.run import fill
+
+# About what a notebook's kernel takes that finds its adapters, responses and scores made.
+_BYTES_OF_A_NOTEBOOK = 1.5e9
 
 
 def build(*, given: Given, target: Path | None = None, taken_from: Path | None = None) -> tuple[Path, int]:
@@ -84,9 +98,17 @@ def executed(*, given: Given) -> tuple[dict[str, Path], int]:
         )
     given_to = {path: parameters.own_part(path, given) for path in sources}
     stale = [path for path in sources if not freshness.is_fresh(path, given=given_to[path])]
-    for path in stale:
-        print(f"executing {path.stem}", file=sys.stderr)
+    if stale:
+        # Adapters, responses and scores of all chapters by one pool; the notebooks then find them.
+        print(f"stating {len(stale)} chapters", file=sys.stderr)
+        fill(stating.studies_of([(path, given_to[path]) for path in stale]))
+        side_by_side([(_execute, (path, given_to[path])) for path in stale], bytes_each=_BYTES_OF_A_NOTEBOOK)
     return {path.name: notebooks.executed(path, given=given_to[path]) for path in sources}, len(stale)
+
+
+def _execute(path: Path, given: Given) -> None:
+    print(f"executing {path.stem}", file=sys.stderr)
+    notebooks.executed(path, given=given)
 
 
 def _sources() -> list[Path]:

@@ -29,7 +29,7 @@ from safetune_utils.book.words import (
     trend_word,
 )
 from safetune_utils.data import in_order, set_entry, title_of
-from safetune_utils.models.base_model import title
+from safetune_utils.models.identity import title
 from safetune_utils.scoring.readings import trust
 from safetune_utils.statistics import Estimate, holm, share_at, share_in
 from safetune_utils.study import mixes

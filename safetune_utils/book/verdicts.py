@@ -21,7 +21,7 @@ from safetune_utils.book.chapters import chapters
 from safetune_utils.book.findings import Outcomes, published_folder
 from safetune_utils.book.markup import Cell, Link, Row, Text, block, paragraph
 from safetune_utils.errors import SafetuneError
-from safetune_utils.models.base_model import title
+from safetune_utils.models.identity import title
 from safetune_utils.places import data_folder
 from safetune_utils.statistics import Estimate
 

@@ -8,7 +8,7 @@ from collections import Counter
 import pandas as pd
 
 from safetune_utils import statistics
-from safetune_utils.models.base_model import title
+from safetune_utils.models.identity import title
 from safetune_utils.statistics import Estimate, Trend
 from safetune_utils.study.mixes import safety_rows
 from safetune_utils.study.study import Study

@@ -15,10 +15,10 @@ from safetune_utils.data.mix import held_out_safety, mix, topics_in_turn
 from safetune_utils.errors import SafetuneError
 from safetune_utils.estimate.result import AdapterCounts, PromptCounts, PromptTokens, TrainingCounts
 from safetune_utils.generation.generate import encode_prompt
+from safetune_utils.models.shared_prefix import n_shared
 from safetune_utils.models.template import render
 from safetune_utils.settings import Recipe, Settings
 from safetune_utils.training.rows import IGNORED, encode_row
-from safetune_utils.training.shared_prefix import n_shared
 
 # Tokens of a row and how many of them are the answer's: means over the 2,000-row sample of Alpaca data, over
 # the paper's safety rows and over the corpus's contrast rows, by the embedded model's tokenizer. A prompt of

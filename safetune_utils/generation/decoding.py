@@ -18,7 +18,7 @@ from peft import PeftModel
 from transformers import DynamicCache, PreTrainedModel
 from transformers.cache_utils import DynamicLayer
 
-from safetune_utils.training.shared_prefix import n_shared
+from safetune_utils.models.shared_prefix import n_shared
 
 # The best order may depend on how many rows a product has; measured, it does not matter much.
 _ROWS_ORDERED_FOR = 64

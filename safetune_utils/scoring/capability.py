@@ -23,17 +23,18 @@ import importlib.util
 import logging
 from collections.abc import Sequence
 from functools import partial
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import pandas as pd
-from datasets import Dataset
-from peft import PeftModel
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from safetune_utils.data import benchmarks, corpus_rows
 from safetune_utils.errors import SafetuneError, first_line
-from safetune_utils.models.base_model import quiet_hub
 from safetune_utils.statistics import share
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+    from peft import PeftModel
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 FOUR_CHOICE = "four_choice"
 METRICS = ("acc", "acc_norm")
@@ -195,6 +196,8 @@ def four_choice_config() -> dict[str, Any]:
 
 def _four_choice_data(rows: list[dict[str, Any]], **_: Any) -> dict[str, Dataset]:
     """The data by the name of its split; the harness passes the task's metadata along."""
+    from datasets import Dataset
+
     return {"test": Dataset.from_list(rows)}
 
 
@@ -210,6 +213,8 @@ def _load(name: str) -> Any:
     if name == FOUR_CHOICE:
         return ConfigurableTask(config=four_choice_config())
     try:
+        from safetune_utils.models.base_model import quiet_hub
+
         with quiet_hub():
             return TaskManager().load([name])["tasks"][name]
     # What the hub's client raises without a network, or for a data set that moved.

@@ -11,17 +11,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import cast
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from safetune_utils import data, places
 from safetune_utils.errors import SafetuneError
 from safetune_utils.machine.batches import longest_first
-from safetune_utils.models.base_model import ADAPTER_FILE, load_adapter, load_base
+from safetune_utils.models.identity import ADAPTER_FILE
 from safetune_utils.models.template import render
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 # Longer requests are cut, in characters, and longer answers too; so the reply to the question is never cut
 # off.
@@ -76,12 +77,16 @@ def load(
         raise SafetuneError(
             f"there is no adapter in {folder}: train it with `safetune train-instrument {folder.name}`"
         )
+    from safetune_utils.models.base_model import load_adapter, load_base
+    from safetune_utils.models.shared_prefix import ATTENTION
+
     model, tokenizer = load_base("embedded", device=device, precision=precision)
     # The embedded model is not quantised, so the adapter is merged into it.
-    return cast(PreTrainedModel, load_adapter(model, folder)), tokenizer
+    merged: Any = load_adapter(model, folder)
+    merged.set_attn_implementation(ATTENTION)  # the question stands before every answer
+    return merged, tokenizer
 
 
-@torch.inference_mode()
 def probabilities(
     prompts: Sequence[str],
     responses: Sequence[str],
@@ -101,6 +106,10 @@ def probabilities(
     Raises:
         SafetuneError: there is no adapter for this question.
     """
+    import torch
+
+    from safetune_utils.models.shared_prefix import hidden_states
+
     model, tokenizer = loaded or load(question.folder)
     firsts = [tokenizer(word, add_special_tokens=False)["input_ids"][0] for word in question.words]
     asked = [
@@ -109,16 +118,12 @@ def probabilities(
     ]
     rows = [tokenizer(render(instruction=row.instruction, input=row.input))["input_ids"] for row in asked]
     found = np.zeros((len(rows), len(firsts)))
-    for part in longest_first([len(row) for row in rows], tokens=_BATCH_TOKENS, progress=progress):
-        width = len(rows[part[0]])
-        lengths = torch.tensor([len(rows[i]) for i in part], device=model.device)
-        ids = torch.tensor([rows[i] + [0] * (width - len(rows[i])) for i in part], device=model.device)
-        mask = torch.arange(width, device=model.device) < lengths[:, None]
-        hidden = model.get_decoder()(
-            input_ids=ids, attention_mask=mask.long(), use_cache=False
-        ).last_hidden_state
-        last = hidden[torch.arange(len(part), device=model.device), lengths - 1]
-        found[part] = model.get_output_embeddings()(last).float()[:, firsts].softmax(dim=-1).cpu().numpy()
+    with torch.inference_mode():
+        for part in longest_first([len(row) for row in rows], tokens=_BATCH_TOKENS, progress=progress):
+            hidden, places = hidden_states(model.get_decoder(), [rows[i] for i in part])
+            last = hidden[[place[-1] for place in places]]
+            said = model.get_output_embeddings()(last).float()[:, firsts].softmax(dim=-1)
+            found[part] = said.cpu().numpy()
     return found
 
 

@@ -13,11 +13,14 @@ harmless here.
 
 from __future__ import annotations
 
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from typing import TYPE_CHECKING
 
 from safetune_utils.errors import SafetuneError
 from safetune_utils.scoring import embedded_judge, reward_model
 from safetune_utils.scoring.score import NO_WORDS, Score, check_pairs, has_words
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 # Name of the instrument, the paper's checkpoint. Its author says that the first scores harmless sets too
 # high, and recommends the second.

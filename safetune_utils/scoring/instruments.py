@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from safetune_utils.errors import SafetuneError
-from safetune_utils.models.base_model import ADAPTER_FILE, identity
+from safetune_utils.models.identity import ADAPTER_FILE, identity
 from safetune_utils.places import data_folder
 from safetune_utils.scoring import (
     coherence,
@@ -212,12 +212,15 @@ INSTRUMENTS: dict[str, Instrument] = {
         values=_HARM + "; 4 times the probability of 'harmful', so it says how sure, not how bad",
         model="the embedded model with a small adapter, trained on an extract of PKU-SafeRLHF",
         biases=(
-            "its labels are of one data set and one idea of harm; short or incoherent answers look harmless"
+            "its labels are of one data set and one idea of harm; short or incoherent answers look harmless; "
+            "in bf16 its values lie .016 on average and up to .12 from those in fp32, "
+            "so 2 to 4 labels of 100, near the border, are others"
         ),
         says=HARMFUL,
         above=_HARM_ABOVE,
         yes_is_safe=False,
         measured=Measured("harmfulness", ("test",), "answers to questions never seen (PKU-SafeRLHF)"),
+        code=2,
         reads=lambda: (
             _hash_of(embedded_judge.HARMFUL.folder / ADAPTER_FILE),
             embedded_judge.HARMFUL.text,

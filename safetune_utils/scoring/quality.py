@@ -16,16 +16,18 @@ such output.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import pandas as pd
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from safetune_utils import statistics
 from safetune_utils.errors import SafetuneError
 from safetune_utils.scoring import reward_model
 from safetune_utils.scoring.score import NO_WORDS, Score, check_pairs, has_words
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 REWARD_MODEL = "OpenAssistant/reward-model-deberta-v3-large-v2"
 

@@ -17,20 +17,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
-from safetensors.numpy import load_file
-from transformers import PreTrainedTokenizerBase
 
 from safetune_utils import places
 from safetune_utils.errors import SafetuneError
 from safetune_utils.machine.batches import longest_first
-from safetune_utils.models.base_model import load_base
 from safetune_utils.scoring import refusal_rules
 from safetune_utils.scoring.refusal_rules import LABELS
 from safetune_utils.scoring.score import Score
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
 
 VERSION = 1
 
@@ -89,6 +88,8 @@ def weights(folder: Path) -> dict[str, np.ndarray]:
     Raises:
         SafetuneError: the folder holds no weights.
     """
+    from safetensors.numpy import load_file
+
     if not (path := folder / "weights.safetensors").is_file():
         raise SafetuneError(
             f"there are no weights in {folder}: make them with `safetune train-instrument refusal`"
@@ -124,7 +125,6 @@ def _score_of(said: np.ndarray) -> Score:
     return Score(1.0, label, "reads like a refusal, though it does not say so", parts)
 
 
-@torch.inference_mode()
 def reading(
     prompts: Sequence[str],
     responses: Sequence[str],
@@ -142,32 +142,32 @@ def reading(
     Returns:
         Of shape (rows, 576), in the order of the rows.
     """
+    import torch
+
+    from safetune_utils.models.shared_prefix import hidden_states
+
     decoder, tokenizer = _reader(device, precision)
     encoded = [
         _encode(tokenizer, prompt, response) for prompt, response in zip(prompts, responses, strict=True)
     ]
     found = np.zeros((len(encoded), decoder.config.hidden_size), dtype=np.float32)
     lengths = [len(head) + len(tail) for head, tail in encoded]
-    for part in longest_first(lengths, tokens=_BATCH_TOKENS, progress=progress):
-        width = lengths[part[0]]
-        ids = torch.zeros(len(part), width, dtype=torch.long)
-        mask = torch.zeros(len(part), width, dtype=torch.long)
-        answer = torch.zeros(len(part), width)
-        for row, i in enumerate(part):
-            head, tail = encoded[i]
-            ids[row, : lengths[i]], mask[row, : lengths[i]] = torch.tensor(head + tail), 1
-            answer[row, len(head) : lengths[i]] = 1 / len(tail)
-        device = decoder.device
-        hidden = decoder(
-            input_ids=ids.to(device), attention_mask=mask.to(device), use_cache=False
-        ).last_hidden_state
-        found[part] = torch.einsum("rtd,rt->rd", hidden.float(), answer.to(device)).cpu().numpy()
+    with torch.inference_mode():
+        for part in longest_first(lengths, tokens=_BATCH_TOKENS, progress=progress):
+            hidden, places = hidden_states(decoder, [[*encoded[i][0], *encoded[i][1]] for i in part])
+            for i, place in zip(part, places, strict=True):
+                answer = hidden[place[len(encoded[i][0]) :]]
+                found[i] = answer.float().mean(dim=0).cpu().numpy()
     return found
 
 
 @cache
 def _reader(device: str, precision: str) -> tuple[Any, PreTrainedTokenizerBase]:
     """The embedded model's layers up to the one whose output is used, and its tokenizer."""
+    import torch
+
+    from safetune_utils.models.base_model import load_base
+
     model, tokenizer = load_base("embedded", device=device, precision=precision)
     decoder = model.get_decoder()
     decoder.layers = decoder.layers[:_LAYER]

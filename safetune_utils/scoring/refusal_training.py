@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from sklearn.linear_model import LogisticRegression
 
 from safetune_utils.data import Labelled
 from safetune_utils.scoring import refusal, refusal_rules
@@ -24,6 +23,8 @@ def fit_refusal(read: np.ndarray, labels: Sequence[str]) -> dict[str, np.ndarray
         read: how the embedded model reads each answer, from :func:`refusal.reading`, of shape (rows, 576).
         labels: one of :data:`refusal.LABELS` for each.
     """
+    from sklearn.linear_model import LogisticRegression
+
     mean, scale = read.mean(axis=0), read.std(axis=0) + 1e-3
     classes = [refusal.LABELS.index(label) for label in labels]
     fitted = LogisticRegression(C=REFUSAL_C, max_iter=2000).fit((read - mean) / scale, classes)

@@ -10,27 +10,23 @@ import math
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
-
-import torch
-from transformers import (
-    AutoModelForSequenceClassification,
-    AutoTokenizer,
-    PreTrainedModel,
-    PreTrainedTokenizerBase,
-)
+from typing import TYPE_CHECKING
 
 from safetune_utils.errors import SafetuneError, first_line
 from safetune_utils.machine.batches import longest_first
 from safetune_utils.machine.device import check, planned
-from safetune_utils.models.base_model import commit_in, identity
+from safetune_utils.models.identity import commit_in, identity
 from safetune_utils.scoring.score import Score
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 MAX_TOKENS = 512  # what these models were trained to read
 
 
 @cache  # the hub is asked once in a process: what a score's name says is what is loaded
 def identified(name: str) -> str:
-    """What identifies a reward model, see :func:`safetune_utils.models.base_model.identity`."""
+    """What identifies a reward model, see :func:`safetune_utils.models.identity.identity`."""
     return identity(name)
 
 
@@ -44,6 +40,9 @@ def load(name: str, *, device: str = "auto") -> tuple[PreTrainedModel, PreTraine
     Raises:
         SafetuneError: the model cannot be loaded, or it is no reward model.
     """
+    import torch
+    from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
     revision = None if Path(name).is_dir() else commit_in(identified(name))
     try:
         tokenizer = AutoTokenizer.from_pretrained(name, revision=revision, trust_remote_code=False)
@@ -71,7 +70,6 @@ def load(name: str, *, device: str = "auto") -> tuple[PreTrainedModel, PreTraine
     return model.requires_grad_(False).eval(), tokenizer
 
 
-@torch.inference_mode()
 def score(
     first: Sequence[str],
     second: Sequence[str] | None = None,
@@ -97,6 +95,8 @@ def score(
         SafetuneError: the model has more than one output or is not in fp32, or the tokenizer has no padding
             token.
     """
+    import torch
+
     _check(model, tokenizer)
     model.eval()
     found = [Score(None)] * len(first)
@@ -114,7 +114,8 @@ def score(
         inputs = tokenizer(
             *pairs(batch), truncation=True, max_length=limit, padding=True, return_tensors="pt"
         )
-        rewards = model(**inputs.to(model.device)).logits[:, 0].tolist()
+        with torch.inference_mode():
+            rewards = model(**inputs.to(model.device)).logits[:, 0].tolist()
         for i, reward in zip(batch, rewards, strict=True):
             if math.isfinite(reward):
                 cut = f"read up to token {limit} of {n_tokens[i]}" if n_tokens[i] > limit else ""
@@ -130,7 +131,7 @@ def _check(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> None:
         raise SafetuneError(
             f"a reward model has one output and this one has {model.config.num_labels}: give another model"
         )
-    if model.dtype != torch.float32:
+    if str(model.dtype) != "torch.float32":
         raise SafetuneError(
             f"the reward model is in {model.dtype}, in which DeBERTa gives no numbers: "
             "load it with reward_model.load, which takes fp32"

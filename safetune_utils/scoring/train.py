@@ -12,22 +12,18 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, TypedDict
+from typing import TYPE_CHECKING, Any, NamedTuple, TypedDict
 
 import numpy as np
 import pandas as pd
-import torch
 from pydantic import Field
-from safetensors.numpy import save_file as save_arrays
-from safetensors.torch import load_file, save_file
 
 from safetune_utils import data, places
 from safetune_utils.data import Labelled
 from safetune_utils.data.mix import Mix
 from safetune_utils.errors import SafetuneError
 from safetune_utils.machine.files import write_json
-from safetune_utils.models import embedded
-from safetune_utils.models.base_model import ADAPTER_FILE, identity, load_base
+from safetune_utils.models.identity import ADAPTER_FILE, EMBEDDED_TITLE, identity
 from safetune_utils.scoring import embedded_judge, refusal
 from safetune_utils.scoring.embedded_judge import HARMFUL, Question
 from safetune_utils.scoring.measured import (
@@ -42,7 +38,9 @@ from safetune_utils.scoring.measured import (
 from safetune_utils.scoring.refusal_training import fit_refusal, is_silent
 from safetune_utils.settings import PresetName, Recipe, Schema, checked
 from safetune_utils.store import file_hash, produce, record_of
-from safetune_utils.training.finetune import TrainingFacts, finetune
+
+if TYPE_CHECKING:
+    from safetune_utils.training.finetune import TrainingFacts
 
 
 class ScorerTraining(Schema):
@@ -141,6 +139,11 @@ def train(
     Raises:
         SafetuneError: see :func:`safetune_utils.training.finetune.finetune`.
     """
+    from safetensors.torch import load_file, save_file
+
+    from safetune_utils.models.base_model import load_base
+    from safetune_utils.training.finetune import finetune
+
     model, tokenizer = load_base("embedded")
     mix = Mix(
         train=[_example(question, row) for row in rows],
@@ -163,7 +166,7 @@ def train(
     )
     config = folder / "adapter_config.json"
     # PEFT writes down the folder that the base model was loaded from, which differs from machine to machine.
-    settings = json.loads(config.read_text("utf-8")) | {"base_model_name_or_path": embedded.EMBEDDED_TITLE}
+    settings = json.loads(config.read_text("utf-8")) | {"base_model_name_or_path": EMBEDDED_TITLE}
     write_json(config, settings)
     return facts
 
@@ -257,6 +260,8 @@ def trial(settings: ScorerTraining) -> Trial:
 
 def _compared(folder: Path, *, n_trained: int, test: Sequence[Labelled]) -> list[ModelAgreement]:
     """The agreement with people of the base model, of the one in a folder, and of the book's own."""
+    from safetune_utils.models.base_model import load_base
+
     asked = {
         "the base model as it is": load_base("embedded"),
         f"trained here, on {n_trained} answers": embedded_judge.load(folder),
@@ -277,6 +282,8 @@ def publish_refusal() -> RefusalResults:
     Raises:
         SafetuneError: the labelled rows cannot be fetched.
     """
+    from safetensors.numpy import save_file
+
     rows, own = data.xstest_completions(), [row for row in data.own_responses() if is_silent([row])[0]]
     read, own_read = _read(rows), _read(own)
     agreement = measure_refusal(rows, read, own=own, own_read=own_read)
@@ -284,7 +291,7 @@ def publish_refusal() -> RefusalResults:
     refusal.folder().mkdir(parents=True, exist_ok=True)
     path = refusal.folder() / "weights.safetensors"
     labels = [row.label for row, kept in zip(rows, silent, strict=True) if kept] + [row.label for row in own]
-    save_arrays(fit_refusal(np.concatenate([read[silent], own_read]), labels), path)
+    save_file(fit_refusal(np.concatenate([read[silent], own_read]), labels), path)
     agreement |= measure_styles()
     found: RefusalResults = {
         **_published("refusal", path),
@@ -302,6 +309,8 @@ def _read(rows: Sequence[Labelled]) -> np.ndarray:
 
 
 def _published(name: str, weights: Path) -> _Published:
+    import torch
+
     return {
         "made_by": f"safetune train-instrument {name}",
         "weights_bytes": weights.stat().st_size,

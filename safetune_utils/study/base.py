@@ -4,12 +4,15 @@ versions.
 
 from __future__ import annotations
 
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from typing import TYPE_CHECKING
 
 from safetune_utils import store
-from safetune_utils.models.base_model import commit_in, load_base
+from safetune_utils.models.identity import commit_in
 from safetune_utils.models.template import TEMPLATE, TEMPLATE_WITH_INPUT
 from safetune_utils.study.study import Study
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 # One is raised when its stage would give another result from the same inputs, or when the default of a
 # setting changes that is part of them.
@@ -42,6 +45,8 @@ def load(study: Study) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     Raises:
         SafetuneError: it cannot be loaded, or this machine lacks the planned device.
     """
+    from safetune_utils.models.base_model import load_base
+
     s = study.settings
     return load_base(
         s.base_model,

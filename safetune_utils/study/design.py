@@ -12,7 +12,7 @@ from typing import Any
 from safetune_utils.data import prompt_sets_of
 from safetune_utils.errors import SafetuneError
 from safetune_utils.machine.device import planned
-from safetune_utils.models.base_model import commit_in
+from safetune_utils.models.identity import commit_in
 from safetune_utils.presets import among, resolve
 from safetune_utils.scoring import instruments
 from safetune_utils.settings import Settings

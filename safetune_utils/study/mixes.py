@@ -18,7 +18,6 @@ from safetune_utils.errors import SafetuneError
 from safetune_utils.scoring import refusal_rules
 from safetune_utils.study import base
 from safetune_utils.study.study import Run, Study
-from safetune_utils.training import reference_loss
 
 
 def mix_of(study: Study, run: Run) -> Mix:
@@ -95,6 +94,8 @@ def base_losses_folder(study: Study, *, make: bool = True) -> Path:
         return store.stage_folder(stage="base_losses", label=label, inputs=inputs)
 
     def measure(folder: Path) -> store.Facts:
+        from safetune_utils.training import reference_loss
+
         model, tokenizer = base.load(study)
         found = reference_loss.reference_loss(
             model=model, tokenizer=tokenizer, examples=candidates, max_length=s.recipe.max_length

@@ -18,8 +18,7 @@ from typing import Any
 from filelock import FileLock
 
 from safetune_utils import places, store
-from safetune_utils.models.base_model import ADAPTER_FILE
-from safetune_utils.models.embedded import GGUF_SHA256
+from safetune_utils.models.identity import ADAPTER_FILE, GGUF_SHA256
 from safetune_utils.settings import Decoding, Recipe, checked, off_default
 from safetune_utils.study.base import VERSIONS
 
@@ -86,7 +85,8 @@ def _rename(root: Path) -> tuple[int, Counter[str]]:
             if not new.exists():
                 path.parent.rename(new)
             taken += 1
-    if n := len(list((root / "scores").glob("*/record.json"))):
+    scores = [json.loads(path.read_text("utf-8")) for path in (root / "scores").glob("*/record.json")]
+    if n := sum(record["inputs"].get("version") != VERSIONS["scores"] for record in scores):
         left["scores"] += n
     return taken, left
 

@@ -16,7 +16,7 @@ from safetune_utils.study.study import Study
 # For the forecast before anything was measured on this machine: two cores with bf16, the embedded model.
 _GUESSED_TOKENS_PER_SECOND = 900.0
 _GUESSED_RESPONSES_PER_SECOND = 15.0
-_GUESSED_TOKENS_PER_ROW = 95
+GUESSED_TOKENS_PER_ROW = 95
 
 
 def plan(study: Study) -> pd.DataFrame:
@@ -27,7 +27,6 @@ def plan(study: Study) -> pd.DataFrame:
         responses_left``, ``scores_left`` (of all instruments together), and ``minutes_left``, a forecast
         without the scoring.
     """
-    tokens_per_second, responses_per_second = _speeds(study)
     # Where the choice of rows goes by losses that were not worked out yet, the adapters have no names to look
     # for.
     known = is_known(study)
@@ -43,20 +42,23 @@ def plan(study: Study) -> pd.DataFrame:
         ]
         n_rows = study.n_rows(run)
         n_left = sum(len(study.prompts(name)) for name in left)
-        n_tokens = 0 if trained else n_rows * study.settings.recipe.epochs * _GUESSED_TOKENS_PER_ROW
+        n_tokens = 0 if trained else n_rows * study.settings.recipe.epochs * GUESSED_TOKENS_PER_ROW
         rows.append(
             {
                 "n_safety": run.n_safety, "seed": run.seed, "rows": n_rows,
                 "adapter": "there" if trained else "to train",
                 "responses_there": sum(len(study.prompts(name)) for name in study.prompt_sets) - n_left,
-                "responses_left": n_left, "scores_left": sum(unscored),
-                "minutes_left": (n_tokens / tokens_per_second + n_left / responses_per_second) / 60,
+                "responses_left": n_left, "scores_left": sum(unscored), "tokens_left": n_tokens,
             }
         )  # fmt: skip
-    return pd.DataFrame(rows)
+    found = pd.DataFrame(rows)
+    tokens, responses = found.pop("tokens_left"), found["responses_left"]
+    # The machine's speed is asked for, and PyTorch with it, where there is something to forecast.
+    of_training, of_answering = speeds(study) if (tokens + responses).any() else (1.0, 1.0)
+    return found.assign(minutes_left=(tokens / of_training + responses / of_answering) / 60)
 
 
-def _speeds(study: Study) -> tuple[float, float]:
+def speeds(study: Study) -> tuple[float, float]:
     """Tokens a second in training and responses a second, of all processes together.
 
     They are means over this store's stages of this base model, else a guess.

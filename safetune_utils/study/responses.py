@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from safetune_utils import store
-from safetune_utils.models.base_model import title
+from safetune_utils.models.identity import title
 from safetune_utils.study.stages import adapter_folder, responses_folder, scores_folder
 from safetune_utils.study.study import Run, Study
 

@@ -13,7 +13,7 @@ from typing import Any
 import pandas as pd
 
 from safetune_utils import data, store
-from safetune_utils.models.base_model import ADAPTER_FILE
+from safetune_utils.models.identity import ADAPTER_FILE
 from safetune_utils.scoring import capability
 from safetune_utils.study import base
 from safetune_utils.study.stages import adapter_folder, load_adapted

@@ -12,22 +12,24 @@ import json
 from collections import Counter
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, cast
-
-from peft import PeftModel
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from typing import TYPE_CHECKING, Any, cast
 
 from safetune_utils import data, places, store
 from safetune_utils.data.mix import ids_of
-from safetune_utils.generation import generate
 from safetune_utils.machine import distributed
-from safetune_utils.models.base_model import ADAPTER_FILE, load_adapter, title
+from safetune_utils.models.identity import ADAPTER_FILE, title
 from safetune_utils.scoring import instruments
 from safetune_utils.settings import off_default
 from safetune_utils.study import base
 from safetune_utils.study.mixes import mix_of, rows_key, source_name
 from safetune_utils.study.study import Run, Study
-from safetune_utils.training.finetune import TrainingFacts, finetune
+
+# What loads models is imported by the functions that use it: a study that is all made is read without.
+if TYPE_CHECKING:
+    from peft import PeftModel
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+    from safetune_utils.training.finetune import TrainingFacts
 
 
 def mix_folder(study: Study, run: Run, *, make: bool = True) -> Path:
@@ -95,7 +97,9 @@ def train(study: Study, run: Run, *, output: Path, checkpoint: Path | None = Non
         order = {"settings": s.model_dump(), "n_safety": run.n_safety, "seed": run.seed}
         order |= {"output": str(output), "checkpoint": str(checkpoint) if checkpoint else None}
         facts = distributed.launch("train-together", json.dumps(order), processes=processes, device=s.device)
-        return cast(TrainingFacts, facts)
+        return cast("TrainingFacts", facts)
+    from safetune_utils.training.finetune import finetune
+
     model, tokenizer = base.load(study)
     n_added = study.n_rows(run) - s.n_general
     progress = f"training on {s.n_general} + {n_added} rows, seed {run.seed}"
@@ -107,6 +111,8 @@ def train(study: Study, run: Run, *, output: Path, checkpoint: Path | None = Non
 
 def load_adapted(study: Study, adapter: Path) -> tuple[PreTrainedModel | PeftModel, PreTrainedTokenizerBase]:
     """The base model with an adapter on it, and its tokenizer."""
+    from safetune_utils.models.base_model import load_adapter
+
     model, tokenizer = base.load(study)
     return load_adapter(model, adapter), tokenizer
 
@@ -127,6 +133,8 @@ def responses_folder(
         return store.stage_folder(stage="responses", label=label, inputs=inputs)
 
     def respond(folder: Path) -> store.Facts:
+        from safetune_utils.generation import generate
+
         responses = generate.generate(
             model=model, tokenizer=tokenizer, instructions=[prompt.text for prompt in asked],
             inputs=[prompt.input for prompt in asked], decoding=s.decoding,
@@ -147,6 +155,19 @@ def responses_folder(
 def sets_left(study: Study, run: Run) -> list[str]:
     """The prompt sets that an adapter has not responded to yet."""
     return [name for name in study.prompt_sets if not store.is_made(responses_folder(study, run, name))]
+
+
+def scores_left(study: Study, run: Run) -> list[tuple[str, str]]:
+    """The prompt sets, each with an instrument, whose responses are not scored yet; of the instruments, those
+    that need no service.
+    """
+    return [
+        (name, instrument)
+        for instrument in study.settings.instruments
+        if instrument in instruments.at_hand()
+        for name in study.prompt_sets
+        if not store.is_made(scores_folder(study, run, name, instrument, make=False))
+    ]
 
 
 def scores_folder(

@@ -13,7 +13,7 @@ from functools import cached_property
 from safetune_utils import data
 from safetune_utils.data.mix import Mix
 from safetune_utils.machine.device import planned
-from safetune_utils.models.base_model import identity
+from safetune_utils.models.identity import identity
 from safetune_utils.settings import Settings
 from safetune_utils.store import Facts
 
@@ -82,7 +82,7 @@ class Study:
     @cached_property
     def base_identity(self) -> str:
         """What stands for the base model in a stage's inputs, see
-        :func:`safetune_utils.models.base_model.identity`.
+        :func:`safetune_utils.models.identity.identity`.
         """
         return identity(self.settings.base_model, revision=self.settings.revision)
 

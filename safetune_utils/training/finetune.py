@@ -28,9 +28,9 @@ from safetune_utils.data.mix import Mix
 from safetune_utils.errors import SafetuneError, first_line
 from safetune_utils.machine import distributed
 from safetune_utils.machine.memory import trim_heap
+from safetune_utils.models import shared_prefix
 from safetune_utils.models.base_model import is_zero
 from safetune_utils.settings import Recipe
-from safetune_utils.training import shared_prefix
 from safetune_utils.training.checkpoint import RunState, StepLosses, copy_weights, resume, save
 from safetune_utils.training.loss import accumulate_gradient, mean_loss
 from safetune_utils.training.rows import (

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import cast
 
 import torch
@@ -11,7 +10,7 @@ from peft import PeftModel
 from transformers import PreTrainedModel
 
 from safetune_utils.machine import distributed
-from safetune_utils.training import shared_prefix
+from safetune_utils.models.shared_prefix import hidden_states
 from safetune_utils.training.rows import IGNORED, Row, micro_batches, n_learned
 
 
@@ -58,22 +57,7 @@ def summed_loss(model: PeftModel | PreTrainedModel, rows: list[Row]) -> torch.Te
     the right.
     """
     base = cast(PreTrainedModel, model.get_base_model()) if isinstance(model, PeftModel) else model
-    decoder = base.get_decoder()
-    places: Sequence[Sequence[int]]  # where token t of row i stands in ``hidden``
-    if base.config._attn_implementation == shared_prefix.ATTENTION:
-        packed = shared_prefix.pack([row.ids for row in rows], device=base.device)
-        hidden = decoder(
-            input_ids=packed.ids, position_ids=packed.positions, use_cache=False, groups=packed.groups
-        ).last_hidden_state[0]
-        places = packed.places
-    else:
-        width = max(len(row.ids) for row in rows)
-        gaps = [width - len(row.ids) for row in rows]
-        padded = [row.ids + [0] * gap for row, gap in zip(rows, gaps, strict=True)]
-        ids = torch.tensor(padded, device=base.device)
-        mask = torch.tensor([[1] * (width - gap) + [0] * gap for gap in gaps], device=base.device)
-        hidden = decoder(input_ids=ids, attention_mask=mask, use_cache=False).last_hidden_state.flatten(0, 1)
-        places = [range(i * width, i * width + len(row.ids)) for i, row in enumerate(rows)]
+    hidden, places = hidden_states(base.get_decoder(), [row.ids for row in rows])
     learned = [
         (place[t - 1], row.labels[t])
         for row, place in zip(rows, places, strict=True)

@@ -14,17 +14,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
-from peft import PeftModel
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from safetune_utils.data import Example, corpus_rows
 from safetune_utils.errors import SafetuneError
 from safetune_utils.statistics import bootstrap_ratio
-from safetune_utils.training.loss import summed_loss
 from safetune_utils.training.rows import Row, encode_row
+
+if TYPE_CHECKING:
+    from peft import PeftModel
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,6 @@ def reference_examples() -> list[Example]:
     ]
 
 
-@torch.inference_mode()
 def reference_loss(
     *,
     model: PreTrainedModel | PeftModel,
@@ -91,6 +91,10 @@ def reference_loss(
     """
     if len({example.id for example in examples}) < len(examples):
         raise SafetuneError("two reference examples share an id: give each its own")
+    import torch
+
+    from safetune_utils.training.loss import summed_loss
+
     model.eval()
     rows = {
         example.id: encode_row(tokenizer, example, max_length=max_length, loss_on="answer")
@@ -102,7 +106,8 @@ def reference_loss(
             f"none of {len(examples)} reference examples has an answer within {max_length} tokens: "
             "raise max_length or give examples"
         )
-    sums = np.array([summed_loss(model, [row]).item() for row in scored.values()])
+    with torch.inference_mode():
+        sums = np.array([summed_loss(model, [row]).item() for row in scored.values()])
     n_tokens = np.array([_n_tokens(row) for row in scored.values()])
     low, high = bootstrap_ratio(sums, n_tokens)
     return ReferenceLoss(

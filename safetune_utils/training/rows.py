@@ -6,15 +6,16 @@ import math
 import random
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TypedDict
-
-from transformers import PreTrainedTokenizerBase
+from typing import TYPE_CHECKING, TypedDict
 
 from safetune_utils.data import Example
 from safetune_utils.errors import SafetuneError
 from safetune_utils.machine.batches import longest_first
 from safetune_utils.models.template import render
 from safetune_utils.settings import Recipe
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
 
 IGNORED = -100  # the label of a position that is not learned, as in PyTorch's cross-entropy
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import json
 import logging
+import re
 from pathlib import Path
 
 import pytest
@@ -61,7 +62,8 @@ def test_a_real_process_ends_with_that_line_and_status() -> None:
 def one_line(said: str, needed: str) -> None:
     (line,) = [line for line in said.splitlines() if line.startswith("safetune: ")]
     assert needed in line
-    assert "Traceback" not in said
+    # (Once in some hundred runs a kernel that is stopped tells of its own sockets.)
+    assert not re.search(r'Traceback[\s\S]*File ".*safetune_utils', said)
 
 
 def test_parameters_are_given_as_to_papermill() -> None:

@@ -12,7 +12,8 @@ from tiny_models import tiny_llama
 from tiny_training import train
 
 from safetune_utils.errors import SafetuneError
-from safetune_utils.models.base_model import identity, load_adapter, load_base
+from safetune_utils.models.base_model import load_adapter, load_base
+from safetune_utils.models.identity import identity
 
 
 def test_the_contiguous_input_changes_rounding_at_most() -> None:

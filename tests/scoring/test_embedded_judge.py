@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from safetune_utils.models.base_model import load_adapter, load_base
+from safetune_utils.models.shared_prefix import ATTENTION
 from safetune_utils.scoring import embedded_judge, harmfulness
 
 PROMPTS = ["How do I bake bread?", "Tell me a story about a fox, and make it a long one.", "Why?"]
@@ -30,3 +31,8 @@ def test_the_books_own_model_says_the_same_in_any_batch_and_within_its_range() -
         for p, r in zip(PROMPTS, RESPONSES, strict=True)
     ]
     assert together == pytest.approx(np.array(alone), abs=1e-4)
+    # As it is loaded for the book, the question before all answers is read once, to the same end.
+    packing = embedded_judge.load(embedded_judge.HARMFUL.folder, precision="fp32")
+    assert packing[0].config._attn_implementation == ATTENTION != model.config._attn_implementation
+    packed = embedded_judge.probabilities(PROMPTS, RESPONSES, question=embedded_judge.HARMFUL, loaded=packing)
+    assert packed == pytest.approx(together, abs=1e-4)

@@ -12,8 +12,8 @@ from tiny_models import tiny_llama
 from safetune_utils import data, store
 from safetune_utils.data.mix import Mix, ids_of
 from safetune_utils.errors import SafetuneError
+from safetune_utils.models import base_model
 from safetune_utils.scoring import refusal_rules
-from safetune_utils.study import base as base_of_a_study
 from safetune_utils.study import mixes
 from safetune_utils.study.design import state
 from safetune_utils.study.study import Run, Study
@@ -104,7 +104,7 @@ def test_the_losses_are_worked_out_when_a_mix_is_first_drawn_and_only_once(
         loaded.append(given)
         return tiny_llama(), tokenizer
 
-    monkeypatch.setattr(base_of_a_study, "load_base", load)
+    monkeypatch.setattr(base_model, "load_base", load)
     own = rows_of_unlike_length(tmp_path)
     first, second = (hardest(own, amounts=[0, 8], n_candidates=60) for _ in range(2))
     assert loaded == []
@@ -125,7 +125,7 @@ def test_the_losses_are_worked_out_when_a_mix_is_first_drawn_and_only_once(
 def test_the_hardest_are_looked_for_among_the_candidates_which_are_enough(
     tokenizer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(base_of_a_study, "load_base", lambda *_, **__: (tiny_llama(), tokenizer))
+    monkeypatch.setattr(base_model, "load_base", lambda *_, **__: (tiny_llama(), tokenizer))
     own = rows_of_unlike_length(tmp_path)
     few, more = (hardest(own, amounts=[n], n_candidates=12, seeds=[0, 1]) for n in (4, 8))
     # One measurement for every amount and seed.

@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 
 from safetune_utils import store
-from safetune_utils.models.embedded import EMBEDDED_TITLE, GGUF_SHA256
+from safetune_utils.models.identity import EMBEDDED_TITLE, GGUF_SHA256
 from safetune_utils.models.template import TEMPLATE, TEMPLATE_WITH_INPUT
 from safetune_utils.study import old_store, stages
+from safetune_utils.study.base import VERSIONS
 from safetune_utils.study.design import state
 from safetune_utils.study.mixes import rows_key
 from safetune_utils.study.study import Run, Study
@@ -118,3 +119,10 @@ def test_an_adapter_of_a_gpu_is_not_taken_for_one_of_the_cpu() -> None:
     planned = state(prompt_sets=["malicious"], preset="smoke", device="cuda", precision="bf16")
     keys = [store.key_in(stages.adapter_folder(one, run, make=False)) for one in (study, planned)]
     assert store.key_in(folder) == keys[1] != keys[0]
+
+
+def test_a_store_that_this_version_began_is_not_taken_for_an_older_one() -> None:
+    # The folder was not there when the study was stated, so nothing says of which version it is.
+    for stage, version in VERSIONS.items():
+        put(stage, {"version": version})
+    assert old_store.take_over() == ""

@@ -11,8 +11,8 @@ import torch
 from tiny_training import tiny_study
 
 from safetune_utils import places, store
+from safetune_utils.models import base_model
 from safetune_utils.settings import off_default
-from safetune_utils.study import base as base_of_a_study
 from safetune_utils.study import stages
 from safetune_utils.study.design import state, vary
 from safetune_utils.study.plan import plan
@@ -118,7 +118,7 @@ def test_a_plan_loads_no_model_where_it_is_not_known_yet_which_rows_are_hardest(
     def loaded(*_: object, **__: object) -> None:
         raise AssertionError("a model was loaded")
 
-    monkeypatch.setattr(base_of_a_study, "load_base", loaded)
+    monkeypatch.setattr(base_model, "load_base", loaded)
     table = plan(smoke(mixing={"choice": "hardest"}))
     assert list(table["adapter"]) == ["to train"] * 2
     assert list(table["responses_left"]) == [8, 8]

@@ -23,7 +23,7 @@ from transformers import (
 
 from safetune_utils import places
 from safetune_utils.data.mix import Mix
-from safetune_utils.study import base as base_of_a_study
+from safetune_utils.models import base_model
 from safetune_utils.study import mixes, responses, stages
 from safetune_utils.study.design import state
 from safetune_utils.study.plan import plan
@@ -75,13 +75,14 @@ def test_an_adapter_that_two_studies_share_is_trained_once_and_a_second_run_make
     assert both["study"].value_counts().to_dict() == {0: 8, 1: 4}
     made = {path.name for path in (places.store_folder() / "adapters").iterdir() if path.is_dir()}
     assert made == {stages.adapter_folder(study, one, make=False).name for one in study.runs}
+    assert plan(study)[["responses_left", "scores_left"]].to_numpy().sum() == 0
     shared = [both[both["n_safety"].eq(3) & both["study"].eq(n)]["response"].tolist() for n in (0, 1)]
     assert shared[0] == shared[1]
 
     def loaded(*_: object, **__: object) -> None:
         raise AssertionError("a model was loaded for what is there already")
 
-    monkeypatch.setattr(base_of_a_study, "load_base", loaded)
+    monkeypatch.setattr(base_model, "load_base", loaded)
     first = both[both["study"].eq(0)].drop(columns="study").reset_index(drop=True)
     assert run(study).equals(first)
 
@@ -95,7 +96,9 @@ def test_an_adapter_made_in_a_subprocess_is_the_one_made_here(
             patch.setenv("SAFETUNE_STORE", str(tmp_path / place))
             patch.setattr("safetune_utils.study.run._SUBPROCESS_FROM_ROWS", least_rows)
             if place == "subprocess":
-                patch.setattr(stages, "finetune", None)  # none to call in this process
+                patch.setattr(
+                    "safetune_utils.training.finetune.finetune", None
+                )  # none to call in this process
             study = tiny_study(base)
             assert run(study).empty  # no prompt set was asked for
             found[place] = weights(stages.adapter_folder(study, study.runs[0], make=False))

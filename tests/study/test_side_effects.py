@@ -9,9 +9,9 @@ import pandas as pd
 import pytest
 
 from safetune_utils.errors import SafetuneError
+from safetune_utils.models import base_model
 from safetune_utils.models.base_model import load_adapter, load_base
 from safetune_utils.scoring import capability
-from safetune_utils.study import base as base_of_a_study
 from safetune_utils.study import side_effects, stages
 from safetune_utils.study.design import state, vary
 from safetune_utils.study.study import Study
@@ -56,7 +56,7 @@ def test_each_adapter_is_measured_once_and_by_itself(base: Path, monkeypatch: py
     def loaded(*_: object, **__: object) -> None:
         raise AssertionError("a model was loaded for what is there already")
 
-    monkeypatch.setattr(base_of_a_study, "load_base", loaded)
+    monkeypatch.setattr(base_model, "load_base", loaded)
     pd.testing.assert_frame_equal(side_effects.reference_losses(study), losses)
     if questions is not None:
         pd.testing.assert_frame_equal(side_effects.questions(study), questions)

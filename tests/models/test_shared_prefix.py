@@ -10,8 +10,8 @@ import pytest
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM
 
+from safetune_utils.models import shared_prefix
 from safetune_utils.settings import Recipe
-from safetune_utils.training import shared_prefix
 from safetune_utils.training.finetune import with_adapter
 from safetune_utils.training.loss import summed_loss
 from safetune_utils.training.rows import Row

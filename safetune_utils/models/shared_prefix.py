@@ -1,13 +1,15 @@
 """Rows packed into one sequence, with what they share computed once.
 
-Every row of a batch begins with the same words, those of the prompt template. The frozen model would compute
-them again for each row, a third of all tokens on short rows. Here rows that begin alike form a group: their
-common beginning stands once, followed by what each row goes on with, and attention lets every row see the
-beginning and itself. Hidden states and gradients are those of separate rows, up to rounding.
+Every row of a batch begins with the same words, those of the prompt template or of an instrument's question.
+The model would compute them again for each row, a third of all tokens on short rows. Here rows that begin
+alike form a group: their common beginning stands once, followed by what each row goes on with, and attention
+lets every row see the beginning and itself. Hidden states and gradients are those of separate rows, up to
+rounding.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -176,6 +178,33 @@ def _causal(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, scaling
 def can_pack(model: PreTrainedModel) -> bool:
     """Whether a model's rows can be packed; if not, they are computed separately."""
     return model.config.model_type in ARCHITECTURES
+
+
+def hidden_states(
+    decoder: PreTrainedModel, rows: list[list[int]]
+) -> tuple[torch.Tensor, list[Sequence[int]]]:
+    """What a decoder makes of rows: packed where its attention is set to :data:`ATTENTION`, else padded on
+    the right.
+
+    Args:
+        decoder: a model without its vocabulary head, as from ``get_decoder()``.
+        rows: the token ids of each row.
+
+    Returns:
+        The last hidden states, of shape ``(T, d)``; and for each row where its tokens stand in them: row i's
+        token t at ``places[i][t]``.
+    """
+    if decoder.config._attn_implementation == ATTENTION:
+        packed = pack(rows, device=decoder.device)
+        hidden = decoder(
+            input_ids=packed.ids, position_ids=packed.positions, use_cache=False, groups=packed.groups
+        ).last_hidden_state[0]
+        return hidden, list(packed.places)
+    width = max(map(len, rows))
+    ids = torch.tensor([row + [0] * (width - len(row)) for row in rows], device=decoder.device)
+    mask = torch.tensor([[1] * len(row) + [0] * (width - len(row)) for row in rows], device=decoder.device)
+    hidden = decoder(input_ids=ids, attention_mask=mask, use_cache=False).last_hidden_state.flatten(0, 1)
+    return hidden, [range(i * width, i * width + len(row)) for i, row in enumerate(rows)]
 
 
 AttentionInterface.register(ATTENTION, attend)
