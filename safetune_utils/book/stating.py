@@ -14,6 +14,7 @@ from papermill.iorw import load_notebook_node
 from papermill.parameterize import parameterize_notebook
 
 from safetune_utils.book.parameters import Given, schema_of, with_whole_paths
+from safetune_utils.errors import SafetuneError
 from safetune_utils.machine.processes import in_subprocess
 from safetune_utils.study.run import stated_only
 from safetune_utils.study.study import Study
@@ -23,7 +24,11 @@ def studies_of(chapters: Sequence[tuple[Path, Given]]) -> list[Study]:
     """The studies that notebooks run with these parameters, each stated by the notebook's own cells, up to
     the one that runs it.
 
-    A notebook that fails on the way there states nothing here: it tells its fault when it is executed.
+    A notebook whose own code fails on the way there states nothing here: it tells its fault when it is
+    executed.
+
+    Raises:
+        SafetuneError: a study cannot be stated as it is asked for.
     """
     of_studies = [(path, with_whole_paths(given)) for path, given in chapters if schema_of(path) == "study"]
     return in_subprocess(_stated, of_studies) if of_studies else []
@@ -49,5 +54,10 @@ def _execute(path: Path, given: Given) -> None:
     """
     shell = InteractiveShell()
     for cell in parameterize_notebook(load_notebook_node(str(path)), given).cells:
-        if cell.cell_type == "code" and not shell.run_cell(cell.source).success:
+        if cell.cell_type != "code":
+            continue
+        answer = shell.run_cell(cell.source)
+        if isinstance(answer.error_in_exec, SafetuneError):
+            raise SafetuneError(f"{path.stem}: {answer.error_in_exec}")
+        if not answer.success:
             return

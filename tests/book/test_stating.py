@@ -12,25 +12,28 @@ import pytest
 
 from safetune_utils import places
 from safetune_utils.book import parameters, stating
+from safetune_utils.errors import SafetuneError
 
 
 def given_to(path: Path) -> parameters.Given:
     return parameters.own_part(path, {"preset": "smoke"})
 
 
-def test_every_chapter_with_a_study_states_it_and_makes_nothing(capfd: pytest.CaptureFixture[str]) -> None:
+def has_study(path: Path) -> bool:
+    return parameters.schema_of(path) == "study"
+
+
+def test_every_chapter_with_a_study_states_it_and_makes_nothing(capsys: pytest.CaptureFixture[str]) -> None:
     chapters = sorted(parameters.folder().glob("*.ipynb"))
-    with_a_study = [path for path in chapters if parameters.schema_of(path) == "study"]
-    for path in with_a_study:
-        assert stating.studies_of([(path, given_to(path))]), path.stem
-    found = stating.studies_of([(path, given_to(path)) for path in chapters])
-    assert len(found) >= len(with_a_study) == 9
-    assert all(study.settings.preset == "smoke" for study in found)
+    stated = {path.stem: stating._stated([(path, given_to(path))]) for path in chapters if has_study(path)}
+    assert len(stated) == 9
+    assert all(stated.values())
+    assert all(study.settings.preset == "smoke" for found in stated.values() for study in found)
     made = (
         {path.name for path in places.store_folder().iterdir()} if places.store_folder().is_dir() else set()
     )
     assert not made & {"adapters", "responses", "scores", "notebooks"}
-    assert capfd.readouterr().out == ""
+    assert capsys.readouterr().out == ""
 
 
 def test_a_notebook_that_fails_on_the_way_states_nothing(tmp_path: Path) -> None:
@@ -43,11 +46,18 @@ def test_a_notebook_that_fails_on_the_way_states_nothing(tmp_path: Path) -> None
     assert len(stating.studies_of(chapters)) == 1
 
 
+def test_a_study_that_cannot_be_had_is_told_before_any_chapter_is_run() -> None:
+    chapters = [(path, given_to(path)) for path in (parameters.find("01"), parameters.find("05"))]
+    chapters[1][1]["safety_amounts"] = [0, 9000]
+    with pytest.raises(SafetuneError, match=r"^05_topics: .*this data has 275 safety rows"):
+        stating.studies_of(chapters)
+
+
 def test_a_study_is_stated_and_its_chapter_s_modules_are_imported_without_pytorch() -> None:
     """Importing it takes most of the time of a chapter whose adapters, responses and scores are all made."""
     imports = set()
     for path in sorted(parameters.folder().glob("*.ipynb")):
-        if parameters.schema_of(path) == "study":
+        if has_study(path):
             cells = [c.source for c in nbformat.read(path, as_version=4).cells if c.cell_type == "code"]
             tree = ast.parse("\n".join(line for cell in cells for line in _plain(cell)))
             imports |= {
