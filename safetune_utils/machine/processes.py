@@ -22,7 +22,7 @@ from safetune_utils.machine.distributed import processes_wanted, whole_number
 _Result = TypeVar("_Result")
 # Libraries that nearly every piece of work needs, and that take seconds to import.
 _PRELOADED = ("peft", "transformers.modeling_utils", "transformers.models.auto.modeling_auto")
-_BAR = "{desc}: {percentage:3.0f}% |{bar}| {elapsed}, about {remaining} left, {postfix}"
+_BAR = "{desc}: {percentage:3.0f}% |{bar}| {elapsed}, about {remaining} left{postfix}"
 
 
 def at_once(n_pieces: int, *, bytes_each: float, device: str = "auto") -> int:
