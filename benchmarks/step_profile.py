@@ -68,8 +68,8 @@ def main() -> None:
     half = max(1, given.threads // 2)
     found = {
         "made_by": "benchmarks/step_profile.py",
-        "profiles": {f"{kind}, one process of {given.threads} threads": row for kind, row in alone.items()}
-        | {f"training, one of two processes of {half} side by side": _run(["training"] * 2, half)[0]},
+        "profiles": {f"{kind}, {given.threads} threads": row for kind, row in alone.items()}
+        | {f"training, one of two, threads each: {half}": _run(["training"] * 2, half)[0]},
         "machine": surroundings()["machine"],
         "versions": versions(("torch", "transformers", "peft")),
     }

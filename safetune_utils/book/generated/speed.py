@@ -126,15 +126,12 @@ def profile_table() -> str:
         (
             work,
             f"{row['tokens_per_second']:.0f}",
-            *(f"{row['shares'].get(part, 0):.0%}" for part in parts),
-            f"{row['of_the_product_rate']:.0%}" if "of_the_product_rate" in row else "",
+            *(f"{100 * row['shares'].get(part, 0):.0f} %" for part in parts),
+            f"{100 * row['of_the_product_rate']:.0f} %" if "of_the_product_rate" in row else "",
         )
         for work, row in found["profiles"].items()
     ]
-    columns = (
-        "", "tokens/s", "layers' products", "vocabulary", "attention", "small operations", "between them",
-        "the products' share of their rate alone",
-    )  # fmt: skip
+    columns = ("", "tokens/s", *parts, "of the rate")
     precision = next(iter(found["profiles"].values()))["precision"]
     told = f"One run; {found['machine']['processor']}, {precision}, torch {found['versions']['torch']}."
     return block(table(columns, rows, wide=True), paragraph(told))
