@@ -126,12 +126,14 @@ def profile_table() -> str:
         (
             work,
             f"{row['tokens_per_second']:.0f}",
-            *(f"{100 * row['shares'].get(part, 0):.0f} %" for part in parts),
-            f"{100 * row['of_the_product_rate']:.0f} %" if "of_the_product_rate" in row else "",
+            *(f"{100 * row['shares'].get(part, 0):.0f}\N{NO-BREAK SPACE}%" for part in parts),
+            f"{100 * row['of_the_product_rate']:.0f}\N{NO-BREAK SPACE}%"
+            if "of_the_product_rate" in row
+            else "",
         )
         for work, row in found["profiles"].items()
     ]
-    columns = ("", "tokens/s", *parts, "of the rate")
+    columns = ("", "tokens/s", *parts, "rate")
     precision = next(iter(found["profiles"].values()))["precision"]
     told = f"One run; {found['machine']['processor']}, {precision}, torch {found['versions']['torch']}."
     return block(table(columns, rows, wide=True), paragraph(told))
