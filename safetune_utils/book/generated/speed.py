@@ -121,19 +121,12 @@ def generate_table() -> str:
 def profile_table() -> str:
     """Where the time of a training step, of answers and of scores goes."""
     found = places.results("step_profile")
-    parts = ("layers", "vocabulary", "attention", "small", "between")
-    rows: list[Row] = [
-        (
-            work,
-            f"{row['tokens_per_second']:.0f}",
-            *(f"{100 * row['shares'].get(part, 0):.0f}\N{NO-BREAK SPACE}%" for part in parts),
-            f"{100 * row['of_the_product_rate']:.0f}\N{NO-BREAK SPACE}%"
-            if "of_the_product_rate" in row
-            else "",
-        )
-        for work, row in found["profiles"].items()
-    ]
-    columns = ("", "tokens/s", *parts, "rate")
+    work = found["profiles"]
+    rows: list[Row] = [("tokens/s", *(f"{row['tokens_per_second']:.0f}" for row in work.values()))]
+    for part in ("layers", "vocabulary", "attention", "small", "between"):
+        rows.append((part, *(f"{100 * row['shares'].get(part, 0):.0f} %" for row in work.values())))
+    rows.append(("rate", *(f"{100 * row['of_the_product_rate']:.0f} %" for row in work.values())))
+    columns = ("", *work)
     precision = next(iter(found["profiles"].values()))["precision"]
     told = f"One run; {found['machine']['processor']}, {precision}, torch {found['versions']['torch']}."
     return block(table(columns, rows, wide=True), paragraph(told))
