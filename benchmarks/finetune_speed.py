@@ -41,9 +41,7 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
@@ -64,6 +62,7 @@ from taking_turns import (
     ratio,
     spread,
     take_turns,
+    together,
     versions,
     write_result,
 )
@@ -135,14 +134,7 @@ def ours_side_by_side(n_rows: int) -> dict[str, Any]:
     summed.
     """
     command = [sys.executable, str(Path(__file__)), "--side", "ours", "--rows", str(n_rows)]
-    environment = os.environ | {"OMP_NUM_THREADS": str(max(1, torch.get_num_threads() // 2))}
-    pair = [
-        subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=environment
-        )
-        for _ in range(2)
-    ]
-    found = [json.loads(process.communicate()[0].splitlines()[-1]) for process in pair]
+    found = together(command, n=2, threads=max(1, torch.get_num_threads() // 2))
     added = {key: sum(run[key] for run in found) for key in ("tokens_per_second", "peak_memory_bytes")}
     # What one thread multiplies is not half of what two do, where both belong to one core: `summary` takes
     # the share from the other side's rate.

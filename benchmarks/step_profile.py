@@ -21,8 +21,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import subprocess
 import sys
 import time
 from collections import defaultdict
@@ -32,7 +30,7 @@ from typing import Any
 import torch
 from finetune_speed import RECIPE, mixture
 from peft import PeftModel
-from taking_turns import quiet, versions
+from taking_turns import quiet, together, versions
 from torch.profiler import ProfilerActivity, profile
 
 from safetune_utils import data, places
@@ -64,12 +62,12 @@ def main() -> None:
         torch.set_num_threads(given.threads)
         print(json.dumps(KINDS[given.kind]()))
         return
-    alone = {kind: _run([kind], given.threads)[0] for kind in KINDS}
+    alone = {kind: _run(kind, threads=given.threads) for kind in KINDS}
     half = max(1, given.threads // 2)
     found = {
         "made_by": "benchmarks/step_profile.py",
         "profiles": {f"{kind}, {given.threads} threads": row for kind, row in alone.items()}
-        | {f"training, one of two, threads each: {half}": _run(["training"] * 2, half)[0]},
+        | {f"training, one of two, threads each: {half}": _run("training", n=2, threads=half)},
         "machine": surroundings()["machine"],
         "versions": versions(("torch", "transformers", "peft")),
     }
@@ -77,19 +75,10 @@ def main() -> None:
     print(json.dumps(found["profiles"], indent=1))
 
 
-def _run(kinds: list[str], threads: int) -> list[dict[str, Any]]:
-    """Profiles of these kinds of work, side by side, each in a process of its own."""
-    environment = os.environ | {"OMP_NUM_THREADS": str(threads), "HF_HUB_OFFLINE": "1"}
-    running = [
-        subprocess.Popen(
-            [sys.executable, __file__, "--kind", kind, "--threads", str(threads)],
-            stdout=subprocess.PIPE,
-            text=True,
-            env=environment,
-        )
-        for kind in kinds
-    ]
-    return [json.loads(process.communicate()[0].splitlines()[-1]) for process in running]
+def _run(kind: str, *, n: int = 1, threads: int) -> dict[str, Any]:
+    """The profile of a kind of work, in a process of its own, beside n - 1 others that do the same."""
+    command = [sys.executable, __file__, "--kind", kind, "--threads", str(threads)]
+    return together(command, n=n, threads=threads)[0]
 
 
 def training() -> dict[str, Any]:

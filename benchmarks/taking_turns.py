@@ -98,6 +98,18 @@ def take_turns(
     return results
 
 
+def together(command: list[str], *, n: int, threads: int) -> list[dict[str, Any]]:
+    """What a command prints last, as JSON, from each of several processes that run side by side."""
+    environment = os.environ | {"OMP_NUM_THREADS": str(threads), "HF_HUB_OFFLINE": "1"}
+    running = [
+        subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=environment
+        )
+        for _ in range(n)
+    ]
+    return [json.loads(process.communicate()[0].splitlines()[-1]) for process in running]
+
+
 def by_side(rounds: list[list[dict[str, Any]]]) -> dict[str, list[dict[str, Any]]]:
     return {
         side["side"]: [run for row in rounds for run in row if run["side"] == side["side"]]

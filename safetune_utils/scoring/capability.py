@@ -210,11 +210,11 @@ def _load(name: str) -> Any:
     from lm_eval.api.task import ConfigurableTask
     from lm_eval.tasks import TaskManager
 
+    from safetune_utils.models.base_model import quiet_hub
+
     if name == FOUR_CHOICE:
         return ConfigurableTask(config=four_choice_config())
     try:
-        from safetune_utils.models.base_model import quiet_hub
-
         with quiet_hub():
             return TaskManager().load([name])["tasks"][name]
     # What the hub's client raises without a network, or for a data set that moved.

@@ -127,11 +127,13 @@ def score(
 
 def _check(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> None:
     """Refuse what would give meaningless numbers, and make model and tokenizer agree on the padding."""
+    import torch
+
     if model.config.num_labels != 1:
         raise SafetuneError(
             f"a reward model has one output and this one has {model.config.num_labels}: give another model"
         )
-    if str(model.dtype) != "torch.float32":
+    if model.dtype != torch.float32:
         raise SafetuneError(
             f"the reward model is in {model.dtype}, in which DeBERTa gives no numbers: "
             "load it with reward_model.load, which takes fp32"

@@ -10,13 +10,13 @@ from safetune_utils import places, store
 from safetune_utils.machine.processes import share_of_threads
 from safetune_utils.settings import off_default
 from safetune_utils.study.mixes import is_known
-from safetune_utils.study.stages import adapter_folder, scores_folder, sets_left
-from safetune_utils.study.study import Study
+from safetune_utils.study.stages import adapter_folder, scores_left, sets_left
+from safetune_utils.study.study import Run, Study
 
 # For the forecast before anything was measured on this machine: two cores with bf16, the embedded model.
 _GUESSED_TOKENS_PER_SECOND = 900.0
 _GUESSED_RESPONSES_PER_SECOND = 15.0
-GUESSED_TOKENS_PER_ROW = 95
+_GUESSED_TOKENS_PER_ROW = 95
 
 
 def plan(study: Study) -> pd.DataFrame:
@@ -34,21 +34,17 @@ def plan(study: Study) -> pd.DataFrame:
     for run in study.runs:
         trained = known and store.is_made(adapter_folder(study, run, make=False))
         left = sets_left(study, run) if known else list(study.prompt_sets)
-        unscored = [
-            len(study.prompts(name))
-            for name in study.prompt_sets
-            for one in study.settings.instruments
-            if not known or not store.is_made(scores_folder(study, run, name, one, make=False))
-        ]
-        n_rows = study.n_rows(run)
+        every = [(name, one) for name in study.prompt_sets for one in study.settings.instruments]
+        unscored = scores_left(study, run) if known else every
         n_left = sum(len(study.prompts(name)) for name in left)
-        n_tokens = 0 if trained else n_rows * study.settings.recipe.epochs * GUESSED_TOKENS_PER_ROW
         rows.append(
             {
-                "n_safety": run.n_safety, "seed": run.seed, "rows": n_rows,
+                "n_safety": run.n_safety, "seed": run.seed, "rows": study.n_rows(run),
                 "adapter": "there" if trained else "to train",
                 "responses_there": sum(len(study.prompts(name)) for name in study.prompt_sets) - n_left,
-                "responses_left": n_left, "scores_left": sum(unscored), "tokens_left": n_tokens,
+                "responses_left": n_left,
+                "scores_left": sum(len(study.prompts(name)) for name, _ in unscored),
+                "tokens_left": 0 if trained else n_tokens(study, run),
             }
         )  # fmt: skip
     found = pd.DataFrame(rows)
@@ -56,6 +52,11 @@ def plan(study: Study) -> pd.DataFrame:
     # The machine's speed is asked for, and PyTorch with it, where there is something to forecast.
     of_training, of_answering = speeds(study) if (tokens + responses).any() else (1.0, 1.0)
     return found.assign(minutes_left=(tokens / of_training + responses / of_answering) / 60)
+
+
+def n_tokens(study: Study, run: Run) -> int:
+    """About how many tokens an adapter is trained on, all epochs added up."""
+    return study.n_rows(run) * study.settings.recipe.epochs * _GUESSED_TOKENS_PER_ROW
 
 
 def speeds(study: Study) -> tuple[float, float]:

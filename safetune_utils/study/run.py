@@ -17,7 +17,7 @@ from safetune_utils.machine import device
 from safetune_utils.machine.memory import release_memory
 from safetune_utils.machine.processes import side_by_side
 from safetune_utils.scoring.instruments import INSTRUMENTS
-from safetune_utils.study.plan import GUESSED_TOKENS_PER_ROW, speeds
+from safetune_utils.study.plan import n_tokens, speeds
 from safetune_utils.study.responses import responses_of
 from safetune_utils.study.stages import (
     adapter_folder,
@@ -105,22 +105,21 @@ def fill(studies: Sequence[Study]) -> None:
     ]
     if not work:
         return
-    for study in studies:
-        device.check(study.settings.device)
+    for folder in (*missing, *asked):
+        device.check(askers[folder][0][0].settings.device)
     small = all(_n_rows(*askers[folder][0]) < _SUBPROCESS_FROM_ROWS for folder in (*missing, *asked))
     if small and len(work) < _SUBPROCESS_FROM_PIECES:
         for function, arguments in work:
             function(*arguments)
         return
     of_training, of_answering = speeds(studies[0])
-    tokens = [_n_rows(*askers[folder][0]) * GUESSED_TOKENS_PER_ROW for folder in missing]
     side_by_side(
         work,
         bytes_each=max(bytes_of_process(study) for study in studies),
         device=studies[0].settings.device,
         progress=f"{len(missing)} adapters to train, {len(asked)} to ask",
         minutes=[
-            *(n / of_training / 60 for n in tokens),
+            *(n_tokens(*askers[folder][0]) / of_training / 60 for folder in missing),
             *((left[folder] or 0) / of_answering / 60 for folder in asked),
         ],
     )
@@ -132,7 +131,7 @@ def _n_left(pieces: Sequence[tuple[Study, Run]]) -> int | None:
     A score by a model counts as an answer, about which it takes.
     """
     sets = [(study, name) for study, run in pieces for name in sets_left(study, run)]
-    scores = [(study, *one) for study, run in pieces for one in scores_left(study, run)]
+    scores = [(study, *one) for study, run in pieces for one in _own_scores_left(study, run)]
     if not sets and not scores:
         return None
     n_scores = sum(len(study.prompts(name)) for study, name, by in scores if INSTRUMENTS[by].numbers)
@@ -163,8 +162,13 @@ def respond(pieces: Sequence[tuple[Study, Run]]) -> None:
         del model
         release_memory()
     for study, run in pieces:
-        for name, instrument in scores_left(study, run):
+        for name, instrument in _own_scores_left(study, run):
             scores_folder(study, run, name, instrument)
+
+
+def _own_scores_left(study: Study, run: Run) -> list[tuple[str, str]]:
+    """Those of the missing scores that need no service."""
+    return [one for one in scores_left(study, run) if INSTRUMENTS[one[1]].needs == "nothing"]
 
 
 def bytes_of_process(study: Study) -> float:

@@ -158,13 +158,10 @@ def sets_left(study: Study, run: Run) -> list[str]:
 
 
 def scores_left(study: Study, run: Run) -> list[tuple[str, str]]:
-    """The prompt sets, each with an instrument, whose responses are not scored yet; of the instruments, those
-    that need no service.
-    """
+    """The prompt sets, each with an instrument that has not scored an adapter's responses to it yet."""
     return [
         (name, instrument)
         for instrument in study.settings.instruments
-        if instrument in instruments.at_hand()
         for name in study.prompt_sets
         if not store.is_made(scores_folder(study, run, name, instrument, make=False))
     ]

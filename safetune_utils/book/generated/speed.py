@@ -125,9 +125,11 @@ def profile_table() -> str:
     rows: list[Row] = [("tokens/s", *(f"{row['tokens_per_second']:.0f}" for row in work.values()))]
     for part in ("layers", "vocabulary", "attention", "small", "between"):
         rows.append((part, *(f"{100 * row['shares'].get(part, 0):.0f} %" for row in work.values())))
-    rows.append(("rate", *(f"{100 * row['of_the_product_rate']:.0f} %" for row in work.values())))
+    # Where the weights are put in order beforehand, as for answering in bf16, no plain product is seen.
+    rates = [row.get("of_the_product_rate") for row in work.values()]
+    rows.append(("rate", *(f"{100 * rate:.0f} %" if rate else "" for rate in rates)))
     columns = ("", *work)
-    precision = next(iter(found["profiles"].values()))["precision"]
+    precision = next(iter(work.values()))["precision"]
     told = f"One run; {found['machine']['processor']}, {precision}, torch {found['versions']['torch']}."
     return block(table(columns, rows, wide=True), paragraph(told))
 

@@ -76,3 +76,20 @@ def test_a_failed_side_is_told_and_a_ratio_is_ours_over_theirs(
 def test_the_page_names_every_preset() -> None:
     page = (RESULTS.parents[1] / "book" / "speed.md").read_text("utf-8")
     assert set(re.findall(r"`(\w+)`", page.split("What has been run")[1])) >= set(PRESETS)
+
+
+def test_the_profile_stands_by_kind_of_work_also_where_no_plain_product_was_seen(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = json.loads((RESULTS / "step_profile.json").read_text("utf-8"))
+    first, second = list(found["profiles"])[:2]
+    del found["profiles"][second]["of_the_product_rate"]
+    (tmp_path / "results").mkdir()
+    (tmp_path / "results" / "step_profile.json").write_text(json.dumps(found))
+    (tmp_path / "register.yml").touch()
+    monkeypatch.setenv("SAFETUNE_DATA", str(tmp_path))
+    rows = {cells[0]: cells[1:] for cells in rows_of(speed.profile_table())}
+    shares = found["profiles"][first]["shares"]
+    assert rows["layers"][0] == f"{100 * shares['layers']:.0f} %"
+    assert rows["rate"][0] == f"{100 * found['profiles'][first]['of_the_product_rate']:.0f} %"
+    assert rows["rate"][1] == ""
