@@ -134,17 +134,15 @@ def attend(
     if groups is None:
         return sdpa_attention_forward(module, query, key, value, attention_mask, scaling=scaling, **others)
     scaling = query.shape[-1] ** -0.5 if scaling is None else scaling
-    query, key, value = query[0], key[0], value[0]
-    outputs, start = [], 0
+    # One cut for all groups: the gradient of a cut is one concatenation, that of each slice a tensor of zeros.
+    sizes = [size for group in groups for size in (group.shared, group.n_rows * group.width)]
+    parts = zip(*(x[0].split(sizes, dim=1) for x in (query, key, value)), strict=True)
+    outputs = []
     for group in groups:
-        border, end = start + group.shared, start + group.shared + group.n_rows * group.width
         # The beginning has shape (1, heads, shared, d), the rows' own parts (rows, heads, width, d).
-        shared_query, shared_key, shared_value = (
-            x[:, start:border].unsqueeze(0) for x in (query, key, value)
-        )
+        shared_query, shared_key, shared_value = (x.unsqueeze(0) for x in next(parts))
         own_query, own_key, own_value = (
-            x[:, border:end].unflatten(1, (group.n_rows, group.width)).transpose(0, 1)
-            for x in (query, key, value)
+            x.unflatten(1, (group.n_rows, group.width)).transpose(0, 1) for x in next(parts)
         )
         if group.shared:
             outputs.append(_causal(shared_query, shared_key, shared_value, scaling)[0])
@@ -153,7 +151,6 @@ def attend(
                 for shared, own in ((shared_key, own_key), (shared_value, own_value))
             )
         outputs.append(_causal(own_query, own_key, own_value, scaling).transpose(0, 1).flatten(1, 2))
-        start = end
     return torch.cat(outputs, dim=1).transpose(0, 1).unsqueeze(0), None
 
 
