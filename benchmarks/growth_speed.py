@@ -30,7 +30,7 @@ from safetune_utils.generation import generate
 from safetune_utils.models.base_model import load_base
 from safetune_utils.settings import Decoding
 from safetune_utils.training.finetune import finetune, with_adapter
-from safetune_utils.training.loss import accumulate_gradient
+from safetune_utils.training.loss import accumulate_gradient, proven_way
 from safetune_utils.training.rows import Row, encode
 
 BATCHES, LENGTHS, ROWS = (1, 2, 4, 8, 16, 32), (32, 64, 128, 256, 512), (16, 48, 96, 192)
@@ -59,19 +59,20 @@ def over_batches_and_lengths(rounds: int) -> list[dict[str, Any]]:
     ordered = sorted(rows, key=lambda row: len(row.ids))
     middle = ordered[len(ordered) // 2 - 16 :][:32]  # of about one length, so that only the number changes
     adapted = with_adapter(model, RECIPE)
+    way = proven_way(adapted)
     adapted.train()
     work = {("rows at once", n): middle[:n] for n in BATCHES} | {
         ("tokens of a row", n): [of_length(row, n, rows) for row in middle[:8]] for n in LENGTHS
     }
-    speeds = in_turn({key: partial(step, adapted, part) for key, part in work.items()}, rounds)
+    speeds = in_turn({key: partial(step, adapted, part, way) for key, part in work.items()}, rounds)
     return [
         {"what": "training", "over": over, "at": at, "tokens_per_second": speed}
         for (over, at), speed in speeds.items()
     ]
 
 
-def step(adapted: PeftModel, rows: list[Row]) -> int:
-    accumulate_gradient(adapted, rows, RECIPE.micro_batch_tokens)
+def step(adapted: PeftModel, rows: list[Row], way: str) -> int:
+    accumulate_gradient(adapted, rows, RECIPE.micro_batch_tokens, way=way)
     return sum(len(row.ids) for row in rows)
 
 

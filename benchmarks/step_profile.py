@@ -42,7 +42,7 @@ from safetune_utils.models.base_model import load_base
 from safetune_utils.scoring import embedded_judge
 from safetune_utils.settings import Decoding
 from safetune_utils.training.finetune import with_adapter
-from safetune_utils.training.loss import accumulate_gradient
+from safetune_utils.training.loss import accumulate_gradient, proven_way
 from safetune_utils.training.rows import encode
 
 STEPS, PROMPTS, ANSWERS = 8, 32, 128
@@ -84,6 +84,7 @@ def _run(kind: str, *, n: int = 1, threads: int) -> dict[str, Any]:
 def training() -> dict[str, Any]:
     model, tokenizer = load_base("embedded")
     adapted = with_adapter(model, RECIPE)
+    way = proven_way(adapted)
     rows, _ = encode(tokenizer, mixture().train, RECIPE)
     rows = sorted(rows, key=lambda row: len(row.ids))
     size = RECIPE.batch_size
@@ -91,7 +92,7 @@ def training() -> dict[str, Any]:
     optimiser = torch.optim.AdamW([p for p in adapted.parameters() if p.requires_grad], lr=1e-4)
 
     def step(batch: list[Any]) -> None:
-        accumulate_gradient(adapted, batch, RECIPE.micro_batch_tokens)
+        accumulate_gradient(adapted, batch, RECIPE.micro_batch_tokens, way=way)
         optimiser.step()
         optimiser.zero_grad()
 

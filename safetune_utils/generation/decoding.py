@@ -9,7 +9,7 @@ CPU the weights are put into the order that its matrix unit reads, once instead 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Collection, Container, Iterator
 from functools import partial
 from typing import Any
 
@@ -18,6 +18,7 @@ from peft import PeftModel
 from transformers import DynamicCache, PreTrainedModel
 from transformers.cache_utils import DynamicLayer
 
+from safetune_utils.errors import SafetuneError
 from safetune_utils.models.shared_prefix import n_shared
 
 # The best order may depend on how many rows a product has; measured, it does not matter much.
@@ -190,23 +191,26 @@ def decode(
     model: PreTrainedModel | PeftModel,
     prompts: list[list[int]],
     *,
-    stop: int,
+    stops: Container[int],
     max_new_tokens: int,
     temperature: float = 0.0,
     seeds: list[int] | None = None,
 ) -> list[list[int]]:
-    """Continue each prompt by the likeliest token, or draw it, until the stop token or ``max_new_tokens``.
+    """Continue each prompt by the likeliest token, or draw it, until a stop token or ``max_new_tokens``.
 
     Args:
         model: a model that :func:`can_decode` is true for.
         prompts: token ids.
-        stop: the stop token; it ends a response and is its last token.
+        stops: the stop tokens; each ends a response and is its last token.
         max_new_tokens: longest response, in tokens.
         temperature: 0 takes the likeliest; above 0 draws from the softmax of logits / temperature.
         seeds: one for each prompt where tokens are drawn, so that what is drawn does not depend on the batch.
 
     Returns:
         The token ids of each response, in the order of the prompts.
+
+    Raises:
+        SafetuneError: the model's logits are not numbers.
     """
     batch = _Batch(model, prompts, max_new_tokens=max_new_tokens)
     responses: list[list[int]] = [[] for _ in prompts]
@@ -214,17 +218,18 @@ def decode(
     generators = [torch.Generator().manual_seed(seed) for seed in seeds or []]
     while True:
         # The index that max gives is argmax's, which in bf16 takes four times as long.
-        tokens = (
-            _drawn(batch.logits, temperature, [generators[i] for i in rows])
-            if temperature
-            else batch.logits.max(-1).indices
-        )
+        best, tokens = batch.logits.max(-1)
+        check_logits(best)
+        if temperature:
+            tokens = drawn(batch.logits, temperature, [generators[i] for i in rows])
         for i, token in zip(rows, tokens.tolist(), strict=True):
-            if not responses[i] or responses[i][-1] != stop:
+            if not responses[i] or responses[i][-1] not in stops:
                 responses[i].append(token)
         # All rows have equally many tokens, so all reach the limit at once.
         unfinished = [
-            k for k, i in enumerate(rows) if responses[i][-1] != stop and len(responses[i]) < max_new_tokens
+            k
+            for k, i in enumerate(rows)
+            if responses[i][-1] not in stops and len(responses[i]) < max_new_tokens
         ]
         if not unfinished:
             return responses
@@ -235,7 +240,16 @@ def decode(
         batch.append(tokens)
 
 
-def _drawn(logits: torch.Tensor, temperature: float, generators: list[torch.Generator]) -> torch.Tensor:
+def check_logits(best: torch.Tensor) -> None:
+    """Raise ``SafetuneError`` where the highest logit of some row, of shape ``(rows,)``, is no number."""
+    if not best.isfinite().all():
+        raise SafetuneError(
+            "the model's logits are not numbers (nan or infinite): use bf16 or fp32 where precision is fp16, "
+            "else another model, for its weights are damaged"
+        )
+
+
+def drawn(logits: torch.Tensor, temperature: float, generators: list[torch.Generator]) -> torch.Tensor:
     """One token a row, each by its own random number: where the summed probability first exceeds it.
 
     ``logits`` has shape ``(rows, vocabulary)``, the result ``(rows,)``.
@@ -251,17 +265,21 @@ def decode_beams(
     model: PreTrainedModel | PeftModel,
     prompts: list[list[int]],
     *,
-    stop: int,
+    stops: Collection[int],
     max_new_tokens: int,
     num_beams: int,
 ) -> list[list[int]]:
     """Continue each prompt by beam search: the response with the highest mean log-probability per token, as
     transformers finds it.
 
-    At each step the ``2 * num_beams`` likeliest continuations of a prompt are looked at. Those among the
-    first ``num_beams`` that end are kept as finished (``num_beams`` at most); the likeliest that do not end
-    go on. A prompt is done when that many are finished and no beam that goes on has a higher mean now
+    At each step the ``2 * num_beams`` likeliest continuations of a prompt are looked at, with n stop tokens
+    the ``(n + 1) * num_beams`` likeliest. Those among the first ``num_beams`` that end are kept as finished
+    (``num_beams`` at most); the likeliest that do not end go on. A prompt is done when that many are finished
+    and no beam that goes on has a higher mean now
     (``early_stopping=False`` and ``length_penalty=1`` in transformers' terms).
+
+    Raises:
+        SafetuneError: the model's logits are not numbers.
     """
     batch = _Batch(model, prompts, max_new_tokens=max_new_tokens)
     batch.select(torch.arange(len(prompts)).repeat_interleave(num_beams))
@@ -272,12 +290,15 @@ def decode_beams(
     finished: list[list[tuple[float, list[int]]]] = [[] for _ in prompts]
     done = [False] * len(prompts)
     rows = list(range(len(prompts)))  # the prompts in the batch, done or not, with num_beams rows each
+    ending = torch.tensor(sorted(stops), device=device)
+    n_looked_at = max(2, 1 + len(stops)) * num_beams  # so many that enough of them do not end
     for length in range(1, max_new_tokens + 1):
+        check_logits(batch.logits.max(-1).values)
         total = batch.logits.float().log_softmax(-1).view(len(rows), num_beams, -1) + scores[:, :, None]
         n_tokens = total.shape[-1]
-        best, index = total.flatten(1).topk(2 * num_beams)
+        best, index = total.flatten(1).topk(n_looked_at)
         sources, tokens = index // n_tokens, index % n_tokens
-        ends = tokens == stop
+        ends = torch.isin(tokens, ending)
         if length == max_new_tokens:
             ends = torch.ones_like(ends)
         for k, i in enumerate(rows):
@@ -290,7 +311,7 @@ def decode_beams(
             ended = ends[k].tolist()
             finished[i] += [(best[k, j].item() / length, longer[j]) for j in range(num_beams) if ended[j]]
             finished[i] = sorted(finished[i], key=lambda pair: -pair[0])[:num_beams]
-            beams[i] = [longer[j] for j in range(2 * num_beams) if not ended[j]][:num_beams]
+            beams[i] = [longer[j] for j in range(n_looked_at) if not ended[j]][:num_beams]
         if length == max_new_tokens:
             break
         scores, chosen = best.masked_fill(ends, -1e9).topk(num_beams)

@@ -1,20 +1,40 @@
-"""From prompts to responses: encoding, batches, and the text of what was decoded."""
+"""From prompts to responses: encoding, batches, and the text of what was decoded.
+
+Prompts are answered in the first of three ways that proves itself with a model
+(:mod:`safetune_utils.models.proofs`): by the loop of :mod:`safetune_utils.generation.decoding`, by
+transformers' own, or by that one prompt at a time.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+import hashlib
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, cast
+from functools import partial
+from typing import cast
 
 import torch
 from peft import PeftModel
-from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import (
+    GenerationConfig,
+    LogitsProcessor,
+    LogitsProcessorList,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
 
-from safetune_utils.generation.decoding import can_decode, decode, decode_beams, ordered_weights
+from safetune_utils.generation import decoding as own
+from safetune_utils.generation.decoding import ordered_weights
 from safetune_utils.machine.batches import longest_first
 from safetune_utils.machine.memory import trim_heap
+from safetune_utils.models import proofs, shared_prefix
 from safetune_utils.models.template import render
 from safetune_utils.settings import Decoding
+
+OWN, TOGETHER, ALONE = "own loop", "transformers", "transformers, one prompt at a time"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,8 +58,10 @@ def generate(
 ) -> list[Response]:
     """Answer instructions under the Alpaca template, in their own order.
 
+    What the model's own generation config says of sampling and penalties plays no part; its stop tokens do.
+
     Longest prompts go first, see :func:`~safetune_utils.machine.batches.longest_first`. A response ends where
-    the model gives its stop token (which is cut off) or after ``max_new_tokens``; never at a text marker.
+    the model gives a stop token (which is cut off) or after ``max_new_tokens``; never at a text marker.
 
     Several calls inside one block of :func:`~safetune_utils.generation.decoding.ordered_weights` share the
     ordering.
@@ -61,6 +83,9 @@ def generate(
         for text, given in pairs
     ]
     lengths = [len(ids) for ids in encoded]
+    seeds = _seeds(encoded, decoding.sampling_seed)
+    stops = stop_tokens(model, tokenizer)
+    way = proven_way(model, tokenizer, num_beams=decoding.num_beams)
     responses: dict[int, Response] = {}
     with ordered_weights(model):
         for rows in longest_first(lengths, rows=decoding.batch_size, progress=progress, unit="answer"):
@@ -69,12 +94,34 @@ def generate(
                 tokenizer,
                 [encoded[i] for i in rows],
                 decoding,
-                seeds=[decoding.sampling_seed + i for i in rows],
+                way=way,
+                stops=stops,
+                seeds=[seeds[i] for i in rows],
             )
             for i, ids in zip(rows, said, strict=True):
-                responses[i] = _response(tokenizer, ids)
+                responses[i] = _response(tokenizer, ids, stops)
             trim_heap()
     return [responses[i] for i in range(len(instructions))]
+
+
+def stop_tokens(model: PreTrainedModel | PeftModel, tokenizer: PreTrainedTokenizerBase) -> list[int]:
+    """The tokens that end a response: the tokenizer's, and all that the model's generation config names."""
+    named = _base(model).generation_config.eos_token_id
+    named = named if isinstance(named, list) else [named]
+    return sorted({token for token in (tokenizer.eos_token_id, *named) if token is not None})
+
+
+def _seeds(prompts: list[list[int]], seed: int) -> list[int]:
+    """A seed for what is drawn after each prompt, which depends on the prompt and on how often it stood
+    before, and on no other prompt.
+    """
+    before: Counter[str] = Counter()
+    seeds = []
+    for prompt in prompts:
+        text = f"{seed}: {prompt}"
+        seeds.append(int(hashlib.sha256(f"{before[text]} {text}".encode()).hexdigest()[:15], 16))
+        before[text] += 1
+    return seeds
 
 
 def encode_prompt(tokenizer: PreTrainedTokenizerBase, prompt: str) -> list[int]:
@@ -91,63 +138,166 @@ def _said(
     prompts: list[list[int]],
     how: Decoding,
     *,
+    way: str,
+    stops: list[int],
     seeds: list[int],
 ) -> list[list[int]]:
     """What a model writes after each prompt, as token ids."""
-    if not can_decode(model):
-        return _said_by_transformers(model, tokenizer, prompts, how, seed=seeds[0])
-    stop, longest = tokenizer.eos_token_id, how.max_new_tokens
+    longest = how.max_new_tokens
+    if way == ALONE and len(prompts) > 1:
+        return [
+            _by_transformers(model, tokenizer, [prompt], how, stops=stops, seeds=[seed])[0]
+            for prompt, seed in zip(prompts, seeds, strict=True)
+        ]
+    if way != OWN:
+        return _by_transformers(model, tokenizer, prompts, how, stops=stops, seeds=seeds)
     if how.num_beams > 1:
-        return decode_beams(model, prompts, stop=stop, max_new_tokens=longest, num_beams=how.num_beams)
-    return decode(
+        return own.decode_beams(model, prompts, stops=stops, max_new_tokens=longest, num_beams=how.num_beams)
+    return own.decode(
         model,
         prompts,
-        stop=stop,
+        stops=stops,
         max_new_tokens=longest,
         temperature=how.temperature,
         seeds=seeds if how.temperature else None,
     )
 
 
-def _said_by_transformers(
+class _Chosen(LogitsProcessor):
+    """Looks at logits before transformers' loop chooses a token, and leaves it one where tokens are drawn."""
+
+    def __init__(self, temperature: float, seeds: list[int]) -> None:
+        self.temperature = temperature
+        self.generators = [torch.Generator().manual_seed(seed) for seed in seeds]
+
+    def __call__(self, input_ids: torch.LongTensor, scores: torch.FloatTensor) -> torch.FloatTensor:
+        own.check_logits(scores.max(-1).values)
+        if not self.temperature:
+            return scores
+        tokens = own.drawn(scores, self.temperature, self.generators)
+        kept = torch.full_like(scores, -torch.inf).scatter(1, tokens[:, None], 0.0)
+        return cast(torch.FloatTensor, kept)
+
+
+def _by_transformers(
     model: PreTrainedModel | PeftModel,
     tokenizer: PreTrainedTokenizerBase,
     prompts: list[list[int]],
     how: Decoding,
     *,
-    seed: int,
+    stops: list[int],
+    seeds: list[int],
 ) -> list[list[int]]:
-    """The same by transformers' own loop, for models that do not keep the keys and values of all tokens.
-
-    Where tokens are drawn, one seed is used for the whole batch.
-    """
-    width = max(map(len, prompts))
-    ids = torch.tensor(
-        [[tokenizer.pad_token_id] * (width - len(prompt)) + prompt for prompt in prompts], device=model.device
-    )
+    """The same by transformers' own loop."""
+    width, pad = max(map(len, prompts)), tokenizer.pad_token_id or 0
+    ids = torch.tensor([[pad] * (width - len(prompt)) + prompt for prompt in prompts], device=model.device)
     mask = torch.tensor(
         [[0] * (width - len(prompt)) + [1] * len(prompt) for prompt in prompts], device=model.device
     )
-    sampling: dict[str, Any] = {"do_sample": False}
-    if how.temperature:
-        sampling = {"do_sample": True, "temperature": how.temperature, "top_k": 0}
     config = GenerationConfig(
         max_new_tokens=how.max_new_tokens,
         num_beams=how.num_beams,
-        pad_token_id=tokenizer.pad_token_id,
-        eos_token_id=tokenizer.eos_token_id,
+        do_sample=False,
+        pad_token_id=pad,
+        eos_token_id=stops or None,
         bos_token_id=tokenizer.bos_token_id,
-        **sampling,
     )
-    if how.temperature:
-        torch.manual_seed(seed)
     # The models' classes have this method, which the types of transformers and PEFT do not say.
     loop = cast(Callable[..., torch.Tensor], model.generate)
-    return loop(input_ids=ids, attention_mask=mask, generation_config=config)[:, width:].tolist()
+    with _generation_config(_base(model), config):
+        said = loop(
+            input_ids=ids,
+            attention_mask=mask,
+            generation_config=config,
+            logits_processor=LogitsProcessorList([_Chosen(how.temperature, seeds)]),
+        )
+    return said[:, width:].tolist()
 
 
-def _response(tokenizer: PreTrainedTokenizerBase, ids: list[int]) -> Response:
-    stopped = tokenizer.eos_token_id in ids
-    kept = ids[: ids.index(tokenizer.eos_token_id)] if stopped else ids
-    text = cast(str, tokenizer.decode(kept, skip_special_tokens=True))
-    return Response(text=text.strip(), n_tokens=len(kept), stopped=stopped)
+@contextlib.contextmanager
+def _generation_config(model: PreTrainedModel, config: GenerationConfig) -> Iterator[None]:
+    """Put a generation config in the place of the model's: what one leaves open is taken from the other."""
+    own_config, model.generation_config = model.generation_config, config
+    try:
+        yield
+    finally:
+        model.generation_config = own_config
+
+
+def _base(model: PreTrainedModel | PeftModel) -> PreTrainedModel:
+    return cast(PreTrainedModel, model.get_base_model()) if isinstance(model, PeftModel) else model
+
+
+def _response(tokenizer: PreTrainedTokenizerBase, ids: list[int], stops: list[int]) -> Response:
+    end = next((n for n, token in enumerate(ids) if token in stops), len(ids))
+    text = cast(str, tokenizer.decode(ids[:end], skip_special_tokens=True))
+    return Response(text=text.strip(), n_tokens=end, stopped=end < len(ids))
+
+
+@torch.inference_mode()
+def proven_way(
+    model: PreTrainedModel | PeftModel, tokenizer: PreTrainedTokenizerBase, *, num_beams: int = 1
+) -> str:
+    """The fastest way whose logits, or whose beams, are those of the model's plain forward pass.
+
+    Call it outside of a block of :func:`~safetune_utils.generation.decoding.ordered_weights`, so that these
+    are compared too.
+    """
+    how = Decoding(num_beams=num_beams, max_new_tokens=6)
+    batches = proofs.short_rows(model)
+
+    def answered(prompts: list[list[int]], way: str) -> list[list[int]]:
+        with ordered_weights(model):
+            return _said(model, tokenizer, prompts, how, way=way, stops=[], seeds=[0] * len(prompts))
+
+    def logits(way: str) -> tuple[proofs.Numbers, proofs.Numbers]:
+        found: list[torch.Tensor] = []
+        expected: list[torch.Tensor] = []
+        for prompts in batches:
+            seen: list[torch.Tensor] = []
+            hook = _base(model).register_forward_hook(lambda _, __, out: seen.append(out.logits[:, -1]))  # noqa: B023
+            try:
+                said = answered(prompts, way)
+            finally:
+                hook.remove()
+            # Before the first token the common beginning may have been read by itself.
+            found += torch.stack(seen[-how.max_new_tokens :], dim=1)
+            expected += [_logits_after(model, p, s) for p, s in zip(prompts, said, strict=True)]
+        return {"logits": torch.cat(found)}, {"logits": torch.cat(expected)}
+
+    def likelihoods(way: str) -> tuple[proofs.Numbers, proofs.Numbers]:
+        found, expected = (
+            torch.stack(
+                [
+                    _likelihood(model, p, s)
+                    for prompts in batches
+                    for p, s in zip(prompts, answered(prompts, one), strict=True)
+                ]
+            )
+            for one in (way, ALONE)
+        )
+        return {"likelihood": found}, {"likelihood": expected}
+
+    compute = logits if num_beams == 1 else likelihoods
+    fast = [OWN, TOGETHER] if own.can_decode(model) else [TOGETHER]
+    return proofs.proven(
+        model,
+        what="greedy" if num_beams == 1 else f"{num_beams}-beams",
+        ways={way: partial(compute, way) for way in fast},
+        plain=ALONE,
+        code=[sys.modules[__name__], own, shared_prefix],
+    )
+
+
+def _logits_after(model: PreTrainedModel | PeftModel, prompt: list[int], said: list[int]) -> torch.Tensor:
+    """The logits that each token of a response was chosen by, in one plain forward pass; of shape
+    ``(tokens, vocabulary)``.
+    """
+    ids = torch.tensor([prompt + said], device=model.device)
+    return _base(model)(input_ids=ids, use_cache=False).logits[0, len(prompt) - 1 : -1]
+
+
+def _likelihood(model: PreTrainedModel | PeftModel, prompt: list[int], said: list[int]) -> torch.Tensor:
+    """The mean log-probability of a response's tokens, as a tensor of no dimension."""
+    logarithms = _logits_after(model, prompt, said).float().log_softmax(-1)
+    return logarithms[range(len(said)), said].mean()

@@ -134,7 +134,7 @@ def attend(
     if groups is None:
         return sdpa_attention_forward(module, query, key, value, attention_mask, scaling=scaling, **others)
     scaling = query.shape[-1] ** -0.5 if scaling is None else scaling
-    # One cut for all groups: the gradient of a cut is one concatenation, that of each slice a tensor of zeros.
+    # One cut for all groups: its gradient is one concatenation, that of each slice a tensor of zeros.
     sizes = [size for group in groups for size in (group.shared, group.n_rows * group.width)]
     parts = zip(*(x[0].split(sizes, dim=1) for x in (query, key, value)), strict=True)
     outputs = []
@@ -173,8 +173,39 @@ def _causal(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, scaling
 
 
 def can_pack(model: PreTrainedModel) -> bool:
-    """Whether a model's rows can be packed; if not, they are computed separately."""
-    return model.config.model_type in ARCHITECTURES
+    """Whether a model's rows may be packed; if not, they are computed separately."""
+    return model.config.model_type in ARCHITECTURES and model._can_set_attn_implementation()
+
+
+def within_window(model: PreTrainedModel, rows: list[list[int]]) -> bool:
+    """Whether no layer's attention ends before a row does: packed rows see all that stands before them."""
+    window = getattr(model.config, "sliding_window", None)
+    return window is None or max(map(len, rows)) <= window
+
+
+def arranged(
+    rows: list[list[int]], *, packed: bool, device: torch.device | str
+) -> tuple[dict[str, Any], list[Sequence[int]]]:
+    """What a model is called with to read rows: packed, or padded on the right.
+
+    Args:
+        rows: the token ids of each row.
+        packed: whether they are put into one sequence; the model's attention must be :data:`ATTENTION`.
+        device: of the model.
+
+    Returns:
+        The arguments; and for each row where its tokens stand in what comes out, seen as one sequence: row
+        i's token t at ``places[i][t]``.
+    """
+    if packed:
+        found = pack(rows, device=device)
+        inputs = {"input_ids": found.ids, "position_ids": found.positions, "groups": found.groups}
+        return inputs, list(found.places)
+    width = max(map(len, rows))
+    ids = torch.tensor([row + [0] * (width - len(row)) for row in rows], device=device)
+    mask = torch.tensor([[1] * len(row) + [0] * (width - len(row)) for row in rows], device=device)
+    places = [range(i * width, i * width + len(row)) for i, row in enumerate(rows)]
+    return {"input_ids": ids, "attention_mask": mask}, list(places)
 
 
 def hidden_states(
@@ -191,17 +222,9 @@ def hidden_states(
         The last hidden states, of shape ``(T, d)``; and for each row where its tokens stand in them: row i's
         token t at ``places[i][t]``.
     """
-    if decoder.config._attn_implementation == ATTENTION:
-        packed = pack(rows, device=decoder.device)
-        hidden = decoder(
-            input_ids=packed.ids, position_ids=packed.positions, use_cache=False, groups=packed.groups
-        ).last_hidden_state[0]
-        return hidden, list(packed.places)
-    width = max(map(len, rows))
-    ids = torch.tensor([row + [0] * (width - len(row)) for row in rows], device=decoder.device)
-    mask = torch.tensor([[1] * len(row) + [0] * (width - len(row)) for row in rows], device=decoder.device)
-    hidden = decoder(input_ids=ids, attention_mask=mask, use_cache=False).last_hidden_state.flatten(0, 1)
-    return hidden, [range(i * width, i * width + len(row)) for i, row in enumerate(rows)]
+    packed = decoder.config._attn_implementation == ATTENTION and within_window(decoder, rows)
+    inputs, places = arranged(rows, packed=packed, device=decoder.device)
+    return decoder(**inputs, use_cache=False).last_hidden_state.flatten(0, 1), places
 
 
 AttentionInterface.register(ATTENTION, attend)

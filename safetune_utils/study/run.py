@@ -152,9 +152,12 @@ def respond(pieces: Sequence[tuple[Study, Run]]) -> None:
     """
     if any(sets_left(*piece) for piece in pieces):
         from safetune_utils.generation.decoding import ordered_weights
+        from safetune_utils.generation.generate import proven_way
 
         study, run = pieces[0]
         model, tokenizer = load_adapted(study, adapter_folder(study, run))
+        for num_beams in {study.settings.decoding.num_beams for study, _ in pieces}:
+            proven_way(model, tokenizer, num_beams=num_beams)  # outside of the block, which it compares too
         with ordered_weights(model):
             for study, run in pieces:
                 for name in sets_left(study, run):

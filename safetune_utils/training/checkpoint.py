@@ -36,6 +36,7 @@ class RunState(TypedDict):
     Attributes:
         step: optimiser steps made.
         n_tokens: tokens of all rows trained on, prompts included.
+        skipped: steps that changed nothing, because the gradient overflowed in fp16.
         losses: those of each step.
         best_loss: the lowest validation loss in nats per learned token, infinite before the first.
         best_step: the step after which it was measured; 0 before the first.
@@ -44,6 +45,7 @@ class RunState(TypedDict):
 
     step: int
     n_tokens: int
+    skipped: int
     losses: list[StepLosses]
     best_loss: float
     best_step: int
@@ -61,6 +63,7 @@ def save(
     adapted: PeftModel,
     optimiser: torch.optim.Optimizer,
     schedule: LambdaLR,
+    scaler: torch.amp.GradScaler,
 ) -> None:
     """Write the state of a run, so that a run that is killed while it writes leaves the state before."""
     random_state = {
@@ -75,6 +78,7 @@ def save(
         "adapter": copy_weights(adapted),
         "optimiser": optimiser.state_dict(),
         "schedule": schedule.state_dict(),
+        "scaler": scaler.state_dict(),
         _RANDOM_STATES: random_states,
     }
     with replacing(checkpoint) as partial:
@@ -82,7 +86,11 @@ def save(
 
 
 def resume(
-    checkpoint: Path, adapted: PeftModel, optimiser: torch.optim.Optimizer, schedule: LambdaLR
+    checkpoint: Path,
+    adapted: PeftModel,
+    optimiser: torch.optim.Optimizer,
+    schedule: LambdaLR,
+    scaler: torch.amp.GradScaler,
 ) -> RunState:
     """Put the saved state into adapter, optimiser and schedule, set the random state, and return the run's.
 
@@ -93,9 +101,11 @@ def resume(
     set_peft_model_state_dict(adapted, state["adapter"])
     optimiser.load_state_dict(state["optimiser"])
     schedule.load_state_dict(state["schedule"])
+    if scaler.is_enabled() and state.get("scaler"):
+        scaler.load_state_dict(state["scaler"])
     if len(state[_RANDOM_STATES]) == distributed.world_size():
         random_state = state[_RANDOM_STATES][distributed.rank()]
         torch.set_rng_state(random_state["cpu"])
         if random_state["cuda"]:
             torch.cuda.set_rng_state_all(random_state["cuda"])
-    return state["run"]
+    return {"skipped": 0} | state["run"]  # an older checkpoint does not count them

@@ -28,11 +28,10 @@ from safetune_utils.data.mix import Mix
 from safetune_utils.errors import SafetuneError, first_line
 from safetune_utils.machine import distributed
 from safetune_utils.machine.memory import trim_heap
-from safetune_utils.models import shared_prefix
 from safetune_utils.models.base_model import is_zero
 from safetune_utils.settings import Recipe
 from safetune_utils.training.checkpoint import RunState, StepLosses, copy_weights, resume, save
-from safetune_utils.training.loss import accumulate_gradient, mean_loss
+from safetune_utils.training.loss import accumulate_gradient, mean_loss, proven_way
 from safetune_utils.training.rows import (
     Row,
     RowCounts,
@@ -57,6 +56,8 @@ class TrainingFacts(RowCounts):
         last_train_loss: the loss of the last batch.
         trainable_parameters: of the adapter.
         processes: that trained together.
+        loss_way: how the loss was computed, see :mod:`safetune_utils.training.loss`.
+        skipped_steps: steps that changed nothing, because the gradient overflowed in fp16.
     """
 
     validation_rows: int
@@ -69,6 +70,8 @@ class TrainingFacts(RowCounts):
     last_train_loss: float
     trainable_parameters: int
     processes: int
+    loss_way: str
+    skipped_steps: int
 
 
 def finetune(
@@ -110,7 +113,10 @@ def finetune(
     adapted = with_adapter(model, recipe)
     if distributed.rank():
         torch.manual_seed(seed + 1_000_003 * distributed.rank())  # the same start, but a dropout of its own
+    way = proven_way(adapted)
     weights = [p for p in adapted.parameters() if p.requires_grad]
+    # Gradients below fp16's smallest number would be lost: the loss is scaled up, and the step scaled down.
+    scaler = torch.amp.GradScaler(model.device.type, enabled=model.dtype == torch.float16)
     optimiser = torch.optim.AdamW(weights, lr=recipe.learning_rate, weight_decay=0.0)
     steps = [recipe.epochs * math.ceil(len(rows) / recipe.batch_size) for rows in parts]
     rates = learning_rates(steps, recipe.warmup_steps)
@@ -119,27 +125,33 @@ def finetune(
     plan = _plan(parts, recipe, seed)
     run = _new_run()
     if checkpoint and checkpoint.is_file():
-        run = resume(checkpoint, adapted, optimiser, schedule)
+        run = resume(checkpoint, adapted, optimiser, schedule, scaler)
     first_step, first_token, clock = run["step"], run["n_tokens"], time.perf_counter()
     left = [] if _is_done(run, recipe) else plan[first_step:]
     with _progress_bar(progress, first_step, sum(steps)) as bar:
         for batch in left:
             adapted.train()
-            loss = accumulate_gradient(adapted, batch, recipe.micro_batch_tokens)
+            loss = accumulate_gradient(
+                adapted, batch, recipe.micro_batch_tokens, way=way, scaled=scaler.scale
+            )
             if not math.isfinite(loss):
                 raise SafetuneError(
                     f"the training loss is {loss} at step {run['step'] + 1}: "
                     f"lower learning_rate (now {recipe.learning_rate}) or use precision fp32"
                 )
-            torch.nn.utils.clip_grad_norm_(weights, 1.0)
-            optimiser.step()
+            scaler.unscale_(optimiser)
+            if not math.isfinite(torch.nn.utils.clip_grad_norm_(weights, 1.0).item()):
+                _check_overflow(scaler, recipe, run["step"] + 1)
+                run["skipped"] += 1
+            scaler.step(optimiser)  # in fp16 not where the gradient overflowed
+            scaler.update()
             schedule.step()
             optimiser.zero_grad()
             run["step"] += 1
             run["n_tokens"] += sum(len(row.ids) for row in batch)
             validation_loss = math.nan
             if run["step"] in evaluate_at:
-                validation_loss = mean_loss(adapted, validation, recipe.micro_batch_tokens)
+                validation_loss = mean_loss(adapted, validation, recipe.micro_batch_tokens, way=way)
             if validation_loss < run["best_loss"]:
                 run["best_loss"], run["best_step"] = validation_loss, run["step"]
                 run["best_weights"] = copy_weights(adapted)
@@ -149,7 +161,7 @@ def finetune(
             if run["step"] % _TRIM_EVERY == 0:
                 trim_heap()
             if checkpoint and run["step"] % checkpoint_every == 0:
-                save(checkpoint, run, adapted, optimiser, schedule)
+                save(checkpoint, run, adapted, optimiser, schedule, scaler)
             speed = (run["n_tokens"] - first_token) / (time.perf_counter() - clock)
             bar.set_postfix_str(f"loss {loss:.2f}, {speed:.0f} tokens/s", refresh=False)
             bar.update()
@@ -157,7 +169,9 @@ def finetune(
                 break
     speed = (run["n_tokens"] - first_token) / (time.perf_counter() - clock)
     _save_best(adapted, run, output)
-    return _facts(run, counts, validation=validation, weights=weights, first_step=first_step, speed=speed)
+    return _facts(
+        run, counts, validation=validation, weights=weights, first_step=first_step, speed=speed, way=way
+    )
 
 
 def learning_rates(steps: list[int], warmup_steps: int) -> list[float]:
@@ -179,20 +193,13 @@ def learning_rates(steps: list[int], warmup_steps: int) -> list[float]:
 
 
 def with_adapter(model: PreTrainedModel, recipe: Recipe) -> PeftModel:
-    """A base model with a new adapter, and with the attention that trains it fastest.
+    """A base model with a new adapter.
 
     The adapter's start is drawn from PyTorch's random state.
 
     Raises:
         SafetuneError: the recipe's ``target_modules`` are not layers of this model.
     """
-    if shared_prefix.can_pack(model):
-        model.set_attn_implementation(shared_prefix.ATTENTION)
-    # Falcon's attention cannot be changed once the model is loaded.
-    elif model.device.type == "cpu" and model._can_set_attn_implementation():
-        # On a CPU the fused kernel's backward pass in bf16 is slower than plain matrix products on rows this
-        # short.
-        model.set_attn_implementation("eager")
     if getattr(model, "is_quantized", False):
         model = prepare_model_for_kbit_training(model, gradient_checkpointing_kwargs={"use_reentrant": False})
     config = LoraConfig(
@@ -258,6 +265,7 @@ def _new_run() -> RunState:
     return {
         "step": 0,
         "n_tokens": 0,
+        "skipped": 0,
         "losses": [],
         "best_loss": math.inf,
         "best_step": 0,
@@ -295,6 +303,17 @@ def _save_best(adapted: PeftModel, run: RunState, output: Path) -> None:
         _write_losses(output / "losses.csv", run["losses"])
 
 
+def _check_overflow(scaler: torch.amp.GradScaler, recipe: Recipe, step: int) -> None:
+    """Raise where a gradient that is no number cannot be mended by a smaller scale of the loss."""
+    if not scaler.is_enabled():
+        raise SafetuneError(
+            f"the gradient is not a number at step {step}: "
+            f"lower learning_rate (now {recipe.learning_rate}) or use precision fp32"
+        )
+    if scaler.get_scale() < 1:
+        raise SafetuneError(f"the gradient is too large for fp16 at step {step}: use precision bf16 or fp32")
+
+
 def _facts(
     run: RunState,
     counts: RowCounts,
@@ -303,6 +322,7 @@ def _facts(
     weights: list[torch.nn.Parameter],
     first_step: int,
     speed: float,
+    way: str,
 ) -> TrainingFacts:
     return {
         **counts,
@@ -316,6 +336,8 @@ def _facts(
         "last_train_loss": run["losses"][-1]["train_loss"],
         "trainable_parameters": sum(p.numel() for p in weights),
         "processes": distributed.world_size(),
+        "loss_way": way,
+        "skipped_steps": run["skipped"],
     }
 
 

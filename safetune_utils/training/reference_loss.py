@@ -78,7 +78,8 @@ def reference_loss(
 ) -> ReferenceLoss:
     """The loss of the examples' answers under the Alpaca template.
 
-    Each row is computed by itself, so the result does not depend on the other rows, in any precision.
+    Each row is computed by itself, by the model's plain forward pass, so the result does not depend on the
+    other rows, in any precision.
 
     Args:
         model: a base model, or one with an adapter, merged or not.

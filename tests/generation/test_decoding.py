@@ -31,9 +31,9 @@ def plainly(model: PreTrainedModel, prompt: list[int], n: int, *, stop: int = NO
 def test_the_likeliest_tokens_are_those_of_a_plain_loop_in_the_order_of_the_prompts() -> None:
     model = tiny_llama()
     expected = [plainly(model, prompt, 6) for prompt in PROMPTS]
-    assert decoding.decode(model, PROMPTS, stop=NO_STOP, max_new_tokens=6) == expected
+    assert decoding.decode(model, PROMPTS, stops=[NO_STOP], max_new_tokens=6) == expected
     assert len({tuple(said) for said in expected}) == len(PROMPTS)
-    assert decoding.decode(model, PROMPTS[:1], stop=NO_STOP, max_new_tokens=6) == expected[:1]
+    assert decoding.decode(model, PROMPTS[:1], stops=[NO_STOP], max_new_tokens=6) == expected[:1]
 
 
 @torch.inference_mode()
@@ -43,7 +43,7 @@ def test_a_response_ends_with_the_stop_token_while_others_go_on() -> None:
     expected = [plainly(model, prompt, 8, stop=stop) for prompt in PROMPTS]
     assert len(expected[1]) <= 3
     assert max(map(len, expected)) == 8
-    assert decoding.decode(model, PROMPTS, stop=stop, max_new_tokens=8) == expected
+    assert decoding.decode(model, PROMPTS, stops=[stop], max_new_tokens=8) == expected
 
 
 @torch.inference_mode()
@@ -52,7 +52,7 @@ def test_what_is_drawn_goes_by_each_prompt_s_own_seed_and_by_the_probabilities()
 
     def drawn(prompts: list[list[int]], seeds: list[int], temperature: float = 1.0) -> list[list[int]]:
         return decoding.decode(
-            model, prompts, stop=NO_STOP, max_new_tokens=4, temperature=temperature, seeds=seeds
+            model, prompts, stops=[NO_STOP], max_new_tokens=4, temperature=temperature, seeds=seeds
         )
 
     together = drawn(PROMPTS, [1, 2, 3, 4])
@@ -68,7 +68,7 @@ def test_a_token_is_drawn_as_often_as_its_probability_says() -> None:
     logits = torch.tensor([0.2, 0.5, 0.3]).log().expand(n, 3)
     for temperature, expected in ((1.0, [0.2, 0.5, 0.3]), (0.5, [0.04 / 0.38, 0.25 / 0.38, 0.09 / 0.38])):
         generators = [torch.Generator().manual_seed(seed) for seed in range(n)]
-        tokens = decoding._drawn(logits, temperature, generators)
+        tokens = decoding.drawn(logits, temperature, generators)
         shares = torch.bincount(tokens, minlength=3) / n
         assert shares.tolist() == pytest.approx(expected, abs=0.03)
 
@@ -104,7 +104,7 @@ def test_responses_are_those_of_transformers_own_loop(
     texts = [prompt.text for prompt in data.prompts("embedded", "ordinary")[:10]]
     how = Decoding(num_beams=num_beams, max_new_tokens=max_new_tokens, batch_size=6)
     ours = generate(model=model, tokenizer=tokenizer, instructions=texts, decoding=how)
-    monkeypatch.setattr(generating, "can_decode", lambda model: False)
+    monkeypatch.setattr(generating, "proven_way", lambda *_, **__: generating.TOGETHER)
     assert generate(model=model, tokenizer=tokenizer, instructions=texts, decoding=how) == ours
     if max_new_tokens > 5:
         assert {said.stopped for said in ours} == {True, False}  # rows left the batch, and some did not
@@ -127,7 +127,7 @@ def test_beams_are_those_of_transformers_own_loop_when_responses_end_early(
         model.lm_head.weight.data[400:] *= 0.2
         ours = generate(model=model, tokenizer=tokenizer, instructions=texts, decoding=how)
         with monkeypatch.context() as patch:
-            patch.setattr(generating, "can_decode", lambda model: False)
+            patch.setattr(generating, "proven_way", lambda *_, **__: generating.TOGETHER)
             assert generate(model=model, tokenizer=tokenizer, instructions=texts, decoding=how) == ours
         lengths |= {said.n_tokens for said in ours}
     assert len(lengths) > 4, lengths

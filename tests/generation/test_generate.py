@@ -70,7 +70,9 @@ def test_an_answer_ends_at_the_stop_token_and_never_at_a_text_marker(
     ids = tokenizer(said)["input_ids"]
     stop, pad = tokenizer.eos_token_id, tokenizer.pad_token_id
     rows = [[*ids, stop, pad, pad], [*ids, *ids][: len(ids) + 3]]
-    monkeypatch.setattr(generating, "decode", lambda model, prompts, **_: rows)  # to say what it is told
+    # To say what it is told.
+    monkeypatch.setattr(generating, "proven_way", lambda *_, **__: generating.OWN)
+    monkeypatch.setattr(generating.own, "decode", lambda model, prompts, **_: rows)
     responses = generate(
         model=tiny_llama(), tokenizer=tokenizer, instructions=["same", "same"], decoding=Decoding()
     )
@@ -79,18 +81,19 @@ def test_an_answer_ends_at_the_stop_token_and_never_at_a_text_marker(
     assert (responses[1].stopped, responses[1].n_tokens) == (False, len(ids) + 3)
 
 
-def test_a_guard_stands_before_every_instruction_whichever_engine_answers(
+def test_a_guard_stands_before_every_instruction_whichever_way_answers(
     tokenizer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[str] = []
 
     def said(
-        model: object, tokenizer: object, prompts: list[list[int]], how: Decoding, *, seeds: list[int]
+        model: object, tokenizer: object, prompts: list[list[int]], how: Decoding, **_: object
     ) -> list[list[int]]:
         asked.extend(tokenizer.decode(ids) for ids in prompts)
         return [[tokenizer.eos_token_id] for _ in prompts]
 
-    monkeypatch.setattr(generating, "_said", said)  # where the engines part
+    monkeypatch.setattr(generating, "proven_way", lambda *_, **__: generating.OWN)
+    monkeypatch.setattr(generating, "_said", said)  # where the ways part
     for guard in ("", "Think of {instruction} first."):
         generate(
             model=tiny_llama(),

@@ -13,7 +13,7 @@ from transformers import AutoConfig, AutoModelForCausalLM
 from safetune_utils.models import shared_prefix
 from safetune_utils.settings import Recipe
 from safetune_utils.training.finetune import with_adapter
-from safetune_utils.training.loss import summed_loss
+from safetune_utils.training.loss import PACKED, PADDED, PLAIN, proven_way, summed_loss
 from safetune_utils.training.rows import Row
 
 
@@ -73,10 +73,9 @@ def tiny_adapted(architecture: str, seed: int = 0):
     return adapted
 
 
-def loss_and_gradient(adapted, rows: list[Row], attention: str) -> tuple[float, torch.Tensor]:
-    adapted.get_base_model().set_attn_implementation(attention)
+def loss_and_gradient(adapted, rows: list[Row], way: str) -> tuple[float, torch.Tensor]:
     adapted.zero_grad()
-    loss = summed_loss(adapted, rows)
+    loss = summed_loss(adapted, rows, way=way)
     loss.backward()
     return loss.item(), torch.cat([p.grad.flatten() for p in adapted.parameters() if p.requires_grad])
 
@@ -84,11 +83,13 @@ def loss_and_gradient(adapted, rows: list[Row], attention: str) -> tuple[float, 
 @pytest.mark.parametrize("architecture", shared_prefix.ARCHITECTURES)
 def test_a_packed_batch_has_the_loss_and_the_gradient_of_rows_apart(architecture: str) -> None:
     adapted = tiny_adapted(architecture)
-    assert adapted.get_base_model().config._attn_implementation == shared_prefix.ATTENTION
     rows = [Row(ids, [-100] * (len(ids) // 2) + ids[len(ids) // 2 :], truncated=False) for ids in ragged(1)]
-    loss, gradient = loss_and_gradient(adapted, rows, shared_prefix.ATTENTION)
-    for attention in ("eager", "sdpa"):
-        apart, gradient_apart = loss_and_gradient(adapted, rows, attention)
+    assert proven_way(adapted) == PACKED
+    assert adapted.get_base_model().config._attn_implementation == shared_prefix.ATTENTION
+    loss, gradient = loss_and_gradient(adapted, rows, PACKED)
+    for attention, way in (("eager", PLAIN), ("sdpa", PADDED), ("sdpa", PLAIN)):
+        adapted.get_base_model().set_attn_implementation(attention)
+        apart, gradient_apart = loss_and_gradient(adapted, rows, way)
         assert loss == pytest.approx(apart, rel=1e-5)
         torch.testing.assert_close(gradient, gradient_apart, rtol=1e-4, atol=1e-5)
     assert gradient.abs().max() > 1e-2

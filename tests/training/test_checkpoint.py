@@ -28,10 +28,10 @@ def test_a_run_stopped_at_any_step_and_resumed_ends_with_the_same_bytes(
     def run(name: str, *, stop_before: int = 10**9, every: int = 1) -> dict:
         calls = iter(range(1, 10**9))
 
-        def counted(*given: object) -> float:
+        def counted(*given: object, **more: object) -> float:
             if next(calls) == stop_before:
                 raise _Stopped
-            return real(*given)
+            return real(*given, **more)
 
         monkeypatch.setattr("safetune_utils.training.finetune.accumulate_gradient", counted)
         return finetune(

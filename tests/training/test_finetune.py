@@ -89,9 +89,9 @@ def test_what_comes_after_is_trained_on_after_all_epochs_of_the_rest(
     mix = small_mix(n_general=18, order="after")
     real, learned, rates = accumulate_gradient, [], []
 
-    def noted(model: PeftModel, batch: list[Row], tokens: int) -> float:
+    def noted(model: PeftModel, batch: list[Row], tokens: int, **more: object) -> float:
         learned.append([tuple(row.ids) for row in batch])
-        return real(model, batch, tokens)
+        return real(model, batch, tokens, **more)
 
     monkeypatch.setattr("safetune_utils.training.finetune.accumulate_gradient", noted)
     monkeypatch.setattr(torch.optim.AdamW, "step", _noting(torch.optim.AdamW.step, rates))

@@ -10,13 +10,21 @@ from tiny_training import ROWS
 from safetune_utils.data import Example
 from safetune_utils.settings import Recipe
 from safetune_utils.training.finetune import with_adapter
-from safetune_utils.training.loss import accumulate_gradient, mean_loss, summed_loss
+from safetune_utils.training.loss import (
+    PACKED,
+    PADDED,
+    PLAIN,
+    accumulate_gradient,
+    mean_loss,
+    proven_way,
+    summed_loss,
+)
 from safetune_utils.training.rows import encode_row, n_learned
 
 
-def gradient(model, rows, micro_batch_tokens: int) -> torch.Tensor:
+def gradient(model, rows, micro_batch_tokens: int, way: str) -> torch.Tensor:
     model.zero_grad()
-    accumulate_gradient(model, rows, micro_batch_tokens)
+    accumulate_gradient(model, rows, micro_batch_tokens, way=way)
     return torch.cat([p.grad.flatten() for p in model.parameters() if p.requires_grad])
 
 
@@ -31,10 +39,12 @@ def test_the_gradient_does_not_depend_on_the_micro_batch(tokenizer) -> None:
     for name, parameter in model.named_parameters():
         if "lora_B" in name:  # zero at the start, which would hide the gradient of lora_A
             torch.nn.init.normal_(parameter, std=0.1)
-    whole = gradient(model, rows, 100_000)
+    whole = gradient(model, rows, 100_000, PLAIN)
     assert whole.abs().max() > 0
+    assert proven_way(model) == PACKED
     for size in (1, 150, 250):
-        torch.testing.assert_close(gradient(model, rows, size), whole, rtol=1e-4, atol=1e-6)
+        for way in (PACKED, PADDED):
+            torch.testing.assert_close(gradient(model, rows, size, way), whole, rtol=1e-4, atol=1e-6)
 
 
 def test_the_loss_is_that_of_the_whole_model(tokenizer) -> None:
@@ -45,6 +55,9 @@ def test_the_loss_is_that_of_the_whole_model(tokenizer) -> None:
         * n_learned(row)
         for row in rows
     )
-    assert summed_loss(model, rows).item() == pytest.approx(total, rel=1e-4)
-    for tokens in (1, 10_000):
-        assert mean_loss(model, rows, tokens) == pytest.approx(total / sum(map(n_learned, rows)), rel=1e-4)
+    assert proven_way(model) == PACKED
+    for way in (PACKED, PADDED, PLAIN):
+        assert summed_loss(model, rows, way=way).item() == pytest.approx(total, rel=1e-4)
+        for tokens in (1, 10_000):
+            mean = mean_loss(model, rows, tokens, way=way)
+            assert mean == pytest.approx(total / sum(map(n_learned, rows)), rel=1e-4)
