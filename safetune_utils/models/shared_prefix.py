@@ -9,6 +9,7 @@ rounding.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -19,6 +20,8 @@ import torch.nn.functional as F
 from transformers import AttentionInterface, AttentionMaskInterface, PreTrainedModel
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
+
+from safetune_utils.models import proofs
 
 ATTENTION = "shared_prefix"
 # Architectures whose attention is plain (grouped heads, no window that our rows reach, nothing added to the
@@ -225,6 +228,27 @@ def hidden_states(
     packed = decoder.config._attn_implementation == ATTENTION and within_window(decoder, rows)
     inputs, places = arranged(rows, packed=packed, device=decoder.device)
     return decoder(**inputs, use_cache=False).last_hidden_state.flatten(0, 1), places
+
+
+def set_up(decoder: PreTrainedModel) -> None:
+    """Let a decoder's :func:`hidden_states` be computed packed where that proves itself, see
+    :mod:`safetune_utils.models.proofs`.
+    """
+    loaded_with = decoder.config._attn_implementation
+    rows = [row for part in proofs.short_rows(decoder) for row in part]
+
+    @torch.inference_mode()
+    def packed() -> tuple[proofs.Numbers, proofs.Numbers]:
+        decoder.set_attn_implementation(ATTENTION)
+        hidden, places = hidden_states(decoder, rows)
+        decoder.set_attn_implementation(loaded_with)
+        alone = [decoder(input_ids=torch.tensor([row], device=decoder.device))[0][0] for row in rows]
+        found = torch.cat([hidden[list(place)] for place in places])
+        return {"hidden states": found}, {"hidden states": torch.cat(alone)}
+
+    ways = {ATTENTION: packed} if can_pack(decoder) else {}
+    way = proofs.proven(decoder, what="hidden", ways=ways, plain=loaded_with, code=[sys.modules[__name__]])
+    decoder.set_attn_implementation(way)
 
 
 AttentionInterface.register(ATTENTION, attend)

@@ -77,13 +77,13 @@ def load(
         raise SafetuneError(
             f"there is no adapter in {folder}: train it with `safetune train-instrument {folder.name}`"
         )
+    from safetune_utils.models import shared_prefix
     from safetune_utils.models.base_model import load_adapter, load_base
-    from safetune_utils.models.shared_prefix import ATTENTION
 
     model, tokenizer = load_base("embedded", device=device, precision=precision)
     # The embedded model is not quantised, so the adapter is merged into it.
     merged: Any = load_adapter(model, folder)
-    merged.set_attn_implementation(ATTENTION)  # the question stands before every answer
+    shared_prefix.set_up(merged.get_decoder())  # the question stands before every answer
     return merged, tokenizer
 
 
@@ -104,7 +104,7 @@ def probabilities(
         progress: a caption for a progress bar; empty for none.
 
     Raises:
-        SafetuneError: there is no adapter for this question.
+        SafetuneError: there is no adapter for this question, or a probability is not a number.
     """
     import torch
 
@@ -124,6 +124,11 @@ def probabilities(
             last = hidden[[place[-1] for place in places]]
             said = model.get_output_embeddings()(last).float()[:, firsts].softmax(dim=-1)
             found[part] = said.cpu().numpy()
+    if not np.isfinite(found).all():
+        raise SafetuneError(
+            f"the answer to the question '{question.name}' is not a number: use bf16 or fp32 where precision"
+            " is fp16, else train the instrument again, for its weights are damaged"
+        )
     return found
 
 

@@ -158,6 +158,10 @@ def reading(
             for i, place in zip(part, places, strict=True):
                 answer = hidden[place[len(encoded[i][0]) :]]
                 found[i] = answer.float().mean(dim=0).cpu().numpy()
+    if not np.isfinite(found).all():
+        raise SafetuneError(
+            "how the embedded model reads an answer is not a number: use bf16 or fp32 where precision is fp16"
+        )
     return found
 
 
