@@ -174,6 +174,13 @@ class Settings(Schema):
         min_length=1,
         description="commit, tag or branch of a Hugging Face base model; None is its main branch",
     )
+    template: Literal["alpaca", "chat"] = Field(
+        "alpaca",
+        description=(
+            "the form that instructions have in training and answering; chat is that of the base model's own "
+            "tokenizer"
+        ),
+    )
     quantization: Literal["none", "int8", "nf4"] = Field(
         "none", description="how the frozen base model is held"
     )

@@ -14,9 +14,8 @@ from safetune_utils import data, places
 from safetune_utils.data.mix import held_out_safety, mix, topics_in_turn
 from safetune_utils.errors import SafetuneError
 from safetune_utils.estimate.result import AdapterCounts, PromptCounts, PromptTokens, TrainingCounts
-from safetune_utils.generation.generate import encode_prompt
 from safetune_utils.models.shared_prefix import n_shared
-from safetune_utils.models.template import render
+from safetune_utils.models.template import encode_prompt, prompt_text
 from safetune_utils.settings import Recipe, Settings
 from safetune_utils.training.rows import IGNORED, encode_row
 
@@ -47,7 +46,7 @@ def count_rows(settings: Settings) -> TrainingCounts:
         _check_sizes(s, general=general, safety=safety, contrast=pools.get("contrast") or [])
     found = _tokenizer(s.base_model)
     lengths = {
-        kind: _counted_lengths(pool, recipe, found[0]) if found and pool else _guessed_lengths(kind, recipe)
+        kind: _counted_lengths(pool, s, found[0]) if found and pool else _guessed_lengths(kind, recipe)
         for kind, pool in pools.items()
     }
     size = sum(row.topic not in s.mixing.topics_left_out for row in safety) if safety else None
@@ -95,11 +94,19 @@ class _Lengths(NamedTuple):
 
 
 def _counted_lengths(
-    pool: list[data.Example], recipe: Recipe, tokenizer: PreTrainedTokenizerBase
+    pool: list[data.Example], settings: Settings, tokenizer: PreTrainedTokenizerBase
 ) -> _Lengths:
+    recipe = settings.recipe
     sample = pool[:: max(1, len(pool) // _SAMPLE)]
     rows = [
-        encode_row(tokenizer, row, max_length=recipe.max_length, loss_on=recipe.loss_on) for row in sample
+        encode_row(
+            tokenizer,
+            row,
+            max_length=recipe.max_length,
+            loss_on=recipe.loss_on,
+            template=settings.template,
+        )
+        for row in sample
     ]
     lengths = [len(row.ids) for row in rows]
     learned = sum(label != IGNORED for row in rows for label in row.labels[1:])
@@ -178,14 +185,21 @@ def count_prompts(settings: Settings, prompt_sets: Sequence[str] | None = None) 
             asked = data.prompts_of(settings, name)
             size = len(asked)
             if found:
-                encoded += [_prompt_ids(prompt, settings.decoding.guard, found[0]) for prompt in asked]
+                encoded += [_prompt_ids(prompt, settings, found[0]) for prompt in asked]
                 counted.append(name)
         sizes[name] = min(size, settings.max_prompts or size)
     return {"sets": sizes, "counted": counted, **_prompt_tokens(encoded)}
 
 
-def _prompt_ids(prompt: data.Prompt, guard: str, tokenizer: PreTrainedTokenizerBase) -> list[int]:
-    return encode_prompt(tokenizer, render(instruction=prompt.text, input=prompt.input, guard=guard))
+def _prompt_ids(prompt: data.Prompt, settings: Settings, tokenizer: PreTrainedTokenizerBase) -> list[int]:
+    text = prompt_text(
+        tokenizer,
+        instruction=prompt.text,
+        input=prompt.input,
+        guard=settings.decoding.guard,
+        template=settings.template,
+    )
+    return encode_prompt(tokenizer, text, template=settings.template)
 
 
 def _prompt_tokens(encoded: list[list[int]]) -> PromptTokens:

@@ -31,7 +31,7 @@ from safetune_utils.generation.decoding import ordered_weights
 from safetune_utils.machine.batches import longest_first
 from safetune_utils.machine.memory import trim_heap
 from safetune_utils.models import proofs, shared_prefix
-from safetune_utils.models.template import render
+from safetune_utils.models.template import ALPACA, encode_prompt, end_token, prompt_text
 from safetune_utils.settings import Decoding
 
 OWN, TOGETHER, ALONE = "own loop", "transformers", "transformers, one prompt at a time"
@@ -54,9 +54,10 @@ def generate(
     instructions: list[str],
     decoding: Decoding,
     inputs: list[str] | None = None,
+    template: str = ALPACA,
     progress: str | None = None,
 ) -> list[Response]:
-    """Answer instructions under the Alpaca template, in their own order.
+    """Answer instructions, in their own order.
 
     What the model's own generation config says of sampling and penalties plays no part; its stop tokens do.
 
@@ -72,19 +73,21 @@ def generate(
         instructions: what the model is asked to do.
         decoding: how; its guard stands before every instruction.
         inputs: what each instruction is to be applied to, or an empty text; by default none has one.
+        template: ``alpaca``, or ``chat``, the tokenizer's own form.
         progress: a label for the progress bar; ``None`` shows none.
 
     Returns:
         One response for each instruction, in the order of the instructions.
     """
     pairs = zip(instructions, inputs or [""] * len(instructions), strict=True)
-    encoded = [
-        encode_prompt(tokenizer, render(instruction=text, input=given, guard=decoding.guard))
+    texts = [
+        prompt_text(tokenizer, instruction=text, input=given, guard=decoding.guard, template=template)
         for text, given in pairs
     ]
+    encoded = [encode_prompt(tokenizer, text, template=template) for text in texts]
     lengths = [len(ids) for ids in encoded]
     seeds = _seeds(encoded, decoding.sampling_seed)
-    stops = stop_tokens(model, tokenizer)
+    stops = sorted({*stop_tokens(model, tokenizer), end_token(tokenizer, template=template)})
     way = proven_way(model, tokenizer, num_beams=decoding.num_beams)
     responses: dict[int, Response] = {}
     with ordered_weights(model):
@@ -122,14 +125,6 @@ def _seeds(prompts: list[list[int]], seed: int) -> list[int]:
         seeds.append(int(hashlib.sha256(f"{before[text]} {text}".encode()).hexdigest()[:15], 16))
         before[text] += 1
     return seeds
-
-
-def encode_prompt(tokenizer: PreTrainedTokenizerBase, prompt: str) -> list[int]:
-    """Token ids of a prompt: begun with the token that the tokenizer begins a text with, if any, and without
-    a stop token at the end.
-    """
-    ids = tokenizer(prompt)["input_ids"]
-    return ids[:-1] if ids and ids[-1] == tokenizer.eos_token_id else ids
 
 
 def _said(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from safetune_utils import store
 from safetune_utils.models.identity import commit_in
-from safetune_utils.models.template import TEMPLATE, TEMPLATE_WITH_INPUT
+from safetune_utils.models.template import ALPACA, TEMPLATE, TEMPLATE_WITH_INPUT
 from safetune_utils.study.study import Study
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ def key(study: Study) -> store.Facts:
     s = study.settings
     held = {} if s.quantization == "none" else {"quantization": s.quantization}
     return {
-        "template": TEMPLATE + TEMPLATE_WITH_INPUT,
+        "template": TEMPLATE + TEMPLATE_WITH_INPUT if s.template == ALPACA else s.template,
         "base_model": study.base_identity,
         "arithmetic": study.arithmetic,
     } | held

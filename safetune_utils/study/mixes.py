@@ -98,7 +98,11 @@ def base_losses_folder(study: Study, *, make: bool = True) -> Path:
 
         model, tokenizer = base.load(study)
         found = reference_loss.reference_loss(
-            model=model, tokenizer=tokenizer, examples=candidates, max_length=s.recipe.max_length
+            model=model,
+            tokenizer=tokenizer,
+            examples=candidates,
+            max_length=s.recipe.max_length,
+            template=s.template,
         )
         losses = [{"id": row_id, "loss": loss} for row_id, loss in found.per_example.items()]
         store.write_lines(folder / "losses.jsonl", losses)

@@ -106,7 +106,9 @@ def _losses_folder(study: Study, run: Run) -> Path:
 
     def measure(folder: Path) -> store.Facts:
         model, tokenizer = load_adapted(study, adapter)
-        found = reference_loss.reference_loss(model=model, tokenizer=tokenizer, examples=examples)
+        found = reference_loss.reference_loss(
+            model=model, tokenizer=tokenizer, examples=examples, template=study.settings.template
+        )
         store.write_lines(
             folder / "losses.jsonl",
             [{"example": example, "loss": loss} for example, loss in found.per_example.items()],

@@ -105,7 +105,8 @@ def train(study: Study, run: Run, *, output: Path, checkpoint: Path | None = Non
     progress = f"training on {s.n_general} + {n_added} rows, seed {run.seed}"
     return finetune(
         model=model, tokenizer=tokenizer, mix=mix_of(study, run), recipe=s.recipe, seed=run.seed,
-        output=output, checkpoint=checkpoint, progress=None if distributed.rank() else progress,
+        output=output, template=s.template, checkpoint=checkpoint,
+        progress=None if distributed.rank() else progress,
     )  # fmt: skip
 
 
@@ -137,7 +138,7 @@ def responses_folder(
 
         responses = generate.generate(
             model=model, tokenizer=tokenizer, instructions=[prompt.text for prompt in asked],
-            inputs=[prompt.input for prompt in asked], decoding=s.decoding,
+            inputs=[prompt.input for prompt in asked], decoding=s.decoding, template=s.template,
             progress=f"answering {prompt_set}, {run.n_safety} safety rows",
         )  # fmt: skip
         rows = [

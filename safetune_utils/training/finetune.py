@@ -29,6 +29,7 @@ from safetune_utils.errors import SafetuneError, first_line
 from safetune_utils.machine import distributed
 from safetune_utils.machine.memory import trim_heap
 from safetune_utils.models.base_model import is_zero
+from safetune_utils.models.template import ALPACA
 from safetune_utils.settings import Recipe
 from safetune_utils.training.checkpoint import RunState, StepLosses, copy_weights, resume, save
 from safetune_utils.training.loss import accumulate_gradient, mean_loss, proven_way
@@ -82,6 +83,7 @@ def finetune(
     recipe: Recipe,
     seed: int,
     output: Path,
+    template: str = ALPACA,
     progress: str | None = None,
     checkpoint: Path | None = None,
     checkpoint_every: int = 10,
@@ -96,6 +98,7 @@ def finetune(
         recipe: how it is trained.
         seed: decides the adapter's start, the dropout and the order of the batches.
         output: folder for ``adapter_model.safetensors``, ``adapter_config.json`` and ``losses.csv``.
+        template: ``alpaca``, or ``chat``, the tokenizer's own form.
         progress: a label for the progress bar; ``None`` shows none.
         checkpoint: a file that holds the state of the run every ``checkpoint_every`` steps. If it is there,
             the run goes on from it, and ends with the same bytes as one that was never stopped. It stays:
@@ -108,7 +111,7 @@ def finetune(
     Raises:
         SafetuneError: no row has an answer left, the loss is not a number, or the adapter came out all zero.
     """
-    parts, validation, counts = _encode_mix(tokenizer, mix, recipe, progress)
+    parts, validation, counts = _encode_mix(tokenizer, mix, recipe, template, progress)
     torch.manual_seed(seed)
     adapted = with_adapter(model, recipe)
     if distributed.rank():
@@ -221,19 +224,20 @@ def with_adapter(model: PreTrainedModel, recipe: Recipe) -> PeftModel:
 
 
 def _encode_mix(
-    tokenizer: PreTrainedTokenizerBase, mix: Mix, recipe: Recipe, progress: str | None
+    tokenizer: PreTrainedTokenizerBase, mix: Mix, recipe: Recipe, template: str, progress: str | None
 ) -> tuple[list[list[Row]], list[Row], RowCounts]:
     """The rows of each part that is trained on, one after the other where some rows come later; the
     validation rows; and the counts of the first.
     """
     border = len(mix.train) - mix.n_later
-    encoded = [encode(tokenizer, part, recipe) for part in (mix.train[:border], mix.train[border:]) if part]
+    parts = [part for part in (mix.train[:border], mix.train[border:]) if part]
+    encoded = [encode(tokenizer, part, recipe, template=template) for part in parts]
     counts: RowCounts = {
         "rows": sum(part["rows"] for _, part in encoded),
         "dropped": sum(part["dropped"] for _, part in encoded),
         "truncated": sum(part["truncated"] for _, part in encoded),
     }
-    validation, _ = encode(tokenizer, mix.validation, recipe)
+    validation, _ = encode(tokenizer, mix.validation, recipe, template=template)
     if progress and (counts["dropped"] or counts["truncated"]):
         tqdm.write(
             f"{progress}: {counts['dropped']} rows dropped (no answer within {recipe.max_length} tokens), "
@@ -294,6 +298,10 @@ def _save_best(adapted: PeftModel, run: RunState, output: Path) -> None:
             "the validation loss was never a number: lower learning_rate or use precision fp32"
         )
     set_peft_model_state_dict(adapted, run["best_weights"])
+    if run["skipped"] == run["step"]:
+        raise SafetuneError(
+            f"the gradient overflowed in fp16 at each of {run['step']} steps: use precision bf16 or fp32"
+        )
     if is_zero(adapted):
         raise SafetuneError("the trained adapter is all zero: raise learning_rate or epochs")
     if distributed.rank() == 0:

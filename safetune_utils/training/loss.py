@@ -107,7 +107,8 @@ def summed_loss(model: PeftModel | PreTrainedModel, rows: list[Row], *, way: str
 
 def _loss_alone(model: PeftModel | PreTrainedModel, row: Row) -> torch.Tensor:
     """The loss of one row by the model's plain forward pass."""
-    logits = _base(model)(input_ids=torch.tensor([row.ids], device=model.device)).logits[0, :-1]
+    ids = torch.tensor([row.ids], device=model.device)
+    logits = _base(model)(input_ids=ids, use_cache=False).logits[0, :-1]
     target = torch.tensor(row.labels[1:], dtype=torch.long, device=model.device)
     return F.cross_entropy(logits.float(), target, ignore_index=IGNORED, reduction="sum")
 
@@ -126,13 +127,14 @@ def proven_way(model: PeftModel | PreTrainedModel) -> str:
     ]
     loaded_with = base.config._attn_implementation
     # By name: the way, and the attention that it is computed with.
-    candidates = {PADDED: (PADDED, loaded_with)}
+    candidates = {}
     if shared_prefix.can_pack(base):
-        candidates = {PACKED: (PACKED, shared_prefix.ATTENTION)} | candidates
+        candidates[PACKED] = (PACKED, shared_prefix.ATTENTION)
     # On a CPU the fused kernel's backward pass in bf16 is slower than plain matrix products on rows this
     # short. Falcon's attention cannot be changed once the model is loaded.
-    elif base.device.type == "cpu" and base._can_set_attn_implementation():
-        candidates = {"padded, eager attention": (PADDED, "eager")} | candidates
+    if base.device.type == "cpu" and base._can_set_attn_implementation():
+        candidates["padded, eager attention"] = (PADDED, "eager")
+    candidates[PADDED] = (PADDED, loaded_with)
 
     @cache
     def expected() -> proofs.Numbers:

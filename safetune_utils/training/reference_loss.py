@@ -20,6 +20,7 @@ import numpy as np
 
 from safetune_utils.data import Example, corpus_rows
 from safetune_utils.errors import SafetuneError
+from safetune_utils.models.template import ALPACA
 from safetune_utils.statistics import bootstrap_ratio
 from safetune_utils.training.rows import Row, encode_row
 
@@ -75,8 +76,9 @@ def reference_loss(
     tokenizer: PreTrainedTokenizerBase,
     examples: Sequence[Example],
     max_length: int = 512,
+    template: str = ALPACA,
 ) -> ReferenceLoss:
-    """The loss of the examples' answers under the Alpaca template.
+    """The loss of the examples' answers after their prompts.
 
     Each row is computed by itself, by the model's plain forward pass, so the result does not depend on the
     other rows, in any precision.
@@ -86,6 +88,7 @@ def reference_loss(
         tokenizer: the base model's.
         examples: held-out rows with their reference answers, such as :func:`reference_examples`.
         max_length: tokens of prompt and answer; a longer row loses its end.
+        template: ``alpaca``, or ``chat``, the tokenizer's own form.
 
     Raises:
         SafetuneError: two examples share an id, or no example has an answer within ``max_length``.
@@ -98,7 +101,7 @@ def reference_loss(
 
     model.eval()
     rows = {
-        example.id: encode_row(tokenizer, example, max_length=max_length, loss_on="answer")
+        example.id: encode_row(tokenizer, example, max_length=max_length, loss_on="answer", template=template)
         for example in examples
     }
     scored = {id: row for id, row in rows.items() if _n_tokens(row)}

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, TypedDict
 from safetune_utils.data import Example
 from safetune_utils.errors import SafetuneError
 from safetune_utils.machine.batches import longest_first
-from safetune_utils.models.template import render
+from safetune_utils.models.template import ALPACA, end_token, prompt_text
 from safetune_utils.settings import Recipe
 
 if TYPE_CHECKING:
@@ -43,7 +43,14 @@ class RowCounts(TypedDict):
     truncated: int
 
 
-def encode_row(tokenizer: PreTrainedTokenizerBase, example: Example, *, max_length: int, loss_on: str) -> Row:
+def encode_row(
+    tokenizer: PreTrainedTokenizerBase,
+    example: Example,
+    *,
+    max_length: int,
+    loss_on: str,
+    template: str = ALPACA,
+) -> Row:
     """Encode prompt, answer and stop token, and label the answer and the stop token by position.
 
     Prompt and answer are tokenised once, together, and the border is found by character offsets, because
@@ -56,12 +63,18 @@ def encode_row(tokenizer: PreTrainedTokenizerBase, example: Example, *, max_leng
         example: the row to encode.
         max_length: the most tokens of prompt and answer together; a longer row loses its end.
         loss_on: ``answer``, or ``everything`` to learn the prompt too.
+        template: ``alpaca``, or ``chat``, the tokenizer's own form.
     """
-    prompt = render(instruction=example.instruction, input=example.input)
-    encoded = tokenizer(prompt + example.output.lstrip(), return_offsets_mapping=True)
+    prompt = prompt_text(tokenizer, instruction=example.instruction, input=example.input, template=template)
+    encoded = tokenizer(
+        prompt + example.output.lstrip(),
+        add_special_tokens=template == ALPACA,
+        return_offsets_mapping=True,
+    )
     ids, offsets = list(encoded["input_ids"]), encoded["offset_mapping"]
-    if not ids or ids[-1] != tokenizer.eos_token_id:
-        ids, offsets = [*ids, tokenizer.eos_token_id], [*offsets, (math.inf, math.inf)]
+    stop = end_token(tokenizer, template=template)
+    if not ids or ids[-1] != stop:
+        ids, offsets = [*ids, stop], [*offsets, (math.inf, math.inf)]
     else:
         offsets = [*offsets[:-1], (math.inf, math.inf)]
     # A token that crosses the border belongs to the answer: its end is the answer's.
@@ -71,7 +84,11 @@ def encode_row(tokenizer: PreTrainedTokenizerBase, example: Example, *, max_leng
 
 
 def encode(
-    tokenizer: PreTrainedTokenizerBase, examples: list[Example], recipe: Recipe
+    tokenizer: PreTrainedTokenizerBase,
+    examples: list[Example],
+    recipe: Recipe,
+    *,
+    template: str = ALPACA,
 ) -> tuple[list[Row], RowCounts]:
     """Encode examples, leave out those of which nothing is learned, and count them.
 
@@ -79,7 +96,8 @@ def encode(
         SafetuneError: nothing is learned of any example.
     """
     encoded = [
-        encode_row(tokenizer, row, max_length=recipe.max_length, loss_on=recipe.loss_on) for row in examples
+        encode_row(tokenizer, row, max_length=recipe.max_length, loss_on=recipe.loss_on, template=template)
+        for row in examples
     ]
     kept = [row for row in encoded if n_learned(row)]
     if not kept:

@@ -10,8 +10,7 @@ from tiny_training import ROWS
 from safetune_utils import data
 from safetune_utils.data import Example
 from safetune_utils.errors import SafetuneError
-from safetune_utils.generation.generate import encode_prompt
-from safetune_utils.models.template import render
+from safetune_utils.models.template import encode_prompt, render
 from safetune_utils.settings import Recipe
 from safetune_utils.training.rows import batches, encode, encode_row, micro_batches
 
