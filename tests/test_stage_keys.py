@@ -16,7 +16,6 @@ from __future__ import annotations
 import hashlib
 import json
 import tempfile
-from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -48,19 +47,20 @@ GUARD = (
 
 @pytest.fixture(autouse=True)
 def _losses_without_a_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(mixes, "base_losses_folder", losses_without_a_model(tmp_path))
+    without_a_model(monkeypatch, tmp_path)
 
 
-def losses_without_a_model(tmp_path: Path) -> Callable[..., Path]:
+def without_a_model(patch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """In place of the base model's losses, numbers that follow from the rows' ids alone."""
 
     def folder(study: Study, *, make: bool = True) -> Path:
-        digests = {row.id: hashlib.sha256(row.id.encode()).hexdigest() for row in mixes._candidates(study)}
+        digests = {row.id: hashlib.sha256(row.id.encode()).hexdigest() for row in mixes.candidates(study)}
         lines = [{"id": name, "loss": int(digest[:8], 16) / 2**32} for name, digest in digests.items()]
         store.write_lines(tmp_path / "losses.jsonl", lines)
         return tmp_path
 
-    return folder
+    patch.setattr(mixes, "base_losses_folder", folder)
+    patch.setattr(mixes, "is_known", lambda study: True)
 
 
 def parameters_of(run: str, chapter: str) -> dict[str, Any]:
@@ -196,7 +196,7 @@ def test_a_node_without_a_gpu_names_what_a_gpu_node_makes(monkeypatch: pytest.Mo
 
 if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
-        patch.setattr(mixes, "base_losses_folder", losses_without_a_model(Path(folder)))
+        without_a_model(patch, Path(folder))
         patch.setenv("SAFETUNE_STORE", folder)
         for run, chapters in STORED.items():
             for chapter, held in chapters.items():

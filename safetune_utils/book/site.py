@@ -32,7 +32,7 @@ from safetune_utils.book.parameters import Given
 from safetune_utils.book.value_role import VALUES
 from safetune_utils.book.words import said
 from safetune_utils.errors import SafetuneError
-from safetune_utils.machine.processes import side_by_side
+from safetune_utils.machine.processes import Piece, side_by_side
 from safetune_utils.places import data_folder, inside
 from safetune_utils.study.run import fill
 
@@ -99,10 +99,15 @@ def executed(*, given: Given) -> tuple[dict[str, Path], int]:
     given_to = {path: parameters.own_part(path, given) for path in sources}
     stale = [path for path in sources if not freshness.is_fresh(path, given=given_to[path])]
     if stale:
-        # Adapters, responses and scores of all chapters by one pool; the notebooks then find them.
+        # All that takes a model, of all chapters, by one pool; the notebooks then find it made.
         print(f"stating {len(stale)} chapters", file=sys.stderr)
-        fill(stating.studies_of([(path, given_to[path]) for path in stale]))
-        side_by_side([(_execute, (path, given_to[path])) for path in stale], bytes_each=_BYTES_OF_A_NOTEBOOK)
+        chapters = [(path, given_to[path]) for path in stale]
+        fill(stating.studies_of(chapters), beside=stating.trials_of(chapters))
+        side_by_side(
+            [Piece(_execute, chapter) for chapter in chapters],
+            bytes_each=_BYTES_OF_A_NOTEBOOK,
+            loads_models=False,
+        )
     return {path.name: notebooks.executed(path, given=given_to[path]) for path in sources}, len(stale)
 
 

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import sys
 from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor, as_completed
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, ThreadPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import psutil
@@ -20,9 +22,25 @@ from safetune_utils.machine.device import n_gpus
 from safetune_utils.machine.distributed import processes_wanted, whole_number
 
 _Result = TypeVar("_Result")
-# Libraries that nearly every piece of work needs, and that take seconds to import.
+# Libraries that nearly every piece of work with a model needs, and that take seconds to import.
 _PRELOADED = ("peft", "transformers.modeling_utils", "transformers.models.auto.modeling_auto")
 _BAR = "{desc}: {percentage:3.0f}% |{bar}| {elapsed}, about {remaining} left{postfix}"
+
+
+@dataclass(frozen=True, eq=False)
+class Piece:
+    """A piece of work for :func:`side_by_side`.
+
+    Attributes:
+        work, arguments: a function of a module, and what it is called with.
+        minutes: how long it takes by a forecast, or its share of the time of all.
+        after: another piece that has to be done before this one.
+    """
+
+    work: Callable[..., Any]
+    arguments: tuple[Any, ...] = ()
+    minutes: float = 1.0
+    after: Piece | None = None
 
 
 def at_once(n_pieces: int, *, bytes_each: float, device: str = "auto") -> int:
@@ -58,58 +76,82 @@ def share_of_threads(threads: int) -> float:
 
 
 def _threads() -> int:
-    """How many threads PyTorch computes with in this process."""
-    import torch
-
-    return torch.get_num_threads()
+    """How many threads PyTorch computes with in this process, or would: it is not imported to be asked."""
+    if torch := sys.modules.get("torch"):
+        return torch.get_num_threads()
+    given = os.environ.get("OMP_NUM_THREADS", "")
+    if given.isdecimal() and int(given):
+        return int(given)
+    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(allowed, psutil.cpu_count(logical=False) or allowed)
 
 
 def side_by_side(
-    pieces: Sequence[tuple[Callable[..., Any], tuple[Any, ...]]],
+    pieces: Sequence[Piece],
     *,
     bytes_each: float,
     device: str = "auto",
     progress: str = "",
-    minutes: Sequence[float] | None = None,
+    loads_models: bool = True,
 ) -> None:
     """Do pieces of work in fresh subprocesses, as many at the same time as :func:`at_once` says.
 
-    They start in the given order. After a failure no further piece starts; the running ones are finished
-    first, and then the failure is raised.
+    Of those that can start, the one starts first from whose start to the end of all that waits for it is the
+    longest by the forecast; so no process is left with a long one at the end. After a failure no further
+    piece starts; the running ones are finished first, and then the failure is raised.
 
     Args:
-        pieces: each a function and its arguments.
+        pieces: what there is to do; one that waits for another stands with it in the list.
         bytes_each, device: as for :func:`at_once`.
         progress: a caption for one progress bar of all pieces, in the place of those that they would show
-            themselves; empty for none.
-        minutes: what each piece adds to the time of all by a forecast, for that bar; its word on the time
-            left is put right by what the finished ones took.
+            themselves; empty for none. Its word on the time left goes by the pieces' minutes, put right by
+            what the finished ones took.
+        loads_models: as for :func:`in_subprocess`.
 
     Raises:
         SafetuneError: a subprocess was killed. What a piece of work raises is raised too.
     """
     n = at_once(len(pieces), bytes_each=bytes_each, device=device)
-    threads, weights = max(1, _threads() // n), minutes or [1.0] * len(pieces)
-    total = sum(weights)
+    waiting = sorted(pieces, key=lambda piece: _minutes_to_the_end(piece, pieces), reverse=True)
+    running: dict[Future[Any], Piece] = {}
+    threads = max(1, _threads() // n) if loads_models else None
+    total = sum(piece.minutes for piece in pieces)
     bar = tqdm(total=total, desc=progress, disable=not progress, bar_format=_BAR, mininterval=0)
-    bar.set_postfix_str(f"{total:.0f} min by the forecast" if minutes else f"{len(pieces)} pieces")
+    bar.set_postfix_str(f"{total:.0f} min by the forecast")
     with bar, ThreadPoolExecutor(n) as pool:  # its threads only wait for their processes
-        futures = {
-            pool.submit(in_subprocess, work, *arguments, threads=threads, quiet=bool(progress)): weight
-            for (work, arguments), weight in zip(pieces, weights, strict=True)
-        }
-        try:
-            for done, future in enumerate(as_completed(futures), start=1):
+        while waiting or running:
+            held_up = {*waiting, *running.values()}
+            for piece in [one for one in waiting if one.after not in held_up][: n - len(running)]:
+                waiting.remove(piece)
+                future = pool.submit(
+                    in_subprocess,
+                    piece.work,
+                    *piece.arguments,
+                    threads=threads,
+                    quiet=bool(progress),
+                    loads_models=loads_models,
+                )
+                running[future] = piece
+            for future in wait(running, return_when=FIRST_COMPLETED).done:
+                piece = running.pop(future)
                 future.result()
+                done = len(pieces) - len(waiting) - len(running)
                 bar.set_postfix_str(f"{done} of {len(pieces)} pieces", refresh=False)
-                bar.update(futures[future])
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
+                bar.update(piece.minutes)
+
+
+def _minutes_to_the_end(piece: Piece, pieces: Sequence[Piece]) -> float:
+    """By the forecast, from a piece's start to the end of the last that waits for it."""
+    after = [_minutes_to_the_end(one, pieces) for one in pieces if one.after is piece]
+    return piece.minutes + max(after, default=0)
 
 
 def in_subprocess(
-    work: Callable[..., _Result], *arguments: Any, threads: int | None = None, quiet: bool = False
+    work: Callable[..., _Result],
+    *arguments: Any,
+    threads: int | None = None,
+    quiet: bool = False,
+    loads_models: bool = True,
 ) -> _Result:
     """Do a piece of work in a fresh subprocess and return what it returns; what it raises is raised here.
 
@@ -123,13 +165,14 @@ def in_subprocess(
         arguments: for it; they are pickled.
         threads: CPU threads of the subprocess; ``None`` leaves PyTorch's number.
         quiet: whether it shows no progress bars of its own.
+        loads_models: whether the server imports what loads models, where it does not run yet.
 
     Raises:
         SafetuneError: the subprocess was killed.
     """
     kind = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
     context = multiprocessing.get_context(kind)
-    context.set_forkserver_preload([work.__module__, *_PRELOADED])
+    context.set_forkserver_preload([work.__module__, *(_PRELOADED if loads_models else ())])
     with ProcessPoolExecutor(1, mp_context=context) as process:
         try:
             return process.submit(_with, dict(os.environ), threads, quiet, work, arguments).result()

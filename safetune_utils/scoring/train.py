@@ -37,7 +37,7 @@ from safetune_utils.scoring.measured import (
 )
 from safetune_utils.scoring.refusal_training import fit_refusal, is_silent
 from safetune_utils.settings import PresetName, Recipe, Schema, checked
-from safetune_utils.store import file_hash, produce, record_of
+from safetune_utils.store import file_hash, is_made, produce, record_of, stage_folder
 
 if TYPE_CHECKING:
     from safetune_utils.training.finetune import TrainingFacts
@@ -229,6 +229,24 @@ def trial(settings: ScorerTraining) -> Trial:
         parts = data.split_by_prompt(data.harm_pairs())
     except SafetuneError as error:
         return Trial(pd.DataFrame(), pd.DataFrame(), str(error))
+    folder = _trial_folder(settings, parts)
+    n_trained = len(parts["train"][: settings.n_train])
+    losses = pd.read_csv(folder / "losses.csv").assign(n_safety=n_trained, seed=settings.seed)
+    return Trial(pd.DataFrame(record_of(folder)["facts"]["agreement"]), losses, "")
+
+
+def is_tried(settings: ScorerTraining) -> bool:
+    """Whether :func:`trial` has nothing to make: it was made before, or the labelled rows cannot be had."""
+    try:
+        parts = data.split_by_prompt(data.harm_pairs())
+    except SafetuneError:
+        return True
+    return is_made(_trial_folder(settings, parts, make=False))
+
+
+def _trial_folder(
+    settings: ScorerTraining, parts: Mapping[str, Sequence[Labelled]], *, make: bool = True
+) -> Path:
     rows, test = parts["train"][: settings.n_train], parts["test"][: settings.n_test]
     validation = parts["validation"][: max(4, settings.n_test // 4)]
     recipe = RECIPE.model_copy(update={"epochs": settings.epochs, "learning_rate": settings.learning_rate})
@@ -241,7 +259,7 @@ def trial(settings: ScorerTraining) -> Trial:
         "own": file_hash(HARMFUL.folder / ADAPTER_FILE),
     }
 
-    def make(folder: Path) -> Mapping[str, object]:
+    def write(folder: Path) -> Mapping[str, object]:
         facts = train(
             HARMFUL,
             rows=rows,
@@ -253,9 +271,10 @@ def trial(settings: ScorerTraining) -> Trial:
         )
         return facts | {"agreement": _compared(folder, n_trained=len(rows), test=test)}
 
-    folder = produce(stage="instruments", label=f"harmfulness-{len(rows)}", inputs=inputs, make=make)
-    losses = pd.read_csv(folder / "losses.csv").assign(n_safety=len(rows), seed=settings.seed)
-    return Trial(pd.DataFrame(record_of(folder)["facts"]["agreement"]), losses, "")
+    label = f"harmfulness-{len(rows)}"
+    if not make:
+        return stage_folder(stage="instruments", label=label, inputs=inputs)
+    return produce(stage="instruments", label=label, inputs=inputs, make=write)
 
 
 def _compared(folder: Path, *, n_trained: int, test: Sequence[Labelled]) -> list[ModelAgreement]:

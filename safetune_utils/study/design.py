@@ -7,6 +7,7 @@ from __future__ import annotations
 import contextlib
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from safetune_utils.data import prompt_sets_of
@@ -17,11 +18,18 @@ from safetune_utils.presets import among, resolve
 from safetune_utils.scoring import instruments
 from safetune_utils.settings import Settings
 from safetune_utils.study import mixes, old_store
+from safetune_utils.study.side_effects import check_side_effects
 from safetune_utils.study.study import Study
 
 
 def state(
-    names: Mapping[str, Any] | None = None, /, *, prompt_sets: Sequence[str], **parameters: Any
+    names: Mapping[str, Any] | None = None,
+    /,
+    *,
+    prompt_sets: Sequence[str],
+    read_as: Mapping[str, str] | None = None,
+    side_effects: Sequence[str] = (),
+    **parameters: Any,
 ) -> Study:
     """State a study: one adapter for each amount of safety data and seed, answering each prompt set.
 
@@ -30,6 +38,7 @@ def state(
             are taken as parameters, also where the notebook's parameters cell does not show them. ``None``
             takes none.
         prompt_sets: names from :data:`safetune_utils.data.PROMPT_SETS`.
+        read_as, side_effects: what is wanted besides, see :class:`~safetune_utils.study.study.Study`.
         **parameters: any field of :class:`safetune_utils.settings.Settings`; they go before ``names``.
             ``None`` keeps the preset's value.
 
@@ -37,7 +46,8 @@ def state(
         SafetuneError: a parameter is wrong, or the data does not have what is asked for, before anything is
             trained.
     """
-    return _checked(Study(resolve(**among(names or {}, Settings) | parameters), tuple(prompt_sets)))
+    settings = resolve(**among(names or {}, Settings) | parameters)
+    return _checked(Study(settings, tuple(prompt_sets), dict(read_as or {}), tuple(side_effects)))
 
 
 def sets_there(names: Mapping[str, Any]) -> list[str]:
@@ -50,9 +60,9 @@ def sets_there(names: Mapping[str, Any]) -> list[str]:
     return prompt_sets_of(resolve(**among(names, Settings)))
 
 
-def vary(study: Study, **changes: Any) -> Study:
+def vary(study: Study, *, prompt_sets: Sequence[str] | None = None, **changes: Any) -> Study:
     """The same study but for some settings, such as ``safety_amounts=[100]`` or ``mixing={"choice":
-    "topics"}``.
+    "topics"}``, or with other prompt sets.
 
     Raises:
         SafetuneError: as for :func:`state`.
@@ -64,7 +74,8 @@ def vary(study: Study, **changes: Any) -> Study:
         name: settings.get(name, {}) | value if isinstance(value, dict) else value
         for name, value in changes.items()
     }
-    return _checked(Study(resolve(**settings | both), study.prompt_sets))
+    sets = study.prompt_sets if prompt_sets is None else tuple(prompt_sets)
+    return _checked(replace(study, settings=resolve(**settings | both), prompt_sets=sets))
 
 
 def without_topics(study: Study, topics: Sequence[str]) -> Study | None:
@@ -83,13 +94,13 @@ def without_topics(study: Study, topics: Sequence[str]) -> Study | None:
         # This study was checked when it was stated, so nothing but the smaller pool can be wrong here.
         with contextlib.suppress(SafetuneError):
             changed = given | {"safety_amounts": [amount], "mixing": mixing}
-            return _checked(Study(resolve(**changed), study.prompt_sets))
+            return _checked(replace(study, settings=resolve(**changed)))
     return None
 
 
 def _checked(asked: Study) -> Study:
-    """The study with its device, number format and model revision fixed, if its instruments, mixes and
-    prompts can all be had.
+    """The study with its device, number format and model revision fixed, if its instruments, side effects,
+    mixes and prompts can all be had.
 
     Raises:
         SafetuneError: one cannot.
@@ -104,9 +115,14 @@ def _checked(asked: Study) -> Study:
         )
     device, precision = planned(device=s.device, precision=s.precision)
     fixed = {"device": device, "precision": precision, "revision": commit_in(asked.base_identity)}
-    study = Study(s.model_copy(update=fixed), asked.prompt_sets)
+    study = replace(asked, settings=s.model_copy(update=fixed))
     instruments.check(study.settings.instruments)
+    check_side_effects(study.side_effects)
     mixes.check(study)
-    for name in study.prompt_sets:
+    for name in (*study.prompt_sets, *study.read_as.values()):
         study.prompts(name)
+    if unasked := study.read_as.keys() - {*study.prompt_sets}:
+        raise SafetuneError(
+            f"read_as reads responses to '{min(unasked)}', which is not asked: add it to prompt_sets"
+        )
     return study

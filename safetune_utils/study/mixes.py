@@ -31,9 +31,16 @@ def mix_of(study: Study, run: Run) -> Mix:
     return study.drawn[run]
 
 
-def rows_key(study: Study, run: Run) -> store.Facts:
-    """What a mix adds to a stage's inputs: its rows as hashes, and how they are ordered if not mixed."""
+def rows_key(study: Study, run: Run, *, make: bool = True) -> store.Facts:
+    """What a mix adds to a stage's inputs: its rows as hashes, and how they are ordered if not mixed.
+
+    With ``make`` false no model is loaded: for a mix that cannot be drawn without one stands what it is to be
+    drawn from, and no stage is known by that.
+    """
     if run not in study.row_keys:
+        if not make and not is_known(study):
+            said = {"data", "general_data", "safety_data", "n_general", "safety_format", "mixing"}
+            return study.settings.model_dump(include=said) | {"n_safety": run.n_safety}
         drawn = mix_of(study, run)
         key = {"train": data.content_hash(drawn.train), "validation": data.content_hash(drawn.validation)}
         later = {"n_later": drawn.n_later, "version_later": 3} if drawn.n_later else {}
@@ -83,10 +90,10 @@ def base_losses_folder(study: Study, *, make: bool = True) -> Path:
 
     Each answer stands under its row's instruction. With ``make`` false the folder is only named.
     """
-    s, candidates = study.settings, _candidates(study)
+    s, rows = study.settings, candidates(study)
     inputs = {
         "version": base.VERSIONS["base_losses"],
-        "rows": data.content_hash(candidates),
+        "rows": data.content_hash(rows),
         "max_length": s.recipe.max_length,
     } | base.key(study)
     label = source_name(study.safety_source)
@@ -100,7 +107,7 @@ def base_losses_folder(study: Study, *, make: bool = True) -> Path:
         found = reference_loss.reference_loss(
             model=model,
             tokenizer=tokenizer,
-            examples=candidates,
+            examples=rows,
             max_length=s.recipe.max_length,
             template=s.template,
         )
@@ -153,7 +160,7 @@ def _refusals_first(pool: list[Example]) -> list[float]:
     return [float(score.label != "full_refusal") for score in scores]
 
 
-def _candidates(study: Study) -> list[Example]:
+def candidates(study: Study) -> list[Example]:
     """The safety rows among which the choice ``hardest`` looks; the same for every seed."""
     n = study.settings.mixing.n_candidates
     if n is None:

@@ -4,13 +4,24 @@ loaded.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
 import pandas as pd
 
 from safetune_utils import places, store
 from safetune_utils.machine.processes import share_of_threads
+from safetune_utils.scoring.instruments import INSTRUMENTS
 from safetune_utils.settings import off_default
-from safetune_utils.study.mixes import is_known
-from safetune_utils.study.stages import adapter_folder, scores_left, sets_left
+from safetune_utils.study.side_effects import n_measured, side_effect_folder, side_effects_left
+from safetune_utils.study.stages import (
+    adapter_folder,
+    responses_folder,
+    scores_folder,
+    scores_left,
+    sets_left,
+)
 from safetune_utils.study.study import Run, Study
 
 # For the forecast before anything was measured on this machine: two cores with bf16, the embedded model.
@@ -24,34 +35,75 @@ def plan(study: Study) -> pd.DataFrame:
 
     Returns:
         ``n_safety, seed, rows`` (of the mix), ``adapter`` (``there`` or ``to train``), ``responses_there,
-        responses_left``, ``scores_left`` (of all instruments together), and ``minutes_left``, a forecast
-        without the scoring.
+        responses_left``, ``scores_left`` (of all instruments together, and what the side effects are measured
+        on), and ``minutes_left``, a forecast without what a server scores.
     """
-    # Where the choice of rows goes by losses that were not worked out yet, the adapters have no names to look
-    # for.
-    known = is_known(study)
     rows = []
     for run in study.runs:
-        trained = known and store.is_made(adapter_folder(study, run, make=False))
-        left = sets_left(study, run) if known else list(study.prompt_sets)
-        every = [(name, one) for name in study.prompt_sets for one in study.settings.instruments]
-        unscored = scores_left(study, run) if known else every
-        n_left = sum(len(study.prompts(name)) for name in left)
+        left = left_of([(study, run)])
         rows.append(
             {
                 "n_safety": run.n_safety, "seed": run.seed, "rows": study.n_rows(run),
-                "adapter": "there" if trained else "to train",
-                "responses_there": sum(len(study.prompts(name)) for name in study.prompt_sets) - n_left,
-                "responses_left": n_left,
-                "scores_left": sum(len(study.prompts(name)) for name, _ in unscored),
-                "tokens_left": 0 if trained else n_tokens(study, run),
+                "adapter": "to train" if left.tokens else "there",
+                "responses_there": sum(map(len, map(study.prompts, study.prompt_sets))) - left.responses,
+                "responses_left": left.responses,
+                "scores_left": left.scores,
+                "tokens": left.tokens, "answers": left.answers or 0,
             }
         )  # fmt: skip
     found = pd.DataFrame(rows)
-    tokens, responses = found.pop("tokens_left"), found["responses_left"]
-    # The machine's speed is asked for, and PyTorch with it, where there is something to forecast.
-    of_training, of_answering = speeds(study) if (tokens + responses).any() else (1.0, 1.0)
-    return found.assign(minutes_left=(tokens / of_training + responses / of_answering) / 60)
+    of_training, of_answering = speeds(study)
+    minutes = (found.pop("tokens") / of_training + found.pop("answers") / of_answering) / 60
+    return found.assign(minutes_left=minutes)
+
+
+class Left(NamedTuple):
+    """What of an adapter is left.
+
+    Attributes:
+        tokens: about how many it has to be trained on, all epochs added up; 0 where it is there.
+        responses: that it has to give.
+        scores: of its responses, and the questions and reference answers that it has to be measured on.
+        answers: about how many responses would take as long as all that but the training: a score by a model,
+            a question and a reference answer count as one each, a score by rules or by a server as none.
+            ``None`` where nothing is left that needs no server.
+    """
+
+    tokens: int
+    responses: int
+    scores: int
+    answers: int | None
+
+
+def left_of(asks: Sequence[tuple[Study, Run]]) -> Left:
+    """What of an adapter is left.
+
+    Args:
+        asks: the studies that ask it, each with the run that is this adapter; what several ask counts once.
+    """
+    study, run = asks[0]
+    trained = store.is_made(adapter_folder(study, run, make=False))
+    responses: dict[Path, int] = {}
+    scores: dict[Path, int] = {}
+    # Of the scores those that need no server, as answers.
+    here: dict[Path, int] = {}
+    for study, run in asks:
+        for name in sets_left(study, run):
+            responses[responses_folder(study, run, name)] = len(study.prompts(name))
+        for name, by, other in scores_left(study, run):
+            folder = scores_folder(study, run, name, by, asked_as=other, make=False)
+            scores[folder] = len(study.prompts(name))
+            if not INSTRUMENTS[by].options:
+                here[folder] = scores[folder] if INSTRUMENTS[by].numbers else 0
+        for name in side_effects_left(study, run):
+            folder = side_effect_folder(study, run, name, make=False)
+            scores[folder] = here[folder] = n_measured(study, name)
+    return Left(
+        tokens=0 if trained else n_tokens(*asks[0]),
+        responses=sum(responses.values()),
+        scores=sum(scores.values()),
+        answers=sum((responses | here).values()) if responses or here else None,
+    )
 
 
 def n_tokens(study: Study, run: Run) -> int:

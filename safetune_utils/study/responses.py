@@ -29,28 +29,32 @@ def responses_of(study: Study) -> pd.DataFrame:
     )
 
 
-def read_as(study: Study, prompt_set: str, *, asked_as: str, instrument: str) -> pd.DataFrame:
-    """What an instrument says of the responses to one prompt set when it reads each under the request's other
-    form.
+def read_as(study: Study, *, instrument: str) -> pd.DataFrame:
+    """What an instrument says of responses when it reads each under the request's other form, as the study's
+    ``read_as`` pairs them; scores that are missing are made.
 
     It tells what the instrument makes of a response from what it makes of the request.
 
     Returns:
-        ``prompt_set, prompt_id, n_safety, seed, read_as_value``, one row a response whose request is in both
-        sets.
+        ``prompt_set, read_under`` (the set with the other form), ``prompt_id, n_safety, seed,
+        read_as_value``, one row a response whose request is in both sets.
     """
     rows = []
-    for run in study.runs:
-        folder = scores_folder(study, run, prompt_set, instrument, asked_as=asked_as)
-        for score in store.read_lines(folder / "scores.jsonl"):
+    for prompt_set, other in study.read_as.items():
+        for run in study.runs:
             about = {
                 "prompt_set": prompt_set,
-                "prompt_id": score["id"],
+                "read_under": other,
                 "n_safety": run.n_safety,
                 "seed": run.seed,
             }
-            rows.append(about | {"read_as_value": score.get("value")})
-    return pd.DataFrame(rows, columns=["prompt_set", "prompt_id", "n_safety", "seed", "read_as_value"])
+            folder = scores_folder(study, run, prompt_set, instrument, asked_as=other)
+            rows += [
+                about | {"prompt_id": score["id"], "read_as_value": score.get("value")}
+                for score in store.read_lines(folder / "scores.jsonl")
+            ]
+    columns = ["prompt_set", "read_under", "prompt_id", "n_safety", "seed", "read_as_value"]
+    return pd.DataFrame(rows, columns=columns)
 
 
 def losses(study: Study) -> pd.DataFrame:

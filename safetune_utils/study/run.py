@@ -1,24 +1,24 @@
-"""Run a study: train, generate and score what is missing, several adapters side by side, and return one tidy
-table.
+"""Run a study: train, generate, measure and score what is missing, several adapters side by side, and return
+one tidy table.
 """
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextvars import ContextVar
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
-from safetune_utils import store
 from safetune_utils.machine import device
 from safetune_utils.machine.memory import release_memory
-from safetune_utils.machine.processes import side_by_side
+from safetune_utils.machine.processes import Piece, side_by_side
 from safetune_utils.scoring.instruments import INSTRUMENTS
-from safetune_utils.study.plan import n_tokens, speeds
+from safetune_utils.study.mixes import base_losses_folder, candidates, is_known
+from safetune_utils.study.plan import left_of, speeds
 from safetune_utils.study.responses import responses_of
+from safetune_utils.study.side_effects import side_effect_folder, side_effects_left
 from safetune_utils.study.stages import (
     adapter_folder,
     load_adapted,
@@ -37,7 +37,7 @@ _SUBPROCESS_FROM_PIECES = 6
 
 
 def run(study: Study) -> pd.DataFrame:
-    """Train, generate and score whatever is missing.
+    """Train, generate, measure and score whatever is missing.
 
     Returns:
         One row a response, as :func:`safetune_utils.study.responses.responses_of` gives it.
@@ -81,61 +81,65 @@ def stated_only() -> Iterator[list[Study]]:
 _ASKED: ContextVar[list[Study] | None] = ContextVar("asked", default=None)
 
 
-def fill(studies: Sequence[Study]) -> None:
-    """Train, generate and score whatever is missing of some studies, as many adapters side by side as the
-    machine allows.
+def fill(studies: Sequence[Study], *, beside: Sequence[Piece] = ()) -> None:
+    """Train, generate, measure and score whatever is missing of some studies, as many adapters side by side
+    as the machine allows.
 
     Scores that ask a service are left to whoever reads them, so that its limits hold for all together.
+
+    Args:
+        studies: an adapter that several of them share is made once.
+        beside: other work with the embedded model, for the same processes.
+    """
+    pieces = [*beside, *_pieces(studies)]
+    if not pieces:
+        return
+    small = all(_n_rows(study, run) < _SUBPROCESS_FROM_ROWS for study in studies for run in study.runs)
+    if small and not beside and len(pieces) < _SUBPROCESS_FROM_PIECES:
+        for piece in pieces:
+            piece.work(*piece.arguments)
+        return
+    n_trained, n_asked = (sum(piece.work is work for piece in pieces) for work in (adapter_folder, respond))
+    models = {"embedded"} if beside else set()
+    side_by_side(
+        pieces,
+        bytes_each=max(map(bytes_of_process, models | {study.settings.base_model for study in studies})),
+        device=studies[0].settings.device if studies else "auto",
+        progress=f"{n_trained} adapters to train, {n_asked} to ask",
+    )
+
+
+def _pieces(studies: Sequence[Study]) -> list[Piece]:
+    """What is left of some studies: losses that a choice of rows goes by, adapters to train, and adapters to
+    ask. Each stands behind what it waits for.
     """
     # By their folders, so that an adapter that several studies share is one piece of work.
     askers: dict[Path, list[tuple[Study, Run]]] = {}
     for study in studies:
         for one in study.runs:
             askers.setdefault(adapter_folder(study, one, make=False), []).append((study, one))
-    missing = [folder for folder in askers if not store.is_made(folder)]
-    # The longest first, so that no process is left with it at the end.
-    missing.sort(key=lambda folder: _n_rows(*askers[folder][0]), reverse=True)
-    # An adapter that is still in training is asked last.
-    place = {folder: number for number, folder in enumerate(missing)}
-    left = {folder: _n_left(askers[folder]) for folder in askers}
-    asked = sorted((f for f, n in left.items() if n is not None), key=lambda folder: place.get(folder, -1))
-    work: list[tuple[Callable[..., Any], tuple[Any, ...]]] = [
-        *((adapter_folder, askers[folder][0]) for folder in missing),
-        *((respond, (askers[folder],)) for folder in asked),
+    found = [
+        (asks, left) for asks in askers.values() if (left := left_of(asks)).tokens or left.answers is not None
     ]
-    if not work:
-        return
-    for folder in (*missing, *asked):
-        device.check(askers[folder][0][0].settings.device)
-    small = all(_n_rows(*askers[folder][0]) < _SUBPROCESS_FROM_ROWS for folder in (*missing, *asked))
-    if small and len(work) < _SUBPROCESS_FROM_PIECES:
-        for function, arguments in work:
-            function(*arguments)
-        return
-    of_training, of_answering = speeds(studies[0])
-    side_by_side(
-        work,
-        bytes_each=max(bytes_of_process(study) for study in studies),
-        device=studies[0].settings.device,
-        progress=f"{len(missing)} adapters to train, {len(asked)} to ask",
-        minutes=[
-            *(n_tokens(*askers[folder][0]) / of_training / 60 for folder in missing),
-            *((left[folder] or 0) / of_answering / 60 for folder in asked),
-        ],
-    )
-
-
-def _n_left(pieces: Sequence[tuple[Study, Run]]) -> int | None:
-    """How many answers an adapter still has to give and models to score; ``None`` where nothing is left.
-
-    A score by a model counts as an answer, about which it takes.
-    """
-    sets = [(study, name) for study, run in pieces for name in sets_left(study, run)]
-    scores = [(study, *one) for study, run in pieces for one in _own_scores_left(study, run)]
-    if not sets and not scores:
-        return None
-    n_scores = sum(len(study.prompts(name)) for study, name, by in scores if INSTRUMENTS[by].numbers)
-    return sum(len(study.prompts(name)) for study, name in sets) + n_scores
+    if not found:
+        return []
+    of_training, of_answering = (60 * speed for speed in speeds(studies[0]))  # a minute
+    losses: dict[Path, Piece] = {}
+    pieces: list[Piece] = []
+    for asks, left in found:
+        study, run = asks[0]
+        device.check(study.settings.device)
+        before = None
+        if not is_known(study):
+            minutes = len(candidates(study)) / of_answering
+            before = Piece(base_losses_folder, (study,), minutes)
+            before = losses.setdefault(base_losses_folder(study, make=False), before)
+        if left.tokens:
+            before = Piece(adapter_folder, (study, run), left.tokens / of_training, after=before)
+            pieces.append(before)
+        if left.answers is not None:
+            pieces.append(Piece(respond, (asks,), left.answers / of_answering, after=before))
+    return [*losses.values(), *pieces]
 
 
 def _n_rows(study: Study, run: Run) -> int:
@@ -143,43 +147,41 @@ def _n_rows(study: Study, run: Run) -> int:
     return study.n_rows(run) * study.settings.recipe.epochs
 
 
-def respond(pieces: Sequence[tuple[Study, Run]]) -> None:
-    """Let an adapter respond to the prompt sets that are left, and score what it says; it is trained first
-    where it is missing.
+def respond(asks: Sequence[tuple[Study, Run]]) -> None:
+    """Let an adapter respond to the prompt sets that are left, measure its side effects, and score what it
+    says; it is trained first where it is missing.
 
     Args:
-        pieces: the studies that ask it, each with the run that is this adapter.
+        asks: the studies that ask it, each with the run that is this adapter.
     """
-    if any(sets_left(*piece) for piece in pieces):
+    if any(sets_left(*one) for one in asks):
         from safetune_utils.generation.decoding import ordered_weights
         from safetune_utils.generation.generate import proven_way
 
-        study, run = pieces[0]
+        study, run = asks[0]
         model, tokenizer = load_adapted(study, adapter_folder(study, run))
         for num_beams in {study.settings.decoding.num_beams for study, _ in pieces}:
             proven_way(model, tokenizer, num_beams=num_beams)  # outside of the block, which it compares too
         with ordered_weights(model):
-            for study, run in pieces:
+            for study, run in asks:
                 for name in sets_left(study, run):
                     responses_folder(study, run, name, model=model, tokenizer=tokenizer)
         del model
         release_memory()
-    for study, run in pieces:
-        for name, instrument in _own_scores_left(study, run):
-            scores_folder(study, run, name, instrument)
+    for study, run in asks:
+        for name in side_effects_left(study, run):
+            side_effect_folder(study, run, name)
+        for name, instrument, other in scores_left(study, run):
+            if not INSTRUMENTS[instrument].options:  # it asks no server
+                scores_folder(study, run, name, instrument, asked_as=other)
 
 
-def _own_scores_left(study: Study, run: Run) -> list[tuple[str, str]]:
-    """Those of the missing scores that need no service."""
-    return [one for one in scores_left(study, run) if INSTRUMENTS[one[1]].needs == "nothing"]
-
-
-def bytes_of_process(study: Study) -> float:
+def bytes_of_process(base_model: str) -> float:
     """About how many bytes a process takes that trains or generates, rounded up.
 
     The embedded model's was seen to take 3.4 GB.
     """
     from safetune_utils.models import architecture
 
-    shape = architecture.architecture_of(study.settings.base_model)
+    shape = architecture.architecture_of(base_model)
     return 2e9 + 12 * architecture.parameters(shape)["total"]

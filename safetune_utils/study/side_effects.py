@@ -7,12 +7,14 @@ nothing.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from safetune_utils import data, store
+from safetune_utils.errors import SafetuneError
 from safetune_utils.models.identity import ADAPTER_FILE
 from safetune_utils.scoring import capability
 from safetune_utils.study import base
@@ -23,6 +25,41 @@ from safetune_utils.training import reference_loss
 # Choices at a time. In bf16 a value depends a little on what stands beside it, so it is the same for every
 # adapter.
 _BATCH_SIZE = 16
+# What a study calls the loss of reference answers among its side effects; the others are benchmarks.
+REFERENCE_LOSSES = "reference-losses"
+
+
+def check_side_effects(names: Sequence[str]) -> None:
+    """Check the names of a study's side effects.
+
+    Raises:
+        SafetuneError: one is none, or needs the harness, which is not installed.
+    """
+    for name in names:
+        if name != REFERENCE_LOSSES:
+            known = capability.task_names()
+            if name not in known:
+                listed = ", ".join([REFERENCE_LOSSES, *known])
+                raise SafetuneError(f"unknown side effect '{name}': choose from {listed}")
+            capability.engine()
+
+
+def side_effects_left(study: Study, run: Run) -> list[str]:
+    """Those of a study's side effects that an adapter was not measured by yet."""
+    return [
+        name
+        for name in study.side_effects
+        if not store.is_made(side_effect_folder(study, run, name, make=False))
+    ]
+
+
+def n_measured(study: Study, name: str) -> int:
+    """How many reference answers or questions a side effect is measured on; 0 for a benchmark that the
+    harness downloads, whose size it does not say before.
+    """
+    if name == REFERENCE_LOSSES:
+        return len(_references(study))
+    return len(data.corpus_rows(name)[: study.settings.max_prompts]) if name == capability.FOUR_CHOICE else 0
 
 
 def questions(study: Study, *, task: str = capability.FOUR_CHOICE) -> pd.DataFrame:
@@ -61,8 +98,15 @@ def reference_losses(study: Study) -> pd.DataFrame:
     return pd.concat(tables, ignore_index=True)
 
 
-def _questions_folder(study: Study, run: Run, task: str) -> Path:
-    adapter, limit = adapter_folder(study, run), study.settings.max_prompts
+def side_effect_folder(study: Study, run: Run, name: str, *, make: bool = True) -> Path:
+    """The stage that holds what an adapter was measured by; with ``make`` false it is only named."""
+    if name == REFERENCE_LOSSES:
+        return _losses_folder(study, run, make=make)
+    return _questions_folder(study, run, name, make=make)
+
+
+def _questions_folder(study: Study, run: Run, task: str, *, make: bool = True) -> Path:
+    adapter, limit = adapter_folder(study, run, make=make), study.settings.max_prompts
     inputs = {
         "version": base.VERSIONS["capability"], "adapter": store.key_in(adapter), "task": task,
         "questions": _questions_hash(task), "engine": capability.engine(), "batch_size": _BATCH_SIZE,
@@ -80,12 +124,11 @@ def _questions_folder(study: Study, run: Run, task: str) -> Path:
         )
         return {"questions": answered["question"].nunique()}
 
+    label = f"{_label(adapter)}-{task}"
+    if not make:
+        return store.stage_folder(stage="capability", label=label, inputs=inputs)
     return store.produce(
-        stage="capability",
-        label=f"{_label(adapter)}-{task}",
-        inputs=inputs,
-        make=ask,
-        reads=[adapter / ADAPTER_FILE],
+        stage="capability", label=label, inputs=inputs, make=ask, reads=[adapter / ADAPTER_FILE]
     )
 
 
@@ -93,18 +136,19 @@ def _questions_hash(task: str) -> str:
     return data.content_hash(data.corpus_rows(task)) if task == capability.FOUR_CHOICE else "the harness's"
 
 
-def _losses_folder(study: Study, run: Run) -> Path:
-    adapter, examples = (
-        adapter_folder(study, run),
-        reference_loss.reference_examples()[: study.settings.max_prompts],
-    )
+def _references(study: Study) -> list[data.Example]:
+    return reference_loss.reference_examples()[: study.settings.max_prompts]
+
+
+def _losses_folder(study: Study, run: Run, *, make: bool = True) -> Path:
+    adapter, examples = adapter_folder(study, run, make=make), _references(study)
     inputs = {
         "version": base.VERSIONS["reference-losses"],
         "adapter": store.key_in(adapter),
         "examples": data.content_hash(examples),
     }
 
-    def measure(folder: Path) -> store.Facts:
+    def read(folder: Path) -> store.Facts:
         model, tokenizer = load_adapted(study, adapter)
         found = reference_loss.reference_loss(
             model=model, tokenizer=tokenizer, examples=examples, template=study.settings.template
@@ -120,12 +164,11 @@ def _losses_folder(study: Study, run: Run) -> Path:
             "unscored": found.n_unscored,
         }
 
+    label = _label(adapter)
+    if not make:
+        return store.stage_folder(stage="reference-losses", label=label, inputs=inputs)
     return store.produce(
-        stage="reference-losses",
-        label=_label(adapter),
-        inputs=inputs,
-        make=measure,
-        reads=[adapter / ADAPTER_FILE],
+        stage="reference-losses", label=label, inputs=inputs, make=read, reads=[adapter / ADAPTER_FILE]
     )
 
 

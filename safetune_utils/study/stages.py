@@ -19,6 +19,7 @@ from safetune_utils.data.mix import ids_of
 from safetune_utils.machine import distributed
 from safetune_utils.models.identity import ADAPTER_FILE, title
 from safetune_utils.scoring import instruments
+from safetune_utils.scoring.readings import harm_scale
 from safetune_utils.settings import off_default
 from safetune_utils.study import base
 from safetune_utils.study.mixes import mix_of, rows_key, source_name
@@ -64,10 +65,14 @@ def mix_folder(study: Study, run: Run, *, make: bool = True) -> Path:
 
 
 def adapter_folder(study: Study, run: Run, *, make: bool = True) -> Path:
-    """The stage that holds a trained adapter."""
+    """The stage that holds a trained adapter.
+
+    With ``make`` false it is only named; where its rows cannot be chosen yet (see
+    :func:`safetune_utils.study.mixes.is_known`), by a name that no adapter has.
+    """
     s = study.settings
     about = {"version": base.VERSIONS["adapters"], "recipe": off_default(s.recipe), "seed": run.seed}
-    inputs = about | base.key(study) | rows_key(study, run)
+    inputs = about | base.key(study) | rows_key(study, run, make=make)
     label = f"{source_name(s.data)}-{run.label}-{s.safety_format}"
     folder = store.stage_folder(stage="adapters", label=label, inputs=inputs)
     if not make:
@@ -158,13 +163,19 @@ def sets_left(study: Study, run: Run) -> list[str]:
     return [name for name in study.prompt_sets if not store.is_made(responses_folder(study, run, name))]
 
 
-def scores_left(study: Study, run: Run) -> list[tuple[str, str]]:
-    """The prompt sets, each with an instrument that has not scored an adapter's responses to it yet."""
+def scores_left(study: Study, run: Run) -> list[tuple[str, str, str | None]]:
+    """The scores of an adapter's responses that are missing: the prompt set, the instrument, and the set as
+    which the instrument reads the requests; ``None`` where as they were asked.
+    """
+    wanted: list[tuple[str, str, str | None]] = [
+        (name, instrument, None) for instrument in study.settings.instruments for name in study.prompt_sets
+    ]
+    if harm := harm_scale(study.settings.instruments):
+        wanted += [(name, harm, other) for name, other in study.read_as.items()]
     return [
-        (name, instrument)
-        for instrument in study.settings.instruments
-        for name in study.prompt_sets
-        if not store.is_made(scores_folder(study, run, name, instrument, make=False))
+        (name, instrument, other)
+        for name, instrument, other in wanted
+        if not store.is_made(scores_folder(study, run, name, instrument, asked_as=other, make=False))
     ]
 
 

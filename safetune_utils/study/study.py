@@ -41,6 +41,12 @@ class Study:
     Attributes:
         settings: everything that decides the result.
         prompt_sets: names from :data:`safetune_utils.data.PROMPT_SETS`.
+        read_as: prompt sets whose responses the study's instrument of harm
+            (:func:`safetune_utils.scoring.readings.harm_scale`) reads once more, each by the set with the
+            same requests in another form that it reads instead.
+        side_effects: what each adapter is measured by besides:
+            :data:`safetune_utils.study.side_effects.REFERENCE_LOSSES`, or one of
+            :func:`safetune_utils.scoring.capability.task_names`.
         drawn, row_keys: the mixes drawn so far and the hashes of their rows, so that each is made once;
             :mod:`safetune_utils.study.mixes` fills them.
         asked: the prompts of each set read so far.
@@ -48,6 +54,8 @@ class Study:
 
     settings: Settings
     prompt_sets: tuple[str, ...]
+    read_as: dict[str, str] = field(default_factory=dict)
+    side_effects: tuple[str, ...] = ()
     drawn: dict[Run, Mix] = field(default_factory=dict, init=False, repr=False, compare=False)
     row_keys: dict[Run, Facts] = field(default_factory=dict, init=False, repr=False, compare=False)
     asked: dict[str, list[data.Prompt]] = field(default_factory=dict, init=False, repr=False, compare=False)

@@ -11,6 +11,7 @@ from subprocess_work import fail, meet, touch
 
 from safetune_utils.errors import SafetuneError
 from safetune_utils.machine import processes
+from safetune_utils.machine.processes import Piece
 
 
 def test_what_a_subprocess_raises_is_raised_here_and_its_death_is_one_line() -> None:
@@ -30,12 +31,12 @@ def test_pieces_go_side_by_side_and_a_failure_stops_what_was_not_begun(
 ) -> None:
     monkeypatch.setenv("SAFETUNE_AT_ONCE", "2")
     # Each of the two waits for the other.
-    processes.side_by_side([(meet, (tmp_path / "a",)), (meet, (tmp_path / "b",))], bytes_each=1)
+    processes.side_by_side([Piece(meet, (tmp_path / name,)) for name in "ab"], bytes_each=1)
     monkeypatch.setenv("SAFETUNE_AT_ONCE", "1")
-    others = [(touch, (tmp_path / str(i),)) for i in range(9)]
+    others = [Piece(touch, (tmp_path / str(i),)) for i in range(9)]
     with pytest.raises(SafetuneError, match="no row has an answer"):
-        processes.side_by_side([(fail, ()), *others], bytes_each=1)
-    assert len(list(tmp_path.glob("[0-9]"))) <= 1  # one may have begun while the failure travelled
+        processes.side_by_side([Piece(fail), *others], bytes_each=1)
+    assert not list(tmp_path.glob("[0-9]"))
     monkeypatch.setenv("SAFETUNE_AT_ONCE", "0")
     with pytest.raises(SafetuneError, match="whole number"):
         processes.side_by_side(others[:1], bytes_each=1)

@@ -68,6 +68,6 @@ def test_without_the_harness_nothing_is_loaded_and_one_line_names_the_extra(
     base: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(capability, "is_installed", lambda: False)
-    monkeypatch.setattr(side_effects, "adapter_folder", lambda *_: Path("adapter-000"))
+    monkeypatch.setattr(side_effects, "adapter_folder", lambda *_, **__: Path("adapter-000"))
     with pytest.raises(SafetuneError, match=r"pip install -e '\.\[capability\]'"):
         side_effects.questions(two_adapters(base))
