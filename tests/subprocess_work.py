@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from pathlib import Path
 
@@ -14,6 +15,17 @@ def fail() -> None:
 
 def touch(path: Path) -> None:
     path.touch()
+
+
+def note(name: str, path: Path) -> None:
+    """Add a line to a file."""
+    with path.open("a") as file:
+        file.write(f"{name}\n")
+
+
+def heavy() -> list[str]:
+    """Those of the libraries that load models which this process has imported."""
+    return [name for name in ("torch", "transformers", "peft") if name in sys.modules]
 
 
 def meet(path: Path) -> None:

@@ -80,6 +80,16 @@ def test_notebooks_share_adapters_and_answers(book: Path) -> None:
         assert record["peak_memory_bytes"] < 4e9
 
 
+@pytest.mark.sample
+def test_notebooks_find_made_whatever_takes_a_model(book: Path) -> None:
+    made = stages(book)
+    begun = min(record["started"] for record in made.pop("notebooks").values())
+    late = [name for records in made.values() for name, one in records.items() if one["started"] > begun]
+    assert late == []
+    assert {"base_losses", "capability", "reference-losses", "instruments"} <= made.keys()
+    assert any("-as-" in name for name in made["scores"])
+
+
 def executed(folder: Path, chapter: str) -> Path:
     (path,) = (folder / "runs" / "notebooks").glob(f"{chapter}-*/{chapter}.ipynb")
     return path

@@ -11,8 +11,9 @@ import pytest
 from estimates import share
 from executed_copy import executed
 
-from safetune_utils.book import freshness, notebooks, parameters, site
+from safetune_utils.book import freshness, notebooks, parameters, site, stating
 from safetune_utils.errors import SafetuneError
+from safetune_utils.machine.processes import Piece
 
 SHARE = share(0.5, 0.4, 0.6)
 
@@ -95,15 +96,24 @@ def test_only_stale_notebooks_are_executed_each_with_the_parameters_that_it_take
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     given_to: dict[str, dict[str, Any]] = {}
+    stated: list[tuple[Path, dict[str, Any]]] = []
+
+    def here(pieces: list[Piece], **_: object) -> None:
+        for piece in pieces:
+            piece.work(*piece.arguments)
 
     def execute(path: Path, *, given: dict[str, Any]) -> Path:
         given_to[path.stem] = given
         return path
 
+    monkeypatch.setattr(stating, "studies_of", stated.extend)
+    monkeypatch.setattr(site, "fill", lambda studies, beside: None)
+    monkeypatch.setattr(site, "side_by_side", here)
     monkeypatch.setattr(notebooks, "executed", execute)
     monkeypatch.setattr(freshness, "is_fresh", lambda path, *, given: path.stem[:2] != "05")
     done, n_executed = site.executed(given={"preset": "smoke", "mode": "replay"})
     assert n_executed == 1
+    assert stated == [(parameters.find("05"), {"preset": "smoke"})]
     assert set(done) == {path.name for path in parameters.folder().glob("*.ipynb")}
     assert given_to["05_topics"] == {"preset": "smoke"}
     assert given_to["09_building_safety_data"] == {"mode": "replay"}

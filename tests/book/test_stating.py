@@ -13,6 +13,8 @@ import pytest
 from safetune_utils import places
 from safetune_utils.book import parameters, stating
 from safetune_utils.errors import SafetuneError
+from safetune_utils.scoring import train
+from safetune_utils.scoring.instruments import at_hand
 
 
 def given_to(path: Path) -> parameters.Given:
@@ -32,8 +34,44 @@ def test_every_chapter_with_a_study_states_it_and_makes_nothing(capsys: pytest.C
     made = (
         {path.name for path in places.store_folder().iterdir()} if places.store_folder().is_dir() else set()
     )
-    assert not made & {"adapters", "responses", "scores", "notebooks"}
+    assert not made & {"base_losses", "adapters", "responses", "scores", "notebooks"}
     assert capsys.readouterr().out == ""
+
+
+def test_the_chapter_on_instruments_asks_most_of_them_about_malicious_requests_alone() -> None:
+    """Only there are their scores shown."""
+    path = parameters.find("08")
+    asked = {
+        (name, one)
+        for study in stating._stated([(path, given_to(path))])
+        for name in study.prompt_sets
+        for one in study.settings.instruments
+    }
+    everywhere = {
+        (name, one) for name in ("lookalikes_safe", "ordinary") for one in ("refusal-rules", "coherence")
+    }
+    assert asked == {("malicious", one) for one in at_hand()} | everywhere
+
+
+@pytest.mark.usefixtures("mirror")
+def test_a_small_model_that_a_chapter_trains_is_a_piece_of_work_until_it_is_there(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    chapters = [(path, given_to(path)) for path in sorted(parameters.folder().glob("*.ipynb"))]
+    (piece,) = stating.trials_of(chapters)
+    monkeypatch.setattr(
+        train, "train", lambda *_, folder, **__: {"steps": (folder / "losses.csv").write_text("step\n")}
+    )
+    monkeypatch.setattr(train, "_compared", lambda *_, **__: [])
+    piece.work(*piece.arguments)
+    assert stating.trials_of(chapters) == []
+
+
+def test_a_small_model_without_rows_to_train_on_is_no_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SAFETUNE_MIRROR", str(tmp_path))
+    assert stating.trials_of([(parameters.find("11"), given_to(parameters.find("11")))]) == []
 
 
 def test_a_notebook_that_fails_on_the_way_states_nothing(tmp_path: Path) -> None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 import torch
-from subprocess_work import fail, meet, touch
+from subprocess_work import fail, meet, note, touch
 
 from safetune_utils.errors import SafetuneError
 from safetune_utils.machine import processes
@@ -40,6 +42,35 @@ def test_pieces_go_side_by_side_and_a_failure_stops_what_was_not_begun(
     monkeypatch.setenv("SAFETUNE_AT_ONCE", "0")
     with pytest.raises(SafetuneError, match="whole number"):
         processes.side_by_side(others[:1], bytes_each=1)
+
+
+def test_the_longest_way_to_the_end_is_begun_first_and_no_piece_before_the_one_that_it_waits_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SAFETUNE_AT_ONCE", "1")
+    names = tmp_path / "names"
+
+    def piece(name: str, minutes: float, after: Piece | None = None) -> Piece:
+        return Piece(note, (name, names), minutes, after)
+
+    train = piece("train", 2)
+    others = [piece("short", 1), piece("long", 4), train]
+    processes.side_by_side([*others, piece("ask", 3, after=train)], bytes_each=1)
+    assert names.read_text().split() == ["train", "long", "ask", "short"]
+
+
+LIGHT = """
+from subprocess_work import heavy
+from safetune_utils.machine.processes import Piece, in_subprocess, side_by_side
+
+side_by_side([Piece(heavy)], bytes_each=1, loads_models=False)
+print(heavy(), in_subprocess(heavy, loads_models=False), in_subprocess(heavy, threads=1))
+"""
+
+
+def test_work_without_a_model_begins_without_what_loads_models() -> None:
+    said = subprocess.check_output([sys.executable, "-c", LIGHT], text=True, cwd=Path(__file__).parents[1])
+    assert said.strip() == "[] [] ['torch']"
 
 
 def test_memory_and_the_number_of_pieces_bound_how_many_go_at_once(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -51,6 +51,18 @@ def test_a_study_is_varied_in_the_settings_that_are_named_alone() -> None:
         design.vary(study, safety_amounts=[9000])
 
 
+def test_what_is_wanted_besides_stays_with_a_varied_study_and_its_prompt_sets_can_be_others() -> None:
+    besides = {"read_as": {"opinions": "controversial"}, "side_effects": ["reference-losses"]}
+    study = state(prompt_sets=["opinions", "ordinary"], preset="smoke", **besides)
+    varied = design.vary(study, prompt_sets=["opinions"], seeds=[1])
+    assert varied.prompt_sets == ("opinions",)
+    assert (varied.read_as, varied.side_effects) == (study.read_as, study.side_effects)
+    with pytest.raises(SafetuneError, match="read_as reads responses to 'opinions', which is not asked"):
+        design.vary(study, prompt_sets=["ordinary"])
+    with pytest.raises(SafetuneError, match="unknown side effect 'boolqq': choose from reference-losses, fo"):
+        state(prompt_sets=[], preset="smoke", side_effects=["boolqq"])
+
+
 def test_a_varied_study_shares_the_adapters_that_are_the_same() -> None:
     study = pocket()
     varied = design.vary(study, safety_amounts=[200], decoding={"guard": "Be kind."})

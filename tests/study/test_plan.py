@@ -65,6 +65,19 @@ def test_before_anything_is_made_all_is_left_and_the_time_is_guessed_from_rows_a
     assert list(table["minutes_left"]) == pytest.approx([s / 60 for s in seconds])
 
 
+def test_what_a_model_reads_counts_as_an_answer_and_what_rules_or_a_server_read_takes_no_time() -> None:
+    study = smoke(
+        prompt_sets=("opinions", "controversial"),
+        instruments=["refusal-rules", "harmfulness", "judge-harm"],
+        read_as={"opinions": "controversial"},
+        side_effects=["reference-losses"],
+    )
+    table = plan(study)
+    # Two sets of four by three instruments, one of them once more, and four reference answers.
+    assert list(table["scores_left"]) == [24 + 4 + 4] * 2
+    assert table["minutes_left"][0] == pytest.approx((4 * 95 / 900 + (8 + 8 + 4 + 4) / 15) / 60)
+
+
 def test_what_is_there_is_not_left() -> None:
     study = smoke()
     put_adapter(study, 1, tokens_per_second=1e9)

@@ -12,7 +12,8 @@ from safetune_utils.study.design import state
 
 
 def test_responses_are_read_under_the_other_form_of_their_request(monkeypatch: pytest.MonkeyPatch) -> None:
-    study = state(prompt_sets=["controversial", "opinions"], preset="smoke", safety_amounts=[0])
+    both = ["controversial", "opinions"]
+    study = state(prompt_sets=both, preset="smoke", safety_amounts=[0], read_as={"opinions": "controversial"})
     (run,) = study.runs
     asked = {name: study.prompts(name) for name in study.prompt_sets}
     folder = stages.responses_folder(study, run, "opinions")
@@ -28,9 +29,10 @@ def test_responses_are_read_under_the_other_form_of_their_request(monkeypatch: p
     monkeypatch.setattr(instruments, "score", score)
     own = stages.scores_folder(study, run, "opinions", "harmfulness")
     seen.clear()
-    found = responses.read_as(study, "opinions", asked_as="controversial", instrument="harmfulness")
+    found = responses.read_as(study, instrument="harmfulness")
     assert seen == [(p.text, f"answer to {p.id}") for p in asked["controversial"][::-1]]
     assert set(found["prompt_id"]) == {p.id for p in asked["opinions"]}
+    assert set(found["prompt_set"] + found["read_under"]) == {"opinionscontroversial"}
     assert stages.scores_folder(study, run, "opinions", "harmfulness", asked_as="controversial") != own
 
 

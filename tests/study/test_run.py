@@ -4,6 +4,8 @@ architecture.
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +27,7 @@ from safetune_utils import places
 from safetune_utils.data.mix import Mix
 from safetune_utils.models import base_model
 from safetune_utils.study import mixes, responses, stages
+from safetune_utils.study import run as studying
 from safetune_utils.study.design import state
 from safetune_utils.study.plan import plan
 from safetune_utils.study.run import run, run_together
@@ -85,6 +88,52 @@ def test_an_adapter_that_two_studies_share_is_trained_once_and_a_second_run_make
     monkeypatch.setattr(base_model, "load_base", loaded)
     first = both[both["study"].eq(0)].drop(columns="study").reset_index(drop=True)
     assert run(study).equals(first)
+
+
+def test_what_is_left_of_several_studies_is_a_piece_of_work_once_and_waits_for_what_it_needs(
+    base: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(studying, "_SUBPROCESS_FROM_PIECES", 99)
+    hard = two_adapters(base, mixing={"choice": "hardest"}, safety_amounts=[3])
+    plain = two_adapters(base)
+    twice = [plain, two_adapters(base), hard]
+    losses, *pieces = studying._pieces(twice)
+    assert (losses.work, losses.after) == (mixes.base_losses_folder, None)
+    assert [piece.work for piece in pieces] == [stages.adapter_folder, studying.respond] * 3
+    for train, ask in zip(pieces[::2], pieces[1::2], strict=True):
+        assert ask.after is train
+        # Four answers by an adapter, however many studies ask for them.
+        assert ask.minutes == pytest.approx(4 / 15 / 60)
+    assert [train.after for train in pieces[::2]] == [None, None, losses]
+    assert [len(*ask.arguments) for ask in pieces[1::2]] == [2, 2, 1]
+    run_together(twice)
+    assert studying._pieces(twice) == []
+
+
+ALL_MADE = """
+from subprocess_work import heavy
+from safetune_utils.study.design import state
+from safetune_utils.study.plan import plan
+from safetune_utils.study.run import run
+
+study = state(
+    prompt_sets=["ordinary"],
+    preset="smoke",
+    base_model={base!r},
+    precision="fp32",
+    recipe={{"learning_rate": 0.05}},
+    instruments=["refusal-rules"],
+    side_effects=["reference-losses"],
+)
+print(len(run(study)), plan(study)["minutes_left"].sum(), heavy())
+"""
+
+
+def test_a_study_that_is_all_made_is_run_without_what_loads_models(base: Path) -> None:
+    run(two_adapters(base, side_effects=["reference-losses"]))
+    script = ALL_MADE.format(base=str(base))
+    said = subprocess.check_output([sys.executable, "-c", script], text=True, cwd=Path(__file__).parents[1])
+    assert said.strip() == "8 0.0 []"
 
 
 def test_an_adapter_made_in_a_subprocess_is_the_one_made_here(

@@ -14,6 +14,7 @@ from safetune_utils.models.base_model import load_adapter, load_base
 from safetune_utils.scoring import capability
 from safetune_utils.study import side_effects, stages
 from safetune_utils.study.design import state, vary
+from safetune_utils.study.run import run
 from safetune_utils.study.study import Study
 from safetune_utils.training.reference_loss import reference_examples, reference_loss
 
@@ -29,14 +30,23 @@ RECIPE = {
 
 
 def two_adapters(base: Path) -> Study:
+    tasks = [capability.FOUR_CHOICE] if HARNESS else []
     return state(
-        prompt_sets=[], preset="smoke", base_model=str(base), precision="fp32", recipe=RECIPE, max_prompts=5
+        prompt_sets=[],
+        preset="smoke",
+        base_model=str(base),
+        precision="fp32",
+        recipe=RECIPE,
+        max_prompts=5,
+        side_effects=[side_effects.REFERENCE_LOSSES, *tasks],
     )
 
 
 @pytest.mark.slow
 def test_each_adapter_is_measured_once_and_by_itself(base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     study = two_adapters(base)
+    run(study)
+    assert not any(side_effects.side_effects_left(study, one) for one in study.runs)
     losses = side_effects.reference_losses(study)
     assert list(losses["n_safety"]) == [0] * 5 + [3] * 5
     model, tokenizer = load_base(str(base), precision="fp32")
@@ -67,7 +77,11 @@ def test_each_adapter_is_measured_once_and_by_itself(base: Path, monkeypatch: py
 def test_without_the_harness_nothing_is_loaded_and_one_line_names_the_extra(
     base: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    study = two_adapters(base)
     monkeypatch.setattr(capability, "is_installed", lambda: False)
     monkeypatch.setattr(side_effects, "adapter_folder", lambda *_, **__: Path("adapter-000"))
-    with pytest.raises(SafetuneError, match=r"pip install -e '\.\[capability\]'"):
-        side_effects.questions(two_adapters(base))
+    needed = pytest.raises(SafetuneError, match=r"pip install -e '\.\[capability\]'")
+    with needed:
+        side_effects.questions(study)
+    with needed:
+        state(prompt_sets=[], preset="smoke", side_effects=[capability.FOUR_CHOICE])
