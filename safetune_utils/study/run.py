@@ -160,7 +160,7 @@ def respond(asks: Sequence[tuple[Study, Run]]) -> None:
 
         study, run = asks[0]
         model, tokenizer = load_adapted(study, adapter_folder(study, run))
-        for num_beams in {study.settings.decoding.num_beams for study, _ in pieces}:
+        for num_beams in {one.settings.decoding.num_beams for one, _ in asks}:
             proven_way(model, tokenizer, num_beams=num_beams)  # outside of the block, which it compares too
         with ordered_weights(model):
             for study, run in asks:
