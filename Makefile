@@ -9,7 +9,7 @@ BIN := .venv/bin
 # Two at once, a file of tests in one process, since a file's tests share what is costly (the built book).
 PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
-.PHONY: book test check coverage style lint bench mutants setup pip-flags clean
+.PHONY: book test check coverage style lint bench architectures mutants setup pip-flags clean
 
 book: setup
 	$(BIN)/safetune book $(if $(PRESET),--preset $(PRESET))
@@ -39,6 +39,10 @@ bench: .venv/.bench-ready
 	$(BIN)/python benchmarks/generate_speed.py
 	$(BIN)/python benchmarks/growth_speed.py
 	$(BIN)/python benchmarks/step_profile.py
+
+# The page on models: every architecture beside transformers and PEFT, in a few minutes.
+architectures: setup
+	$(BIN)/python benchmarks/architectures_tried.py
 
 # Do the tests notice when the code is changed? A sample of 300 changes; the next call goes on where one stopped.
 mutants: setup

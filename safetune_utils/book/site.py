@@ -26,7 +26,7 @@ from safetune_utils.book import (
     verdicts,
 )
 from safetune_utils.book.checks import page_faults
-from safetune_utils.book.generated import data_cards, instruments, speed
+from safetune_utils.book.generated import architectures, data_cards, instruments, speed
 from safetune_utils.book.generated.parameters import parameter_tables, preset_table
 from safetune_utils.book.parameters import Given
 from safetune_utils.book.value_role import VALUES
@@ -180,6 +180,7 @@ def assemble(source: Path, done: dict[str, Path], stale: dict[str, list[str]]) -
         data_cards.parts()
         | speed.parts()
         | instruments.parts()
+        | architectures.parts()
         | provenance.parts(list(done.values()))
         | compared
     ).items():

@@ -1,0 +1,52 @@
+"""The page on models: what the book does with each architecture, beside transformers and PEFT."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from safetune_utils import places
+from safetune_utils.book.markup import Cell, Row, Text, block, paragraph, table
+
+_COLUMNS = (
+    "architecture",
+    "loss",
+    "gradient",
+    "greedy",
+    "batch",
+    "beams",
+    "adapter",
+    "save and load",
+    "layers of the adapter",
+)
+
+
+def parts() -> dict[str, str]:
+    """What the page includes, by name, as Markdown."""
+    found = places.results("architectures")
+    rows = [_row(row, found["prompts"]) for row in found["rows"]]
+    versions = ", ".join(f"{name} {version}" for name, version in found["versions"].items())
+    told = f"{len(rows)} architectures, random weights, fp32; {found['machine']['processor']}, {versions}."
+    return {"architectures": block(table(_COLUMNS, rows, wide=True), paragraph(told))}
+
+
+def _row(row: dict[str, Any], n: int) -> Row:
+    trained, said, adapter = row["training"], row["answers"], row["adapter"]
+    return (
+        row["architecture"],
+        _cell(trained, lambda: Cell(f"{trained['loss']:.0e}", below=trained["way"])),
+        _cell(trained, lambda: f"{trained['gradient']:.0e}"),
+        _cell(said, lambda: f"{said['greedy']} of {n}"),
+        _cell(said, lambda: Cell(f"{said['batch']} of {n}", below=said["way"])),
+        _cell(said, lambda: Cell(f"{said['beams']:.0e}", below=said["beams_way"])),
+        _cell(
+            adapter,
+            lambda: Cell(f"{adapter['difference']:.0e}", below="merged" if adapter["merged"] else "apart"),
+        ),
+        _cell(row["save_and_load"], lambda: f"{row['save_and_load']:.0e}"),
+        _cell(trained, lambda: ", ".join(trained["layers"])),
+    )
+
+
+def _cell(part: Any, shown: Any) -> Text | Cell:
+    """What a part of a row shows, or why it could not be computed."""
+    return Cell("refused", below=part["error"]) if isinstance(part, dict) and "error" in part else shown()
