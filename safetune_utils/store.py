@@ -110,7 +110,7 @@ def record_of(folder: Path) -> Record:
     """
     record = read_record(folder)
     if record is None:
-        raise SafetuneError(f"{folder} has no record.json: remove the folder, and the stage is made again")
+        raise SafetuneError(f"{folder} has no record.json: run its study again, and the stage is made anew")
     return record
 
 

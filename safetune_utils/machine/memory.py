@@ -10,6 +10,8 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from safetune_utils.errors import SafetuneError
+
 
 @contextlib.contextmanager
 def peak_memory() -> Iterator[dict[str, int]]:
@@ -33,6 +35,29 @@ def peak_memory() -> Iterator[dict[str, int]]:
     else:
         unit = 1 if sys.platform == "darwin" else 1024
         result["bytes"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+
+@contextlib.contextmanager
+def enough_memory(mend: str) -> Iterator[None]:
+    """Say in one line what to change where the block runs out of memory, on a CPU or a GPU.
+
+    Raises:
+        SafetuneError: the block asked for more memory than there is. A system that gives more memory than it
+            has ends the process instead.
+    """
+    try:
+        yield
+    except Exception as error:
+        if not is_out_of_memory(error):
+            raise
+        where = "the GPU's" if type(error).__name__ == "OutOfMemoryError" else "this machine's"
+        raise SafetuneError(f"{where} memory is too small for this: {mend}") from None
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that there is no more memory: Python's own, PyTorch's on a GPU or on a CPU."""
+    words = ("out of memory", "can't allocate memory")
+    return isinstance(error, MemoryError) or any(word in str(error) for word in words)
 
 
 def release_memory() -> None:

@@ -179,7 +179,7 @@ def in_subprocess(
         except BrokenProcessPool:
             raise SafetuneError(
                 "a process that trained or answered was killed, most likely for want of memory: set "
-                "SAFETUNE_AT_ONCE to 1"
+                "SAFETUNE_AT_ONCE to 1, or lower micro_batch_tokens in recipe and batch_size in decoding"
             ) from None
 
 

@@ -9,6 +9,7 @@ import torch
 from peft import PeftModel, get_peft_model_state_dict, set_peft_model_state_dict
 from torch.optim.lr_scheduler import LambdaLR
 
+from safetune_utils.errors import SafetuneError, first_line
 from safetune_utils.machine import distributed
 from safetune_utils.machine.files import replacing
 
@@ -96,8 +97,17 @@ def resume(
 
     Where the number of processes is another than before, the random state is not set: dropout then draws
     other numbers, and only the bytes of the result differ.
+
+    Raises:
+        SafetuneError: the file is damaged.
     """
-    state = torch.load(checkpoint, map_location="cpu", weights_only=True)
+    try:
+        state = torch.load(checkpoint, map_location="cpu", weights_only=True)
+    except Exception as error:  # whatever a damaged file makes PyTorch raise
+        raise SafetuneError(
+            f"the state of a stopped training in {checkpoint} is not whole ({first_line(error)}): move the "
+            "file to another folder, and the training begins anew"
+        ) from None
     set_peft_model_state_dict(adapted, state["adapter"])
     optimiser.load_state_dict(state["optimiser"])
     schedule.load_state_dict(state["schedule"])

@@ -8,6 +8,7 @@ import pytest
 from tiny_models import tiny_llama
 from tiny_training import RECIPE, small_mix
 
+from safetune_utils.errors import SafetuneError
 from safetune_utils.training.finetune import finetune
 from safetune_utils.training.loss import accumulate_gradient
 
@@ -64,3 +65,29 @@ def test_a_run_stopped_at_any_step_and_resumed_ends_with_the_same_bytes(
             assert both[0] == both[1], (stop, every, file)
         same = ("steps", "tokens", "best_step", "best_validation_loss", "last_train_loss")
         assert [again[key] for key in same] == [whole[key] for key in same]
+
+
+@pytest.mark.parametrize("share", [0, 0.5])
+def test_a_damaged_state_is_one_line_that_keeps_it(share: float, tokenizer, tmp_path: Path) -> None:
+    checkpoint = tmp_path / "state.pt"
+
+    def run() -> None:
+        finetune(
+            model=tiny_llama(),
+            tokenizer=tokenizer,
+            mix=small_mix(),
+            recipe=RECIPE.model_copy(update={"epochs": 1}),
+            seed=0,
+            output=tmp_path / "adapter",
+            checkpoint=checkpoint,
+            checkpoint_every=3,
+        )
+
+    run()
+    content = checkpoint.read_bytes()
+    checkpoint.write_bytes(content[: int(len(content) * share)])
+    with pytest.raises(SafetuneError) as caught:
+        run()
+    assert f"the state of a stopped training in {checkpoint} is not whole (" in str(caught.value)
+    assert str(caught.value).endswith("move the file to another folder, and the training begins anew")
+    assert "\n" not in str(caught.value)
