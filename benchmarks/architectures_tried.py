@@ -4,7 +4,7 @@
 
 Tiny random models stand in for the large ones (``tests/architectures.py``), all in fp32 on a CPU. For each:
 
-    loss          of a few rows, against the model's own loss of each row alone; and the way that proved itself
+    loss          of a few rows, against the model's own loss of each; and the way that proved itself
     gradient      of that loss, for the adapter
     greedy        answers one prompt at a time, against a plain loop that reads the whole text for each token
     batch         the same answers asked together
@@ -46,7 +46,7 @@ from safetune_utils.training.loss import proven_way, summed_loss
 from safetune_utils.training.rows import Row
 
 sys.path.append(str(Path(__file__).parents[1] / "tests"))
-import architectures  # noqa: E402
+import architectures
 
 N_PROMPTS, N_NEW = 6, 12
 
@@ -112,7 +112,7 @@ def training(name: str) -> dict[str, Any]:
     loss = summed_loss(adapted, rows, way=way)
     return {
         "way": way,
-        "layers": sorted(next(iter(adapted.peft_config.values())).target_modules),  # type: ignore[arg-type]
+        "layers": sorted(adapted.peft_config["default"].to_dict()["target_modules"]),
         "loss": _share(loss.detach(), plain.detach()),
         "gradient": _share(_gradient(loss, weights), expected),
     }

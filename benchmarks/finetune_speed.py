@@ -79,11 +79,19 @@ from safetune_utils.data.mix import Mix, mix
 from safetune_utils.models import embedded
 from safetune_utils.models.base_model import load_base
 from safetune_utils.models.template import render
-from safetune_utils.settings import Recipe
+from safetune_utils.settings import USUAL_TARGETS, Recipe
 from safetune_utils.training.finetune import finetune
 from safetune_utils.training.rows import Row, encode_row
 
-RECIPE = Recipe(epochs=1, batch_size=8, learning_rate=2e-3, max_length=256, n_validation=1, evaluations=1)
+RECIPE = Recipe(
+    epochs=1,
+    batch_size=8,
+    learning_rate=2e-3,
+    max_length=256,
+    n_validation=1,
+    evaluations=1,
+    target_modules=USUAL_TARGETS,
+)
 MICRO_BATCH = 4
 PACKAGES = ("torch", "transformers", "peft", "accelerate", "trl")
 

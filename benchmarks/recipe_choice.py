@@ -21,7 +21,8 @@ from typing import Any
 from safetune_utils import data, places
 from safetune_utils.data.mix import mix
 from safetune_utils.generation import generate
-from safetune_utils.models.base_model import load_adapter, load_base
+from safetune_utils.models.adapters import load_adapter
+from safetune_utils.models.base_model import load_base
 from safetune_utils.presets import resolve
 from safetune_utils.scoring import refusal_rules
 from safetune_utils.training.finetune import finetune

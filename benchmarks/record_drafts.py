@@ -27,7 +27,8 @@ import httpx
 
 from safetune_utils.annotation import drafting
 from safetune_utils.annotation.drafting import resolve_drafting
-from safetune_utils.models.base_model import load_adapter, load_base
+from safetune_utils.models.adapters import load_adapter
+from safetune_utils.models.base_model import load_base
 from safetune_utils.models.template import TEMPLATE
 from safetune_utils.services import chat
 from safetune_utils.services.requests import Service

@@ -18,6 +18,8 @@ PresetName = Literal["smoke", "classroom", "pocket", "course", "paper", "reposit
 SafetyFormat = Literal["instruction", "question", "mixed"]
 # How a careful person sees a refusal of a prompt.
 RefusalIs = Literal["wanted", "unwanted", "safe, not needed", "not said"]
+# The layers of a Llama, and of most models since, that get an adapter.
+USUAL_TARGETS = ["q_proj", "v_proj"]
 _Kind = TypeVar("_Kind", bound=BaseModel)
 
 
@@ -36,10 +38,13 @@ class Recipe(Schema):
         16, gt=0, le=1024, description="LoRA scaling; the update is multiplied by alpha / rank"
     )
     lora_dropout: float = Field(0.0, ge=0, lt=1, description="dropout on the adapter's input")
-    target_modules: list[str] = Field(
-        ["q_proj", "v_proj"],
+    target_modules: list[str] | None = Field(
+        None,
         min_length=1,
-        description="layers that get an adapter; Falcon needs ['query_key_value']",
+        description=(
+            "layers that get an adapter; None takes PEFT's default for the architecture: q_proj and v_proj "
+            "for most, query_key_value for Falcon"
+        ),
     )
     epochs: int = Field(2, ge=1, le=100, description="passes over the mix")
     batch_size: int = Field(8, ge=1, le=4096, description="effective batch, in rows, of one optimiser step")
@@ -247,9 +252,13 @@ def off_default(settings: BaseModel) -> dict[str, Any]:
     """The entries of some settings that differ from their defaults, as plain values.
 
     This is what goes into the key of a stage: an entry that is added later, with the default that does what
-    was done before, renames nothing.
+    was done before, renames nothing. So the usual layers of an adapter are in no key: they were the default
+    before a model could have others.
     """
-    return settings.model_dump(exclude_defaults=True)
+    entries = settings.model_dump(exclude_defaults=True)
+    if entries.get("target_modules") == USUAL_TARGETS:
+        del entries["target_modules"]
+    return entries
 
 
 def shown_name(source: str) -> str:

@@ -17,10 +17,14 @@ NAME = "made-here/tiny"
 
 
 class Hub(http.server.ThreadingHTTPServer):
-    """Serves the files of folders, each a commit; ``main`` is the name of the one that is the main branch."""
+    """Serves the files of folders, each a commit; ``main`` is the name of the one that is the main branch.
 
-    def __init__(self, folders: list[Path]) -> None:
+    Where it is ``gated``, nobody has been given access to the model yet.
+    """
+
+    def __init__(self, folders: list[Path], *, gated: bool = False) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
+        self.gated = gated
         self.commits = {hashlib.sha1(folder.name.encode()).hexdigest(): folder for folder in folders}
         self.main = next(iter(self.commits))
         threading.Thread(target=self.serve_forever, args=(0.02,), daemon=True).start()
@@ -57,19 +61,29 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             self._answer(with_body=True)
 
     def _answer(self, *, with_body: bool) -> None:
+        if self.server.gated:
+            self._refuse(401, self.server.main, code="GatedRepo")
+            return
         asked = re.fullmatch(rf"/{NAME}/resolve/([^/]+)/([^/?]+)", self.path)
         commit = self.server.main if asked and asked[1] == "main" else asked[1] if asked else ""
         folder = self.server.commits.get(commit)
         if folder is None or asked is None or not (path := folder / asked[2]).is_file():
-            self.send_response(404)
-            self.send_header("X-Error-Code", "EntryNotFound")
-            self.send_header("X-Repo-Commit", commit or self.server.main)
-            self.send_header("Content-Length", "0")
-            self.end_headers()
+            self._refuse(404, commit or self.server.main, code="EntryNotFound")
             return
         content = path.read_bytes()
         about = {"X-Repo-Commit": commit, "ETag": f'"{hashlib.sha256(content).hexdigest()}"'}
         self._send(content, about, with_body=with_body)
+
+    def _refuse(self, status: int, commit: str, *, code: str) -> None:
+        self.send_response(status)
+        self.send_header("X-Error-Code", code)
+        self.send_header(
+            "X-Error-Message",
+            f"Access to model {NAME} is restricted. You must have access to it. Please log in.",
+        )
+        self.send_header("X-Repo-Commit", commit)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
 
     def _send(self, content: bytes, headers: dict[str, str], *, with_body: bool = True) -> None:
         self.send_response(200)

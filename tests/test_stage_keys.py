@@ -176,6 +176,9 @@ def test_a_setting_at_its_default_is_in_no_name_however_it_is_written() -> None:
         prompt_sets=["malicious"], preset="smoke", recipe={"lora_alpha": 16.0}, decoding={"temperature": 0}
     )
     assert [line(plain, run) for run in plain.runs] == [line(told, run) for run in told.runs]
+    # The usual layers were named by every setting before a model could have its own.
+    usual = state(prompt_sets=["malicious"], preset="smoke", recipe={"target_modules": ["q_proj", "v_proj"]})
+    assert [line(plain, run) for run in plain.runs] == [line(usual, run) for run in usual.runs]
     other = state(prompt_sets=["malicious"], preset="smoke", recipe={"lora_alpha": 32})
     assert line(other, other.runs[0]) != line(plain, plain.runs[0])
 

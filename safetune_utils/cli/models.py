@@ -99,7 +99,11 @@ def generate(
     from safetune_utils import data
     from safetune_utils.generation import generate as generation
     from safetune_utils.generation import response_files
-    from safetune_utils.models.base_model import load_adapter, load_base
+    from safetune_utils.generation.prompts import check_prompts
+    from safetune_utils.machine.memory import enough_memory
+    from safetune_utils.models.adapters import check_adapter, load_adapter
+    from safetune_utils.models.base_model import load_base
+    from safetune_utils.models.checks import check_base
     from safetune_utils.presets import resolve_decoding
 
     how = resolve_decoding(
@@ -111,17 +115,22 @@ def generate(
         sampling_seed=sampling_seed,
     )
     prompts = data.read_prompts(input, repeats=True)
+    if adapter is not None:
+        check_adapter(adapter)
+    config, tokenizer = check_base(base)
+    check_prompts(prompts, name=base, config=config, tokenizer=tokenizer, decoding=how)
     base_model, tokenizer = load_base(base)
     model = base_model if adapter is None else load_adapter(base_model, adapter)
     texts, inputs = [prompt.text for prompt in prompts], [prompt.input for prompt in prompts]
-    responses = generation.generate(
-        model=model,
-        tokenizer=tokenizer,
-        instructions=texts,
-        inputs=inputs,
-        decoding=how,
-        progress="answering",
-    )
+    with enough_memory(f"lower --batch-size (now {batch_size})"):
+        responses = generation.generate(
+            model=model,
+            tokenizer=tokenizer,
+            instructions=texts,
+            inputs=inputs,
+            decoding=how,
+            progress="answering",
+        )
     response_files.write_responses(
         output, prompts=prompts, responses=[one.text for one in responses], model=base, adapter=adapter
     )
@@ -139,9 +148,12 @@ def capability(
     as_json: AsJson = False,
 ) -> None:
     """Measure what a model can do, with lm-evaluation-harness."""
-    from safetune_utils.models.base_model import load_adapter, load_base
+    from safetune_utils.models.adapters import check_adapter, load_adapter
+    from safetune_utils.models.base_model import load_base
     from safetune_utils.scoring import capability as harness
 
+    if adapter is not None:
+        check_adapter(adapter)
     base_model, tokenizer = load_base(base)
     model = base_model if adapter is None else load_adapter(base_model, adapter)
     table = harness.evaluate(model=model, tokenizer=tokenizer, tasks=task, limit=limit)

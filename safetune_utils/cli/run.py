@@ -68,8 +68,15 @@ def estimate(
         typer.echo("safetune: --card is now --hardware; the old name still works", err=True)
         hardware = card
     given = given_from(parameter, preset) | ({"base_model": base} if base else {})
-    found = forecast.estimate(settings=resolve(**given), hardware=hardware, prompt_sets=prompt_set or None)
-    if as_json:
+    settings = resolve(**given)
+    found = forecast.estimate(settings=settings, hardware=hardware, prompt_sets=prompt_set or None)
+    if found is None:
+        verdict = (
+            f"unknown: base model '{settings.base_model}' has parts that are not counted here; it can be "
+            "trained and asked all the same"
+        )
+        typer.echo(json.dumps({"verdict": verdict}) if as_json else verdict)
+    elif as_json:
         typer.echo(json.dumps(found, indent=1))
     else:
         typer.echo(table(report.table(found), ["what", "counts", "value"]))

@@ -16,6 +16,7 @@ from safetune_utils.errors import SafetuneError
 from safetune_utils.estimate.result import AdapterCounts, PromptCounts, PromptTokens, TrainingCounts
 from safetune_utils.models.shared_prefix import n_shared
 from safetune_utils.models.template import encode_prompt, prompt_text
+from safetune_utils.models.tokenizer import load_tokenizer
 from safetune_utils.settings import Recipe, Settings
 from safetune_utils.training.rows import IGNORED, encode_row
 
@@ -215,8 +216,8 @@ def _tokenizer(base_model: str) -> tuple[PreTrainedTokenizerBase, str] | None:
     It is the base model's where that is a folder, else the embedded model's where that was converted already.
     """
     folder = Path(base_model).expanduser()
-    if base_model != "embedded" and (folder / "tokenizer.json").is_file():
-        return AutoTokenizer.from_pretrained(folder), "its own tokenizer"
+    if folder.is_dir():
+        return load_tokenizer(base_model), "its own tokenizer"
     record = next(places.cache_folder().glob("models/smollm2-135m-bf16-*/record.json"), None)
     if record is None:
         return None

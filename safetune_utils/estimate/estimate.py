@@ -40,7 +40,7 @@ _BYTES_PER_RESPONSE = 300  # the prompt and the names of the fields
 
 def estimate(
     *, settings: Settings, hardware: str | Hardware = "auto", prompt_sets: Sequence[str] | None = None
-) -> Estimate:
+) -> Estimate | None:
     """Predict what a study takes on a kind of hardware, where every amount and seed is trained and answers
     every prompt set.
 
@@ -53,16 +53,21 @@ def estimate(
 
     Returns:
         Plain data in bytes, seconds, operations and tokens, see
-        :class:`~safetune_utils.estimate.result.Estimate`.
+        :class:`~safetune_utils.estimate.result.Estimate`; ``None`` where the base model has parts that are
+        not counted here, so that nothing is known of it beforehand.
 
     Raises:
-        SafetuneError: unknown hardware, a model that cannot be counted, or data that does not have what is
+        SafetuneError: unknown hardware, a model that cannot be reached, or data that does not have what is
             asked for.
     """
     device = hardware if isinstance(hardware, Hardware) else hardware_of(hardware)
-    s, recipe, how = settings, settings.recipe, settings.decoding
-    shape = architecture_of(s.base_model)
-    counts = parameters(shape, rank=recipe.lora_rank, target_modules=recipe.target_modules)
+    shape = architecture_of(settings.base_model, revision=settings.revision)
+    if shape is None:
+        return None
+    targets = settings.recipe.target_modules or shape.default_targets
+    recipe = settings.recipe.model_copy(update={"target_modules": targets})
+    s, how = settings.model_copy(update={"recipe": recipe}), settings.decoding
+    counts = parameters(shape, rank=recipe.lora_rank, target_modules=targets)
     rows, prompts = count_rows(s), count_prompts(s, prompt_sets)
     memory = memory_report(shape, s, device, rows, prompts)
     adapters: list[AdapterTime] = [
@@ -105,4 +110,7 @@ def estimate(
             "responses": len(adapters) * sum(prompts["sets"].values()) * response_bytes,
         },
     }
-    return {**numbers, "assumed": assumed(s, device, rows, prompts), "verdict": verdict(numbers, device)}
+    lines = assumed(s, device, rows, prompts)
+    if settings.recipe.target_modules is None:
+        lines.append(f"an adapter is put on {', '.join(targets)}, as PEFT does on {shape.model_type}")
+    return {**numbers, "assumed": lines, "verdict": verdict(numbers, device)}

@@ -58,7 +58,7 @@ def activation_bytes(shape: Architecture, settings: Settings, hardware: Hardware
     size = 4 if settings.quantization != "none" else number_bytes(settings, hardware)
     attention = size * shape.heads * (4 * shape.head_size + (longest if hardware.kind == "cpu" else 0))
     inputs = (
-        sum(n for name, n, _ in shape.matrices if is_target(name, settings.recipe.target_modules))
+        sum(n for name, n, _ in shape.matrices if is_target(name, settings.recipe.target_modules or ()))
         / shape.layers
     )
     adapter = inputs * (5 if settings.recipe.lora_dropout else 4)  # fp32, and dropout's mask
@@ -84,7 +84,7 @@ def training_memory(
     kept = shape.layers * size * shape.hidden + layer if quantized else shape.layers * layer
     gradients = size * (2 * shape.intermediate + 4 * shape.hidden)  # of the current layer
     learned = max(rows["learned"][kind] / rows["tokens"][kind] for kind in rows["tokens"])
-    counts = parameters(shape, rank=recipe.lora_rank, target_modules=recipe.target_modules)
+    counts = parameters(shape, rank=recipe.lora_rank, target_modules=recipe.target_modules or ())
     slack = ALLOCATOR[hardware.kind]["training"]
     largest = max(n * m for _, n, m in shape.matrices)
     return {
@@ -109,7 +109,9 @@ def generation_memory(
     how, size = settings.decoding, number_bytes(settings, hardware)
     slack = ALLOCATOR[hardware.kind]["answering"]
     asked = min(how.batch_size, max(prompts["sets"].values(), default=0))
-    counts = parameters(shape, rank=settings.recipe.lora_rank, target_modules=settings.recipe.target_modules)
+    counts = parameters(
+        shape, rank=settings.recipe.lora_rank, target_modules=settings.recipe.target_modules or ()
+    )
     quantized = settings.quantization != "none"
     read = asked * (prompts["longest"] - prompts["shared"])
     # On a CPU bf16 weights are held a second time, in the order that its matrix unit reads.

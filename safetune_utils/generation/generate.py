@@ -68,7 +68,7 @@ def generate(
     ordering.
 
     Args:
-        model: a loaded model with its adapter (:func:`safetune_utils.models.base_model.load_adapter`).
+        model: a loaded model with its adapter (:func:`safetune_utils.models.adapters.load_adapter`).
         tokenizer: the model's.
         instructions: what the model is asked to do.
         decoding: how; its guard stands before every instruction.

@@ -1,1 +1,3 @@
-"""Base models: the embedded one and any other, their architecture, the prompt template."""
+"""Base models, the embedded one and any other: their architecture, their faults, their adapters, the prompt
+template.
+"""

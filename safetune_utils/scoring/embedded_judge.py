@@ -78,7 +78,8 @@ def load(
             f"there is no adapter in {folder}: train it with `safetune train-instrument {folder.name}`"
         )
     from safetune_utils.models import shared_prefix
-    from safetune_utils.models.base_model import load_adapter, load_base
+    from safetune_utils.models.adapters import load_adapter
+    from safetune_utils.models.base_model import load_base
 
     model, tokenizer = load_base("embedded", device=device, precision=precision)
     # The embedded model is not quantised, so the adapter is merged into it.

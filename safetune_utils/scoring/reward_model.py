@@ -12,10 +12,10 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from safetune_utils.errors import SafetuneError, first_line
+from safetune_utils.errors import SafetuneError
 from safetune_utils.machine.batches import longest_first
 from safetune_utils.machine.device import check, planned
-from safetune_utils.models.identity import commit_in, identity
+from safetune_utils.models.identity import commit_in, hub_words, identity
 from safetune_utils.scoring.score import Score
 
 if TYPE_CHECKING:
@@ -53,10 +53,10 @@ def load(name: str, *, device: str = "auto") -> tuple[PreTrainedModel, PreTraine
             trust_remote_code=False,
             output_loading_info=True,
         )
-    except (OSError, ValueError, ImportError) as error:
+    except Exception as error:  # whatever a damaged or a strange file makes the libraries raise
         raise SafetuneError(
-            f"reward model '{name}' cannot be reached ({first_line(error)}): "
-            "check the id and the network, or give a folder that holds it"
+            f"reward model '{name}' cannot be read ({hub_words(error)}): "
+            "check the id, the network and your access to it, or give a folder that holds all of it"
         ) from None
     if found["missing_keys"]:  # transformers would go on with random weights in their place
         raise SafetuneError(

@@ -9,7 +9,6 @@ people.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypedDict
@@ -23,7 +22,7 @@ from safetune_utils.data import Labelled
 from safetune_utils.data.mix import Mix
 from safetune_utils.errors import SafetuneError
 from safetune_utils.machine.files import write_json
-from safetune_utils.models.identity import ADAPTER_FILE, EMBEDDED_TITLE, identity
+from safetune_utils.models.identity import ADAPTER_FILE, identity
 from safetune_utils.scoring import embedded_judge, refusal
 from safetune_utils.scoring.embedded_judge import HARMFUL, Question
 from safetune_utils.scoring.measured import (
@@ -164,10 +163,6 @@ def train(
         folder / ADAPTER_FILE,
         metadata={"format": "pt"},
     )
-    config = folder / "adapter_config.json"
-    # PEFT writes down the folder that the base model was loaded from, which differs from machine to machine.
-    settings = json.loads(config.read_text("utf-8")) | {"base_model_name_or_path": EMBEDDED_TITLE}
-    write_json(config, settings)
     return facts
 
 

@@ -1,5 +1,5 @@
-"""The base model of a study: what stands for it in the key of a stage, and loading it; and the stages'
-versions.
+"""The base model of a study: what stands for it in the key of a stage, whether it can do what is asked, and
+loading it; and the stages' versions.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from safetune_utils import store
 from safetune_utils.models.identity import commit_in
 from safetune_utils.models.template import ALPACA, TEMPLATE, TEMPLATE_WITH_INPUT
+from safetune_utils.settings import USUAL_TARGETS, Settings
 from safetune_utils.study.study import Study
 
 if TYPE_CHECKING:
@@ -36,6 +37,59 @@ def key(study: Study) -> store.Facts:
         "base_model": study.base_identity,
         "arithmetic": study.arithmetic,
     } | held
+
+
+def default_targets(settings: Settings) -> list[str] | None:
+    """The layers of the base model that get an adapter where none are named; ``None`` where they are only
+    known when it is loaded.
+
+    Raises:
+        SafetuneError: its configuration cannot be read.
+    """
+    if settings.base_model == "embedded":
+        return list(USUAL_TARGETS)
+    from safetune_utils.models.architecture import architecture_of
+
+    shape = architecture_of(settings.base_model, revision=settings.revision)
+    return shape.default_targets if shape else None
+
+
+def check(study: Study) -> None:
+    """Check, before its weights are read, that the base model can be trained and asked as the study says.
+
+    Raises:
+        SafetuneError: see :func:`safetune_utils.models.checks.check_base`; or a row, or a prompt with its
+            answer, is longer than the model's context, or has a token that it has no embedding for.
+    """
+    from safetune_utils.generation.prompts import check_prompts
+    from safetune_utils.models.checks import check_base, check_rows, context
+    from safetune_utils.training.rows import encode_row
+
+    s, recipe, revision = study.settings, study.settings.recipe, commit_in(study.base_identity)
+    config, tokenizer = check_base(s.base_model, revision=revision, target_modules=recipe.target_modules)
+    for name in study.prompt_sets:
+        check_prompts(
+            study.prompts(name),
+            name=s.base_model,
+            config=config,
+            tokenizer=tokenizer,
+            decoding=s.decoding,
+            what=f"a prompt of {name}",
+        )
+    longest = context(config) or recipe.max_length
+    # Encoding all rows takes seconds, and is left out where none could be wrong.
+    if recipe.max_length > longest or len(tokenizer) > config.get_text_config().vocab_size:
+        rows = (*study.general, *study.safety, *study.contrast)
+        check_rows(
+            (
+                encode_row(tokenizer, row, max_length=recipe.max_length, loss_on=recipe.loss_on).ids
+                for row in rows
+            ),
+            name=s.base_model,
+            config=config,
+            what="a training row",
+            mend=f"lower max_length in recipe to {longest}",
+        )
 
 
 def load(study: Study) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:

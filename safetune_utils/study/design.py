@@ -13,11 +13,11 @@ from typing import Any
 from safetune_utils.data import prompt_sets_of
 from safetune_utils.errors import SafetuneError
 from safetune_utils.machine.device import planned
-from safetune_utils.models.identity import commit_in
+from safetune_utils.models.identity import commit_in, title
 from safetune_utils.presets import among, resolve
 from safetune_utils.scoring import instruments
-from safetune_utils.settings import Settings
-from safetune_utils.study import mixes, old_store
+from safetune_utils.settings import USUAL_TARGETS, Settings
+from safetune_utils.study import base, mixes, old_store
 from safetune_utils.study.side_effects import check_side_effects
 from safetune_utils.study.study import Study
 
@@ -68,8 +68,9 @@ def vary(study: Study, *, prompt_sets: Sequence[str] | None = None, **changes: A
         SafetuneError: as for :func:`state`.
     """
     settings = study.settings.model_dump(exclude_unset=True)
-    if "base_model" in changes:
-        settings.pop("revision", None)  # it was the other model's
+    if "base_model" in changes:  # these were the other model's
+        settings.pop("revision", None)
+        settings.get("recipe", {}).pop("target_modules", None)
     both = {
         name: settings.get(name, {}) | value if isinstance(value, dict) else value
         for name, value in changes.items()
@@ -99,8 +100,8 @@ def without_topics(study: Study, topics: Sequence[str]) -> Study | None:
 
 
 def _checked(asked: Study) -> Study:
-    """The study with its device, number format and model revision fixed, if its instruments, side effects,
-    mixes and prompts can all be had.
+    """The study with its device, number format, model revision and adapter layers fixed, if its instruments,
+    side effects, mixes and prompts can all be had.
 
     Raises:
         SafetuneError: one cannot.
@@ -115,7 +116,12 @@ def _checked(asked: Study) -> Study:
         )
     device, precision = planned(device=s.device, precision=s.precision)
     fixed = {"device": device, "precision": precision, "revision": commit_in(asked.base_identity)}
-    study = replace(asked, settings=s.model_copy(update=fixed))
+    s = s.model_copy(update=fixed)
+    if s.recipe.target_modules is None and (targets := base.default_targets(s)):
+        s = s.model_copy(update={"recipe": s.recipe.model_copy(update={"target_modules": targets})})
+        if targets != USUAL_TARGETS:
+            print(f"adapters on {title(s.base_model)} are put on {', '.join(targets)}", file=sys.stderr)
+    study = replace(asked, settings=s)
     instruments.check(study.settings.instruments)
     check_side_effects(study.side_effects)
     mixes.check(study)

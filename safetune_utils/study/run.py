@@ -5,6 +5,7 @@ one tidy table.
 from __future__ import annotations
 
 import contextlib
+import math
 from collections.abc import Iterator, Sequence
 from contextvars import ContextVar
 from pathlib import Path
@@ -15,6 +16,7 @@ from safetune_utils.machine import device
 from safetune_utils.machine.memory import release_memory
 from safetune_utils.machine.processes import Piece, side_by_side
 from safetune_utils.scoring.instruments import INSTRUMENTS
+from safetune_utils.study import base
 from safetune_utils.study.mixes import base_losses_folder, candidates, is_known
 from safetune_utils.study.plan import left_of, speeds
 from safetune_utils.study.responses import responses_of
@@ -100,10 +102,12 @@ def fill(studies: Sequence[Study], *, beside: Sequence[Piece] = ()) -> None:
             piece.work(*piece.arguments)
         return
     n_trained, n_asked = (sum(piece.work is work for piece in pieces) for work in (adapter_folder, respond))
-    models = {"embedded"} if beside else set()
+    models = {(study.settings.base_model, study.settings.revision) for study in studies}
+    if beside:
+        models.add(("embedded", None))
     side_by_side(
         pieces,
-        bytes_each=max(map(bytes_of_process, models | {study.settings.base_model for study in studies})),
+        bytes_each=max(bytes_of_process(name, revision=revision) for name, revision in models),
         device=studies[0].settings.device if studies else "auto",
         progress=f"{n_trained} adapters to train, {n_asked} to ask",
     )
@@ -129,6 +133,7 @@ def _pieces(studies: Sequence[Study]) -> list[Piece]:
     for asks, left in found:
         study, run = asks[0]
         device.check(study.settings.device)
+        base.check(study)
         before = None
         if not is_known(study):
             minutes = len(candidates(study)) / of_answering
@@ -176,12 +181,13 @@ def respond(asks: Sequence[tuple[Study, Run]]) -> None:
                 scores_folder(study, run, name, instrument, asked_as=other)
 
 
-def bytes_of_process(base_model: str) -> float:
-    """About how many bytes a process takes that trains or generates, rounded up.
+def bytes_of_process(base_model: str, *, revision: str | None = None) -> float:
+    """About how many bytes a process takes that trains or generates, rounded up; infinite where the base
+    model has parts that are not counted, so that there is one process at a time.
 
     The embedded model's was seen to take 3.4 GB.
     """
     from safetune_utils.models import architecture
 
-    shape = architecture.architecture_of(base_model)
-    return 2e9 + 12 * architecture.parameters(shape)["total"]
+    shape = architecture.architecture_of(base_model, revision=revision)
+    return 2e9 + 12 * architecture.parameters(shape)["total"] if shape else math.inf

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, cast
 from safetune_utils import data, places, store
 from safetune_utils.data.mix import ids_of
 from safetune_utils.machine import distributed
+from safetune_utils.machine.memory import enough_memory
 from safetune_utils.models.identity import ADAPTER_FILE, title
 from safetune_utils.scoring import instruments
 from safetune_utils.scoring.readings import harm_scale
@@ -108,16 +109,18 @@ def train(study: Study, run: Run, *, output: Path, checkpoint: Path | None = Non
     model, tokenizer = base.load(study)
     n_added = study.n_rows(run) - s.n_general
     progress = f"training on {s.n_general} + {n_added} rows, seed {run.seed}"
-    return finetune(
-        model=model, tokenizer=tokenizer, mix=mix_of(study, run), recipe=s.recipe, seed=run.seed,
-        output=output, template=s.template, checkpoint=checkpoint,
-        progress=None if distributed.rank() else progress,
-    )  # fmt: skip
+    smaller = f"lower micro_batch_tokens in recipe (now {s.recipe.micro_batch_tokens})"
+    with enough_memory(f"{smaller}, or set quantization to nf4"):
+        return finetune(
+            model=model, tokenizer=tokenizer, mix=mix_of(study, run), recipe=s.recipe, seed=run.seed,
+            output=output, template=s.template, checkpoint=checkpoint,
+            progress=None if distributed.rank() else progress,
+        )  # fmt: skip
 
 
 def load_adapted(study: Study, adapter: Path) -> tuple[PreTrainedModel | PeftModel, PreTrainedTokenizerBase]:
     """The base model with an adapter on it, and its tokenizer."""
-    from safetune_utils.models.base_model import load_adapter
+    from safetune_utils.models.adapters import load_adapter
 
     model, tokenizer = base.load(study)
     return load_adapter(model, adapter), tokenizer
@@ -141,11 +144,12 @@ def responses_folder(
     def respond(folder: Path) -> store.Facts:
         from safetune_utils.generation import generate
 
-        responses = generate.generate(
-            model=model, tokenizer=tokenizer, instructions=[prompt.text for prompt in asked],
-            inputs=[prompt.input for prompt in asked], decoding=s.decoding, template=s.template,
-            progress=f"answering {prompt_set}, {run.n_safety} safety rows",
-        )  # fmt: skip
+        with enough_memory(f"lower batch_size in decoding (now {s.decoding.batch_size})"):
+            responses = generate.generate(
+                model=model, tokenizer=tokenizer, instructions=[prompt.text for prompt in asked],
+                inputs=[prompt.input for prompt in asked], decoding=s.decoding, template=s.template,
+                progress=f"answering {prompt_set}, {run.n_safety} safety rows",
+            )  # fmt: skip
         rows = [
             asdict(prompt) | {"response": said.text, "n_tokens": said.n_tokens, "stopped": said.stopped}
             for prompt, said in zip(asked, responses, strict=True)

@@ -28,7 +28,8 @@ from safetune_utils.data.mix import Mix
 from safetune_utils.errors import SafetuneError, first_line
 from safetune_utils.machine import distributed
 from safetune_utils.machine.memory import trim_heap
-from safetune_utils.models.base_model import is_zero
+from safetune_utils.models.adapters import is_zero, save_adapter
+from safetune_utils.models.architecture import targets_of
 from safetune_utils.models.template import ALPACA
 from safetune_utils.settings import Recipe
 from safetune_utils.training.checkpoint import RunState, StepLosses, copy_weights, resume, save
@@ -211,7 +212,7 @@ def with_adapter(model: PreTrainedModel, recipe: Recipe) -> PeftModel:
         # PEFT's annotation is too narrow: it takes any number.
         lora_alpha=recipe.lora_alpha,  # type: ignore[arg-type]
         lora_dropout=recipe.lora_dropout,
-        target_modules=recipe.target_modules,
+        target_modules=recipe.target_modules or targets_of(model),
         bias="none",
     )
     try:
@@ -305,9 +306,7 @@ def _save_best(adapted: PeftModel, run: RunState, output: Path) -> None:
     if is_zero(adapted):
         raise SafetuneError("the trained adapter is all zero: raise learning_rate or epochs")
     if distributed.rank() == 0:
-        adapted.save_pretrained(str(output))
-        # PEFT's empty model card says nothing that the record does not.
-        (output / "README.md").unlink(missing_ok=True)
+        save_adapter(adapted, output)
         _write_losses(output / "losses.csv", run["losses"])
 
 

@@ -1,14 +1,16 @@
-"""Parameters of an architecture, counted exactly."""
+"""Parameters of an architecture, counted exactly, and the layers that an adapter goes on."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
+import architectures
 import pytest
 import torch
+from peft import LoraConfig, get_peft_model
 from transformers import AutoModelForCausalLM, FalconConfig, LlamaConfig, PreTrainedConfig, Qwen2Config
 
-from safetune_utils.models.architecture import KNOWN, architecture_of, from_config, parameters
+from safetune_utils.models.architecture import KNOWN, architecture_of, from_config, parameters, targets_of
 
 CONFIGS = {
     "embedded": LlamaConfig(
@@ -104,3 +106,42 @@ def test_a_model_with_biases_is_counted_from_its_folder(tmp_path: Path) -> None:
     shape = architecture_of(str(tmp_path))
     assert parameters(shape)["total"] == counted(config)
     assert (shape.kv_heads, shape.head_size, shape.gated) == (2, 16, True)
+
+
+# The layers that get an adapter where none are named, where they are not q_proj and v_proj.
+TARGETS = {
+    "bloom": ["query_key_value"],
+    "codegen": ["qkv_proj"],
+    "deepseek_v3": ["kv_a_proj_with_mqa", "kv_b_proj", "o_proj", "q_a_proj", "q_b_proj"],
+    "falcon": ["query_key_value"],
+    "falcon_mamba": ["in_proj"],
+    "gpt2": ["c_attn"],
+    "gpt_bigcode": ["c_attn"],
+    "gpt_neox": ["query_key_value"],
+    "mamba": ["in_proj"],
+    "mamba2": ["in_proj"],
+    "mpt": ["Wqkv"],
+    "persimmon": ["query_key_value"],
+    "phi": ["q_proj", "v_proj", "fc1", "fc2"],
+    "phi3": ["qkv_proj"],
+    "rwkv": ["key", "value", "receptance", "output"],
+}
+
+
+@pytest.mark.parametrize("name", architectures.NAMES)
+def test_every_architecture_is_counted_with_an_adapter_on_layers_that_it_has(name: str) -> None:
+    model = architectures.tiny(name)
+    shape = from_config(model.config)
+    assert shape.default_targets == targets_of(model) == TARGETS.get(name, ["q_proj", "v_proj"])
+    found = parameters(shape, rank=3, target_modules=shape.default_targets)
+    assert found["total"] == sum(p.numel() for p in model.parameters())
+    # What is in no matrix are norms and biases, and the embeddings of positions.
+    assert 0 <= found["others"] <= 0.05 * found["total"] + architectures.POSITIONS * 65
+    adapted = get_peft_model(model, LoraConfig(r=3, target_modules=shape.default_targets))
+    assert found["adapter"] == sum(p.numel() for p in adapted.parameters() if p.requires_grad)
+
+
+def test_the_presets_models_have_the_layers_that_they_always_had() -> None:
+    found = {name: shape.default_targets for name, shape in KNOWN.items()}
+    assert found.pop("tiiuae/falcon-7b") == ["query_key_value"]
+    assert set(map(tuple, found.values())) == {("q_proj", "v_proj")}

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from safetune_utils.models.base_model import load_adapter, load_base
+from safetune_utils.models.adapters import load_adapter
+from safetune_utils.models.base_model import load_base
 from safetune_utils.models.shared_prefix import ATTENTION
 from safetune_utils.scoring import embedded_judge, harmfulness
 

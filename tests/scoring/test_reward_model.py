@@ -33,7 +33,7 @@ def test_a_reward_model_is_loaded_from_a_folder_and_impostors_are_refused(tmp_pa
     assert loaded.dtype == torch.float32  # whatever it was saved in
     (scored,) = quality.score(PROMPT, RESPONSE, model=loaded, tokenizer=its_tokenizer)
     assert scored.value is not None
-    with pytest.raises(SafetuneError, match="cannot be reached"):
+    with pytest.raises(SafetuneError, match="there is no folder"):
         reward_model.load(str(tmp_path / "absent"))
     # A plain encoder would be given a random head, with no more than a warning.
     model.deberta.save_pretrained(tmp_path / "encoder")

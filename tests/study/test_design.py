@@ -29,7 +29,7 @@ def test_stating_a_study_loads_no_model(choice: str, monkeypatch: pytest.MonkeyP
     study = pocket(mixing={"choice": choice})
     assert design.vary(study, seeds=[1]).settings.mixing.choice == choice
     if choice == "hardest":
-        with pytest.raises(AssertionError, match="a model was loaded"):
+        with pytest.raises(SafetuneError, match="a model was loaded"):
             mixes.mix_of(study, study.runs[1])
 
 

@@ -23,7 +23,7 @@ from tiny_models import tiny_llama
 from tiny_training import weights
 
 from safetune_utils import store
-from safetune_utils.models.base_model import load_tokenizer
+from safetune_utils.models.tokenizer import load_tokenizer
 from safetune_utils.scoring import instruments
 from safetune_utils.study import base, mixes, responses, side_effects, stages
 from safetune_utils.study.design import state

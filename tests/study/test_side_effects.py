@@ -10,7 +10,8 @@ import pytest
 
 from safetune_utils.errors import SafetuneError
 from safetune_utils.models import base_model
-from safetune_utils.models.base_model import load_adapter, load_base
+from safetune_utils.models.adapters import load_adapter
+from safetune_utils.models.base_model import load_base
 from safetune_utils.scoring import capability
 from safetune_utils.study import side_effects, stages
 from safetune_utils.study.design import state, vary

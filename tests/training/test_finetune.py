@@ -17,7 +17,8 @@ from safetune_utils import data
 from safetune_utils.data.mix import Mix
 from safetune_utils.errors import SafetuneError
 from safetune_utils.generation.generate import generate
-from safetune_utils.models.base_model import is_zero, load_adapter, load_base
+from safetune_utils.models.adapters import is_zero, load_adapter
+from safetune_utils.models.base_model import load_base
 from safetune_utils.settings import Decoding, Recipe
 from safetune_utils.training.finetune import finetune
 from safetune_utils.training.loss import accumulate_gradient, mean_loss
