@@ -8,9 +8,15 @@ import subprocess
 import sys
 from pathlib import Path
 
+import architectures
 import pytest
 from command_line import safetune
 from tiny_training import ONE_THREAD
+from typer.testing import CliRunner
+
+from safetune_utils.cli.main import app
+from safetune_utils.errors import SafetuneError
+from safetune_utils.models import base_model
 
 
 @pytest.mark.sample
@@ -57,3 +63,22 @@ def test_the_command_line_trains_under_accelerate_launch(base: Path, tmp_path: P
         "adapter_model.safetensors",
         "losses.csv",
     }
+
+
+@pytest.mark.parametrize(
+    ("options", "line"),
+    [
+        (["--max-new-tokens", "500"], "a prompt has 36 tokens and an answer of up to 500, and base model"),
+        (["--adapter", "nowhere"], "there is no folder nowhere: give the folder of an adapter"),
+    ],
+)
+def test_what_cannot_be_answered_is_said_before_weights_are_read(
+    options: list[str], line: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    base = architectures.save(architectures.tiny("llama"), tmp_path / "tiny")
+    (tmp_path / "in.jsonl").write_text('{"instruction": "Name a fruit."}\n')
+    monkeypatch.setattr(base_model, "_loaded", None)  # nothing to read weights with
+    files = ["--input", str(tmp_path / "in.jsonl"), "--output", str(tmp_path / "out.jsonl")]
+    answer = CliRunner().invoke(app, ["generate", "--base", str(base), *files, *options])
+    assert isinstance(answer.exception, SafetuneError)
+    assert line in str(answer.exception)
