@@ -78,6 +78,7 @@ def tried(name: str, folder: Path) -> dict[str, Any]:
     row: dict[str, Any] = {"architecture": name}
     columns: dict[str, Callable[[], Any]] = {
         "answers": lambda: answers(model),
+        "beams": lambda: beams(model),
         "save_and_load": lambda: saved_and_loaded(model, folder, ids),
         "training": lambda: training(name),
         "adapter": lambda: adapter(name, folder, ids),
@@ -119,12 +120,10 @@ def training(name: str) -> dict[str, Any]:
 
 
 def answers(model: PreTrainedModel) -> dict[str, Any]:
-    """How many answers are those of a plain loop, alone and together; and how good the beams are."""
+    """How many answers are those of a plain loop, alone and together."""
     tokenizer = architectures.tokenizer()
-    asked = [row["instruction"] for row in data.corpus_rows("ordinary")[: N_PROMPTS - 1]] + ["Hi"]
-    prompts = [encode_prompt(tokenizer, prompt_text(tokenizer, instruction=text)) for text in asked]
-    stop = tokenizer.eos_token_id
-    plain = [_plainly(model, prompt, stop) for prompt in prompts]
+    asked, stop = _asked(), tokenizer.eos_token_id
+    plain = [_plainly(model, prompt, stop) for prompt in _prompts()]
 
     def said(texts: list[str], **how: Any) -> list[str]:
         decoding = Decoding(max_new_tokens=N_NEW, **how)
@@ -135,34 +134,37 @@ def answers(model: PreTrainedModel) -> dict[str, Any]:
         tokenizer.decode([token for token in ids if token != stop], skip_special_tokens=True).strip()
         for ids in plain
     ]
-    with torch.inference_mode():
-        likely = {
-            way: [
-                generation._likelihood(model, prompt, ids).item()
-                for prompt, ids in zip(
-                    prompts,
-                    generation._said(
-                        model,
-                        tokenizer,
-                        prompts,
-                        Decoding(max_new_tokens=N_NEW, num_beams=3),
-                        way=way,
-                        stops=[],
-                        seeds=[0] * len(prompts),
-                    ),
-                    strict=True,
-                )
-            ]
-            for way in {generation.proven_way(model, tokenizer, num_beams=3), generation.ALONE}
-        }
-    beams = generation.proven_way(model, tokenizer, num_beams=3)
     return {
         "way": generation.proven_way(model, tokenizer),
         "greedy": sum(said([text])[0] == right for text, right in zip(asked, texts, strict=True)),
         "batch": sum(a == b for a, b in zip(said(asked), texts, strict=True)),
-        "beams_way": beams,
-        "beams": _share(torch.tensor(likely[beams]), torch.tensor(likely[generation.ALONE])),
     }
+
+
+def beams(model: PreTrainedModel) -> dict[str, Any]:
+    """The mean log-probability of answers by beams, asked together, against transformers' of each alone."""
+    tokenizer = architectures.tokenizer()
+    prompts = _prompts()
+    how = Decoding(max_new_tokens=N_NEW, num_beams=3)
+    way = generation.proven_way(model, tokenizer, num_beams=3)
+
+    @torch.inference_mode()
+    def likely(by: str) -> torch.Tensor:
+        seeds = [0] * len(prompts)
+        said = generation._said(model, tokenizer, prompts, how, way=by, stops=[], seeds=seeds)
+        pairs = zip(prompts, said, strict=True)
+        return torch.stack([generation._likelihood(model, prompt, ids) for prompt, ids in pairs])
+
+    return {"way": way, "difference": _share(likely(way), likely(generation.ALONE))}
+
+
+def _asked() -> list[str]:
+    return [row["instruction"] for row in data.corpus_rows("ordinary")[: N_PROMPTS - 1]] + ["Hi"]
+
+
+def _prompts() -> list[list[int]]:
+    tokenizer = architectures.tokenizer()
+    return [encode_prompt(tokenizer, prompt_text(tokenizer, instruction=text)) for text in _asked()]
 
 
 def saved_and_loaded(model: PreTrainedModel, folder: Path, ids: torch.Tensor) -> float:

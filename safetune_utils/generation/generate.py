@@ -26,6 +26,7 @@ from transformers import (
     PreTrainedTokenizerBase,
 )
 
+from safetune_utils.errors import SafetuneError, first_line
 from safetune_utils.generation import decoding as own
 from safetune_utils.generation.decoding import ordered_weights
 from safetune_utils.machine.batches import longest_first
@@ -200,12 +201,18 @@ def _by_transformers(
     # The models' classes have this method, which the types of transformers and PEFT do not say.
     loop = cast(Callable[..., torch.Tensor], model.generate)
     with _generation_config(_base(model), config):
-        said = loop(
-            input_ids=ids,
-            attention_mask=mask,
-            generation_config=config,
-            logits_processor=LogitsProcessorList([_Chosen(how.temperature, seeds)]),
-        )
+        try:
+            said = loop(
+                input_ids=ids,
+                attention_mask=mask,
+                generation_config=config,
+                logits_processor=LogitsProcessorList([_Chosen(how.temperature, seeds)]),
+            )
+        except ValueError as error:  # what transformers' loop does not do with this architecture
+            raise SafetuneError(
+                f"transformers cannot answer so with this model ({first_line(error)}): "
+                + ("set num_beams to 1" if how.num_beams > 1 else "choose another base_model")
+            ) from None
     return said[:, width:].tolist()
 
 
@@ -235,7 +242,7 @@ def proven_way(
 ) -> str:
     """The fastest way whose logits, or whose beams, are those of the model's plain forward pass.
 
-    Call it outside of a block of :func:`~safetune_utils.generation.decoding.ordered_weights`, so that these
+    A way of beams is one whose logits are right, too. Call it outside of a block of :func:`~safetune_utils.generation.decoding.ordered_weights`, so that these
     are compared too.
     """
     how = Decoding(num_beams=num_beams, max_new_tokens=6)
@@ -275,6 +282,9 @@ def proven_way(
 
     compute = logits if num_beams == 1 else likelihoods
     fast = [OWN, TOGETHER] if own.can_decode(model) else [TOGETHER]
+    if num_beams > 1:  # no way whose logits are wrong
+        greedy = proven_way(model, tokenizer)
+        fast = fast[fast.index(greedy) :] if greedy in fast else []
     return proofs.proven(
         model,
         what="greedy" if num_beams == 1 else f"{num_beams}-beams",

@@ -24,8 +24,8 @@ from safetune_utils.models.identity import ADAPTER_FILE, EMBEDDED_FOLDER, EMBEDD
 
 _CONFIG = "adapter_config.json"
 # The largest difference that rounding may make to a row's logits, as a share of them. Merging made one of at
-# most 1e-6, .004 and .037 in the embedded model, with adapters of a tenth to six times the usual strength, and
-# of at most 6e-6, .004 and .017 in tiny models of 51 architectures (of .064 in bf16 in Falcon Mamba).
+# most 1e-6, .004 and .037 in the embedded model, with adapters of a tenth to six times the usual strength,
+# and of at most 6e-6, .004 and .017 in tiny models of 51 architectures (of .064 in bf16 in Falcon Mamba).
 _ROUNDING = {torch.float32: 1e-4, torch.float16: 0.01, torch.bfloat16: 0.05}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from safetune_utils import places
@@ -30,14 +31,14 @@ def parts() -> dict[str, str]:
 
 
 def _row(row: dict[str, Any], n: int) -> Row:
-    trained, said, adapter = row["training"], row["answers"], row["adapter"]
+    trained, said, beams, adapter = (row[part] for part in ("training", "answers", "beams", "adapter"))
     return (
         row["architecture"],
         _cell(trained, lambda: Cell(f"{trained['loss']:.0e}", below=trained["way"])),
         _cell(trained, lambda: f"{trained['gradient']:.0e}"),
         _cell(said, lambda: f"{said['greedy']} of {n}"),
         _cell(said, lambda: Cell(f"{said['batch']} of {n}", below=said["way"])),
-        _cell(said, lambda: Cell(f"{said['beams']:.0e}", below=said["beams_way"])),
+        _cell(beams, lambda: Cell(f"{beams['difference']:.0e}", below=beams["way"])),
         _cell(
             adapter,
             lambda: Cell(f"{adapter['difference']:.0e}", below="merged" if adapter["merged"] else "apart"),
@@ -47,6 +48,6 @@ def _row(row: dict[str, Any], n: int) -> Row:
     )
 
 
-def _cell(part: Any, shown: Any) -> Text | Cell:
+def _cell(part: Any, shown: Callable[[], Text | Cell]) -> Text | Cell:
     """What a part of a row shows, or why it could not be computed."""
     return Cell("refused", below=part["error"]) if isinstance(part, dict) and "error" in part else shown()
