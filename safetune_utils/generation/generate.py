@@ -242,8 +242,8 @@ def proven_way(
 ) -> str:
     """The fastest way whose logits, or whose beams, are those of the model's plain forward pass.
 
-    A way of beams is one whose logits are right, too. Call it outside of a block of :func:`~safetune_utils.generation.decoding.ordered_weights`, so that these
-    are compared too.
+    A way of beams is one whose logits are right, too. Call it outside of a block of
+    :func:`~safetune_utils.generation.decoding.ordered_weights`, so that these are compared as well.
     """
     how = Decoding(num_beams=num_beams, max_new_tokens=6)
     batches = proofs.short_rows(model)
