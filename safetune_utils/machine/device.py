@@ -10,6 +10,8 @@ import os
 import sys
 from pathlib import Path
 
+import psutil
+
 from safetune_utils.errors import SafetuneError
 
 # The number formats by their names in PyTorch.
@@ -25,6 +27,20 @@ def n_gpus() -> int:
     import torch
 
     return max(1, torch.cuda.device_count()) if torch.cuda.is_available() else 0
+
+
+def n_threads() -> int:
+    """How many CPU threads PyTorch computes with in this process.
+
+    It is not imported to be asked: where it is not yet, the answer is what it would take, a thread for each
+    core, or ``OMP_NUM_THREADS`` if that is fewer.
+    """
+    if torch := sys.modules.get("torch"):
+        return torch.get_num_threads()
+    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    given = os.environ.get("OMP_NUM_THREADS", "")
+    wanted = int(given) if given.isdecimal() and int(given) else allowed
+    return min(wanted, psutil.cpu_count(logical=False) or allowed)
 
 
 def planned(*, device: str = "auto", precision: str = "auto") -> tuple[str, str]:

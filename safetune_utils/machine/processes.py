@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, ThreadPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -18,7 +17,7 @@ import psutil
 from tqdm import tqdm
 
 from safetune_utils.errors import SafetuneError
-from safetune_utils.machine.device import n_gpus
+from safetune_utils.machine.device import n_gpus, n_threads
 from safetune_utils.machine.distributed import processes_wanted, whole_number
 
 _Result = TypeVar("_Result")
@@ -63,7 +62,7 @@ def at_once(n_pieces: int, *, bytes_each: float, device: str = "auto") -> int:
     elif (device != "cpu" and n_gpus()) or processes_wanted(device) > 1:
         allowed = 1
     else:
-        allowed = min(_threads(), int(psutil.virtual_memory().available / bytes_each))
+        allowed = min(n_threads(), int(psutil.virtual_memory().available / bytes_each))
     return max(1, min(n_pieces, allowed))
 
 
@@ -72,18 +71,7 @@ def share_of_threads(threads: int) -> float:
 
     So many processes together work about as fast as this machine can.
     """
-    return max(1.0, _threads() / threads)
-
-
-def _threads() -> int:
-    """How many threads PyTorch computes with in this process, or would: it is not imported to be asked."""
-    if torch := sys.modules.get("torch"):
-        return torch.get_num_threads()
-    given = os.environ.get("OMP_NUM_THREADS", "")
-    if given.isdecimal() and int(given):
-        return int(given)
-    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return min(allowed, psutil.cpu_count(logical=False) or allowed)
+    return max(1.0, n_threads() / threads)
 
 
 def side_by_side(
@@ -114,7 +102,7 @@ def side_by_side(
     n = at_once(len(pieces), bytes_each=bytes_each, device=device)
     waiting = sorted(pieces, key=lambda piece: _minutes_to_the_end(piece, pieces), reverse=True)
     running: dict[Future[Any], Piece] = {}
-    threads = max(1, _threads() // n) if loads_models else None
+    threads = max(1, n_threads() // n) if loads_models else None
     total = sum(piece.minutes for piece in pieces)
     bar = tqdm(total=total, desc=progress, disable=not progress, bar_format=_BAR, mininterval=0)
     bar.set_postfix_str(f"{total:.0f} min by the forecast")

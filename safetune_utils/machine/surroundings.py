@@ -11,6 +11,8 @@ from functools import cache
 from pathlib import Path
 from typing import TypedDict
 
+from safetune_utils.machine.device import n_gpus, n_threads
+
 _PACKAGES = (
     "safetune-utils",
     "torch",
@@ -47,8 +49,6 @@ def surroundings() -> Surroundings:
 
     They are read once a process.
     """
-    import torch
-
     versions = {}
     for name in _PACKAGES:
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):
@@ -59,10 +59,16 @@ def surroundings() -> Surroundings:
         "machine": {
             "system": f"{platform.system()} {platform.machine()}",
             "processor": processor_name(),
-            "threads": torch.get_num_threads(),
-            "accelerator": torch.cuda.get_device_name(0) if torch.cuda.is_available() else "none",
+            "threads": n_threads(),
+            "accelerator": _gpu_name() if n_gpus() else "none",
         },
     }
+
+
+def _gpu_name() -> str:
+    import torch
+
+    return torch.cuda.get_device_name(0)
 
 
 def _git_commit() -> str:

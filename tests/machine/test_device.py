@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+
 import pytest
 
 from safetune_utils.errors import SafetuneError
@@ -30,3 +34,23 @@ def test_a_gpu_is_planned_for_without_one_but_not_used(monkeypatch: pytest.Monke
     with pytest.raises(SafetuneError, match="run it where there is one"):
         device.check("cuda")
     device.check("cpu")
+
+
+THREADS = """
+import sys
+from safetune_utils.machine.device import n_threads
+from safetune_utils.machine.surroundings import surroundings
+
+found = n_threads(), surroundings()["machine"]["threads"], "torch" in sys.modules
+import torch
+
+print(found == (torch.get_num_threads(),) * 2 + (False,), found)
+"""
+
+
+@pytest.mark.parametrize("given", [None, "1"])
+def test_pytorch_s_threads_are_counted_without_it(given: str | None) -> None:
+    environment = {name: value for name, value in os.environ.items() if name != "OMP_NUM_THREADS"}
+    environment |= {"OMP_NUM_THREADS": given} if given else {}
+    said = subprocess.check_output([sys.executable, "-c", THREADS], text=True, env=environment)
+    assert said.startswith("True"), said
