@@ -32,6 +32,7 @@ def finetune(
     the folder.
     """
     from safetune_utils.machine import distributed
+    from safetune_utils.study import base as base_of_study
     from safetune_utils.study import stages
     from safetune_utils.study.design import state
 
@@ -46,6 +47,7 @@ def finetune(
         safety_format=format,
         seeds=[seed],
     )
+    base_of_study.check(study)
     if distributed.world_size() > 1:
         stages.train(study, study.runs[0], output=output)
     else:

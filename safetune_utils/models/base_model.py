@@ -82,7 +82,7 @@ def load_base(
     if device == "cuda":
         # One device on purpose: several would mean a silent DataParallel in a notebook.
         arguments["device_map"] = {"": distributed.device_index()}
-    _, tokenizer = check_base(name, revision=revision)
+    _, tokenizer = check_base(name, revision=revision, precision=precision)
     with enough_memory("set quantization to int8 or nf4, precision to bf16, or choose a smaller base_model"):
         model, found = _loaded(name, arguments)
     check_complete(name, found)

@@ -26,23 +26,33 @@ from safetune_utils.models.embedded import quiet, source
 from safetune_utils.models.identity import hub_words
 from safetune_utils.models.tokenizer import load_tokenizer
 
+# Whose trained weights make numbers too large for fp16: Gemma 2 and 3 in their activations, Phi 1 to 2 in
+# attention (as its authors say on its card: huggingface.co/microsoft/phi-2).
+_OVERFLOW = ("gemma2", "gemma3", "gemma3_text", "phi")
+
 
 def check_base(
-    name: str, *, revision: str | None = None, target_modules: Sequence[str] | None = None
+    name: str,
+    *,
+    revision: str | None = None,
+    precision: str = "fp32",
+    target_modules: Sequence[str] | None = None,
 ) -> tuple[PreTrainedConfig, PreTrainedTokenizerBase]:
     """Check a base model by all that can be read without its weights.
 
     Args:
         name: ``embedded``, a Hugging Face id, or a local folder.
         revision: the commit, tag or branch of a Hugging Face id; ``None`` is its main branch.
+        precision: the number format that it is to be held in.
         target_modules: layers that are to get an adapter; ``None`` takes those of the architecture.
 
     Returns:
         The model's configuration and its tokenizer.
 
     Raises:
-        SafetuneError: it cannot be reached or is no model that writes, its weights are quantised, cut off or
-            incomplete, it has no stop token or one without an embedding, or it lacks the named layers.
+        SafetuneError: it is known to overflow in fp16; it cannot be reached or is no model that writes; its
+            weights are quantised, cut off or incomplete; it has no stop token or one without an embedding, or
+            it lacks the named layers.
     """
     if (Path(name).expanduser() / "adapter_config.json").is_file():
         raise SafetuneError(
@@ -51,6 +61,11 @@ def check_base(
         )
     config = load_config(name, revision=revision)
     _check_kind(name, config)
+    if precision == "fp16" and config.get_text_config().model_type in _OVERFLOW:
+        raise SafetuneError(
+            f"models of the architecture {config.model_type} are known to overflow in fp16: set precision to "
+            "bf16 or fp32"
+        )
     tokenizer = load_tokenizer(name, revision=revision)
     if name != "embedded":  # its files have a known hash
         _check_weights(name, revision)

@@ -66,7 +66,12 @@ def check(study: Study) -> None:
     from safetune_utils.training.rows import encode_row
 
     s, recipe, revision = study.settings, study.settings.recipe, commit_in(study.base_identity)
-    config, tokenizer = check_base(s.base_model, revision=revision, target_modules=recipe.target_modules)
+    config, tokenizer = check_base(
+        s.base_model,
+        revision=revision,
+        precision=s.precision,
+        target_modules=recipe.target_modules,
+    )
     for name in study.prompt_sets:
         check_prompts(
             study.prompts(name),
@@ -74,6 +79,7 @@ def check(study: Study) -> None:
             config=config,
             tokenizer=tokenizer,
             decoding=s.decoding,
+            template=s.template,
             what=f"a prompt of {name}",
         )
     longest = context(config) or recipe.max_length
@@ -82,7 +88,13 @@ def check(study: Study) -> None:
         rows = (*study.general, *study.safety, *study.contrast)
         check_rows(
             (
-                encode_row(tokenizer, row, max_length=recipe.max_length, loss_on=recipe.loss_on).ids
+                encode_row(
+                    tokenizer,
+                    row,
+                    max_length=recipe.max_length,
+                    loss_on=recipe.loss_on,
+                    template=s.template,
+                ).ids
                 for row in rows
             ),
             name=s.base_model,

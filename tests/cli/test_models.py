@@ -82,3 +82,15 @@ def test_what_cannot_be_answered_is_said_before_weights_are_read(
     answer = CliRunner().invoke(app, ["generate", "--base", str(base), *files, *options])
     assert isinstance(answer.exception, SafetuneError)
     assert line in str(answer.exception)
+
+
+def test_what_cannot_be_trained_is_said_before_weights_are_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = architectures.tiny("llama", max_position_embeddings=70)
+    base = architectures.save(model, tmp_path / "tiny")
+    monkeypatch.setattr(base_model, "_loaded", None)
+    words = ["finetune", "--base", str(base), "--preset", "smoke", "--output", str(tmp_path / "adapter")]
+    answer = CliRunner().invoke(app, words)
+    assert isinstance(answer.exception, SafetuneError)
+    assert "lower max_length in recipe to 70" in str(answer.exception)

@@ -322,3 +322,12 @@ def test_a_text_of_exactly_the_context_is_read_and_a_longer_one_or_an_unknown_to
         SafetuneError, match="holds the token 1024, and base model 'tiny' has embeddings for 1024"
     ):
         check([5, 1024], 0)
+
+
+def test_a_model_that_overflows_in_fp16_is_named_and_others_are_not(tmp_path: Path) -> None:
+    folder = architectures.save(architectures.tiny("gemma2"), tmp_path / "gemma2")
+    with pytest.raises(SafetuneError, match="gemma2 are known to overflow in fp16: set precision to bf16"):
+        load_base(str(folder), precision="fp16")
+    assert load_base(str(folder), precision="fp32")[0].dtype == torch.float32
+    folder = architectures.save(architectures.tiny("llama"), tmp_path / "llama")
+    assert load_base(str(folder), precision="fp16")[0].dtype == torch.float16
