@@ -137,6 +137,8 @@ def responses_folder(
         "prompts": data.content_hash(asked),
         "decoding": off_default(s.decoding),
     }
+    if s.decoding.temperature:
+        inputs["drawn"] = 2  # raised when the same seed draws other tokens
     label = f"{source_name(s.data)}-{run.label}-{prompt_set}"
     if model is None:
         return store.stage_folder(stage="responses", label=label, inputs=inputs)
@@ -155,7 +157,9 @@ def responses_folder(
             for prompt, said in zip(asked, responses, strict=True)
         ]
         store.write_lines(folder / "responses.jsonl", rows)
-        return {"responses": len(rows), "stopped": sum(row["stopped"] for row in rows)}
+        way = generate.proven_way(model, tokenizer, num_beams=s.decoding.num_beams)
+        stopped = sum(row["stopped"] for row in rows)
+        return {"responses": len(rows), "stopped": stopped, "answered_by": way}
 
     return store.produce(
         stage="responses", label=label, inputs=inputs, make=respond, reads=[adapter / ADAPTER_FILE]
