@@ -5,12 +5,17 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
 from safetune_utils.cli.common import AsJson, app
 from safetune_utils.errors import SafetuneError
+
+_Template = Annotated[
+    Literal["alpaca", "chat"],
+    typer.Option(help="the form of a prompt; chat is that of the base model's own tokenizer"),
+]
 
 # What brings torch is imported inside the commands, so that --help answers at once.
 
@@ -22,6 +27,7 @@ def finetune(
     amount: Annotated[int, typer.Option(help="safety examples")] = 100,
     format: Annotated[str, typer.Option(help="instruction, question or mixed")] = "instruction",
     seed: Annotated[int, typer.Option()] = 0,
+    template: _Template = "alpaca",
     preset: Annotated[str, typer.Option(help="where all other settings come from")] = "pocket",
     output: Annotated[Path, typer.Option(help="a new folder for the adapter")] = Path("adapter"),
 ) -> None:
@@ -46,6 +52,7 @@ def finetune(
         safety_amounts=[amount],
         safety_format=format,
         seeds=[seed],
+        template=template,
     )
     base_of_study.check(study)
     if distributed.world_size() > 1:
@@ -96,6 +103,7 @@ def generate(
     batch_size: Annotated[int, typer.Option(help="prompts answered at once")] = 16,
     temperature: Annotated[float | None, typer.Option(help="above 0 draws")] = None,
     sampling_seed: Annotated[int | None, typer.Option(help="decides what is drawn")] = None,
+    template: _Template = "alpaca",
 ) -> None:
     """Answer the prompts of a file."""
     from safetune_utils import data
@@ -120,7 +128,7 @@ def generate(
     if adapter is not None:
         check_adapter(adapter)
     config, tokenizer = check_base(base)
-    check_prompts(prompts, name=base, config=config, tokenizer=tokenizer, decoding=how)
+    check_prompts(prompts, name=base, config=config, tokenizer=tokenizer, decoding=how, template=template)
     base_model, tokenizer = load_base(base)
     model = base_model if adapter is None else load_adapter(base_model, adapter)
     texts, inputs = [prompt.text for prompt in prompts], [prompt.input for prompt in prompts]
@@ -131,6 +139,7 @@ def generate(
             instructions=texts,
             inputs=inputs,
             decoding=how,
+            template=template,
             progress="answering",
         )
     response_files.write_responses(

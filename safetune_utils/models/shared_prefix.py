@@ -235,20 +235,37 @@ def set_up(decoder: PreTrainedModel) -> None:
     :mod:`safetune_utils.models.proofs`.
     """
     loaded_with = decoder.config._attn_implementation
-    rows = [row for part in proofs.short_rows(decoder) for row in part]
 
-    @torch.inference_mode()
     def packed() -> tuple[proofs.Numbers, proofs.Numbers]:
         decoder.set_attn_implementation(ATTENTION)
-        hidden, places = hidden_states(decoder, rows)
-        decoder.set_attn_implementation(loaded_with)
-        alone = [decoder(input_ids=torch.tensor([row], device=decoder.device))[0][0] for row in rows]
-        found = torch.cat([hidden[list(place)] for place in places])
-        return {"hidden states": found}, {"hidden states": torch.cat(alone)}
+        try:
+            return _together_and_alone(decoder)
+        finally:
+            decoder.set_attn_implementation(loaded_with)
 
     ways = {ATTENTION: packed} if can_pack(decoder) else {}
     way = proofs.proven(decoder, what="hidden", ways=ways, plain=loaded_with, code=[sys.modules[__name__]])
     decoder.set_attn_implementation(way)
+
+
+def may_pad(decoder: PreTrainedModel) -> bool:
+    """Whether rows that are padded on the right have the :func:`hidden_states` that they have alone."""
+    ways = {"padded": lambda: _together_and_alone(decoder)}
+    code = [sys.modules[__name__]]
+    return proofs.proven(decoder, what="padding", ways=ways, plain="alone", code=code) == "padded"
+
+
+@torch.inference_mode()
+def _together_and_alone(decoder: PreTrainedModel) -> tuple[proofs.Numbers, proofs.Numbers]:
+    """Hidden states of a few rows together, and those of each alone in a plain forward pass."""
+    rows = [row for part in proofs.short_rows(decoder) for row in part]
+    hidden, places = hidden_states(decoder, rows)
+    alone = [
+        decoder(input_ids=torch.tensor([row], device=decoder.device), use_cache=False).last_hidden_state[0]
+        for row in rows
+    ]
+    found = torch.cat([hidden[list(place)] for place in places])
+    return {"hidden states": found}, {"hidden states": torch.cat(alone)}
 
 
 AttentionInterface.register(ATTENTION, attend)

@@ -144,6 +144,7 @@ def reading(
     """
     import torch
 
+    from safetune_utils.models import shared_prefix
     from safetune_utils.models.shared_prefix import hidden_states
 
     decoder, tokenizer = _reader(device, precision)
@@ -153,7 +154,8 @@ def reading(
     found = np.zeros((len(encoded), decoder.config.hidden_size), dtype=np.float32)
     lengths = [len(head) + len(tail) for head, tail in encoded]
     with torch.inference_mode():
-        for part in longest_first(lengths, tokens=_BATCH_TOKENS, progress=progress):
+        together = _BATCH_TOKENS if shared_prefix.may_pad(decoder) else 1
+        for part in longest_first(lengths, tokens=together, progress=progress):
             hidden, places = hidden_states(decoder, [[*encoded[i][0], *encoded[i][1]] for i in part])
             for i, place in zip(part, places, strict=True):
                 answer = hidden[place[len(encoded[i][0]) :]]

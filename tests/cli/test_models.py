@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import architectures
@@ -16,7 +17,12 @@ from typer.testing import CliRunner
 
 from safetune_utils.cli.main import app
 from safetune_utils.errors import SafetuneError
+from safetune_utils.generation import generate
 from safetune_utils.models import base_model
+from safetune_utils.models.template import prompt_text
+from safetune_utils.study.design import state
+from safetune_utils.study.run import run
+from safetune_utils.training import rows
 
 
 @pytest.mark.sample
@@ -70,6 +76,7 @@ def test_the_command_line_trains_under_accelerate_launch(base: Path, tmp_path: P
     [
         (["--max-new-tokens", "500"], "a prompt has 36 tokens and an answer of up to 500, and base model"),
         (["--adapter", "nowhere"], "there is no folder nowhere: give the folder of an adapter"),
+        (["--template", "chat"], "no chat template: set template to alpaca"),
     ],
 )
 def test_what_cannot_be_answered_is_said_before_weights_are_read(
@@ -94,3 +101,28 @@ def test_what_cannot_be_trained_is_said_before_weights_are_read(
     answer = CliRunner().invoke(app, words)
     assert isinstance(answer.exception, SafetuneError)
     assert "lower max_length in recipe to 70" in str(answer.exception)
+
+
+def test_a_study_is_trained_and_asked_in_the_form_that_one_parameter_names(
+    base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown: dict[str, list[str]] = {}
+    for template in ("alpaca", "chat"):
+        seen = shown.setdefault(template, [])
+        study = state(prompt_sets=["malicious"], preset="smoke", base_model=str(base), template=template)
+        with monkeypatch.context() as patch:
+            patch.setattr(rows, "prompt_text", _noting(prompt_text, seen))
+            patch.setattr(generate, "prompt_text", _noting(prompt_text, seen))
+            run(study)
+        n_rows = sum(study.n_rows(one) for one in study.runs)
+        assert len(seen) >= n_rows + len(study.runs) * len(study.prompts("malicious"))
+    assert all("### Response:" in text and "<|im_start|>" not in text for text in shown["alpaca"])
+    assert all(text.endswith("<|im_start|>assistant\n") and "###" not in text for text in shown["chat"])
+
+
+def _noting(real: Callable[..., str], seen: list[str]) -> Callable[..., str]:
+    def noted(*given: object, **more: object) -> str:
+        seen.append(real(*given, **more))
+        return seen[-1]
+
+    return noted

@@ -197,3 +197,28 @@ def test_what_is_drawn_depends_on_the_prompt_and_the_seed_alone(
     # Neighbouring seeds share nothing: no prompt's stream is another prompt's under the next seed.
     same = ["Name a fruit."] * 6
     assert not set(drawn(same, seed=0)) & set(drawn(same, seed=1))
+
+
+def test_hidden_states_of_rows_together_are_those_of_each_alone_or_are_not_used(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    decoder = architectures.tiny("llama").get_decoder()
+    assert shared_prefix.may_pad(decoder)
+    right = shared_prefix._causal
+    with monkeypatch.context() as patch:
+        patch.setattr(shared_prefix, "_causal", lambda q, k, v, scaling: right(q, k, v, 0.9 * scaling))
+        shared_prefix.set_up(decoder)
+        assert decoder.config._attn_implementation == "sdpa"
+    # What came out is kept for this model; for one of another name it is tried anew.
+    decoder.config._name_or_path = decoder.name_or_path = "another"
+    shared_prefix.set_up(decoder)
+    assert decoder.config._attn_implementation == shared_prefix.ATTENTION
+    rows = [row for part in proofs.short_rows(decoder) for row in part]
+    with torch.inference_mode():
+        hidden, places = shared_prefix.hidden_states(decoder, rows)
+        for row, place in zip(rows, places, strict=True):
+            alone = decoder(input_ids=torch.tensor([row]), use_cache=False).last_hidden_state[0]
+            torch.testing.assert_close(hidden[list(place)], alone, rtol=1e-3, atol=1e-4)
+    monkeypatch.setattr(shared_prefix, "arranged", lambda rows, **_: 1 / 0)
+    decoder.config._name_or_path = decoder.name_or_path = "a third"
+    assert not shared_prefix.may_pad(decoder)
