@@ -39,7 +39,7 @@ def studies_of(chapters: Sequence[tuple[Path, Given]]) -> list[Study]:
     of_studies = [(path, with_whole_paths(given)) for path, given in chapters if schema_of(path) == "study"]
     if not of_studies:
         return []
-    # A process of its own kind: that of the pieces imports what loads models, and all may be made already.
+    # Not by the server of `machine.processes`: it imports what loads models, and all may be made already.
     with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as process:
         return process.submit(_stated, of_studies).result()
 
