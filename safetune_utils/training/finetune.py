@@ -114,13 +114,14 @@ def finetune(
     """
     parts, validation, counts = _encode_mix(tokenizer, mix, recipe, template, progress)
     torch.manual_seed(seed)
+    half = model.dtype == torch.float16  # before a quantised model's norms are put into fp32
     adapted = with_adapter(model, recipe)
     if distributed.rank():
         torch.manual_seed(seed + 1_000_003 * distributed.rank())  # the same start, but a dropout of its own
     way = proven_way(adapted)
     weights = [p for p in adapted.parameters() if p.requires_grad]
     # Gradients below fp16's smallest number would be lost: the loss is scaled up, and the step scaled down.
-    scaler = torch.amp.GradScaler(model.device.type, enabled=model.dtype == torch.float16)
+    scaler = torch.amp.GradScaler(model.device.type, enabled=half)
     optimiser = torch.optim.AdamW(weights, lr=recipe.learning_rate, weight_decay=0.0)
     steps = [recipe.epochs * math.ceil(len(rows) / recipe.batch_size) for rows in parts]
     rates = learning_rates(steps, recipe.warmup_steps)
