@@ -28,7 +28,7 @@ from safetune_utils.machine.files import write_json
 Numbers = dict[str, torch.Tensor]
 
 # How far numbers may lie from the plain ones, as a share of their size: rounding alone stays well below (in
-# bf16 the embedded model's lie .0006, .01 and .06 apart), a part of the model that is left out does not. A sum
+# bf16 the embedded model's lie .0006, .01 and .06 apart), a part of a model that is left out does not. A sum
 # over many tokens is rounded least, a gradient most.
 _ALLOWED: dict[str, dict[torch.dtype, float]] = {
     "loss": {torch.float32: 1e-3, torch.float16: 0.01, torch.bfloat16: 0.02},
