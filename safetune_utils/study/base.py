@@ -4,6 +4,8 @@ loading it; and the stages' versions.
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from safetune_utils import store
@@ -27,6 +29,9 @@ VERSIONS = {
     "reference-losses": 2,
 }
 
+# Architectures of which PEFT's own list says so too; for these no library is imported to look.
+WITH_USUAL_TARGETS = ("llama", "mistral", "qwen2", "qwen3")
+
 
 def key(study: Study) -> store.Facts:
     """What the base model, as this study holds it, and its prompt template add to a stage's inputs."""
@@ -46,12 +51,21 @@ def default_targets(settings: Settings) -> list[str] | None:
     Raises:
         SafetuneError: its configuration cannot be read.
     """
-    if settings.base_model == "embedded":
+    if settings.base_model == "embedded" or _model_type(settings.base_model) in WITH_USUAL_TARGETS:
         return list(USUAL_TARGETS)
     from safetune_utils.models.architecture import architecture_of
 
     shape = architecture_of(settings.base_model, revision=settings.revision)
     return shape.default_targets if shape else None
+
+
+def _model_type(base_model: str) -> str | None:
+    """The architecture of a base model in a folder, read as text; ``None`` where that does not say it."""
+    try:
+        found = json.loads((Path(base_model).expanduser() / "config.json").read_text("utf-8"))
+    except (OSError, ValueError):
+        return None  # told where the model is checked
+    return found.get("model_type") if isinstance(found, dict) else None
 
 
 def check(study: Study) -> None:

@@ -19,7 +19,8 @@ from safetune_utils.cli.main import app
 from safetune_utils.errors import SafetuneError
 from safetune_utils.estimate.estimate import estimate
 from safetune_utils.models import architecture, base_model
-from safetune_utils.study import stages
+from safetune_utils.settings import USUAL_TARGETS
+from safetune_utils.study import base, stages
 from safetune_utils.study.design import state, vary
 from safetune_utils.study.plan import plan
 from safetune_utils.study.run import run
@@ -203,3 +204,10 @@ def test_the_adapter_of_a_study_names_its_base_without_its_folder(base: Path) ->
     config = json.loads(written)
     assert (config["base_model_name_or_path"], config["revision"]) == ("tiny", study.base_identity)
     assert str(base.parent) not in written
+
+
+def test_the_layers_of_usual_architectures_are_those_of_peft() -> None:
+    from peft.utils import TRANSFORMERS_MODELS_TO_LORA_TARGET_MODULES_MAPPING as PEFT
+
+    for name in base.WITH_USUAL_TARGETS:
+        assert PEFT[name] == USUAL_TARGETS, name
