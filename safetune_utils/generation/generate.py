@@ -32,6 +32,7 @@ from safetune_utils.generation.decoding import ordered_weights
 from safetune_utils.machine.batches import longest_first
 from safetune_utils.machine.memory import trim_heap
 from safetune_utils.models import proofs, shared_prefix
+from safetune_utils.models.proofs import base_of
 from safetune_utils.models.template import ALPACA, encode_prompt, end_token, prompt_text
 from safetune_utils.settings import Decoding
 
@@ -88,7 +89,7 @@ def generate(
     encoded = [encode_prompt(tokenizer, text, template=template) for text in texts]
     lengths = [len(ids) for ids in encoded]
     seeds = _seeds(encoded, decoding.sampling_seed)
-    stops = sorted({*stop_tokens(model, tokenizer), end_token(tokenizer, template=template)})
+    stops = stop_tokens(model, tokenizer, template=template)
     way = proven_way(model, tokenizer, num_beams=decoding.num_beams)
     responses: dict[int, Response] = {}
     with ordered_weights(model):
@@ -108,11 +109,16 @@ def generate(
     return [responses[i] for i in range(len(instructions))]
 
 
-def stop_tokens(model: PreTrainedModel | PeftModel, tokenizer: PreTrainedTokenizerBase) -> list[int]:
-    """The tokens that end a response: the tokenizer's, and all that the model's generation config names."""
-    named = _base(model).generation_config.eos_token_id
+def stop_tokens(
+    model: PreTrainedModel | PeftModel, tokenizer: PreTrainedTokenizerBase, *, template: str = ALPACA
+) -> list[int]:
+    """The tokens that end a response: the tokenizer's, all that the model's generation config names, and in a
+    chat the one that ends a message.
+    """
+    named = base_of(model).generation_config.eos_token_id
     named = named if isinstance(named, list) else [named]
-    return sorted({token for token in (tokenizer.eos_token_id, *named) if token is not None})
+    ends = (tokenizer.eos_token_id, end_token(tokenizer, template=template), *named)
+    return sorted({token for token in ends if token is not None})
 
 
 def _seeds(prompts: list[list[int]], seed: int) -> list[int]:
@@ -200,7 +206,7 @@ def _by_transformers(
     )
     # The models' classes have this method, which the types of transformers and PEFT do not say.
     loop = cast(Callable[..., torch.Tensor], model.generate)
-    with _generation_config(_base(model), config):
+    with _generation_config(base_of(model), config):
         try:
             said = loop(
                 input_ids=ids,
@@ -224,10 +230,6 @@ def _generation_config(model: PreTrainedModel, config: GenerationConfig) -> Iter
         yield
     finally:
         model.generation_config = own_config
-
-
-def _base(model: PreTrainedModel | PeftModel) -> PreTrainedModel:
-    return cast(PreTrainedModel, model.get_base_model()) if isinstance(model, PeftModel) else model
 
 
 def _response(tokenizer: PreTrainedTokenizerBase, ids: list[int], stops: list[int]) -> Response:
@@ -257,7 +259,7 @@ def proven_way(
         expected: list[torch.Tensor] = []
         for prompts in batches:
             seen: list[torch.Tensor] = []
-            hook = _base(model).register_forward_hook(lambda _, __, out: seen.append(out.logits[:, -1]))  # noqa: B023
+            hook = base_of(model).register_forward_hook(lambda _, __, out: seen.append(out.logits[:, -1]))  # noqa: B023
             try:
                 said = answered(prompts, way)
             finally:
@@ -299,7 +301,7 @@ def _logits_after(model: PreTrainedModel | PeftModel, prompt: list[int], said: l
     ``(tokens, vocabulary)``.
     """
     ids = torch.tensor([prompt + said], device=model.device)
-    return _base(model)(input_ids=ids, use_cache=False).logits[0, len(prompt) - 1 : -1]
+    return base_of(model)(input_ids=ids, use_cache=False).logits[0, len(prompt) - 1 : -1]
 
 
 def _likelihood(model: PreTrainedModel | PeftModel, prompt: list[int], said: list[int]) -> torch.Tensor:

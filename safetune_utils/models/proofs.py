@@ -96,7 +96,7 @@ def short_rows(model: PreTrainedModel | PeftModel) -> list[list[list[int]]]:
     """Rows of token ids to compare ways on: some with a common beginning and some without, of several
     lengths, one longer than a window that the model's attention has, where that is short.
     """
-    base = _base(model)
+    base = base_of(model)
     size = min(len(cast(torch.Tensor, base.get_input_embeddings().weight)), 50_000)
     window = getattr(base.config, "sliding_window", None) or getattr(base.config, "window_size", None) or 0
     longest = window + 20 if isinstance(window, int) and window <= _LONGEST_WINDOW else 25
@@ -111,7 +111,7 @@ def short_rows(model: PreTrainedModel | PeftModel) -> list[list[list[int]]]:
 
 def _about(model: PreTrainedModel | PeftModel) -> dict[str, Any]:
     """What the outcome depends on besides the code; not the weights' values, which training changes."""
-    base = _base(model)
+    base = base_of(model)
     adapters = (
         {name: config.to_dict() for name, config in model.peft_config.items()}
         if isinstance(model, PeftModel)
@@ -131,8 +131,9 @@ def _about(model: PreTrainedModel | PeftModel) -> dict[str, Any]:
     }
 
 
-def _base(model: PreTrainedModel | PeftModel) -> PreTrainedModel:
-    return model.get_base_model() if isinstance(model, PeftModel) else model  # type: ignore[return-value]
+def base_of(model: PreTrainedModel | PeftModel) -> PreTrainedModel:
+    """The model under an adapter, or the model itself."""
+    return cast(PreTrainedModel, model.get_base_model()) if isinstance(model, PeftModel) else model
 
 
 def _differences(found: Numbers, expected: Numbers) -> dict[str, float]:
@@ -149,5 +150,5 @@ def _differences(found: Numbers, expected: Numbers) -> dict[str, float]:
 
 
 def _allowed(name: str, model: PreTrainedModel | PeftModel) -> float:
-    base = _base(model)
+    base = base_of(model)
     return _ALLOWED_QUANTIZED if getattr(base, "is_quantized", False) else _ALLOWED[name][base.dtype]

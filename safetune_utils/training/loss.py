@@ -13,7 +13,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from functools import cache, partial
-from typing import cast
 
 import torch
 import torch.nn.functional as F
@@ -22,6 +21,7 @@ from transformers import PreTrainedModel
 
 from safetune_utils.machine import distributed
 from safetune_utils.models import proofs, shared_prefix
+from safetune_utils.models.proofs import base_of
 from safetune_utils.models.shared_prefix import arranged
 from safetune_utils.training.rows import IGNORED, Row, micro_batches, n_learned
 
@@ -87,7 +87,7 @@ def summed_loss(model: PeftModel | PreTrainedModel, rows: list[Row], *, way: str
     if way == PLAIN:
         return torch.stack([_loss_alone(model, row) for row in rows]).sum()
     ids = [row.ids for row in rows]
-    packed = way == PACKED and shared_prefix.within_window(_base(model), ids)
+    packed = way == PACKED and shared_prefix.within_window(base_of(model), ids)
     inputs, places = arranged(ids, packed=packed, device=model.device)
     learned = [
         (place[t - 1], row.labels[t])
@@ -99,7 +99,7 @@ def summed_loss(model: PeftModel | PreTrainedModel, rows: list[Row], *, way: str
     n_rows, width = inputs["input_ids"].shape
     # The head takes the same positions of every row.
     asked, which = (before % width).unique(return_inverse=True) if n_rows > 1 else (before, None)
-    logits = _base(model)(**inputs, use_cache=False, logits_to_keep=asked).logits.flatten(0, 1)
+    logits = base_of(model)(**inputs, use_cache=False, logits_to_keep=asked).logits.flatten(0, 1)
     if which is not None:
         logits = logits[before // width * len(asked) + which]
     return F.cross_entropy(logits.float(), target, reduction="sum")
@@ -108,7 +108,7 @@ def summed_loss(model: PeftModel | PreTrainedModel, rows: list[Row], *, way: str
 def _loss_alone(model: PeftModel | PreTrainedModel, row: Row) -> torch.Tensor:
     """The loss of one row by the model's plain forward pass."""
     ids = torch.tensor([row.ids], device=model.device)
-    logits = _base(model)(input_ids=ids, use_cache=False).logits[0, :-1]
+    logits = base_of(model)(input_ids=ids, use_cache=False).logits[0, :-1]
     target = torch.tensor(row.labels[1:], dtype=torch.long, device=model.device)
     return F.cross_entropy(logits.float(), target, ignore_index=IGNORED, reduction="sum")
 
@@ -119,7 +119,7 @@ def proven_way(model: PeftModel | PreTrainedModel) -> str:
 
     Attention is set to what the way needs. The random state is left as it was.
     """
-    base = _base(model)
+    base = base_of(model)
     rows = [
         Row(ids, [IGNORED] * 3 + ids[3:], truncated=False)
         for part in proofs.short_rows(model)
@@ -164,7 +164,7 @@ def _numbers(
     model: PeftModel | PreTrainedModel, rows: list[Row], *, way: str, attention: str
 ) -> proofs.Numbers:
     """Losses of rows, alone and together, and the gradient of their sum for what is to be trained."""
-    base = _base(model)
+    base = base_of(model)
     loaded_with = base.config._attn_implementation
     _set_attention(base, attention)
     weights = [weight for weight in model.parameters() if weight.requires_grad]
@@ -182,7 +182,3 @@ def _numbers(
 def _set_attention(model: PreTrainedModel, attention: str) -> None:
     if model.config._attn_implementation != attention:
         model.set_attn_implementation(attention)
-
-
-def _base(model: PeftModel | PreTrainedModel) -> PreTrainedModel:
-    return cast(PreTrainedModel, model.get_base_model()) if isinstance(model, PeftModel) else model
