@@ -20,7 +20,8 @@ from safetune_utils.errors import SafetuneError
 from safetune_utils.estimate.estimate import estimate
 from safetune_utils.models import architecture, base_model
 from safetune_utils.settings import USUAL_TARGETS
-from safetune_utils.study import base, stages
+from safetune_utils.study import base as base_of_study
+from safetune_utils.study import stages
 from safetune_utils.study.design import state, vary
 from safetune_utils.study.plan import plan
 from safetune_utils.study.run import run
@@ -155,6 +156,7 @@ def test_an_architecture_whose_sizes_cannot_be_read_is_estimated_as_unknown_and_
         raise AttributeError("'StrangeConfig' object has no attribute 'num_hidden_layers'")
 
     monkeypatch.setattr(architecture, "from_config", unreadable)
+    monkeypatch.setattr(base_of_study, "WITH_USUAL_TARGETS", ())  # nor is its name known
     monkeypatch.setattr(
         "safetune_utils.study.run._SUBPROCESS_FROM_ROWS", 0
     )  # where their memory is asked for
@@ -209,5 +211,5 @@ def test_the_adapter_of_a_study_names_its_base_without_its_folder(base: Path) ->
 def test_the_layers_of_usual_architectures_are_those_of_peft() -> None:
     from peft.utils import TRANSFORMERS_MODELS_TO_LORA_TARGET_MODULES_MAPPING as PEFT
 
-    for name in base.WITH_USUAL_TARGETS:
+    for name in base_of_study.WITH_USUAL_TARGETS:
         assert PEFT[name] == USUAL_TARGETS, name
