@@ -34,16 +34,16 @@ def _row(row: dict[str, Any], n: int) -> Row:
     trained, said, beams, adapter = (row[part] for part in ("training", "answers", "beams", "adapter"))
     return (
         row["architecture"],
-        _cell(trained, lambda: Cell(f"{trained['loss']:.0e}", below=trained["way"])),
-        _cell(trained, lambda: f"{trained['gradient']:.0e}"),
+        _cell(trained, lambda: Cell(_share(trained["loss"]), below=trained["way"])),
+        _cell(trained, lambda: _share(trained["gradient"])),
         _cell(said, lambda: f"{said['greedy']} of {n}"),
         _cell(said, lambda: Cell(f"{said['batch']} of {n}", below=said["way"])),
-        _cell(beams, lambda: Cell(f"{beams['difference']:.0e}", below=beams["way"])),
+        _cell(beams, lambda: Cell(_share(beams["difference"]), below=beams["way"])),
         _cell(
             adapter,
-            lambda: Cell(f"{adapter['difference']:.0e}", below="merged" if adapter["merged"] else "apart"),
+            lambda: Cell(_share(adapter["difference"]), below="merged" if adapter["merged"] else "apart"),
         ),
-        _cell(row["save_and_load"], lambda: f"{row['save_and_load']:.0e}"),
+        _cell(row["save_and_load"], lambda: _share(row["save_and_load"])),
         _cell(trained, lambda: ", ".join(trained["layers"])),
     )
 
@@ -51,3 +51,7 @@ def _row(row: dict[str, Any], n: int) -> Row:
 def _cell(part: Any, shown: Callable[[], Text | Cell]) -> Text | Cell:
     """What a part of a row shows, or why it could not be computed."""
     return Cell("refused", below=part["error"]) if isinstance(part, dict) and "error" in part else shown()
+
+
+def _share(difference: float) -> str:
+    return f"{difference:.0e}" if difference else "0"

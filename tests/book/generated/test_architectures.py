@@ -27,6 +27,7 @@ def test_every_architecture_stands_in_the_table_and_is_right_or_refused() -> Non
     table = architectures.parts()["architectures"]
     assert all(f">{name}<" in table for name in tried.NAMES)
     assert "transformers, one prompt at a time" in table
+    assert "0e+00" not in table
 
 
 def test_a_row_that_failed_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
