@@ -1,8 +1,9 @@
-"""The one exception for mistakes that a person can correct, and words for its messages."""
+"""The one exception for mistakes that a person can correct, and words for messages."""
 
 from __future__ import annotations
 
 import difflib
+import errno
 from collections.abc import Iterable
 
 
@@ -16,6 +17,33 @@ class SafetuneError(Exception):
 def first_line(error: BaseException) -> str:
     """What another library's error says first: its first line with words, or else its type's name."""
     return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
+
+
+_MENDS = {
+    errno.ENOENT: "give a path that is there",
+    errno.EACCES: "change its permissions, or choose another place",
+    errno.EPERM: "change its permissions, or choose another place",
+    errno.EROFS: "choose a place that can be written to",
+    errno.ENOSPC: "make room on the disk, or choose another place",
+    errno.EDQUOT: "make room within your quota, or choose another place",
+    errno.EISDIR: "it is a folder, so name a file in it",
+    errno.ENOTDIR: "a part of the path is a file, so choose another place",
+    errno.ENAMETOOLONG: "choose a shorter name",
+    errno.ELOOP: "its links lead in a circle, so give the file itself",
+    errno.EMFILE: "close other programs, or raise the limit of open files",
+}
+
+
+def of_system(error: OSError) -> str:
+    """What the operating system, or a library by its name, refused: the path, the reason and the mend, in one
+    line.
+    """
+    if error.errno is None or error.strerror is None:
+        return first_line(error)
+    where = f"{error.filename}: " if error.filename else ""
+    return (
+        f"{where}{error.strerror}: {_MENDS.get(error.errno, 'see whether the path is right, and try again')}"
+    )
 
 
 def closest(word: str, known: Iterable[str]) -> str | None:

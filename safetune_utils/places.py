@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any
 
 from platformdirs import user_cache_path
 
+from safetune_utils import strict_json
 from safetune_utils.errors import SafetuneError
 
 
@@ -41,9 +41,10 @@ def results(name: str) -> dict[str, Any]:
 
     Raises:
         FileNotFoundError: no such file.
-        SafetuneError: there is no data folder.
+        SafetuneError: there is no data folder, or the file is damaged.
     """
-    return json.loads((data_folder() / "results" / f"{name}.json").read_text("utf-8"))
+    path = data_folder() / "results" / f"{name}.json"
+    return strict_json.read(path, mend="take this file from the repository again")
 
 
 def cache_folder() -> Path:

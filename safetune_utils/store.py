@@ -21,6 +21,7 @@ from typing import Any, NotRequired
 import pandas as pd
 from filelock import FileLock
 
+from safetune_utils import strict_json
 from safetune_utils.errors import SafetuneError
 from safetune_utils.machine.files import write_json, write_text
 from safetune_utils.machine.memory import peak_memory, trim_heap
@@ -222,9 +223,9 @@ def read_lines(path: Path) -> list[dict[str, Any]]:
 
     Raises:
         FileNotFoundError: no such file.
-        ValueError: a line is not JSON.
+        ValueError: a line is not JSON, or JSON that :mod:`safetune_utils.strict_json` refuses.
     """
-    return [json.loads(line) for line in path.read_text("utf-8").split("\n") if line]
+    return [strict_json.parse(line) for line in path.read_text("utf-8").split("\n") if line]
 
 
 def list_records(store: Path | None = None) -> pd.DataFrame:

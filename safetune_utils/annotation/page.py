@@ -15,7 +15,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from safetune_utils.errors import SafetuneError, first_line
+from safetune_utils import strict_json
+from safetune_utils.errors import SafetuneError
 
 
 def template(task: str) -> str:
@@ -65,14 +66,10 @@ def read_export(path: Path, *, kind: str, form: str, items: str) -> dict[str, An
         SafetuneError: the file is missing, is not JSON, has another form, or was made for other items.
     """
     try:
-        content = json.loads(path.read_text("utf-8"))
-    except OSError:
+        content = strict_json.read(path, mend=f"export it again from the {kind} page")
+    except OSError as error:
         raise SafetuneError(
-            f"{path} cannot be read: give the path of a file that the {kind} page exported"
-        ) from None
-    except (ValueError, RecursionError) as error:
-        raise SafetuneError(
-            f"{path} is not JSON in UTF-8 ({first_line(error)}): export it again from the {kind} page"
+            f"{path} cannot be read ({error.strerror}): give the path of a file that the {kind} page exported"
         ) from None
     if not isinstance(content, dict) or content.get("form") != form:
         raise SafetuneError(f"{path} is not of the form '{form}': export it again from the {kind} page")

@@ -11,9 +11,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
-import nbformat
-
 from safetune_utils.book import parameters
+from safetune_utils.book.notebook_file import read_notebook
 from safetune_utils.errors import SafetuneError
 
 
@@ -53,7 +52,7 @@ def chapters() -> list[Chapter]:
 
 @lru_cache(maxsize=64)
 def _read(path: Path, changed_ns: int) -> Chapter:
-    notebook = nbformat.read(path, as_version=4)
+    notebook = read_notebook(path)
     first = notebook.cells[0].source.split("\n")[0] if notebook.cells else ""
     if not first.startswith("# "):
         raise SafetuneError(f"{path.name} has no title: let its first cell begin with '# ' and the title")

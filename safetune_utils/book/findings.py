@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from safetune_utils import strict_json
 from safetune_utils.book import outputs, provenance
 from safetune_utils.errors import SafetuneError
 from safetune_utils.machine.files import write_text
@@ -39,7 +40,17 @@ def outcome(executed: Path) -> dict[str, Any]:
         ``settings`` (a folder or file by its name alone) and ``made`` (commit, versions, machine, start,
         seconds, memory), ``None`` and empty where a notebook was not run by `safetune`; ``adapters``, by name
         the seconds and memory that each took; ``numbers``, each with its interval, by their names.
+
+    Raises:
+        SafetuneError: it is no notebook, or its record is not of that form.
     """
+    try:
+        return _outcome(executed)
+    except (KeyError, TypeError, AttributeError, ValueError):
+        raise SafetuneError(f"{executed} holds no record that `safetune run` wrote: run it again") from None
+
+
+def _outcome(executed: Path) -> dict[str, Any]:
     record: Mapping[str, Any] = provenance.provenance(executed) or {}
     settings = record.get("settings")
     return {
@@ -95,10 +106,28 @@ def read(source: str | Path) -> Outcomes:
             f"'{source}' is no folder of executed notebooks, no executed notebook and no published run: those"
             f" are {known}"
         )
-    notebooks = json.loads(file.read_text("utf-8"))["notebooks"]
-    for found in notebooks.values():
-        found["numbers"] = {name: Estimate.from_data(data) for name, data in found["numbers"].items()}
-    return notebooks
+    content = strict_json.read(file, mend="publish the run again")
+    try:
+        return {name: _read_outcome(found) for name, found in content["notebooks"].items()}
+    except SafetuneError as error:  # of a number in it
+        raise SafetuneError(f"{file}: {error}") from None
+    except (KeyError, TypeError, AttributeError, ValueError):
+        raise SafetuneError(
+            f"{file} is no published run: give one that `safetune publish` wrote, or a folder of executed"
+            " notebooks"
+        ) from None
+
+
+def _read_outcome(found: Mapping[str, Any]) -> dict[str, Any]:
+    """What :func:`outcome` gave, from JSON.
+
+    Raises:
+        KeyError, TypeError, AttributeError, ValueError: it has not that form.
+    """
+    groups = {name: dict(found[name]) for name in ("made", "adapters", "numbers")}
+    numbers = {name: Estimate.from_data(data) for name, data in groups["numbers"].items()}
+    settings = found["settings"] if found["settings"] is None else dict(found["settings"])
+    return {"settings": settings} | groups | {"numbers": numbers}
 
 
 def published() -> dict[str, Outcomes]:

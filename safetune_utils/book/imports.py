@@ -10,14 +10,20 @@ from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
 
-import nbformat
 from IPython.core.inputtransformer2 import TransformerManager
+
+from safetune_utils.book.notebook_file import read_notebook
+from safetune_utils.errors import SafetuneError, first_line
 
 _PACKAGE = Path(__file__).resolve().parents[1]
 
 
 def code_of(notebook: Path) -> list[Path]:
-    """The files of the package that a notebook runs, sorted: modules, and templates and texts beside them."""
+    """The files of the package that a notebook runs, sorted: modules, and templates and texts beside them.
+
+    Raises:
+        SafetuneError: it is no notebook, or a cell is not Python.
+    """
     waiting = [path for name in _names(_code(notebook)) for path in _files(name)]
     found: set[Path] = set()
     while waiting:
@@ -29,10 +35,17 @@ def code_of(notebook: Path) -> list[Path]:
 
 
 def _code(notebook: Path) -> str:
-    cells = nbformat.read(notebook, as_version=4).cells
-    code = [cell.source for cell in cells if cell.cell_type == "code"]
+    cells = [cell for cell in read_notebook(notebook).cells if cell.cell_type == "code"]
     # Magics become calls whose arguments are texts, in which a module may be named too.
-    return "\n".join(TransformerManager().transform_cell(source) for source in code)
+    code = [TransformerManager().transform_cell(cell.source) for cell in cells]
+    for number, source in enumerate(code, start=1):
+        try:
+            ast.parse(source)
+        except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+            raise SafetuneError(
+                f"{notebook}, code cell {number} is not Python ({first_line(error)}): correct that cell"
+            ) from None
+    return "\n".join(code)
 
 
 @lru_cache(maxsize=512)

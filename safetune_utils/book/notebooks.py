@@ -16,11 +16,15 @@ from typing import Any
 import nbformat
 import papermill
 import psutil
+from ipykernel.kernelspec import get_kernel_dict
+from jupyter_client.kernelspec import KernelSpec
+from jupyter_client.manager import AsyncKernelManager
 
 from safetune_utils import store
 from safetune_utils.book.freshness import changes, files_read, inputs, stage_of
+from safetune_utils.book.notebook_file import read_notebook
 from safetune_utils.book.parameters import Given, schema_of, validate, with_whole_paths
-from safetune_utils.errors import SafetuneError
+from safetune_utils.errors import SafetuneError, first_line
 from safetune_utils.machine import surroundings
 from safetune_utils.machine.opened import noted
 
@@ -57,13 +61,20 @@ def execute(path: Path, *, given: Given, output: Path) -> None:
             papermill.execute_notebook(
                 str(path), str(partial), parameters=given, kernel_name="python3", cwd=str(path.parent),
                 progress_bar=False, log_output=True, request_save_on_cell_execute=False,
+                kernel_manager_class=_OwnKernel,
             )  # fmt: skip
     except papermill.PapermillExecutionError as error:
         failed = output.with_suffix(".failed.ipynb")
         partial.replace(failed)
+        said = next((line.strip() for line in error.evalue.splitlines() if line.strip()), "")
         raise SafetuneError(
-            f"{path.stem}, cell {error.exec_count}: {error.ename}: {error.evalue} (the executed copy with the"
-            f" error: {failed})"
+            f"{path.stem}, cell {error.exec_count}: {error.ename}: {said} (the executed copy"
+            f" with the error: {failed})"
+        ) from None
+    except RuntimeError as error:  # the kernel did not start, or died
+        raise SafetuneError(
+            f"{path.stem}: its kernel did not come to the end ({first_line(error)}): see whether this machine"
+            " has memory enough, and run it again"
         ) from None
     faults = output_faults(partial)
     if faults:
@@ -76,7 +87,7 @@ def execute(path: Path, *, given: Given, output: Path) -> None:
         for folder in sorted(stages)
         if folder.parent.name == "adapters"
     }
-    notebook = nbformat.read(partial, as_version=4)
+    notebook = read_notebook(partial)
     notebook.metadata["safetune"] = record
     nbformat.write(notebook, partial)
     partial.replace(output)
@@ -84,11 +95,7 @@ def execute(path: Path, *, given: Given, output: Path) -> None:
 
 def output_faults(path: Path) -> list[str]:
     """What must not stand in an executed notebook: error outputs, cells that did not run, out of order."""
-    cells = [
-        cell
-        for cell in nbformat.read(path, as_version=4).cells
-        if cell.cell_type == "code" and cell.source.strip()
-    ]
+    cells = [cell for cell in read_notebook(path).cells if cell.cell_type == "code" and cell.source.strip()]
     faults = [
         f"cell {n} has an error output"
         for n, cell in enumerate(cells, 1)
@@ -115,6 +122,14 @@ def executed(path: Path, *, given: Given) -> Path:
         return {"parameters": given}
 
     return store.produce(**stage, make=make) / path.name
+
+
+class _OwnKernel(AsyncKernelManager):
+    """A kernel of the interpreter that runs this, whatever is installed under the name ``python3``."""
+
+    @property
+    def kernel_spec(self) -> KernelSpec:
+        return KernelSpec(**get_kernel_dict())
 
 
 @contextlib.contextmanager

@@ -6,8 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import nbformat
-
+from safetune_utils.book.notebook_file import read_notebook
 from safetune_utils.book.prose import Value
 from safetune_utils.errors import SafetuneError
 from safetune_utils.places import safe_name
@@ -52,6 +51,6 @@ def drawn(executed: Path) -> dict[str, DrawnFigure]:
 
 def _outputs(executed: Path) -> Iterator[tuple[Any, dict[str, Any]]]:
     """Each output with what our metadata says about it."""
-    for cell in nbformat.read(executed, as_version=4).cells:
+    for cell in read_notebook(executed).cells:
         for output in cell.get("outputs", []):
             yield output, output.get("metadata", {}).get("safetune", {})

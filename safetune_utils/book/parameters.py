@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import ast
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import nbformat
 import papermill
+from papermill.exceptions import PapermillException
 
+from safetune_utils import strict_json
 from safetune_utils.annotation.drafting import Drafting, resolve_drafting
-from safetune_utils.errors import SafetuneError, did_you_mean
+from safetune_utils.book.notebook_file import read_notebook
+from safetune_utils.errors import SafetuneError, did_you_mean, first_line
 from safetune_utils.places import data_folder
 from safetune_utils.presets import among, resolve
 from safetune_utils.scoring.train import ScorerTraining, resolve_scorer_training
@@ -67,7 +68,7 @@ def schema_of(path: Path) -> str:
     Raises:
         SafetuneError: the notebook names none, or one that is not known.
     """
-    name = nbformat.read(path, as_version=4).metadata.get("safetune", {}).get("schema")
+    name = read_notebook(path).metadata.get("safetune", {}).get("schema")
     if name not in SCHEMAS:
         raise SafetuneError(
             f"{path.name} does not say what its parameters are: write "
@@ -77,13 +78,37 @@ def schema_of(path: Path) -> str:
 
 
 def shown(path: Path) -> dict[str, dict[str, str]]:
-    """The parameters in a notebook's own cell, as papermill reads them: name, default, type and comment."""
-    return papermill.inspect_notebook(str(path))
+    """The parameters in a notebook's own cell, as papermill reads them: name, default, type and comment.
+
+    Raises:
+        SafetuneError: it is no notebook, or one whose language papermill does not know.
+    """
+    read_notebook(path)
+    try:
+        return papermill.inspect_notebook(str(path))
+    except (PapermillException, ValueError, KeyError, AttributeError) as error:
+        raise SafetuneError(
+            f"{path} has no parameters that can be read ({first_line(error)}): give a notebook for Python, "
+            "as Jupyter saves it"
+        ) from None
 
 
 def defaults(path: Path) -> Given:
-    """The defaults in a notebook's parameters cell, as Python values."""
-    return {name: ast.literal_eval(entry["default"]) for name, entry in shown(path).items()}
+    """The defaults in a notebook's parameters cell, as Python values.
+
+    Raises:
+        SafetuneError: one is not a plain value.
+    """
+    found = {}
+    for name, entry in shown(path).items():
+        try:
+            found[name] = ast.literal_eval(entry["default"])
+        except (ValueError, SyntaxError, TypeError, RecursionError, MemoryError):
+            raise SafetuneError(
+                f"{path.name}: the default of '{name}' is {entry['default']}, which is not a plain value: "
+                "write a number, a text, a list or None"
+            ) from None
+    return found
 
 
 def described(path: Path) -> list[tuple[str, str, str, str]]:
@@ -174,11 +199,18 @@ def named_files(settings: Settings | Drafting | ScorerTraining) -> list[str]:
 
 
 def parse_value(text: str) -> Any:
-    """A parameter's value from the command line: JSON where it is JSON, else the text itself."""
+    """A parameter's value from the command line: JSON where it is JSON, else the text itself.
+
+    Raises:
+        SafetuneError: it is JSON that is refused, see :mod:`safetune_utils.strict_json`.
+    """
     lowered = text.strip()
     if lowered in ("None", "null"):
         return None
     try:
-        return json.loads(lowered)
-    except json.JSONDecodeError:
-        return text
+        return strict_json.parse(lowered)
+    except strict_json.JsonFault as fault:
+        if fault.is_syntax:
+            return text
+        shown = lowered if len(lowered) <= 40 else f"{lowered[:40]}…"
+        raise SafetuneError(f"the value {shown!a} cannot be taken ({fault}): write it anew") from None

@@ -17,6 +17,7 @@ from bs4 import BeautifulSoup
 
 from safetune_utils import store
 from safetune_utils.book.markup import Code, Link, block, paragraph, render, table
+from safetune_utils.book.notebook_file import read_notebook
 from safetune_utils.book.parameters import Given
 from safetune_utils.machine.surroundings import Surroundings
 
@@ -65,7 +66,7 @@ def provenance(executed: Path) -> PageRecord | None:
     :func:`safetune_utils.book.notebooks.execute`.
     """
     # A notebook of ours has an entry of that name before it is run, too: it names the schema.
-    found = nbformat.read(executed, as_version=4).metadata.get("safetune", {})
+    found = read_notebook(executed).metadata.get("safetune", {})
     return found if "made_from" in found else None
 
 
@@ -104,7 +105,7 @@ def page(executed: Path, *, changes: list[str]) -> nbformat.NotebookNode:
         changes: what changed since it was executed, from :func:`safetune_utils.book.freshness.changes`; empty
             for a fresh one.
     """
-    notebook = nbformat.read(executed, as_version=4)
+    notebook = read_notebook(executed)
     for cell in notebook.cells:
         if cell.cell_type == "code":
             # Where values are recorded nothing is shown.

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import importlib.metadata
 import json
+import os
 import sys
+import tempfile
+import traceback
 from typing import Annotated
 
 import typer
 
 from safetune_utils.cli import book, data, models, people, run, score
 from safetune_utils.cli.common import AsJson, app
-from safetune_utils.errors import SafetuneError
+from safetune_utils.errors import SafetuneError, first_line, of_system
 
 __all__ = ["app", "book", "data", "main", "models", "people", "run", "score"]
 
@@ -51,13 +54,36 @@ def doctor(as_json: AsJson = False) -> None:
 
 
 def main() -> None:
-    """Run the command line; a mistake is one line on standard error."""
+    """Run the command line; whatever goes wrong is one line on standard error and exit status 2."""
     sys.argv[1:] = _joined_pairs(sys.argv[1:])
     try:
-        app()
-    except SafetuneError as error:
-        print(f"safetune: {error}", file=sys.stderr)
+        status = app(standalone_mode=False, prog_name="safetune")
+    except Exception as error:
+        if type(error).__name__ != "NoArgsIsHelpError":  # which has printed the help
+            print(f"safetune: {_one_line(_told(error))}", file=sys.stderr)
         sys.exit(2)
+    sys.exit(status if isinstance(status, int) else 0)
+
+
+def _told(error: Exception) -> str:
+    """What a person is told of an error."""
+    if isinstance(error, SafetuneError):
+        return str(error)
+    if isinstance(error, typer.TyperException):
+        command = asked.command_path if (asked := getattr(error, "ctx", None)) else "safetune"
+        return f"{error.format_message().rstrip('.')}: see `{command} --help`"
+    if isinstance(error, OSError):
+        return of_system(error)
+    file, path = tempfile.mkstemp(prefix="safetune-", suffix=".txt")  # readable by this user alone
+    with os.fdopen(file, "w", encoding="utf-8", errors="replace") as report:
+        traceback.print_exception(error, file=report)
+    what = f"{type(error).__name__}: {first_line(error)}"
+    return f"{what}: this was not foreseen; see whether what was given is right, and report it with {path}"
+
+
+def _one_line(text: str) -> str:
+    """A message without what would break its line or steer a terminal."""
+    return " ".join("".join(c if c.isprintable() or c.isspace() else "\ufffd" for c in text).split())
 
 
 def _joined_pairs(arguments: list[str]) -> list[str]:

@@ -17,6 +17,7 @@ from peft.tuners.tuners_utils import BaseTunerLayer
 from safetensors.torch import load_file
 from transformers import PreTrainedModel
 
+from safetune_utils import strict_json
 from safetune_utils.errors import SafetuneError, first_line
 from safetune_utils.machine.files import write_json
 from safetune_utils.models.base_model import BaseName, base_name
@@ -90,13 +91,13 @@ def check_adapter(folder: Path) -> PeftConfig:
         raise SafetuneError(
             f"{folder} has no {ADAPTER_FILE}{pickled}: save the adapter with PEFT's save_pretrained"
         )
+    mend = "copy the adapter again from where it was trained"
+    if not isinstance(strict_json.read(folder / _CONFIG, mend=mend), dict):
+        raise SafetuneError(f"{folder / _CONFIG} is no adapter's config: {mend}")
     try:
         config = PeftConfig.from_pretrained(str(folder))
     except Exception as error:  # whatever a damaged file makes PEFT raise
-        raise SafetuneError(
-            f"{folder / _CONFIG} cannot be read ({first_line(error)}): copy the adapter again from where it "
-            "was trained"
-        ) from None
+        raise SafetuneError(f"{folder / _CONFIG} cannot be read ({first_line(error)}): {mend}") from None
     if config.is_prompt_learning or config.is_adaption_prompt:
         raise SafetuneError(
             f"the adapter in {folder} is of kind {_kind(config)}, which puts learned tokens before "

@@ -29,6 +29,7 @@ from typing import TYPE_CHECKING, Any, TypedDict
 from filelock import FileLock
 from tqdm import tqdm
 
+from safetune_utils import strict_json
 from safetune_utils.errors import SafetuneError
 from safetune_utils.machine.files import write_json
 from safetune_utils.places import store_folder
@@ -253,10 +254,10 @@ def _read(body: bytes, *, n: int, key: str) -> tuple[list[Any], str]:
         _FailedError: the answer is not a moderation of ``n`` texts, or repeats the key.
     """
     try:
-        answer = json.loads(body)
-        shown = json.dumps(answer, ensure_ascii=False)
-    except (ValueError, RecursionError):
+        answer = strict_json.parse(body.decode("utf-8-sig"), halves=True)
+    except ValueError:
         raise _FailedError("the service's answer was not JSON, or not all of it") from None
+    shown = json.dumps(answer, ensure_ascii=False)
     if len(key) >= _LEAST_KEY and key in shown:
         raise _FailedError("the service's answer repeats the key, so it is not kept")
     results = answer.get("results") if isinstance(answer, dict) else None
@@ -302,5 +303,5 @@ def _path(text: str, service: requests.Service, folder: Path) -> Path:
 def _load(path: Path) -> Score | None:
     """The stored score; ``None`` where there is none, or only a damaged one."""
     with suppress(FileNotFoundError, ValueError):
-        return _scored(json.loads(path.read_text("utf-8")))
+        return _scored(strict_json.parse(path.read_text("utf-8")))
     return None

@@ -12,7 +12,6 @@ tries.
 from __future__ import annotations
 
 import contextlib
-import json
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
@@ -22,8 +21,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock
+from pydantic import TypeAdapter
 from tqdm import tqdm
 
+from safetune_utils import strict_json
 from safetune_utils.errors import SafetuneError
 from safetune_utils.machine.files import write_json
 from safetune_utils.places import store_folder
@@ -172,15 +173,26 @@ def _path(key: str, store: Path | None) -> Path:
 _STORED_FIELDS = tuple(field.name for field in fields(Reply) if field.name != "cached")
 
 
+_FORM = TypeAdapter(Reply)
+
+
 def _reply(row: dict[str, Any]) -> Reply:
-    return Reply(cached=True, **{name: row[name] for name in _STORED_FIELDS})
+    """A stored call as a reply.
+
+    Raises:
+        ValueError: it has not that form.
+    """
+    kept = {name: row[name] for name in _STORED_FIELDS if name in row}
+    return _FORM.validate_python({"cached": True} | kept)
 
 
 def _stored(path: Path) -> dict[str, Any]:
+    row = strict_json.read(path, mend="delete it, and it is asked again")
     try:
-        return json.loads(path.read_text("utf-8"))
-    except ValueError:
+        _reply(row)
+    except (ValueError, TypeError):
         raise SafetuneError(f"the stored call {path} is damaged: delete it, and it is asked again") from None
+    return row
 
 
 def _load(path: Path) -> Reply | None:

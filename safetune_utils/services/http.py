@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 from typing import TYPE_CHECKING, Any, TypedDict, cast
 
+from safetune_utils import strict_json
 from safetune_utils.errors import SafetuneError
 from safetune_utils.services.requests import REFUSED_BY_MODEL, Request, Service, as_plain
 from safetune_utils.services.spending import Purse
@@ -154,8 +154,12 @@ def read_reply(body: bytes) -> Answer:
         FailedError: it is not JSON, or not a chat completion.
     """
     try:
-        answer = json.loads(body)
-    except ValueError:
+        # Half a surrogate pair is replaced, because no file can hold it.
+        answer = strict_json.parse(body.decode("utf-8-sig"), halves=True)
+    except strict_json.JsonFault as fault:
+        told = "was not JSON, or not all of it" if fault.is_syntax else f"cannot be read: {fault}"
+        raise FailedError(f"the server's answer {told}") from None
+    except UnicodeDecodeError:
         raise FailedError("the server's answer was not JSON, or not all of it") from None
     try:
         choice = answer["choices"][0]
@@ -165,8 +169,7 @@ def read_reply(body: bytes) -> Answer:
             raise TypeError
     except (KeyError, IndexError, TypeError, AttributeError):
         raise FailedError("the server's answer was JSON, but not a chat completion") from None
-    # Half a surrogate pair is replaced, because no file can hold it.
-    text = content.encode(errors="replace").decode() if content and content.strip() else None
+    text = content if content and content.strip() else None
     reason = ""
     if text is None:
         reason = f"{REFUSED_BY_MODEL}: {_words(refusal)}" if refusal else "the reply was empty"

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any, Literal
 
+from pydantic import TypeAdapter
+
 from safetune_utils.errors import SafetuneError
 
 
@@ -76,11 +78,12 @@ class Estimate:
         """
         try:
             floats = {name: float("nan" if data[name] is None else data[name]) for name in _ALWAYS[:3]}
-            return cls(**{**data, **floats})
+            return _FORM.validate_python(vars(cls(**{**data, **floats})))
         except (KeyError, TypeError, ValueError):
             raise SafetuneError(
-                f"{dict(data)} is no number with its interval as it is kept now: make anew what holds it"
+                f"{str(data)[:200]} is no number with its interval as it is kept now: make anew what holds it"
             ) from None
 
 
+_FORM = TypeAdapter(Estimate)
 _ALWAYS = ("value", "low", "high", "n")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from pathlib import Path
 
 import nbformat
@@ -66,3 +67,30 @@ def test_the_published_runs_hold_the_settings_and_intervals_that_comparisons_nee
         assert chapters["01_safety_amount"]["settings"]["safety_amounts"]
         for number in chapters["01_safety_amount"]["numbers"].values():
             assert math.isnan(number.low) or number.low <= number.value <= number.high
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[]",
+        "{}",
+        '{"notebooks": []}',
+        '{"notebooks": {"01": 3}}',
+        '{"notebooks": {"01": {"settings": 3, "made": {}, "adapters": {}, "numbers": {}}}}',
+        '{"notebooks": {"01": {"settings": "ab", "made": {}, "adapters": {}, "numbers": {}}}}',
+        '{"notebooks": {"01": {"settings": null, "made": {}, "adapters": {}, "numbers": {"x": {"n": 1}}}}}',
+        '{"notebooks": {"01": {"settings": null, "made": {}, "adapters": {}, "numbers": {"x": '
+        '{"value": 1, "low": 0, "high": 1, "n": "many"}}}}}',
+        '{"notebooks": {}, "notebooks": {}}',
+        "[" * 100_000,
+    ],
+)
+def test_a_file_that_is_no_published_run_is_one_line(text: str, tmp_path: Path) -> None:
+    path = tmp_path / "theirs.json"
+    path.write_text(text)
+    with pytest.raises(SafetuneError) as caught:
+        findings.read(path)
+    assert "\n" not in str(caught.value)
+    assert re.search(
+        r"theirs\.json.*(publish the run again|no published run)|no number with its", str(caught.value)
+    )

@@ -5,7 +5,9 @@ from __future__ import annotations
 import ast
 import importlib
 import inspect
+import json
 import re
+import sys
 import textwrap
 from pathlib import Path
 
@@ -124,6 +126,56 @@ def test_a_file_named_from_where_the_reader_stands_is_found_by_the_notebook(
     assert str(here / "mine" / "safety.jsonl") in made_from["files"]
     monkeypatch.chdir(tmp_path)
     assert freshness.changes(path, tmp_path / "out.ipynb") == []
+
+
+def test_a_notebook_runs_in_the_interpreter_that_runs_us(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # As after `python -m ipykernel install` in an environment that is gone.
+    other = tmp_path / "jupyter" / "kernels" / "python3"
+    other.mkdir(parents=True)
+    kernel = {
+        "argv": [str(tmp_path / "gone"), "{connection_file}"],
+        "display_name": "x",
+        "language": "python",
+    }
+    (other / "kernel.json").write_text(json.dumps(kernel))
+    monkeypatch.setenv("JUPYTER_PATH", str(tmp_path / "jupyter"))
+    path = write_notebook(tmp_path / "n.ipynb", f"import sys\nassert sys.executable == {sys.executable!r}")
+    notebooks.execute(path, given={}, output=tmp_path / "out.ipynb")
+    assert nbformat.read(tmp_path / "out.ipynb", as_version=4).metadata.kernelspec.name == "python3"
+
+
+BAD_NOTEBOOKS = [
+    ("[" * 100_000, "not JSON that can be read (lists or objects inside one another"),
+    ("{}", "is no notebook"),
+    ("3", "is no notebook"),
+    (
+        '{"nbformat": 4, "nbformat_minor": 5, "metadata": {}, "cells": [{"cell_type": "code"}]}',
+        "is no notebook",
+    ),
+]
+
+
+@pytest.mark.parametrize(("text", "needed"), BAD_NOTEBOOKS)
+def test_what_is_no_notebook_is_one_line_that_names_it(text: str, needed: str, tmp_path: Path) -> None:
+    path = tmp_path / "theirs.ipynb"
+    path.write_text(text)
+    for read in (provenance.provenance, parameters.schema_of, freshness.code_of, notebooks.output_faults):
+        with pytest.raises(SafetuneError) as caught:
+            read(path)
+        assert needed in str(caught.value)
+        assert str(path) in str(caught.value)
+
+
+def test_cells_that_are_no_python_and_defaults_that_are_no_values_are_told_with_their_place(
+    tmp_path: Path,
+) -> None:
+    path = write_notebook(tmp_path / "n.ipynb", "1 +", parameters="seeds: list[int] = list(range(3))")
+    with pytest.raises(SafetuneError, match=r"n\.ipynb, code cell 2 is not Python \(invalid syntax"):
+        freshness.code_of(path)
+    with pytest.raises(SafetuneError, match=r"the default of 'seeds' is list\(range\(3\)\), which is not"):
+        parameters.defaults(path)
 
 
 def test_error_outputs_and_cells_out_of_order_are_found(tmp_path: Path) -> None:

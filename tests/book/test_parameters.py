@@ -79,3 +79,6 @@ def test_values_from_the_command_line() -> None:
         '{"epochs": 1}': {"epochs": 1},
     }
     assert {text: parameters.parse_value(text) for text in values} == values
+    for text, needed in (("7" * 5000, "a number of 5000 digits"), ("[" * 100_000, "more than 100 levels")):
+        with pytest.raises(SafetuneError, match=needed):
+            parameters.parse_value(text)

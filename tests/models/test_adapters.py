@@ -245,7 +245,7 @@ FAULTS: dict[str, tuple[Change, str]] = {
         lambda folder: (folder / ADAPTER_FILE).rename(folder / "adapter_model.bin"),
         "but adapter_model.bin, which may run code: save the adapter with PEFT's save_pretrained",
     ),
-    "half the settings": (cut("adapter_config.json", to=0.5), "cannot be read ("),
+    "half the settings": (cut("adapter_config.json", to=0.5), "is not JSON that can be read ("),
     "a cut file": (cut(ADAPTER_FILE, to=0.5), "is not whole (Error while deserializing header: incomplete"),
     "folders of checkpoints": (
         in_checkpoints,

@@ -76,9 +76,10 @@ def test_another_seed_length_temperature_model_or_host_is_another_call(server: S
 
 def test_a_damaged_file_is_told_and_not_paid_anew(server: Server) -> None:
     chat.ask(asking("hello"), service=service(server), cap_usd=1)
-    stored()[0].write_text("{", "utf-8")
-    with pytest.raises(SafetuneError, match="damaged: delete it"):
-        chat.ask(asking("hello"), service=service(server), cap_usd=1)
+    for damage in ("{", "[]", '{"key": "a", "text": 3}', '{"usd": ' + "9" * 5000 + "}"):
+        stored()[0].write_text(damage, "utf-8")
+        with pytest.raises(SafetuneError, match=r"\.json.* delete it, and it is asked again$"):
+            chat.ask(asking("hello"), service=service(server), cap_usd=1)
     assert server.counts["hello"] == 1
 
 
