@@ -147,10 +147,34 @@ class Mixing(Schema):
     )
 
 
+# What a column of a user's file may be; `prompt` is another word for instruction, `response` for output.
+ColumnName = Literal[
+    "instruction", "prompt", "input", "output", "response", "question", "id", "topic", "kind", "label", "pair"
+]
+
+
+class Reading(Schema):
+    """How files of the user's own are read, where that is not certain from the files."""
+
+    columns: dict[ColumnName, str] = Field(
+        {}, description="columns that have other names in your files: {'instruction': 'goal'}"
+    )
+    words_for_nothing: Literal["ask", "keep", "drop"] = Field(
+        "ask",
+        description=(
+            "what an input means that is only a word such as nan, None or NA: ask stops and asks; keep takes"
+            " the word; drop takes it for no input"
+        ),
+    )
+
+
 class OwnPromptSet(Schema):
     """A prompt set of the user's own, in a file."""
 
     file: str = Field(min_length=1, description="a file of prompts, or a Hugging Face id")
+    columns: dict[ColumnName, str] = Field(
+        {}, description="columns of this file that have other names, in place of those of reading"
+    )
     a_refusal_is: RefusalIs = Field(
         "not said", description="how a careful person sees a refusal of these prompts"
     )
@@ -225,6 +249,9 @@ class Settings(Schema):
             "prompt sets of your own by name: a file each, or {'file': ..., 'a_refusal_is': 'wanted'}; under"
             " a name of the book's it takes that set's place"
         ),
+    )
+    reading: Reading = Field(
+        default_factory=Reading, description="how files of your own are read: other names of columns"
     )
     max_prompts: int | None = Field(
         None, ge=1, description="only the first so many prompts of each set; None is all"

@@ -26,7 +26,7 @@ from safetune_utils.places import data_folder
 from safetune_utils.services import chat, spending
 from safetune_utils.services.requests import Reply, Request, Service
 from safetune_utils.services.spending import Cost
-from safetune_utils.settings import Schema, checked
+from safetune_utils.settings import Reading, Schema, checked
 from safetune_utils.store import write_lines
 
 
@@ -161,7 +161,8 @@ def questions(source: str, n: int) -> list[Example]:
         SafetuneError: the file cannot be read, or has no such column or fewer rows.
     """
     path = data_folder() / "corpus" / "questions.jsonl" if source == "embedded" else source
-    asked = read_prompts(path, name="question", column="question", repeats=True)
+    reading = Reading(columns={"instruction": "question"})
+    asked = read_prompts(path, name="question", reading=reading, repeats=True)
     rows = [
         Example(id=prompt.id, instruction="", output="", question=prompt.text, topic=prompt.topic)
         for prompt in asked

@@ -32,6 +32,19 @@ Assignments = Annotated[
 ]
 
 
+Columns = Annotated[
+    str,
+    typer.Option(
+        metavar="FIELD=COLUMN,…",
+        help="columns of your files under other names: instruction=goal,output=target",
+    ),
+]
+WordsForNothing = Annotated[
+    str,
+    typer.Option(help="an input that is only a word such as nan or None: ask, keep the word, or drop it"),
+]
+
+
 def table(rows: Sequence[Mapping[str, object]], columns: list[str]) -> str:
     """Rows as text in columns; numbers to the right."""
     cells = [columns, *[["" if row[name] is None else str(row[name]) for name in columns] for row in rows]]
@@ -61,3 +74,19 @@ def given_from(assignments: list[str] | None, preset: str | None) -> dict[str, A
             raise SafetuneError(f"parameter '{assignment}' has no value: write -p NAME VALUE")
         given[name.strip()] = parse_value(value)
     return given
+
+
+def reading_from(columns: str, words_for_nothing: str) -> dict[str, Any]:
+    """The parameter ``reading`` from the two options of a command line.
+
+    Raises:
+        SafetuneError: ``columns`` is not of the form ``FIELD=COLUMN,FIELD=COLUMN``.
+    """
+    pairs = [pair.partition("=") for pair in columns.split(",") if pair.strip()]
+    if not all(field.strip() and equals and column.strip() for field, equals, column in pairs):
+        raise SafetuneError(
+            f"--columns is '{columns}': write FIELD=COLUMN, with a comma between pairs, such as "
+            "instruction=goal,output=target"
+        )
+    named = {field.strip(): column.strip() for field, _, column in pairs}
+    return {"columns": named, "words_for_nothing": words_for_nothing}

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from safetune_utils.cli.common import AsJson, app
+from safetune_utils.cli.common import AsJson, Columns, WordsForNothing, app, reading_from
 from safetune_utils.errors import SafetuneError
 
 _Template = Annotated[
@@ -28,6 +28,8 @@ def finetune(
     format: Annotated[str, typer.Option(help="instruction, question or mixed")] = "instruction",
     seed: Annotated[int, typer.Option()] = 0,
     template: _Template = "alpaca",
+    columns: Columns = "",
+    words_for_nothing: WordsForNothing = "ask",
     preset: Annotated[str, typer.Option(help="where all other settings come from")] = "pocket",
     output: Annotated[Path, typer.Option(help="a new folder for the adapter")] = Path("adapter"),
 ) -> None:
@@ -53,6 +55,7 @@ def finetune(
         safety_format=format,
         seeds=[seed],
         template=template,
+        reading=reading_from(columns, words_for_nothing),
     )
     base_of_study.check(study)
     if distributed.world_size() > 1:
@@ -104,6 +107,8 @@ def generate(
     temperature: Annotated[float | None, typer.Option(help="above 0 draws")] = None,
     sampling_seed: Annotated[int | None, typer.Option(help="decides what is drawn")] = None,
     template: _Template = "alpaca",
+    columns: Columns = "",
+    words_for_nothing: WordsForNothing = "ask",
 ) -> None:
     """Answer the prompts of a file."""
     from safetune_utils import data
@@ -115,6 +120,7 @@ def generate(
     from safetune_utils.models.base_model import load_base
     from safetune_utils.models.checks import check_base
     from safetune_utils.presets import resolve_decoding
+    from safetune_utils.settings import Reading, checked
 
     how = resolve_decoding(
         decoding,
@@ -124,7 +130,8 @@ def generate(
         temperature=temperature,
         sampling_seed=sampling_seed,
     )
-    prompts = data.read_prompts(input, repeats=True)
+    reading = checked(Reading, reading_from(columns, words_for_nothing))
+    prompts = data.read_prompts(input, repeats=True, reading=reading)
     if adapter is not None:
         check_adapter(adapter)
     config, tokenizer = check_base(base)

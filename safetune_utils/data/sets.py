@@ -17,10 +17,10 @@ from safetune_utils.data.paper import registered_examples, registered_prompts, w
 from safetune_utils.data.prompt_sets import PROMPT_SETS, Held, in_order
 from safetune_utils.data.register import registered_sets
 from safetune_utils.data.rows import Example, Prompt, as_dataset
-from safetune_utils.data.user_rows import read_examples, read_prompts
+from safetune_utils.data.user_rows import AS_IT_IS, has_answers, read_examples, read_prompts
 from safetune_utils.errors import SafetuneError
 from safetune_utils.places import data_folder
-from safetune_utils.settings import Settings
+from safetune_utils.settings import Reading, Settings
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -32,11 +32,12 @@ _TRAINING = ("general", "safety")
 _PAPER_GENERAL = {"paper": "alpaca-20000", "paper-sample": "alpaca-2000"}
 
 
-def general_examples(source: str) -> list[Example]:
+def general_examples(source: str, *, reading: Reading = AS_IT_IS) -> list[Example]:
     """The general rows of a source.
 
     Args:
         source: a data source; or the path of one file or a Hugging Face id.
+        reading: how a user's own files are read.
 
     Raises:
         SafetuneError: no such source, or its rows cannot be read or fetched.
@@ -45,10 +46,10 @@ def general_examples(source: str) -> list[Example]:
         return _embedded_examples("general")
     if source in _PAPER_GENERAL:
         return registered_examples(_PAPER_GENERAL[source])
-    return _own_examples(source, "general")
+    return _own_examples(source, "general", reading)
 
 
-def safety_examples(source: str, *, questions: bool = False) -> list[Example]:
+def safety_examples(source: str, *, questions: bool = False, reading: Reading = AS_IT_IS) -> list[Example]:
     """The safety rows of a source.
 
     Args:
@@ -56,6 +57,7 @@ def safety_examples(source: str, *, questions: bool = False) -> list[Example]:
         questions: for the paper's rows, add the question form and leave out rows without one. The paper
             released instructions only; questions are matched in the red-team attempts where that set can be
             fetched, else rewritten by rule, and ``question_origin`` says which.
+        reading: how a user's own files are read.
 
     Raises:
         SafetuneError: no such source, or its rows cannot be read or fetched.
@@ -65,7 +67,7 @@ def safety_examples(source: str, *, questions: bool = False) -> list[Example]:
     if source in _PAPER_GENERAL:
         rows = registered_examples("safety-instructions")
         return [row for row in with_questions(rows) if row.question] if questions else rows
-    return _own_examples(source, "safety")
+    return _own_examples(source, "safety", reading)
 
 
 def contrast_examples() -> list[Example]:
@@ -73,8 +75,8 @@ def contrast_examples() -> list[Example]:
     return _embedded_examples("contrast")
 
 
-def prompts(source: str, prompt_set: str) -> list[Prompt]:
-    """The prompts of a set in a source.
+def prompts(source: str, prompt_set: str, *, reading: Reading = AS_IT_IS) -> list[Prompt]:
+    """The prompts of a set in a source; ``reading`` says how a user's own files are read.
 
     Raises:
         SafetuneError: an unknown prompt set, or one that this source does not have.
@@ -84,7 +86,7 @@ def prompts(source: str, prompt_set: str) -> list[Prompt]:
         return _embedded_prompts(held) if source == "embedded" else _paper_prompts(held)
     if prompt_set in _TRAINING:
         raise SafetuneError(f"'{prompt_set}' holds rows to train on: choose another prompt set of {source}")
-    return read_prompts(_own_file(source, prompt_set), name=prompt_set)
+    return read_prompts(_own_file(source, prompt_set), name=prompt_set, reading=reading)
 
 
 def prompt_sets_of(settings: Settings) -> list[str]:
@@ -100,8 +102,10 @@ def prompts_of(settings: Settings, prompt_set: str) -> list[Prompt]:
         SafetuneError: as for :func:`prompts`, or the user's file cannot be read.
     """
     if own := settings.own_prompt_sets.get(prompt_set):
-        return read_prompts(own.file, name=prompt_set)
-    return prompts(settings.data, prompt_set)
+        changed = {"columns": own.columns} if own.columns else {}
+        reading = settings.reading.model_copy(update=changed)
+        return read_prompts(own.file, name=prompt_set, reading=reading)
+    return prompts(settings.data, prompt_set, reading=settings.reading)
 
 
 def title_of(settings: Settings, prompt_set: str) -> str:
@@ -193,10 +197,7 @@ def load(name: str) -> Dataset:
             raise SafetuneError(f"{name} holds {entry.form}, which are neither rows to train on nor prompts")
         return as_dataset(registered_prompts(name))
     if is_file_name(name):
-        first = read_table(name).rows[0]
-        return as_dataset(
-            read_examples(name) if first.keys() & {"output", "response"} else read_prompts(name)
-        )
+        return as_dataset(read_examples(name) if has_answers(read_table(name)) else read_prompts(name))
     raise SafetuneError(
         f"unknown set '{name}': choose one of `safetune data list`, or give a file's path or a Hugging Face "
         "id"
@@ -258,10 +259,10 @@ def _paper_prompts(held: Held) -> list[Prompt]:
     ]
 
 
-def _own_examples(source: str, name: str) -> list[Example]:
+def _own_examples(source: str, name: str, reading: Reading) -> list[Example]:
     if not Path(source).expanduser().is_dir() and is_file_name(source):
-        return read_examples(source, name=name)
-    return read_examples(_own_file(source, name), name=name)
+        return read_examples(source, name=name, reading=reading)
+    return read_examples(_own_file(source, name), name=name, reading=reading)
 
 
 def _own_file(source: str, name: str) -> Path:
@@ -283,9 +284,10 @@ def _files(folder: Path) -> dict[str, Path]:
     first form that is named in :data:`safetune_utils.data.files.FORMS`.
     """
     found: dict[str, Path] = {}
+    paths = [path for path in sorted(folder.glob("*")) if path.is_file()]
     for form in FORMS:
         for ending in (form, f"{form}.gz"):
-            for path in sorted(folder.glob(f"*{ending}")):
-                if path.is_file():
-                    found.setdefault(path.name.removesuffix(ending), path)
+            for path in paths:
+                if path.name.lower().endswith(ending):
+                    found.setdefault(path.name[: -len(ending)], path)
     return found

@@ -17,7 +17,7 @@ from safetune_utils.estimate.result import AdapterCounts, PromptCounts, PromptTo
 from safetune_utils.models.shared_prefix import n_shared
 from safetune_utils.models.template import encode_prompt, prompt_text
 from safetune_utils.models.tokenizer import load_tokenizer
-from safetune_utils.settings import Recipe, Settings
+from safetune_utils.settings import Reading, Recipe, Settings
 from safetune_utils.training.rows import IGNORED, encode_row
 
 # Tokens of a row and how many of them are the answer's: means over the 2,000-row sample of Alpaca data, over
@@ -38,8 +38,8 @@ def count_rows(settings: Settings) -> TrainingCounts:
         SafetuneError: the data that can be read has too few rows, or does not exist.
     """
     s, recipe = settings, settings.recipe
-    general = _pool("general", s.general_data or s.data)
-    safety = _pool("safety", s.safety_data or s.data)
+    general = _pool("general", s.general_data or s.data, s.reading)
+    safety = _pool("safety", s.safety_data or s.data, s.reading)
     pools = {"general": general, "safety": safety}
     if s.mixing.n_contrast:
         pools["contrast"] = data.contrast_examples() if s.data == "embedded" else []
@@ -139,7 +139,7 @@ def _adapter(settings: Settings, n_safety: int, seed: int, pool: int | None) -> 
     return {"n_safety": n_safety, "seed": seed, "rows": rows, "validation_rows": validation_rows}
 
 
-def _pool(kind: str, source: str) -> list[data.Example] | None:
+def _pool(kind: str, source: str, reading: Reading) -> list[data.Example] | None:
     """The rows of a source, or ``None`` where they would have to be downloaded."""
     if source in _PAPER_SOURCES:
         if not data.is_at_hand("safety-instructions" if kind == "safety" else _PAPER_SOURCES[source]):
@@ -151,7 +151,8 @@ def _pool(kind: str, source: str) -> list[data.Example] | None:
         and not Path(source).suffix
     ):
         return None  # a data set of the Hub
-    return data.general_examples(source) if kind == "general" else data.safety_examples(source)
+    read = data.general_examples if kind == "general" else data.safety_examples
+    return read(source, reading=reading)
 
 
 def count_prompts(settings: Settings, prompt_sets: Sequence[str] | None = None) -> PromptCounts:

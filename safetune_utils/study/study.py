@@ -68,14 +68,15 @@ class Study:
     @cached_property
     def general(self) -> list[data.Example]:
         """The pool of general rows."""
-        return data.general_examples(self.settings.general_data or self.settings.data)
+        s = self.settings
+        return data.general_examples(s.general_data or s.data, reading=s.reading)
 
     @cached_property
     def safety(self) -> list[data.Example]:
         """The pool of safety rows."""
         s = self.settings
         questions = s.safety_format != "instruction" or s.mixing.with_questions
-        return data.safety_examples(self.safety_source, questions=questions)
+        return data.safety_examples(self.safety_source, questions=questions, reading=s.reading)
 
     @cached_property
     def contrast(self) -> list[data.Example]:

@@ -33,6 +33,12 @@ from safetune_utils.cli import main
         (["data", "overlap", "nothing"], "a folder that exists"),
         (["score", "--input", "nothing.jsonl", "--output", "x"], "nothing.jsonl is not there"),
         (["finetune", "--amount", "-3", "--output", "new"], "greater than or equal to 0"),
+        (["finetune", "--amount", "few", "--output", "new"], "Invalid value for '--amount'"),
+        (["finetune", "--columns", "goal", "--output", "new"], "write FIELD=COLUMN, with a comma between"),
+        (["finetune", "--columns", "aim=goal", "--output", "new"], "parameter 'reading.columns.aim"),
+        (["finetune", "--words-for-nothing", "guess"], "parameter 'reading.words_for_nothing' is 'guess'"),
+        (["no-such-command"], "No such command 'no-such-command': see `safetune --help`"),
+        (["score", "--output", "x.jsonl"], "Missing option '--input': see `safetune score --help`"),
     ],
 )
 def test_a_mistake_is_one_line_on_standard_error_and_status_2(

@@ -67,9 +67,9 @@ def test_a_set_of_the_hub_is_read_by_its_id(tmp_path: Path, monkeypatch: pytest.
 
 
 BAD_FILES = [
-    ("jsonl", b'{"instruction": "a", "output": "b"}\n{oops\n', "line 2 is not JSON"),
-    ("jsonl", b'{"instruction": "a", "output": "b"}\n["a"]\n', "line 2 is a list and not one record"),
-    ("json", b'["a", "b"]', "row 1 is a text and not one record"),
+    ("jsonl", b'{"instruction": "a", "output": "b"}\n{oops\n', "line 2: not JSON"),
+    ("jsonl", b'{"instruction": "a", "output": "b"}\n["a"]\n', "line 2: a list and not one record"),
+    ("json", b'["a", "b"]', "has 2 faults: rows 1, 2: a text and not one record: write an object"),
     ("json", b'{"instruction": "a"}\n{"instruction": "b"}\n', "name it .jsonl if it has one object a line"),
     ("json", b'{"questions": ["a"]}', "one object without 'instructions' (it has questions)"),
     ("json", b'{"instructions": ["a", "b"], "outputs": ["c"]}', "2 instructions and 1 outputs"),
@@ -79,11 +79,12 @@ BAD_FILES = [
         b'{"instruction": "x", "output": "y"}\n{"instruction": "caf\xe9", "output": "b"}\n',
         "is not UTF-8 (line 2",
     ),
-    ("csv", "instruction,output\na,b\n".encode("utf-16"), "is UTF-16"),
+    ("csv", "instruction,output\na,b\n".encode("utf-16-le"), "a character of value 0, as UTF-16 does"),
+    ("csv", "instruction,output\na,b\n".encode("utf-16")[:-1], "is not UTF-16"),
     (
         "csv",
         b"instruction,output\na,b\nc,d, e\n",
-        "row 2 (line 3) has 3 fields and the header has 2: quote texts that hold a comma",
+        "line 3: 3 in place of 2 fields: quote texts that hold commas",
     ),
     ("csv", b'instruction,output\n"a,b\n', "is not a row of a table"),
     ("jsonl", b"\n", "is empty"),

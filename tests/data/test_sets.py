@@ -120,6 +120,25 @@ def test_a_set_of_ones_own_has_any_name_and_needs_one_entry(tmp_path: Path) -> N
     assert data.title_of(given, "desk") == "desk.csv"
 
 
+def test_a_folder_whose_columns_have_other_names_is_read_once_they_are_said(tmp_path: Path) -> None:
+    for name in ("general", "safety"):
+        (tmp_path / f"{name}.CSV").write_text("goal;target\nOpen the jar.;It is open, now.\n")
+    (tmp_path / "jars.csv").write_text("goal\nOpen the jar.\n")
+    (tmp_path / "lids.csv").write_text("wish,goal\nClose the lid.,none\n")
+    own = {"lids": {"file": str(tmp_path / "lids.csv"), "columns": {"prompt": "wish"}}}
+    columns = {"instruction": "goal", "output": "target"}
+    given = resolve(data=str(tmp_path), own_prompt_sets=own, reading={"columns": columns})
+    for read in (data.general_examples, data.safety_examples):
+        (row,) = read(given.data, reading=given.reading)
+        assert (row.instruction, row.output) == ("Open the jar.", "It is open, now.")
+        with pytest.raises(SafetuneError, match="it has goal, target"):
+            read(given.data)
+    asked = {name: [p.text for p in data.prompts_of(given, name)] for name in data.prompt_sets_of(given)}
+    assert asked == {"jars": ["Open the jar."], "lids": ["Close the lid."]}
+    with pytest.raises(SafetuneError, match=r"reading\.columns\.goal"):
+        resolve(reading={"columns": {"goal": "instruction"}})
+
+
 @pytest.mark.parametrize(
     ("given", "needed"),
     [

@@ -26,7 +26,7 @@ def test_the_original_s_prompt_form_is_read_with_inputs_tags_and_repeats(tmp_pat
     ]
     path.write_text(json.dumps({"instructions": ["Sort.", "Sort."], "inputs": []}))
     assert len(data.read_prompts(path, repeats=True)) == 2
-    with pytest.raises(SafetuneError, match=r"row 2 repeats row 1: remove one of the two"):
+    with pytest.raises(SafetuneError, match=r"row 2: it repeats row 1: remove one of the two"):
         data.read_prompts(path)
 
 
@@ -62,7 +62,11 @@ BAD_ROWS = [
         b'{"instruction": "a", "output": "b"}\n{"instruction": "c"}\n',
         "row 2: 'output' is missing or empty",
     ),
-    ("jsonl", b'{"text": "a", "output": "b"}\n', "row 1 has no 'instruction' (it has text, output): add it"),
+    (
+        "jsonl",
+        b'{"text": "a", "output": "b"}\n',
+        "row 1 has no 'instruction' (it has text, output): name it instruction or prompt",
+    ),
     (
         "jsonl",
         b'{"instruction": "a", "outputt": "b"}\n',
@@ -75,12 +79,12 @@ BAD_ROWS = [
         "jsonl",
         b'{"instruction": "a", "output": "b"}\n{"instruction": "c", "output": "d"}\n'
         b'{"instruction": "a", "output": "b"}\n',
-        "row 3 repeats row 1",
+        "row 3: it repeats row 1",
     ),
     (
         "jsonl",
         b'{"id": 7, "instruction": "a", "output": "b"}\n{"id": 7, "instruction": "c", "output": "d"}\n',
-        "row 2 repeats the id of row 1",
+        "row 2: it repeats the id of row 1",
     ),
 ]
 

@@ -8,7 +8,7 @@ from pydantic import BaseModel
 
 from safetune_utils.book.markup import Code, Text, block, table
 from safetune_utils.presets import PRESETS, resolve
-from safetune_utils.settings import Decoding, Mixing, Recipe, Settings
+from safetune_utils.settings import Decoding, Mixing, Reading, Recipe, Settings
 
 
 def parameter_tables() -> str:
@@ -18,6 +18,7 @@ def parameter_tables() -> str:
         "Entries of `recipe`": Recipe,
         "Entries of `mixing`": Mixing,
         "Entries of `decoding`": Decoding,
+        "Entries of `reading`": Reading,
     }
     blocks = []
     for title, schema in tables.items():
@@ -31,13 +32,13 @@ def parameter_tables() -> str:
 
 def _default(schema: type[BaseModel], name: str) -> Text:
     value = getattr(schema(), name)
-    return "see below" if isinstance(value, (Recipe, Mixing, Decoding)) else Code(json.dumps(value))
+    return "see below" if isinstance(value, BaseModel) else Code(json.dumps(value))
 
 
 def preset_table() -> str:
     """What each preset stands for, as one table."""
     resolved = {name: resolve(preset=name) for name in PRESETS}
-    groups = ("recipe", "mixing", "decoding")
+    groups = ("recipe", "mixing", "decoding", "reading")
     rows = [
         (Code(name), *(json.dumps(getattr(one, name)) for one in resolved.values()))
         for name in Settings.model_fields
