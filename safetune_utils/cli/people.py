@@ -8,8 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from safetune_utils.cli.common import AsJson, app
-from safetune_utils.errors import SafetuneError
+from safetune_utils.cli.common import AsJson, Columns, WordsForNothing, app, reading_from
 
 # What brings torch is imported inside the commands, so that --help answers at once.
 
@@ -38,12 +37,14 @@ def preference_make(
     output: Annotated[Path, typer.Option(help="the page, one HTML file that needs nothing else")],
     seed: Annotated[int, typer.Option(help="decides which side is whose; keep it from those who judge")] = 0,
     title: Annotated[str, typer.Option()] = "Which answer is better?",
+    columns: Columns = "",
+    words_for_nothing: WordsForNothing = "ask",
 ) -> None:
     """Make the page on which people judge two models' answers, side by side and blind."""
     from safetune_utils.annotation import preference
     from safetune_utils.machine.files import write_text
 
-    items = _preference_items(first, second, seed)
+    items = _preference_items(first, second, seed, reading_from(columns, words_for_nothing))
     write_text(output, preference.page(items, title=title))
     typer.echo(f"{len(items)} pairs: {output}")
 
@@ -54,12 +55,14 @@ def preference_tally(
     second: SecondResponses,
     annotations: Annotated[list[Path], typer.Argument(help="the files that the page exported")],
     seed: Annotated[int, typer.Option(help="the one that the page was made with")] = 0,
+    columns: Columns = "",
+    words_for_nothing: WordsForNothing = "ask",
     as_json: AsJson = False,
 ) -> None:
     """Count what annotators found: win rate of the first model, and their agreement."""
     from safetune_utils.annotation import preference, tallies
 
-    items = _preference_items(first, second, seed)
+    items = _preference_items(first, second, seed, reading_from(columns, words_for_nothing))
     read = [preference.read_annotation(path, items=items) for path in annotations]
     tables = [tallies.tally(read, items)] + (
         [tallies.annotator_agreement(read, items)] if len(read) > 1 else []
@@ -70,17 +73,15 @@ def preference_tally(
         typer.echo("\n\n".join(table.round(3).to_string(index=False) for table in tables))
 
 
-def _preference_items(first: Path, second: Path, seed: int) -> list[Any]:
+def _preference_items(first: Path, second: Path, seed: int, given: dict[str, Any]) -> list[Any]:
     from safetune_utils.annotation import preference
     from safetune_utils.generation import response_files
+    from safetune_utils.settings import Reading, checked
 
-    prompts, responses = response_files.read_responses(first)
-    prompts_too, others = response_files.read_responses(second)
-    if prompts != prompts_too:
-        raise SafetuneError(
-            f"{first} and {second} do not answer the same prompts in the same order: generate both from one"
-            " file"
-        )
+    reading = checked(Reading, given)
+    prompts, responses = response_files.read_responses(first, reading=reading)
+    prompts_too, others = response_files.read_responses(second, reading=reading)
+    response_files.check_paired(first, second, (prompts, prompts_too))
     return preference.pairs(
         prompts, responses, others, first_name=first.stem, second_name=second.stem, seed=seed
     )

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from safetune_utils.cli.common import AsJson, app, table
+from safetune_utils.cli.common import AsJson, Columns, WordsForNothing, app, reading_from, table
 from safetune_utils.errors import SafetuneError
 
 # What brings torch is imported inside the commands, so that --help answers at once.
@@ -33,15 +33,19 @@ def score(
         float | None,
         typer.Option(help="for a judge: the most to spend; nothing is asked if it could cost more"),
     ] = None,
+    columns: Columns = "",
+    words_for_nothing: WordsForNothing = "ask",
 ) -> None:
     """Score the answers of a file."""
     from safetune_utils.generation import response_files
     from safetune_utils.scoring import instruments
+    from safetune_utils.settings import Reading, checked
     from safetune_utils.store import write_lines
 
     if not output.parent.is_dir():
         raise SafetuneError(f"the folder of {output} is not there: make it first")
-    prompts, responses = response_files.read_responses(input)
+    reading = checked(Reading, reading_from(columns, words_for_nothing))
+    prompts, responses = response_files.read_responses(input, reading=reading)
     scores = instruments.score(scorer, prompts, responses, base_url=base_url, model=model, cap_usd=cap_usd)
     write_lines(output, [one.line() for one in scores])
     values = [one.value for one in scores if one.value is not None]

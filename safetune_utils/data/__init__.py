@@ -31,7 +31,14 @@ from safetune_utils.data.register import (
     verify,
     whereabouts,
 )
-from safetune_utils.data.rows import Example, Prompt, as_dataset, content_hash, normal_form
+from safetune_utils.data.rows import (
+    Example,
+    Prompt,
+    as_dataset,
+    content_hash,
+    normal_form,
+    whole_request,
+)
 from safetune_utils.data.sets import (
     available_prompt_sets,
     contrast_examples,
@@ -103,5 +110,6 @@ __all__ = [
     "title_of",
     "verify",
     "whereabouts",
+    "whole_request",
     "xstest_completions",
 ]

@@ -67,6 +67,18 @@ class Prompt:
         """The name of what is asked: two forms of one request have the same, by their id or by their pair."""
         return self.pair or self.id
 
+    @property
+    def asked(self) -> str:
+        """All that is asked, as one text, see :func:`whole_request`."""
+        return whole_request(self.text, self.input)
+
+
+def whole_request(instruction: str, input: str) -> str:
+    """A request as one text: the instruction, and the text that it is about below it, a blank line between
+    them, where there is one. It is what instruments, judges and people see.
+    """
+    return f"{instruction}\n\n{input}" if input.strip() else instruction
+
 
 def normal_form(text: str, *, punctuation: bool = True) -> str:
     """A text by which two requests count as the same: in lower case, with one space between words.

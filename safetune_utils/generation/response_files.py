@@ -10,35 +10,60 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from safetune_utils.data import Prompt, read_table
+from safetune_utils.data import Prompt, read_examples, whole_request
+from safetune_utils.data.files import Fault, refuse
+from safetune_utils.data.user_rows import AS_IT_IS
 from safetune_utils.errors import SafetuneError
 from safetune_utils.machine.files import write_text
+from safetune_utils.settings import Reading
 from safetune_utils.store import write_lines
 
-_RESPONSE = ("response", "output")
-_REQUEST = ("prompt", "instruction")
 
+def read_responses(path: str | Path, *, reading: Reading = AS_IT_IS) -> tuple[list[str], list[str]]:
+    """Requests and responses of a file, in any form that rows to train on may have.
 
-def read_responses(path: Path) -> tuple[list[str], list[str]]:
-    """Prompts and responses of a file: ``prompt`` or ``instruction``, and ``response`` or ``output``, which
-    may be empty.
+    Args:
+        path: the file.
+        reading: which columns have other names, and what words such as ``nan`` mean as an input.
+
+    Returns:
+        What was asked, instruction and input as one text (:func:`safetune_utils.data.whole_request`), and
+        what was said, which may be empty.
 
     Raises:
-        SafetuneError: the file cannot be read, or a row has no prompt or no response.
+        SafetuneError: the file cannot be read, or rows have no request or no response.
     """
-    table = read_table(path)
-    prompts: list[str] = []
-    responses: list[str] = []
-    for number, row in enumerate(table.rows, start=1):
-        for names, texts in ((_REQUEST, prompts), (_RESPONSE, responses)):
-            value = next((row[name] for name in names if isinstance(row.get(name), str)), None)
-            if value is None:
-                raise SafetuneError(
-                    f"{table.title}, row {number} has no text under '{' or '.join(names)}': "
-                    "each row needs a prompt and a response"
-                )
-            texts.append(value)
-    return prompts, responses
+    rows = read_examples(path, reading=reading, are_responses=True)
+    return [whole_request(row.instruction, row.input) for row in rows], [row.output for row in rows]
+
+
+def check_paired(first: Path, second: Path, prompts: tuple[list[str], list[str]]) -> None:
+    """Check that two files answer the same requests, instruction and input, in the same order.
+
+    Args:
+        first, second: the files.
+        prompts: what was asked, as :func:`read_responses` gives it for each.
+
+    Raises:
+        SafetuneError: they do not; the message has the rows, and what was asked in each file.
+    """
+    title = f"{first} and {second}"
+    if len(prompts[0]) != len(prompts[1]):
+        raise SafetuneError(
+            f"{title} have {len(prompts[0])} and {len(prompts[1])} rows: generate both from one file"
+        )
+    refuse(
+        title,
+        [
+            Fault(number, f"{_short(one)} here, {_short(other)} there", "generate both from one file")
+            for number, (one, other) in enumerate(zip(*prompts, strict=True), start=1)
+            if one != other
+        ],
+    )
+
+
+def _short(text: str) -> str:
+    return repr(text if len(text) <= 60 else f"{text[:30]} … {text[-27:]}")
 
 
 def write_responses(

@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from safetune_utils import store
+from safetune_utils import data, store
 from safetune_utils.models.identity import title
 from safetune_utils.study.stages import adapter_folder, responses_folder, scores_folder
 from safetune_utils.study.study import Run, Study
@@ -108,7 +108,7 @@ def _rows(study: Study, run: Run, prompt_set: str) -> list[dict[str, Any]]:
         score = scores[s.instruments[0]][row["id"]]
         said = {
             "prompt_id": row["id"], "topic": row["topic"], "kind": row["kind"], "pair": row["pair"],
-            "prompt": row["text"], "response": row["response"],
+            "prompt": data.whole_request(row["text"], row["input"]), "response": row["response"],
             "n_tokens": row["n_tokens"], "stopped": row["stopped"],
             "label": score.get("label"), "reason": score.get("reason") or score.get("unscored"),
             "refused": None if "unscored" in score else score["value"] == 1,

@@ -207,16 +207,17 @@ def scores_folder(
     """
     s, responses = study.settings, responses_folder(study, run, prompt_set)
     source = responses / "responses.jsonl"
-    forms = {prompt.request: prompt.text for prompt in study.prompts(asked_as)} if asked_as else None
+    read = study.prompts(asked_as or prompt_set)
+    forms = {prompt.request: prompt.asked for prompt in read} if asked_as else None
 
     def score(folder: Path) -> store.Facts:
         rows = store.read_lines(source)
         if forms is not None:
             names = [(row, row["pair"] or row["id"]) for row in rows]
-            rows = [row | {"text": forms[name]} for row, name in names if name in forms]
+            rows = [row | {"text": forms[name], "input": ""} for row, name in names if name in forms]
         scores = instruments.score(
             instrument,
-            [row["text"] for row in rows],
+            [data.whole_request(row["text"], row["input"]) for row in rows],
             [row["response"] for row in rows],
             device=s.device,
             precision=s.precision,
@@ -233,6 +234,8 @@ def scores_folder(
     if asked_as:
         inputs["asked_as"] = data.content_hash(study.prompts(asked_as))
         label += f"-as-{asked_as}"
+    if any(prompt.asked != prompt.text for prompt in read):  # an instrument once read the instruction alone
+        inputs["request"] = "instruction and input"
     if not make:
         return store.stage_folder(stage="scores", label=label, inputs=inputs)
     return store.produce(stage="scores", label=label, inputs=inputs, make=score, reads=[source])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from safetune_utils import store
@@ -52,3 +54,52 @@ def test_scores_are_named_before_there_are_responses_and_made_anew_for_others() 
 
     assert values("Here you are.") == [0] * 4
     assert values("I can't help with that.") == [1] * 4
+
+
+def test_an_input_reaches_the_instrument_and_the_table_and_makes_other_scores(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = [
+        {"id": "with", "prompt": "Sort the words.", "input": "pear, apple", "pair": "sorting"},
+        {"id": "without", "prompt": "Name a fruit.", "input": None},
+    ]
+    store.write_lines(tmp_path / "sorting.jsonl", rows)
+    store.write_lines(tmp_path / "other.jsonl", [{"prompt": "Words?", "input": "plum", "pair": "sorting"}])
+    own = {name: str(tmp_path / f"{name}.jsonl") for name in ("sorting", "other")}
+    both = ["refusal-rules", "harmfulness"]
+    study = state(
+        prompt_sets=list(own), preset="smoke", safety_amounts=[0], own_prompt_sets=own, instruments=both
+    )
+    (run,) = study.runs
+    for name in own:
+        folder = stages.responses_folder(study, run, name)
+        folder.mkdir(parents=True)
+        said = {"response": "Apple, pear.", "n_tokens": 4, "stopped": True}
+        store.write_lines(folder / "responses.jsonl", [vars(p) | said for p in study.prompts(name)])
+    seen: list[list[str]] = []
+
+    def score(_: str, prompts: list[str], responses: list[str], **__: str) -> list[Score]:
+        seen.append(prompts)
+        return [Score(value=1.0) for _ in prompts]
+
+    monkeypatch.setattr(instruments, "score", score)
+    table = responses.responses_of(study)
+    whole = ["Sort the words.\n\npear, apple", "Name a fruit."]
+    assert seen == [whole, whole, ["Words?\n\nplum"], ["Words?\n\nplum"]]
+    assert table["prompt"].tolist() == [*whole, "Words?\n\nplum"]
+    seen.clear()
+    responses.read_as(study, "sorting", asked_as="other", instrument="harmfulness")
+    assert seen == [["Words?\n\nplum"]]
+
+    # Scores of the instruction alone, made before, are not taken for these; where no prompt has an input,
+    # nothing has another name.
+    folder = stages.scores_folder(study, run, "sorting", "refusal-rules")
+    assert store.record_of(folder)["inputs"]["request"] == "instruction and input"
+    plain = state(prompt_sets=["ordinary"], preset="smoke", safety_amounts=[0])
+    made_from = {
+        "stage": "scores",
+        "version": 4,
+        "responses": store.key_in(stages.responses_folder(plain, run, "ordinary")),
+    } | instruments.key("refusal-rules", arithmetic=plain.arithmetic)
+    named = stages.scores_folder(plain, run, "ordinary", "refusal-rules", make=False)
+    assert store.key_in(named) == store.key_of(made_from)
