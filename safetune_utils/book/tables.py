@@ -29,6 +29,7 @@ from safetune_utils.book.words import (
     trend_word,
 )
 from safetune_utils.data import in_order, set_entry, title_of
+from safetune_utils.data.outputs import as_csv
 from safetune_utils.models.identity import title
 from safetune_utils.scoring.readings import trust
 from safetune_utils.statistics import Estimate, holm, share_at, share_in
@@ -287,7 +288,7 @@ def _shown(
     name: str,
 ) -> HTML:
     """A table as a cell's output, with its numbers as CSV."""
-    return HTML(markup.table(columns, rows, caption=caption, name=name, csv=numbers.to_csv(index=False)))
+    return HTML(markup.table(columns, rows, caption=caption, name=name, csv=as_csv(numbers)))
 
 
 def tally_table(tally: pd.DataFrame, *, caption: str) -> HTML:

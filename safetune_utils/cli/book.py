@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import time
 from pathlib import Path
@@ -77,12 +78,14 @@ def compare(
     """
     from safetune_utils.book import compare as comparing
     from safetune_utils.book import findings
+    from safetune_utils.data import outputs
     from safetune_utils.statistics import Estimate
 
-    sides = findings.read(theirs), findings.read(ours)
-    rows, apart = comparing.compare(*sides), comparing.settings_apart(*sides)
-    if output:
-        output.write_text(comparing.page(rows, theirs=theirs, ours=ours, apart=apart), "utf-8")
+    with outputs.held(output, forms=(".html",)) if output else contextlib.nullcontext():
+        sides = findings.read(theirs), findings.read(ours)
+        rows, apart = comparing.compare(*sides), comparing.settings_apart(*sides)
+        if output:
+            outputs.write_text(output, comparing.page(rows, theirs=theirs, ours=ours, apart=apart))
     if as_json:
         found = {"rows": rows, "settings_apart": apart}
         typer.echo(json.dumps(found, indent=1, default=Estimate.as_data))

@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 import typer
 
 from safetune_utils.cli.common import AsJson, Columns, WordsForNothing, app, reading_from
-from safetune_utils.errors import SafetuneError
+from safetune_utils.errors import SafetuneError, of_system
 
 _Template = Annotated[
     Literal["alpaca", "chat"],
@@ -39,6 +39,7 @@ def finetune(
     yourself, with `accelerate launch --multi_gpu -m safetune_utils finetune ...`: they train straight into
     the folder.
     """
+    from safetune_utils.data import outputs
     from safetune_utils.machine import distributed
     from safetune_utils.study import base as base_of_study
     from safetune_utils.study import stages
@@ -61,7 +62,8 @@ def finetune(
     if distributed.world_size() > 1:
         stages.train(study, study.runs[0], output=output)
     else:
-        shutil.copytree(stages.adapter_folder(study, study.runs[0]), output)
+        with outputs.held(output, forms=()):
+            _copy(stages.adapter_folder(study, study.runs[0]), output)
     if distributed.rank() == 0:
         typer.echo(output)
 
@@ -94,7 +96,10 @@ def generate(
     ],
     output: Annotated[
         Path,
-        typer.Option(help="JSONL of prompt and response, or the original's output form for a .json name"),
+        typer.Option(
+            help="prompts and responses: .jsonl, .csv, .parquet, or .json in the original's output form; also"
+            " with .gz"
+        ),
     ],
     base: Annotated[str, typer.Option()] = "embedded",
     adapter: Annotated[Path | None, typer.Option(help="a folder in PEFT's form")] = None,
@@ -112,6 +117,7 @@ def generate(
 ) -> None:
     """Answer the prompts of a file."""
     from safetune_utils import data
+    from safetune_utils.data import outputs
     from safetune_utils.generation import generate as generation
     from safetune_utils.generation import response_files
     from safetune_utils.generation.prompts import check_prompts
@@ -131,27 +137,27 @@ def generate(
         sampling_seed=sampling_seed,
     )
     reading = checked(Reading, reading_from(columns, words_for_nothing))
-    prompts = data.read_prompts(input, repeats=True, reading=reading)
-    if adapter is not None:
-        check_adapter(adapter)
-    config, tokenizer = check_base(base)
-    check_prompts(prompts, name=base, config=config, tokenizer=tokenizer, decoding=how, template=template)
-    base_model, tokenizer = load_base(base)
-    model = base_model if adapter is None else load_adapter(base_model, adapter)
-    texts, inputs = [prompt.text for prompt in prompts], [prompt.input for prompt in prompts]
-    with enough_memory(f"lower --batch-size (now {batch_size})"):
-        responses = generation.generate(
-            model=model,
-            tokenizer=tokenizer,
-            instructions=texts,
-            inputs=inputs,
-            decoding=how,
-            template=template,
-            progress="answering",
+    with outputs.held(output, apart_from=[input]):
+        prompts = data.read_prompts(input, repeats=True, reading=reading)
+        if adapter is not None:
+            check_adapter(adapter)
+        config, tokenizer = check_base(base)
+        check_prompts(prompts, name=base, config=config, tokenizer=tokenizer, decoding=how, template=template)
+        base_model, tokenizer = load_base(base)
+        model = base_model if adapter is None else load_adapter(base_model, adapter)
+        with enough_memory(f"lower --batch-size (now {batch_size})"):
+            responses = generation.generate(
+                model=model,
+                tokenizer=tokenizer,
+                instructions=[prompt.text for prompt in prompts],
+                inputs=[prompt.input for prompt in prompts],
+                decoding=how,
+                template=template,
+                progress="answering",
+            )
+        response_files.write_responses(
+            output, prompts=prompts, responses=[one.text for one in responses], model=base, adapter=adapter
         )
-    response_files.write_responses(
-        output, prompts=prompts, responses=[one.text for one in responses], model=base, adapter=adapter
-    )
     typer.echo(output)
 
 
@@ -178,3 +184,22 @@ def capability(
     typer.echo(
         table.to_json(orient="records", indent=1) if as_json else table.round(3).to_string(index=False)
     )
+
+
+def _copy(adapter: Path, output: Path) -> None:
+    """Copy a trained adapter, whole or not at all.
+
+    Raises:
+        SafetuneError: it cannot be written there; the message says where the adapter is.
+    """
+    partial = output.with_name(f"{output.name}.partial")
+    try:
+        shutil.rmtree(partial, ignore_errors=True)
+        shutil.copytree(adapter, partial)
+        partial.rename(output)
+    except OSError as error:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise SafetuneError(
+            f"{output} could not be written ({of_system(error)}); the adapter is in {adapter}: copy it from"
+            " there"
+        ) from None

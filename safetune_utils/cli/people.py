@@ -42,10 +42,11 @@ def preference_make(
 ) -> None:
     """Make the page on which people judge two models' answers, side by side and blind."""
     from safetune_utils.annotation import preference
-    from safetune_utils.machine.files import write_text
+    from safetune_utils.data import outputs
 
-    items = _preference_items(first, second, seed, reading_from(columns, words_for_nothing))
-    write_text(output, preference.page(items, title=title))
+    with outputs.held(output, forms=(".html",), apart_from=[first, second]):
+        items = _preference_items(first, second, seed, reading_from(columns, words_for_nothing))
+        outputs.write_text(output, preference.page(items, title=title))
     typer.echo(f"{len(items)} pairs: {output}")
 
 

@@ -29,6 +29,7 @@ def run(
 ) -> None:
     """Check a notebook's parameters, then run it with papermill."""
     from safetune_utils.book import notebooks, parameters
+    from safetune_utils.data import outputs
 
     path = parameters.find(notebook)
     if help_notebook:
@@ -36,7 +37,8 @@ def run(
             typer.echo(f"{name}: {kind} = {default}\n    {meaning}")
         return
     target = output or Path("executed") / path.name
-    notebooks.execute(path, given=given_from(parameter, preset), output=target)
+    with outputs.held(target, forms=(".ipynb",), apart_from=[path]):
+        notebooks.execute(path, given=given_from(parameter, preset), output=target)
     typer.echo(target)
 
 

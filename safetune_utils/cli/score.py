@@ -17,9 +17,15 @@ from safetune_utils.errors import SafetuneError
 @app.command()
 def score(
     input: Annotated[
-        Path, typer.Option(help='JSONL of {"prompt", "response"}, or the original\'s output form')
+        Path,
+        typer.Option(help="prompts and responses in any form, the original's output form among them"),
     ],
-    output: Annotated[Path, typer.Option(help="JSONL, one score a line, in the input's order")],
+    output: Annotated[
+        Path,
+        typer.Option(
+            help="one score a row, in the input's order: .jsonl, .json, .csv or .parquet, also with .gz"
+        ),
+    ],
     scorer: Annotated[
         str, typer.Option(help="an instrument's name; `safetune instruments` lists them")
     ] = "refusal",
@@ -37,17 +43,18 @@ def score(
     words_for_nothing: WordsForNothing = "ask",
 ) -> None:
     """Score the answers of a file."""
+    from safetune_utils.data import outputs
     from safetune_utils.generation import response_files
     from safetune_utils.scoring import instruments
     from safetune_utils.settings import Reading, checked
-    from safetune_utils.store import write_lines
 
-    if not output.parent.is_dir():
-        raise SafetuneError(f"the folder of {output} is not there: make it first")
     reading = checked(Reading, reading_from(columns, words_for_nothing))
-    prompts, responses = response_files.read_responses(input, reading=reading)
-    scores = instruments.score(scorer, prompts, responses, base_url=base_url, model=model, cap_usd=cap_usd)
-    write_lines(output, [one.line() for one in scores])
+    with outputs.held(output, apart_from=[input]):
+        prompts, responses = response_files.read_responses(input, reading=reading)
+        scores = instruments.score(
+            scorer, prompts, responses, base_url=base_url, model=model, cap_usd=cap_usd
+        )
+        outputs.write_rows(output, [one.line() for one in scores])
     values = [one.value for one in scores if one.value is not None]
     mean = (
         f", mean {sum(values) / len(values):.3f} ({instruments.INSTRUMENTS[scorer].values})" if values else ""

@@ -33,6 +33,9 @@ FORMS = (".jsonl", ".json", ".csv", ".tsv", ".parquet")
 
 _HUB_NAME = re.compile(r"(?P<id>[A-Za-z0-9][\w.-]*/[\w.-]+)(?::(?P<split>[\w.-]+))?")
 _FAULTS_SHOWN = 10
+# The column of a table of ours that names the columns in which a text was kept from a spreadsheet's formulas,
+# see :mod:`safetune_utils.data.outputs`.
+DISARMED = "disarmed_by_safetune"
 
 
 Row = dict[str, Any]
@@ -44,6 +47,14 @@ class Table(NamedTuple):
 
     title: str
     rows: list[Row]
+
+
+def form_of(path: Path, forms: Sequence[str] = FORMS) -> str | None:
+    """The form that a file's name says, one of ``forms``, before ``.gz`` where it ends in that; ``None``
+    where it says none of them.
+    """
+    name = path.name.lower().removesuffix(".gz")
+    return next((form for form in forms if name.endswith(form)), None)
 
 
 class Fault(NamedTuple):
@@ -86,7 +97,7 @@ def is_file_name(source: str) -> bool:
     """Whether a name means a file or a data set of the Hub rather than a named set."""
     path = Path(source).expanduser()
     return (
-        path.is_file() or _form(path) is not None or bool(_HUB_NAME.fullmatch(source) and not path.exists())
+        path.is_file() or form_of(path) is not None or bool(_HUB_NAME.fullmatch(source) and not path.exists())
     )
 
 
@@ -105,14 +116,14 @@ def read_table(source: str | Path) -> Table:
     """
     path = Path(source).expanduser()
     hub = _HUB_NAME.fullmatch(str(source))
-    if not path.exists() and hub and _form(path) is None:
+    if not path.exists() and hub and form_of(path) is None:
         return _checked(Table(str(source), _hub_rows(hub["id"], hub["split"] or "train")))
     if not path.is_file():
         raise SafetuneError(
             f"{path} is not there: give the path of a {', '.join(FORMS)} file, or a Hugging Face id such as "
             "owner/name"
         )
-    form = _form(path)
+    form = form_of(path)
     if form is None:
         raise SafetuneError(f"{path} is of no form that is read here: save it as {', '.join(FORMS)}")
     size = path.stat().st_size
@@ -130,11 +141,6 @@ def read_table(source: str | Path) -> Table:
     if form == ".jsonl":
         return _checked(Table(str(path), _jsonl_rows(path, text)))
     return _checked(Table(str(path), _table_rows(path, text)))
-
-
-def _form(path: Path) -> str | None:
-    name = path.name.lower().removesuffix(".gz")
-    return next((form for form in FORMS if name.endswith(form)), None)
 
 
 def _content(path: Path) -> bytes:
@@ -282,7 +288,7 @@ def _table_rows(path: Path, text: str) -> list[Row]:
             raise SafetuneError(f"{path} has the column '{twice[0]}' twice: rename or remove one of the two")
         for values in filter(any, records):
             if len(values) == len(header):
-                rows.append(dict(zip(header, values, strict=True)))
+                rows.append(_armed(dict(zip(header, values, strict=True))))
             else:
                 what = f"{len(values)} in place of {len(header)} fields"
                 mend = f"quote texts that hold {_SEPARATORS.get(separator, separator)}"
@@ -294,6 +300,12 @@ def _table_rows(path: Path, text: str) -> list[Row]:
         ) from None
     refuse(str(path), faults, unit="line")
     return rows
+
+
+def _armed(row: Row) -> Row:
+    """A row of a table that this package wrote, with the texts as they were before they were disarmed."""
+    changed = row.pop(DISARMED, "").split(",")
+    return {name: value.removeprefix("'") if name in changed else value for name, value in row.items()}
 
 
 def _records(text: str, separator: str) -> Any:

@@ -1,8 +1,8 @@
 """Files of responses: JSON Lines, and the output form of the original repository.
 
 The original writes ``{"parameters": {...}, "inputs": [...], "instructions": [...], "outputs": [...]}``, with
-``null`` for a missing input. A file named ``.json`` is written in that form, any other as one record a line.
-Both are read, and so is every form of :mod:`safetune_utils.data.files`.
+``null`` for a missing input. A file named ``.json`` is written in that form, any other as records. Both are
+read, and so is every form of :mod:`safetune_utils.data.files`.
 """
 
 from __future__ import annotations
@@ -10,13 +10,11 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from safetune_utils.data import Prompt, read_examples, whole_request
-from safetune_utils.data.files import Fault, refuse
+from safetune_utils.data import Prompt, outputs, read_examples, whole_request
+from safetune_utils.data.files import Fault, form_of, refuse
 from safetune_utils.data.user_rows import AS_IT_IS
 from safetune_utils.errors import SafetuneError
-from safetune_utils.machine.files import write_text
 from safetune_utils.settings import Reading
-from safetune_utils.store import write_lines
 
 
 def read_responses(path: str | Path, *, reading: Reading = AS_IT_IS) -> tuple[list[str], list[str]]:
@@ -69,15 +67,22 @@ def _short(text: str) -> str:
 def write_responses(
     path: Path, *, prompts: list[Prompt], responses: list[str], model: str, adapter: Path | None
 ) -> None:
-    """Write responses: in the original's output form for a ``.json`` name, else one record a line.
+    """Write responses: in the original's output form for a ``.json`` name, else as records in the form of the
+    name, see :mod:`safetune_utils.data.outputs`.
 
     Args:
-        path: the file; its folder is made where it is missing.
+        path: the file.
         prompts, responses: one response for each prompt, in the same order.
         model: the base model's name.
         adapter: the adapter's folder; ``None`` where there was none.
     """
-    if path.suffix == ".json":
+    rows = [
+        {"id": p.id, "prompt": p.text} | ({"input": p.input} if p.input else {}) | {"response": r}
+        for p, r in zip(prompts, responses, strict=True)
+    ]
+    if form_of(path) != ".json":
+        outputs.write_rows(path, rows)
+    else:
         content = {
             "parameters": {
                 "model": model,
@@ -89,10 +94,5 @@ def write_responses(
             "instructions": [prompt.text for prompt in prompts],
             "outputs": responses,
         }
-        write_text(path, json.dumps(content, ensure_ascii=False, indent=4) + "\n")
-    else:
-        shown = (
-            {"id": p.id, "prompt": p.text} | ({"input": p.input} if p.input else {}) | {"response": r}
-            for p, r in zip(prompts, responses, strict=True)
-        )
-        write_lines(path, list(shown))
+        text = json.dumps(content, ensure_ascii=False, indent=4) + "\n"
+        outputs.write_text(path, text)

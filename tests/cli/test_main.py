@@ -31,7 +31,7 @@ from safetune_utils.cli import main
         (["book", "--executed", "no-such-folder"], "no executed copy of 01_safety_amount.ipynb"),
         (["data", "fetch", "nothing"], "unknown outside set 'nothing'"),
         (["data", "overlap", "nothing"], "a folder that exists"),
-        (["score", "--input", "nothing.jsonl", "--output", "x"], "nothing.jsonl is not there"),
+        (["score", "--input", "nothing.jsonl", "--output", "x.jsonl"], "nothing.jsonl is not there"),
         (["finetune", "--amount", "-3", "--output", "new"], "greater than or equal to 0"),
         (["finetune", "--amount", "few", "--output", "new"], "Invalid value for '--amount'"),
         (["finetune", "--columns", "goal", "--output", "new"], "write FIELD=COLUMN, with a comma between"),

@@ -16,6 +16,7 @@ from matplotlib.typing import RcKeyType
 
 from safetune_utils.book.markup import render
 from safetune_utils.data import set_entry
+from safetune_utils.data.outputs import as_csv
 from safetune_utils.data.prompt_sets import Look
 
 LIGHT, DARK = 0, 1
@@ -181,7 +182,7 @@ def make_panels(
         alt=alt,
         light=_image(draw, LIGHT, size, panels),
         dark=_image(draw, DARK, size, panels),
-        csv=data.to_csv(index=False),
+        csv=as_csv(data),
     )
 
 
