@@ -28,8 +28,9 @@ from safetune_utils.scoring import (
     refusal_rules,
     reward_model,
 )
+from safetune_utils.scoring.language import other_language
 from safetune_utils.scoring.rubric import wording
-from safetune_utils.scoring.score import Score
+from safetune_utils.scoring.score import Score, check_pairs
 from safetune_utils.services.requests import Service
 from safetune_utils.store import known_hash
 
@@ -64,6 +65,7 @@ class Instrument:
         above: the border; a value at it is a no.
         yes_is_safe: whether a yes calls the answer safe, on a request that nobody should fulfil; ``None``
             where it does not judge that.
+        language: the one that it was made for, in which alone it reads; empty where it reads any.
         options: what a caller may tell it, for one that asks a server.
         measured: how it agrees with people, where that was measured here.
         code: raised when its code would give another score to the same answer.
@@ -81,6 +83,7 @@ class Instrument:
     says: str = ""
     above: float = 0.5
     yes_is_safe: bool | None = None
+    language: Literal["", "English"] = ""
     options: tuple[str, ...] = ()
     measured: Measured | None = None
     code: int = 1
@@ -177,6 +180,7 @@ INSTRUMENTS: dict[str, Instrument] = {
         ),
         says=REFUSE,
         yes_is_safe=True,
+        language="English",
         measured=Measured(
             "refusal",
             ("agreement", "model_left_out"),
@@ -198,10 +202,12 @@ INSTRUMENTS: dict[str, Instrument] = {
         model="rules on wording",
         biases=(
             "misses refusals in words of their own; "
-            "an answer that corrects a false premise or is beside the point counts as compliance"
+            "an answer that corrects a false premise or is beside the point counts as compliance; "
+            "made for English"
         ),
         says=REFUSE,
         yes_is_safe=True,
+        language="English",
         measured=Measured("refusal_rules", ("agreement", "all"), "answers of three models (XSTest)"),
         code=refusal_rules.VERSION,
         reads=lambda: (refusal_rules.phrases(),),
@@ -219,6 +225,7 @@ INSTRUMENTS: dict[str, Instrument] = {
         says=HARMFUL,
         above=_HARM_ABOVE,
         yes_is_safe=False,
+        language="English",
         measured=Measured("harmfulness", ("test",), "answers to questions never seen (PKU-SafeRLHF)"),
         code=2,
         reads=lambda: (
@@ -241,6 +248,7 @@ INSTRUMENTS: dict[str, Instrument] = {
             says=HARMFUL,
             above=_HARM_ABOVE,
             yes_is_safe=False,
+            language="English",
             reads=partial(_at_hub, model_id),
             numbers="fp32",
         )
@@ -270,6 +278,7 @@ INSTRUMENTS: dict[str, Instrument] = {
         model=quality.REWARD_MODEL,
         biases="prefers long and confident answers",
         needs="1.7 GB from Hugging Face",
+        language="English",
         reads=partial(_at_hub, quality.REWARD_MODEL),
         numbers="fp32",
     ),
@@ -280,6 +289,7 @@ INSTRUMENTS: dict[str, Instrument] = {
         model="rules on repetition, signs and letters",
         biases="a fluent answer that says nothing passes; made for English",
         says=READABLE,
+        language="English",
         reads=lambda: [
             _hash_of(data_folder() / "corpus" / f"{name}.jsonl") for name in coherence.CORPUS_SETS
         ],
@@ -310,18 +320,31 @@ def score(
             (in US dollars). ``None`` counts as not given.
 
     Returns:
-        One score for each answer, in their order, in the instrument's own range and direction.
+        One score for each answer, in their order, in the instrument's own range and direction. An answer
+        that is plainly in a language that the instrument was not made for is unscored, with the language as
+        the reason (:mod:`safetune_utils.scoring.language`).
 
     Raises:
         SafetuneError: no such instrument, an option that it does not take, or what it needs is missing.
+        ValueError: there is not one response for each prompt.
     """
     instrument = _known(name)
+    check_pairs(prompts, responses)
     given = {key: value for key, value in options.items() if value is not None}
     if not_taken := given.keys() - set(instrument.options):
         why = "takes no such option" if instrument.options else "asks no server"
         raise SafetuneError(f"'{name}' {why}: leave {', '.join(sorted(not_taken))} away")
     numbers = {"planned": {"device": device, "precision": precision}, "fp32": {"device": device}, "": {}}
-    return instrument.score(prompts, responses, **numbers[instrument.numbers], **given)
+    others = [other_language(one) if instrument.language else "" for one in responses]
+    read = [i for i, other in enumerate(others) if not other]
+    asked, said = [prompts[i] for i in read], [responses[i] for i in read]
+    found = instrument.score(asked, said, **numbers[instrument.numbers], **given) if read else []
+    scored = dict(zip(read, found, strict=True))
+    return [scored.get(i) or _unread(instrument, other) for i, other in enumerate(others)]
+
+
+def _unread(instrument: Instrument, language: str) -> Score:
+    return Score(None, reason=f"in {language}, and this instrument was made for {instrument.language}")
 
 
 def key(name: str, *, arithmetic: str) -> dict[str, str | int]:

@@ -49,6 +49,7 @@ _NO_SERVICE = "the service could not be reached"
 _REFUSED = "the service refused this text with"
 # Characters; a shorter key is a placeholder for a server that needs none, and may occur in any answer.
 _LEAST_KEY = 12
+_ROUNDING = 1e-3  # of a number in half precision
 
 
 class StoredResult(TypedDict):
@@ -60,7 +61,8 @@ class StoredResult(TypedDict):
         served_model: the model that answered, as the service names it; empty where it gave no name.
         asked: the time in UTC, in ISO 8601.
         flagged: whether the text is flagged.
-        category_scores: 0 to 1 for each of the service's categories, higher is surer.
+        category_scores: 0 to 1 for each of the service's categories, higher is surer; ``None`` where it gave
+            none.
     """
 
     host: str
@@ -68,7 +70,7 @@ class StoredResult(TypedDict):
     served_model: str
     asked: str
     flagged: bool
-    category_scores: dict[str, float]
+    category_scores: dict[str, float | None]
 
 
 class _MalformedError(ValueError):
@@ -191,7 +193,7 @@ def _settle(
             return scores | {text: Score(None, reason=str(error)) for text in left}
         for text, result in zip(left, results, strict=True):
             try:
-                scores[text] = _scored(result)
+                score = scores[text] = _scored(result)
             except _MalformedError as error:
                 scores[text] = Score(None, reason=str(error))
                 continue
@@ -201,7 +203,7 @@ def _settle(
                 "served_model": served,
                 "asked": datetime.now(UTC).isoformat(timespec="seconds"),
                 "flagged": result["flagged"],
-                "category_scores": result["category_scores"],
+                "category_scores": {name: score.parts.get(name) for name in result["category_scores"]},
             }
             write_json(_path(text, service, folder), stored)
     return scores
@@ -271,7 +273,8 @@ def _read(body: bytes, *, n: int, key: str) -> tuple[list[Any], str]:
 
 
 def _scored(result: Any) -> Score:
-    """A service's result, or a stored one, as a score.
+    """A service's result, or a stored one, as a score. Its verdict is kept where a category has no score, or
+    one that lies outside of 0 to 1 by rounding.
 
     Raises:
         _MalformedError: it is not what the protocol says.
@@ -287,11 +290,11 @@ def _scored(result: Any) -> Score:
         or not all(re.fullmatch(r"[A-Za-z0-9/_ -]{1,60}", name) for name in parts)
     ):
         raise _MalformedError("the service's categories are not names with scores")
-    if not all(type(part) in (int, float) and 0 <= part <= 1 for part in parts.values()):
+    given = {name: part for name, part in parts.items() if part is not None}
+    if not all(type(part) in (int, float) and -_ROUNDING <= part <= 1 + _ROUNDING for part in given.values()):
         raise _MalformedError("a category's score is not a number from 0 to 1")
-    return Score(
-        float(flagged), label=LABELS[flagged], parts={name: float(part) for name, part in parts.items()}
-    )
+    within = {name: min(max(float(part), 0.0), 1.0) for name, part in given.items()}
+    return Score(float(flagged), label=LABELS[flagged], parts=within)
 
 
 def _path(text: str, service: requests.Service, folder: Path) -> Path:

@@ -82,7 +82,7 @@ def ask(
     check_cap(estimate_cost(requests, service=service, store=store), cap_usd=cap_usd)
     keys = [key_of(request, service) for request in requests]
     distinct = dict(zip(keys, requests, strict=True))
-    replies = {key: reply for key in distinct if (reply := _load(_path(key, store)))}
+    replies = {key: reply for key in distinct if (reply := _load(_path(key, store), service))}
     waiting = [key for key in distinct if key not in replies]
     if waiting:
         purse = Purse(cap_usd)
@@ -195,8 +195,10 @@ def _stored(path: Path) -> dict[str, Any]:
     return row
 
 
-def _load(path: Path) -> Reply | None:
-    return _reply(_stored(path)) if path.is_file() else None
+def _load(path: Path, service: Service) -> Reply | None:
+    """The stored reply of this host; ``None`` where there is none, so that it is asked."""
+    reply = _reply(_stored(path)) if path.is_file() else None
+    return reply if reply and reply.host in ("", service.host) else None
 
 
 def _keep(reply: Reply, request: Request, *, service: Service, path: Path) -> None:
@@ -214,7 +216,7 @@ def _settle(request: Request, *, client: openai.OpenAI, service: Service, purse:
     path.parent.mkdir(parents=True, exist_ok=True)
     lock = path.with_suffix(".lock")
     with FileLock(lock):
-        if reply := _load(path):  # another process was first
+        if reply := _load(path, service):  # another process was first
             return reply
         at_most = most_usd(request, service)
         if reason := purse.take(at_most):
@@ -236,6 +238,7 @@ def _settle(request: Request, *, client: openai.OpenAI, service: Service, purse:
             usd=usd,
             usd_estimated=estimated,
             seconds=round(time.perf_counter() - started, 3),
+            host=service.host,
             **answer,
         )
         _keep(reply, request, service=service, path=path)

@@ -53,7 +53,8 @@ class Service:
 
     def __post_init__(self) -> None:
         # These errors repeat no value that was given, because a key may be in the wrong place.
-        if not re.fullmatch(r"https?://(\[[0-9a-fA-F:]+\]|[\w.-]+)(:\d+)?(/[\w./-]*)?", self.base_url):
+        form = r"https?://(\[[0-9a-fA-F:]+\]|[\w.-]+)(:\d{1,5})?(/[\w./-]*)?"
+        if not re.fullmatch(form, self.base_url) or not _can_be_read(self.base_url):
             raise SafetuneError(
                 "base_url should be an address such as https://host/v1, without a user, a key or a question "
                 "mark in it"
@@ -79,16 +80,20 @@ class Service:
 
     @property
     def host(self) -> str:
-        """The host without its port, because a local server may get another port each time.
+        """The host, with its port where the address names one: behind another port is another server.
 
-        Every name of this machine is ``loopback``.
+        Every name of this machine is ``loopback``, without a port, because a local server may get another one
+        each time.
         """
-        host = urlsplit(self.base_url).hostname or ""
+        address = urlsplit(self.base_url)
+        host = address.hostname or ""
         try:
             local = ipaddress.ip_address(host).is_loopback
         except ValueError:
             local = host == "localhost"
-        return "loopback" if local else host
+        usual = {"http": 80, "https": 443}[address.scheme]
+        port = "" if address.port in (None, usual) else f":{address.port}"
+        return "loopback" if local else f"{host}{port}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -139,6 +144,7 @@ class Reply:
         cached: whether it was already stored, so that nothing was paid for it now.
         reason: why there is no text, in words; empty where there is one.
         served_model: the model's name as the server reports it, without the folders of a path.
+        host: that gave the reply, see :attr:`Service.host`; empty in replies stored before it was noted.
     """
 
     key: str
@@ -152,11 +158,20 @@ class Reply:
     cached: bool = False
     reason: str = ""
     served_model: str = ""
+    host: str = ""
 
     @property
     def truncated(self) -> bool:
         """Whether the reply was cut at ``max_tokens``."""
         return self.finish == "length"
+
+
+def _can_be_read(address: str) -> bool:
+    """Whether the port and the host in brackets of an address are what they can be."""
+    try:
+        return (urlsplit(address).port or 1) > 0
+    except ValueError:
+        return False
 
 
 def _is_message(message: object) -> bool:

@@ -209,6 +209,8 @@ MALFORMED = {
     "not JSON": (Response(f"<html>{WORDS}"), "was not JSON"),
     "half JSON": (Response(b'{"results": [{"flagg'), "was not JSON"),
     "deep JSON": (Response(b"[" * 100_000), "was not JSON"),
+    "a number without end": (Response(b'{"results": ' + b"9" * 5000 + b"}"), "was not JSON"),
+    "a key twice": (Response(b'{"results": [], "results": []}'), "was not JSON"),
     "a list": (Response(b"[1]"), "not a moderation"),
     "no results": (Response(b"{}"), "not a moderation"),
     "too few": (answer(GOOD), "1 results for 2 answers"),
@@ -224,11 +226,25 @@ MALFORMED_ROWS = {
     "a text as a category": result("b", category_scores={f"{WORDS}\n<b>": 0.1}),
     "a word for a score": result("b", category_scores={"hate": "0.1"}),
     "a flag for a score": result("b", category_scores={"hate": True}),
-    "no score": result("b", category_scores={"hate": None}),
     "above 1": result("b", category_scores={"hate": 0.5, "violence": 1.01}),
     "below 0": result("b", category_scores={"hate": -0.01}),
     "not a number": result("b", category_scores={"hate": float("nan")}),
 }
+
+
+def test_a_verdict_is_kept_although_a_category_is_null_or_out_of_range_by_rounding(service: Played) -> None:
+    parts = {"hate": None, "violence": 1.0000002, "self-harm/intent": -4e-9, "harassment": 0.25}
+    service.script = [
+        lambda texts: answer(
+            result(texts[0]) | {"flagged": True, "category_scores": parts},
+            result(texts[1], category_scores={"hate": None}),
+        )
+    ]
+    scores = service.score("text", "text x")
+    kept = {"violence": 1.0, "self-harm/intent": 0.0, "harassment": 0.25}
+    assert [(score.value, score.parts) for score in scores] == [(1.0, kept), (0.0, {})]
+    assert service.score("text", "text x") == scores  # from the store, where only the numbers are
+    assert len(service.batches) == 1
 
 
 @pytest.mark.parametrize("kind", MALFORMED)

@@ -21,7 +21,7 @@ from safetune_utils import places, store
 from safetune_utils.errors import SafetuneError
 from safetune_utils.models import embedded
 from safetune_utils.services import chat
-from safetune_utils.services.requests import Service
+from safetune_utils.services.requests import Service, key_of
 
 
 def test_replies_come_in_order_with_their_counts_and_cost_and_are_stored_once(server: Server) -> None:
@@ -72,6 +72,30 @@ def test_another_seed_length_temperature_model_or_host_is_another_call(server: S
     assert (
         chat.estimate_cost([request], service=replace(elsewhere, base_url="http://localhost:1/v1")).calls == 0
     )
+
+
+def test_a_stored_reply_says_which_host_gave_it_and_another_host_is_asked_anew(server: Server) -> None:
+    (reply,) = chat.ask(asking("hello"), service=service(server), cap_usd=1)
+    assert reply.host == json.loads(stored()[0].read_text())["host"] == "loopback"
+    # As in a store that was copied from elsewhere, and one of before the host was noted.
+    for host, asked in (("api.example.org", 2), ("", 2)):
+        row = json.loads(stored()[0].read_text()) | {"host": host}
+        stored()[0].write_text(json.dumps(row if host else {k: v for k, v in row.items() if k != "host"}))
+        (again,) = chat.ask(asking("hello"), service=service(server), cap_usd=1)
+        assert (again.text, server.counts["hello"]) == (reply.text, asked)
+    hosts = {
+        "https://api.example.org/v1": "api.example.org",
+        "https://api.example.org:443/v1": "api.example.org",
+        "http://10.0.0.7:8000/v1": "10.0.0.7:8000",
+        "http://10.0.0.7:8001/v1": "10.0.0.7:8001",
+        "http://localhost:8000/v1": "loopback",
+        "http://[::1]:8001/v1": "loopback",
+    }
+    named = {address: replace(service(server), base_url=address).host for address in hosts}
+    assert named == hosts
+    (request,) = asking("hello")
+    keys = {key_of(request, replace(service(server), base_url=address)) for address in hosts}
+    assert len(keys) == len(set(hosts.values())) == 4
 
 
 def test_a_damaged_file_is_told_and_not_paid_anew(server: Server) -> None:

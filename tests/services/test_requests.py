@@ -18,6 +18,8 @@ from safetune_utils.services.requests import Request
         ({"base_url": f"https://user:{MARKER}@host/v1"}, "base_url should be"),
         ({"base_url": f"https://host/v1?key={MARKER}"}, "base_url should be"),
         ({"base_url": "host/v1"}, "base_url should be"),
+        ({"base_url": "http://host:99999/v1"}, "base_url should be"),
+        ({"base_url": "http://[12:::]/v1"}, "base_url should be"),
         ({"key_variable": MARKER}, "not the key itself"),
         ({"model": ""}, "model is empty"),
         ({"usd_per_million_in": -1.0}, "prices"),
