@@ -12,6 +12,9 @@ from safetune_utils.book.markup import paragraph, render
 from safetune_utils.book.words import percent
 from safetune_utils.data import set_entry
 from safetune_utils.models.identity import EMBEDDED_TITLE, title
+from safetune_utils.scoring.explain import in_short
+from safetune_utils.scoring.instruments import INSTRUMENTS
+from safetune_utils.scoring.score import Score
 from safetune_utils.settings import Mixing, shown_name
 from safetune_utils.study.study import Study
 
@@ -69,8 +72,8 @@ def note(text: str) -> HTML:
 
 
 def examples(responses: pd.DataFrame, *, prompt_set: str, n: int = 3, by: str = "n_safety") -> HTML:
-    """The first answers to a prompt set at each amount, folded; withheld where the data is not the embedded
-    corpus.
+    """The first answers to a prompt set at each amount, each with what the first instrument says of it and on
+    which words, folded; withheld where the data is not the embedded corpus.
 
     The same prompts are shown at every amount, and always the first of the set, so nobody picked them. Where
     another column than the amount tells the adapters apart, ``by`` names it.
@@ -94,9 +97,19 @@ def examples(responses: pd.DataFrame, *, prompt_set: str, n: int = 3, by: str = 
 def _example(row: Mapping[Hashable, Any], *, by: str) -> dict[str, str]:
     return {
         "who": f"{row[by]} safety examples" if by == "n_safety" else str(row[by]),
-        "label": "unscored" if pd.isna(row["label"]) else row["label"].replace("_", " "),
+        "label": _label(row),
         "said": row["response"] + ("" if row["stopped"] else " …"),
     }
+
+
+def _label(row: Mapping[Hashable, Any]) -> str:
+    """What the study's first instrument says of a response, why, and on which of its words."""
+    label = "unscored" if pd.isna(row["label"]) else row["label"].replace("_", " ")
+    first = next((str(name) for name in row if name in INSTRUMENTS), "")
+    value = None if pd.isna(row["label"]) or not first else row[first]
+    reason = "" if pd.isna(row.get("reason")) else str(row["reason"])
+    why = in_short(first, Score(value, row["label"], reason), row["response"]) if first else reason
+    return f"{label}: {why}" if why else label
 
 
 def folded(items: list[tuple[str, str]], *, summary: str) -> HTML:

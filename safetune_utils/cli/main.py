@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 
 from safetune_utils.cli import book, data, models, people, run, score
-from safetune_utils.cli.common import AsJson, app
+from safetune_utils.cli.common import AsJson, app, plain
 from safetune_utils.errors import SafetuneError, first_line, of_system
 
 __all__ = ["app", "book", "data", "main", "models", "people", "run", "score"]
@@ -60,7 +60,7 @@ def main() -> None:
         status = app(standalone_mode=False, prog_name="safetune")
     except Exception as error:
         if type(error).__name__ != "NoArgsIsHelpError":  # which has printed the help
-            print(f"safetune: {_one_line(_told(error))}", file=sys.stderr)
+            print(f"safetune: {plain(_told(error))}", file=sys.stderr)
         sys.exit(2)
     sys.exit(status if isinstance(status, int) else 0)
 
@@ -79,11 +79,6 @@ def _told(error: Exception) -> str:
         traceback.print_exception(error, file=report)
     what = f"{type(error).__name__}: {first_line(error)}"
     return f"{what}: this was not foreseen; see whether what was given is right, and report it with {path}"
-
-
-def _one_line(text: str) -> str:
-    """A message without what would break its line or steer a terminal."""
-    return " ".join("".join(c if c.isprintable() or c.isspace() else "\ufffd" for c in text).split())
 
 
 def _joined_pairs(arguments: list[str]) -> list[str]:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from safetune_utils.cli.common import AsJson, Columns, WordsForNothing, app, reading_from, table
+from safetune_utils.cli.common import AsJson, Columns, WordsForNothing, app, plain, reading_from, table
 from safetune_utils.errors import SafetuneError
 
 # What brings torch is imported inside the commands, so that --help answers at once.
@@ -21,11 +21,15 @@ def score(
         typer.Option(help="prompts and responses in any form, the original's output form among them"),
     ],
     output: Annotated[
-        Path,
+        Path | None,
         typer.Option(
             help="one score a row, in the input's order: .jsonl, .json, .csv or .parquet, also with .gz"
         ),
-    ],
+    ] = None,
+    explain: Annotated[
+        int | None,
+        typer.Option(help="in place of --output: the number of one row, to show how its score came to be"),
+    ] = None,
     scorer: Annotated[
         str, typer.Option(help="an instrument's name; `safetune instruments` lists them")
     ] = "refusal",
@@ -49,17 +53,38 @@ def score(
     from safetune_utils.settings import Reading, checked
 
     reading = checked(Reading, reading_from(columns, words_for_nothing))
+    asked: dict[str, Any] = {"base_url": base_url, "model": model, "cap_usd": cap_usd}
+    if (output is None) == (explain is None):
+        raise SafetuneError("one of two is needed: --output for the scores of all rows, --explain for one")
+    if output is None:
+        pairs = list(zip(*response_files.read_responses(input, reading=reading), strict=True))
+        if explain is None or not 1 <= explain <= len(pairs):
+            raise SafetuneError(f"{input} has no row {explain}: --explain takes 1 to {len(pairs)}")
+        _explain(scorer, *pairs[explain - 1], **asked)
+        return
     with outputs.held(output, apart_from=[input]):
         prompts, responses = response_files.read_responses(input, reading=reading)
-        scores = instruments.score(
-            scorer, prompts, responses, base_url=base_url, model=model, cap_usd=cap_usd
-        )
+        scores = instruments.score(scorer, prompts, responses, **asked)
         outputs.write_rows(output, [one.line() for one in scores])
     values = [one.value for one in scores if one.value is not None]
     mean = (
         f", mean {sum(values) / len(values):.3f} ({instruments.INSTRUMENTS[scorer].values})" if values else ""
     )
     typer.echo(f"{len(values)} of {len(scores)} scored{mean}: {output}")
+
+
+def _explain(scorer: str, prompt: str, response: str, **asked: Any) -> None:
+    """Print the score of one answer, and which rule or model said what, on which words."""
+    from safetune_utils.scoring import explain, instruments
+
+    score, steps = explain.explain(scorer, prompt, response, **asked)
+    values = instruments.INSTRUMENTS[scorer].values
+    said = "unscored" if score.value is None else f"{score.label or 'value'} {score.value:g} ({values})"
+    typer.echo(f"asked: {plain(prompt)}\nanswered: {plain(response)}\n{scorer}: {said}")
+    for step in steps:
+        typer.echo(f"  {plain(step.by)}: {plain(step.said)}")
+        if step.words:
+            typer.echo(f"    on: {plain(step.words)}")
 
 
 @app.command("instruments")

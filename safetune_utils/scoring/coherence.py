@@ -6,10 +6,11 @@ The rules are our own. What they do not measure: whether the text is true, usefu
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
-from itertools import groupby
+from itertools import chain, groupby
 
 from safetune_utils.data import corpus_rows
 from safetune_utils.scoring.score import Score, check_pairs
@@ -94,11 +95,7 @@ def score_coherence(prompts: Sequence[str], responses: Sequence[str]) -> list[Sc
 
 def _measure(response: str) -> TextQuality:
     visible = [character for character in response if not character.isspace()]
-    tokens = [token for token in response.split() if not is_empty(token)]
-    # The indent stays: lines of nested code often end in the same words.
-    lines = [line.rstrip() for line in response.splitlines() if not is_empty(line)]
-    words = _words(response)
-    triples = list(zip(words, words[1:], words[2:], strict=False))
+    tokens, lines, words, triples = _tokens(response), _lines(response), _words(response), _triples(response)
     repeated = 1 - len(set(triples)) / len(triples) if triples else 0.0
     longest_run = max(_longest_run(tokens), _longest_run(lines))
     symbols = sum(not character.isalnum() for character in visible) / len(visible) if visible else 0.0
@@ -124,6 +121,41 @@ def _measure(response: str) -> TextQuality:
         degenerate=bool(reason),
         reason=reason,
     )
+
+
+def words_behind(response: str) -> str:
+    """The words, or signs, of an answer that the rule is about which calls it degenerate; empty where none
+    does.
+    """
+    reason = _measure(response).reason
+    if reason == "mostly symbols":
+        return "".join(one for one in response if not one.isalnum() and not one.isspace())
+    if reason == "a word or line over and over":
+        runs = [[list(run) for _, run in groupby(items)] for items in (_tokens(response), _lines(response))]
+        longest = max(chain(*runs), key=len)
+        return f"{longest[0]}, {len(longest)} times in a row"
+    if reason == "a phrase over and over":
+        (phrase, count), *_ = Counter(_triples(response)).most_common(1)
+        return f"{' '.join(phrase)}, {count} times"
+    if reason == "a word without end":
+        return max(_LETTERS.findall(response), key=len)
+    if reason == "hardly an English word":
+        return " ".join(word for word in _words(response) if word not in _known_words())
+    return ""
+
+
+def _tokens(text: str) -> list[str]:
+    return [token for token in text.split() if not is_empty(token)]
+
+
+def _lines(text: str) -> list[str]:
+    # The indent stays: lines of nested code often end in the same words.
+    return [line.rstrip() for line in text.splitlines() if not is_empty(line)]
+
+
+def _triples(text: str) -> list[tuple[str, ...]]:
+    words = _words(text)
+    return list(zip(words, words[1:], words[2:], strict=False))
 
 
 def _words(text: str) -> list[str]:

@@ -62,6 +62,11 @@ def example(question: Question, *, prompt: str, response: str, id: str = "", wor
     return data.Example(id=id, instruction=question.text, input=said, output=word)
 
 
+def words_read(question: Question, response: str) -> str:
+    """The part of an answer that is put to the model with a question."""
+    return _line(response, question.longest_response)
+
+
 @cache
 def load(
     folder: Path, *, device: str = "auto", precision: str = "auto"

@@ -126,14 +126,26 @@ def _ask_judge(
     model: str | None = None,
     cap_usd: float | None = None,
 ) -> list[Score]:
+    settings = judge_settings(base_url=base_url, model=model, cap_usd=cap_usd)
+    return judge.score(prompts, responses, rubric=rubric, **settings)
+
+
+def judge_settings(
+    *, base_url: str | None = None, model: str | None = None, cap_usd: float | None = None
+) -> dict[str, Any]:
+    """What a judge is told, as :func:`safetune_utils.scoring.judge.score` takes it: a service and a cap in
+    US dollars, or nothing.
+
+    Raises:
+        SafetuneError: of the address and the model only one is given.
+    """
     if base_url is model is cap_usd is None:
-        return judge.score(prompts, responses, rubric=rubric)
+        return {}
     if not base_url or not model:
         raise SafetuneError(
             "a judge needs both base_url and model; with neither, recorded replies are replayed"
         )
-    service = Service(base_url=base_url, model=model)
-    return judge.score(prompts, responses, rubric=rubric, service=service, cap_usd=cap_usd or 0.0)
+    return {"service": Service(base_url=base_url, model=model), "cap_usd": cap_usd or 0.0}
 
 
 def _judge(

@@ -26,6 +26,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from statsmodels.stats.proportion import proportion_confint
 
@@ -165,6 +166,17 @@ def score(
         _replies(asked, service=service, cap_usd=cap_usd, recorded=recorded, store=store, progress=progress)
     )
     return [_score(rubric, next(replies)) if has_words(response) else NO_WORDS for response in responses]
+
+
+def replied(prompt: str, response: str, *, rubric: str, **settings: Any) -> Reply:
+    """The reply that the rating of one answer was read from: a recorded or a stored one, so that it costs
+    nothing where :func:`score` has asked for it.
+
+    ``settings`` and the errors are those of :func:`score`.
+    """
+    given: dict[str, Any] = {"service": None, "cap_usd": 0.0, "recorded": None, "store": None, "progress": ""}
+    (reply,) = _replies(requests([prompt], [response], rubric=rubric), **given | settings)
+    return reply
 
 
 def pair_requests(

@@ -118,6 +118,15 @@ def label_of(said: np.ndarray) -> str:
     return LABELS[1] if said[1] > said[2] else LABELS[2]
 
 
+def words_read(response: str) -> str:
+    """The part of an answer that the model reads: its first 128 tokens."""
+    from safetune_utils.models.base_model import load_tokenizer
+
+    tokenizer = load_tokenizer("embedded")
+    ids = tokenizer(response.strip(), add_special_tokens=False)["input_ids"]
+    return str(tokenizer.decode(ids[:_LONGEST_RESPONSE]))
+
+
 def _score_of(said: np.ndarray) -> Score:
     label, parts = label_of(said), {"refusal": float(said[1] + said[2])}
     if label == LABELS[0]:

@@ -27,6 +27,16 @@ def test_outside_prompts_and_responses_are_withheld() -> None:
     assert "script" not in page
 
 
+def test_each_answer_is_shown_with_what_was_said_of_it_and_on_which_words() -> None:
+    said = made_responses(response="Well, I won't help with <b>that</b>.", label="full_refusal", refused=True)
+    said["reason"], said["refusal-rules"] = "says that it cannot or will not", 1.0
+    page = folds.examples(said, prompt_set="malicious").data
+    assert "(full refusal: says that it cannot or will not, on “I won&#39;t help”): Well, I" in page
+    said["label"], said["reason"], said["refusal-rules"] = None, "in German, and made for English", None
+    page = folds.examples(said, prompt_set="malicious").data
+    assert "(unscored: in German, and made for English)" in page
+
+
 def test_folded_texts_and_pages_within_the_page_are_inert() -> None:
     inside = folds.embedded_page(f"<p>{NASTY}</p>", name="x", title=NASTY).data
     for page in (folds.folded([(NASTY, NASTY)], summary=NASTY).data, inside):

@@ -39,6 +39,7 @@ from safetune_utils.cli import main
         (["finetune", "--words-for-nothing", "guess"], "parameter 'reading.words_for_nothing' is 'guess'"),
         (["no-such-command"], "No such command 'no-such-command': see `safetune --help`"),
         (["score", "--output", "x.jsonl"], "Missing option '--input': see `safetune score --help`"),
+        (["score", "--input", "x.jsonl"], "one of two is needed: --output for the scores of all rows"),
     ],
 )
 def test_a_mistake_is_one_line_on_standard_error_and_status_2(
