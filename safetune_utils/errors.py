@@ -21,6 +21,7 @@ def first_line(error: BaseException) -> str:
 
 _MENDS = {
     errno.ENOENT: "give a path that is there",
+    errno.EEXIST: "a file has that name, so choose another place",
     errno.EACCES: "change its permissions, or choose another place",
     errno.EPERM: "change its permissions, or choose another place",
     errno.EROFS: "choose a place that can be written to",

@@ -135,14 +135,23 @@ def published() -> dict[str, Outcomes]:
     return {path.stem: read(path) for path in sorted(published_folder().glob("*.json"))}
 
 
+def check_name(name: str) -> None:
+    """Check that a name can be that of a published run.
+
+    Raises:
+        SafetuneError: it is not one of small letters, digits and hyphens.
+    """
+    if not re.fullmatch(r"[a-z0-9][a-z0-9-]*", name):
+        raise SafetuneError(f"'{name}' cannot name a published run: use small letters, digits and hyphens")
+
+
 def publish(executed: Iterable[Path], *, name: str, folder: Path | None = None) -> Path:
     """Write the outcomes of executed notebooks as the run ``name``, and the numbers behind their figures.
 
     Raises:
         SafetuneError: the name is not one of plain letters, digits and hyphens.
     """
-    if not re.fullmatch(r"[a-z0-9][a-z0-9-]*", name):
-        raise SafetuneError(f"'{name}' cannot name a published run: use small letters, digits and hyphens")
+    check_name(name)
     paths, folder = list(executed), folder or published_folder()
     tables = folder / name
     tables.mkdir(parents=True, exist_ok=True)

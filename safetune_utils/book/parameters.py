@@ -68,8 +68,9 @@ def schema_of(path: Path) -> str:
     Raises:
         SafetuneError: the notebook names none, or one that is not known.
     """
-    name = read_notebook(path).metadata.get("safetune", {}).get("schema")
-    if name not in SCHEMAS:
+    about = read_notebook(path).metadata.get("safetune")
+    name = about.get("schema") if isinstance(about, dict) else None
+    if not isinstance(name, str) or name not in SCHEMAS:
         raise SafetuneError(
             f"{path.name} does not say what its parameters are: write "
             f'"safetune": {{"schema": "study"}} into its metadata (or {", ".join(list(SCHEMAS)[1:])})'

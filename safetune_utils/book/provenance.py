@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TypedDict
+from typing import TypedDict, cast
 from urllib.parse import urlsplit
 
 import nbformat
@@ -66,8 +66,8 @@ def provenance(executed: Path) -> PageRecord | None:
     :func:`safetune_utils.book.notebooks.execute`.
     """
     # A notebook of ours has an entry of that name before it is run, too: it names the schema.
-    found = read_notebook(executed).metadata.get("safetune", {})
-    return found if "made_from" in found else None
+    found = read_notebook(executed).metadata.get("safetune")
+    return cast("PageRecord", found) if isinstance(found, dict) and "made_from" in found else None
 
 
 def record_name(notebook: str) -> str:

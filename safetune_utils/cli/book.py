@@ -57,6 +57,7 @@ def publish(
     """
     from safetune_utils.book import findings, site
 
+    findings.check_name(name)  # before anything is executed
     done, _ = site.executed(given=given_from(parameter, preset))
     typer.echo(findings.publish(done.values(), name=name))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.metadata
 import json
 import os
@@ -74,11 +75,16 @@ def _told(error: Exception) -> str:
         return f"{error.format_message().rstrip('.')}: see `{command} --help`"
     if isinstance(error, OSError):
         return of_system(error)
-    file, path = tempfile.mkstemp(prefix="safetune-", suffix=".txt")  # readable by this user alone
-    with os.fdopen(file, "w", encoding="utf-8", errors="replace") as report:
-        traceback.print_exception(error, file=report)
-    what = f"{type(error).__name__}: {first_line(error)}"
-    return f"{what}: this was not foreseen; see whether what was given is right, and report it with {path}"
+    report = "what it says"
+    with contextlib.suppress(OSError):
+        file, report = tempfile.mkstemp(prefix="safetune-", suffix=".txt")  # readable by this user alone
+        with os.fdopen(file, "w", encoding="utf-8", errors="replace") as written:
+            traceback.print_exception(error, file=written)
+    given = " ".join(word if len(word) <= 60 else f"{word[:30]}…{word[-29:]}" for word in sys.argv[1:])
+    return (
+        f"{given}: {type(error).__name__}: {first_line(error)}: this was not foreseen; see whether what was "
+        f"given is right, and report it with {report}"
+    )
 
 
 def _joined_pairs(arguments: list[str]) -> list[str]:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 
 from safetune_utils.cli.common import AsJson, Columns, WordsForNothing, app, reading_from
-from safetune_utils.errors import SafetuneError, of_system
+from safetune_utils.errors import SafetuneError, first_line, of_system
 
 _Template = Annotated[
     Literal["alpaca", "chat"],
@@ -122,8 +122,7 @@ def generate(
     from safetune_utils.generation import response_files
     from safetune_utils.generation.prompts import check_prompts
     from safetune_utils.machine.memory import enough_memory
-    from safetune_utils.models.adapters import check_adapter, load_adapter
-    from safetune_utils.models.base_model import load_base
+    from safetune_utils.models.adapters import check_adapter
     from safetune_utils.models.checks import check_base
     from safetune_utils.presets import resolve_decoding
     from safetune_utils.settings import Reading, checked
@@ -143,8 +142,7 @@ def generate(
             check_adapter(adapter)
         config, tokenizer = check_base(base)
         check_prompts(prompts, name=base, config=config, tokenizer=tokenizer, decoding=how, template=template)
-        base_model, tokenizer = load_base(base)
-        model = base_model if adapter is None else load_adapter(base_model, adapter)
+        model, tokenizer = _loaded(base, adapter)
         with enough_memory(f"lower --batch-size (now {batch_size})"):
             responses = generation.generate(
                 model=model,
@@ -172,14 +170,9 @@ def capability(
     as_json: AsJson = False,
 ) -> None:
     """Measure what a model can do, with lm-evaluation-harness."""
-    from safetune_utils.models.adapters import check_adapter, load_adapter
-    from safetune_utils.models.base_model import load_base
     from safetune_utils.scoring import capability as harness
 
-    if adapter is not None:
-        check_adapter(adapter)
-    base_model, tokenizer = load_base(base)
-    model = base_model if adapter is None else load_adapter(base_model, adapter)
+    model, tokenizer = _loaded(base, adapter)
     table = harness.evaluate(model=model, tokenizer=tokenizer, tasks=task, limit=limit)
     typer.echo(
         table.to_json(orient="records", indent=1) if as_json else table.round(3).to_string(index=False)
@@ -202,4 +195,29 @@ def _copy(adapter: Path, output: Path) -> None:
         raise SafetuneError(
             f"{output} could not be written ({of_system(error)}); the adapter is in {adapter}: copy it from"
             " there"
+        ) from None
+
+
+def _loaded(base: str, adapter: Path | None) -> tuple[Any, Any]:
+    """A base model with an adapter on it, and its tokenizer.
+
+    Raises:
+        SafetuneError: one of them cannot be loaded; an adapter's files are checked before the base model is
+            loaded.
+    """
+    from safetune_utils.models.adapters import check_adapter, load_adapter
+    from safetune_utils.models.base_model import load_base
+
+    if adapter is not None:
+        check_adapter(adapter)
+    try:
+        model, tokenizer = load_base(base)
+        return model if adapter is None else load_adapter(model, adapter), tokenizer
+    except (SafetuneError, OSError, MemoryError):
+        raise
+    except Exception as error:  # the libraries raise many kinds
+        what = f"the adapter in {adapter} on '{base}'" if adapter else f"'{base}'"
+        raise SafetuneError(
+            f"{what} cannot be loaded ({type(error).__name__}: {first_line(error)}): see whether its files "
+            "are whole, and made for one another"
         ) from None

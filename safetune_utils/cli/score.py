@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -70,7 +71,9 @@ def score(
     mean = (
         f", mean {sum(values) / len(values):.3f} ({instruments.INSTRUMENTS[scorer].values})" if values else ""
     )
-    typer.echo(f"{len(values)} of {len(scores)} scored{mean}: {output}")
+    reasons = Counter(one.reason for one in scores if one.value is None)
+    unscored = "".join(f"\n{count} unscored: {plain(reason)}" for reason, count in reasons.most_common())
+    typer.echo(f"{len(values)} of {len(scores)} scored{mean}: {output}{unscored}")
 
 
 def _explain(scorer: str, prompt: str, response: str, **asked: Any) -> None:

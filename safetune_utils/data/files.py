@@ -118,6 +118,8 @@ def read_table(source: str | Path) -> Table:
     hub = _HUB_NAME.fullmatch(str(source))
     if not path.exists() and hub and form_of(path) is None:
         return _checked(Table(str(source), _hub_rows(hub["id"], hub["split"] or "train")))
+    if path.exists() and not path.is_file():
+        raise SafetuneError(f"{path} is no file: give the path of one of the forms {', '.join(FORMS)}")
     if not path.is_file():
         raise SafetuneError(
             f"{path} is not there: give the path of a {', '.join(FORMS)} file, or a Hugging Face id such as "

@@ -64,6 +64,10 @@ def held(
         if path.resolve() == Path(source).expanduser().resolve() or _are_one_file(path, Path(source)):
             raise SafetuneError(f"{path} is also what is read: choose another name for the output")
     path.parent.mkdir(parents=True, exist_ok=True)
+    try:  # a folder that cannot be written to is told apart from a file that another process writes
+        tempfile.TemporaryFile(dir=path.parent).close()
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(path.parent)) from None
     lock = path.with_name(f"{path.name}.lock")
     try:
         with FileLock(lock, timeout=0):

@@ -120,7 +120,7 @@ def label_of(said: np.ndarray) -> str:
 
 def words_read(response: str) -> str:
     """The part of an answer that the model reads: its first 128 tokens."""
-    from safetune_utils.models.base_model import load_tokenizer
+    from safetune_utils.models.tokenizer import load_tokenizer
 
     tokenizer = load_tokenizer("embedded")
     ids = tokenizer(response.strip(), add_special_tokens=False)["input_ids"]
