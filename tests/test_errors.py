@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from safetune_utils.errors import did_you_mean, first_line, of_system
+from safetune_utils.errors import SafetuneError, did_you_mean, first_line, of_system
 
 
 @pytest.mark.parametrize(
@@ -35,3 +35,9 @@ def test_what_the_system_refuses_is_told_with_the_path_and_the_mend(tmp_path: Pa
     full = OSError(28, "No space left on device")
     assert of_system(full) == "No space left on device: make room on the disk, or choose another place"
     assert of_system(ConnectionError("the hub\nis away")) == "the hub"
+
+
+def test_a_message_is_one_line_whatever_it_repeats() -> None:
+    said = str(SafetuneError("the file 'a\nb\u2028c\x1b[31m\u202e\ud83d  é.csv' is empty"))
+    assert said == "the file 'a b c\ufffd[31m\ufffd\ufffd  é.csv' is empty"
+    assert str(SafetuneError(said)) == said

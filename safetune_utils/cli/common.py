@@ -45,11 +45,6 @@ WordsForNothing = Annotated[
 ]
 
 
-def plain(text: str) -> str:
-    """A text on one line, without signs that would steer a terminal."""
-    return " ".join("".join(c if c.isprintable() or c.isspace() else "\ufffd" for c in text).split())
-
-
 def table(rows: Sequence[Mapping[str, object]], columns: list[str]) -> str:
     """Rows as text in columns; numbers to the right."""
     cells = [columns, *[["" if row[name] is None else str(row[name]) for name in columns] for row in rows]]

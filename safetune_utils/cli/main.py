@@ -14,8 +14,8 @@ from typing import Annotated
 import typer
 
 from safetune_utils.cli import book, data, models, people, run, score
-from safetune_utils.cli.common import AsJson, app, plain
-from safetune_utils.errors import SafetuneError, first_line, of_system
+from safetune_utils.cli.common import AsJson, app
+from safetune_utils.errors import SafetuneError, first_line, of_system, plain
 
 __all__ = ["app", "book", "data", "main", "models", "people", "run", "score"]
 

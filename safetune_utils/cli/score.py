@@ -9,8 +9,8 @@ from typing import Annotated, Any
 
 import typer
 
-from safetune_utils.cli.common import AsJson, Columns, WordsForNothing, app, plain, reading_from, table
-from safetune_utils.errors import SafetuneError
+from safetune_utils.cli.common import AsJson, Columns, WordsForNothing, app, reading_from, table
+from safetune_utils.errors import SafetuneError, plain
 
 # What brings torch is imported inside the commands, so that --help answers at once.
 

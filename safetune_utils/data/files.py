@@ -251,19 +251,21 @@ _ORIGINAL_COLUMNS = {
 
 
 def _columns_to_rows(path: Path, content: dict[str, Any]) -> list[Row]:
-    columns = {
-        _ORIGINAL_COLUMNS[name]: values for name, values in content.items() if name in _ORIGINAL_COLUMNS
-    }
+    known = [name for name in content if name in _ORIGINAL_COLUMNS]
+    columns = {_ORIGINAL_COLUMNS[name]: content[name] for name in known}
+    if len(columns) < len(known):
+        raise SafetuneError(f"{path} has a column under two names ({', '.join(known)}): leave one of the two")
     if "instruction" not in columns:
         raise SafetuneError(
             f"{path} is one object without 'instructions' (it has {', '.join(content)}): write a list of "
             "objects, or the original's columns"
         )
     # The original leaves "inputs" empty where no row has one.
-    columns = {name: values for name, values in columns.items() if values != []} or {"instruction": []}
+    columns = {name: values for name, values in columns.items() if values != [] or name == "instruction"}
     for name, values in columns.items():
         if not isinstance(values, list):
             raise SafetuneError(f"{path}: '{name}' is {value_kind(values)}, but it should be a list of texts")
+    for name, values in columns.items():
         if len(values) != len(columns["instruction"]):
             raise SafetuneError(
                 f"{path} has {len(columns['instruction'])} instructions and {len(values)} {name}s: it needs "

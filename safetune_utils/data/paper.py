@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections import Counter
 from typing import NamedTuple
 
+from safetune_utils import strict_json
 from safetune_utils.data import question_forms
 from safetune_utils.data.files import Row, read_table
 from safetune_utils.data.register import fetch, registered_sets
@@ -98,7 +98,7 @@ def _red_team_questions() -> dict[str, str]:
         questions = sorted({question_forms.first_turn(row["transcript"]) for row in read_table(path).rows})
         matches = question_forms.match([row.instruction for row in rows], questions)
         write_json(kept, {rows[number].id: match.text for number, match in matches.items()})
-    return json.loads(kept.read_text("utf-8"))
+    return strict_json.read(kept, mend="delete it, and it is made again")
 
 
 def question_counts(rows: list[Example]) -> dict[str, int]:

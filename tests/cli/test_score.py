@@ -53,7 +53,7 @@ def test_one_row_is_explained_without_signs_that_steer_a_terminal(tmp_path: Path
         "  a rule of refusal-rules: says that it cannot or will not",
         "    on: I can't help",
     ]
-    assert "asked: Write it. for my aunt" in safetune("score", *files, "--explain", "1").stdout
+    assert "asked: Write it.  for my aunt" in safetune("score", *files, "--explain", "1").stdout
     answer = safetune("score", *files, "--explain", "3")
     assert (answer.returncode, answer.stdout) == (2, "")
     assert answer.stderr == f"safetune: {path} has no row 3: --explain takes 1 to 2\n"

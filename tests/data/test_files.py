@@ -73,6 +73,10 @@ BAD_FILES = [
     ("json", b'{"instruction": "a"}\n{"instruction": "b"}\n', "name it .jsonl if it has one object a line"),
     ("json", b'{"questions": ["a"]}', "one object without 'instructions' (it has questions)"),
     ("json", b'{"instructions": ["a", "b"], "outputs": ["c"]}', "2 instructions and 1 outputs"),
+    ("json", b'{"instructions": [], "outputs": ["c"]}', "0 instructions and 1 outputs"),
+    ("json", b'{"inputs": ["c"], "instructions": 5}', "'instruction' is a number, but it should be a list"),
+    ("json", b'{"instructions": ["a"], "instruction": ["b"]}', "has a column under two names (instructions,"),
+    ("csv", b'"two\nlines","two\nlines"\na,b\n', "has the column 'two lines' twice"),
     ("json", b"3", "holds a number"),
     (
         "jsonl",
