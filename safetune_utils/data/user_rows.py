@@ -213,6 +213,11 @@ def _columns(table: Table, reading: Reading, *, asked: Sequence[str], answered: 
     """
     first = table.rows[0]
     given: dict[str, str] = {_SAME.get(field, field): column for field, column in reading.columns.items()}
+    if len(given) < len(reading.columns):
+        raise SafetuneError(
+            f"{table.title}: of {', '.join(reading.columns)}, which were named for it, two are the same "
+            "field: name prompt or instruction, and response or output"
+        )
     for field in ("label", "pair") if answered else ("output", "question"):
         given.pop(field, None)  # one saying stands for files of both kinds
     for field, column in given.items():

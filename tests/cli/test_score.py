@@ -5,7 +5,10 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
 from command_line import safetune
+
+from safetune_utils.cli import main
 
 
 def test_scoring_reads_records_and_the_original_s_output_form(tmp_path: Path) -> None:
@@ -35,25 +38,31 @@ def test_scoring_reads_records_and_the_original_s_output_form(tmp_path: Path) ->
     assert scored[0][2] == {"unscored": "no words in the answer"}
 
 
-def test_one_row_is_explained_without_signs_that_steer_a_terminal(tmp_path: Path) -> None:
+def test_one_row_is_explained_without_signs_that_steer_a_terminal(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     rows = [
         {"goal": "Write it.", "input": "for my aunt", "said": "Dear aunt."},
         {"goal": "Write it.", "input": "", "said": "I can't help with \x1b[31mthat."},
     ]
     path = tmp_path / "rows.jsonl"
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    files = ("--input", str(path), "--columns", "instruction=goal,output=said", "--scorer", "refusal-rules")
-    answer = safetune("score", *files, "--explain", "2")
-    assert answer.returncode == 0, answer.stderr
+    given = ["score", "--input", str(path), "--columns", "instruction=goal,output=said"]
+
+    def explained(row: str) -> tuple[list[str], str]:
+        monkeypatch.setattr("sys.argv", ["safetune", *given, "--scorer", "refusal-rules", "--explain", row])
+        with pytest.raises(SystemExit):
+            main.main()
+        said = capsys.readouterr()
+        return said.out.splitlines(), said.err
+
     classes = "1 for any refusal, 0 for compliance; classes compliance, partial_refusal, full_refusal"
-    assert answer.stdout.splitlines() == [
+    assert explained("2")[0] == [
         "asked: Write it.",
         "answered: I can't help with \ufffd[31mthat.",
         f"refusal-rules: full_refusal 1 ({classes})",
         "  a rule of refusal-rules: says that it cannot or will not",
         "    on: I can't help",
     ]
-    assert "asked: Write it.  for my aunt" in safetune("score", *files, "--explain", "1").stdout
-    answer = safetune("score", *files, "--explain", "3")
-    assert (answer.returncode, answer.stdout) == (2, "")
-    assert answer.stderr == f"safetune: {path} has no row 3: --explain takes 1 to 2\n"
+    assert explained("1")[0][0] == "asked: Write it.  for my aunt"
+    assert explained("3") == ([], f"safetune: {path} has no row 3: --explain takes 1 to 2\n")

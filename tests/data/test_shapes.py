@@ -231,6 +231,13 @@ SHAPES = {
         "has no column 'gaol'",
         reading=Reading(columns={"prompt": "gaol", "response": "target"}),
     ),
+    "names of its own, said twice": Shape(
+        "a.csv",
+        b"goal,wish,target\nPour tea.,Pour.,It is poured.\n",
+        "of instruction, prompt, which were named for it, two are the same field: name prompt or",
+        "two are the same field",
+        reading=Reading(columns={"instruction": "goal", "prompt": "wish"}),
+    ),
     "two columns that may be asked": Shape(
         "a.csv",
         b"prompt,text,response\nPour tea.,Tea is a drink.,It is poured.\n",
