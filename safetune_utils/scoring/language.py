@@ -114,15 +114,6 @@ def other_language(text: str) -> str:
 def _script(letter: str) -> str:
     """The name of a letter's language or script; empty for Latin letters, plain or as signs."""
     name = unicodedata.name(letter, "").split(" ")[0]
-    if name in (
-        "LATIN",
-        "FULLWIDTH",
-        "MODIFIER",
-        "MATHEMATICAL",
-        "DOUBLE",
-        "SCRIPT",
-        "FEMININE",
-        "MASCULINE",
-    ):
+    if name in _LATIN:
         return ""
     return _SCRIPTS.get(name, f"{name.title()} script" if name else "")
