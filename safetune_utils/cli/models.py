@@ -154,7 +154,12 @@ def generate(
                 progress="answering",
             )
         response_files.write_responses(
-            output, prompts=prompts, responses=[one.text for one in responses], model=base, adapter=adapter
+            output,
+            prompts=prompts,
+            responses=[one.text for one in responses],
+            model=base,
+            adapter=adapter,
+            template=template,
         )
     typer.echo(output)
 

@@ -14,6 +14,7 @@ from safetune_utils.data import Prompt, outputs, read_examples, whole_request
 from safetune_utils.data.files import Fault, form_of, refuse
 from safetune_utils.data.user_rows import AS_IT_IS
 from safetune_utils.errors import SafetuneError
+from safetune_utils.models.template import ALPACA
 from safetune_utils.settings import Reading
 
 
@@ -65,7 +66,13 @@ def _short(text: str) -> str:
 
 
 def write_responses(
-    path: Path, *, prompts: list[Prompt], responses: list[str], model: str, adapter: Path | None
+    path: Path,
+    *,
+    prompts: list[Prompt],
+    responses: list[str],
+    model: str,
+    adapter: Path | None,
+    template: str = ALPACA,
 ) -> None:
     """Write responses: in the original's output form for a ``.json`` name, else as records in the form of the
     name, see :mod:`safetune_utils.data.outputs`.
@@ -75,6 +82,7 @@ def write_responses(
         prompts, responses: one response for each prompt, in the same order.
         model: the base model's name.
         adapter: the adapter's folder; ``None`` where there was none.
+        template: the form in which the prompts were asked.
     """
     rows = [
         {"id": p.id, "prompt": p.text} | ({"input": p.input} if p.input else {}) | {"response": r}
@@ -86,7 +94,7 @@ def write_responses(
         content = {
             "parameters": {
                 "model": model,
-                "prompt_template": "alpaca",
+                "prompt_template": template,
                 "lora_weights": str(adapter or ""),
                 "load_8bit": False,
             },

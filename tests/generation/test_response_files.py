@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from safetune_utils.data import Prompt
 from safetune_utils.errors import SafetuneError
 from safetune_utils.generation import response_files
 from safetune_utils.settings import Reading
@@ -58,3 +59,12 @@ def test_files_are_paired_only_where_every_row_answers_the_same_instruction_and_
     assert str(caught.value) == f"{first} and {second}, row 1: {asked}: generate both from one file"
     with pytest.raises(SafetuneError, match="have 3 and 2 rows: generate both from one file"):
         response_files.check_paired(first, second, (prompts, prompts[:2]))
+
+
+def test_the_original_s_form_says_in_which_form_the_prompts_were_asked(tmp_path: Path) -> None:
+    path, prompts = tmp_path / "out.json", [Prompt(id="a", text="Name a fruit.")]
+    for template in ("alpaca", "chat"):
+        response_files.write_responses(
+            path, prompts=prompts, responses=["Plum."], model="m", adapter=None, template=template
+        )
+        assert json.loads(path.read_text())["parameters"]["prompt_template"] == template
