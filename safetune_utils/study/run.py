@@ -20,7 +20,7 @@ from safetune_utils.study import base
 from safetune_utils.study.mixes import base_losses_folder, candidates, is_known
 from safetune_utils.study.plan import left_of, speeds
 from safetune_utils.study.responses import responses_of
-from safetune_utils.study.side_effects import side_effect_folder, side_effects_left
+from safetune_utils.study.side_effects import n_measured, side_effect_folder, side_effects_left
 from safetune_utils.study.stages import (
     adapter_folder,
     load_adapted,
@@ -36,6 +36,9 @@ from safetune_utils.study.study import Run, Study
 _SUBPROCESS_FROM_ROWS = 300
 # And so many pieces of work of any size: there the machine's cores share them out.
 _SUBPROCESS_FROM_PIECES = 6
+# Minutes of answering and scoring from which an adapter's are two pieces: else the last one to be asked keeps
+# one process busy while the others have nothing left to do. For less, loading it twice costs more.
+_HALVES_FROM_MINUTES = 1.0
 
 
 def run(study: Study) -> pd.DataFrame:
@@ -101,7 +104,8 @@ def fill(studies: Sequence[Study], *, beside: Sequence[Piece] = ()) -> None:
         for piece in pieces:
             piece.work(*piece.arguments)
         return
-    n_trained, n_asked = (sum(piece.work is work for piece in pieces) for work in (adapter_folder, respond))
+    n_trained = sum(piece.work is adapter_folder for piece in pieces)
+    n_asked = len({id(piece.arguments[0]) for piece in pieces if piece.work is respond})
     models = {(study.settings.base_model, study.settings.revision) for study in studies}
     if beside:
         models.add(("embedded", None))
@@ -143,8 +147,20 @@ def _pieces(studies: Sequence[Study]) -> list[Piece]:
             before = Piece(adapter_folder, (study, run), left.tokens / of_training, after=before)
             pieces.append(before)
         if left.answers is not None:
-            pieces.append(Piece(respond, (asks,), left.answers / of_answering, after=before))
+            minutes = left.answers / of_answering
+            parts = _parts(asks, 2 if minutes >= _HALVES_FROM_MINUTES else 1)
+            pieces += [Piece(respond, (asks, part), minutes / len(parts), after=before) for part in parts]
     return [*losses.values(), *pieces]
+
+
+def _parts(asks: Sequence[tuple[Study, Run]], n: int) -> list[list[str]]:
+    """All that an adapter is asked and measured by, in at most so many parts of about as many
+    prompts.
+    """
+    sizes = {name: len(study.prompts(name)) for study, _ in asks for name in study.prompt_sets}
+    sizes |= {name: n_measured(study, name) for study, _ in asks for name in study.side_effects}
+    names = sorted(sizes, key=lambda name: (-sizes[name], name))
+    return [part for place in range(n) if (part := names[place::n])]
 
 
 def _n_rows(study: Study, run: Run) -> int:
@@ -152,14 +168,15 @@ def _n_rows(study: Study, run: Run) -> int:
     return study.n_rows(run) * study.settings.recipe.epochs
 
 
-def respond(asks: Sequence[tuple[Study, Run]]) -> None:
+def respond(asks: Sequence[tuple[Study, Run]], names: Sequence[str]) -> None:
     """Let an adapter respond to the prompt sets that are left, measure its side effects, and score what it
     says; it is trained first where it is missing.
 
     Args:
         asks: the studies that ask it, each with the run that is this adapter.
+        names: the prompt sets and side effects that it is asked and measured by now.
     """
-    if any(sets_left(*one) for one in asks):
+    if any(name in names for one in asks for name in sets_left(*one)):
         from safetune_utils.generation.decoding import ordered_weights
         from safetune_utils.generation.generate import proven_way
 
@@ -170,14 +187,16 @@ def respond(asks: Sequence[tuple[Study, Run]]) -> None:
         with ordered_weights(model):
             for study, run in asks:
                 for name in sets_left(study, run):
-                    responses_folder(study, run, name, model=model, tokenizer=tokenizer)
+                    if name in names:
+                        responses_folder(study, run, name, model=model, tokenizer=tokenizer)
         del model
         release_memory()
     for study, run in asks:
         for name in side_effects_left(study, run):
-            side_effect_folder(study, run, name)
+            if name in names:
+                side_effect_folder(study, run, name)
         for name, instrument, other in scores_left(study, run):
-            if not INSTRUMENTS[instrument].options:  # it asks no server
+            if name in names and not INSTRUMENTS[instrument].options:  # it asks no server
                 scores_folder(study, run, name, instrument, asked_as=other)
 
 

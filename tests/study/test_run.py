@@ -28,9 +28,10 @@ from safetune_utils.data.mix import Mix
 from safetune_utils.models import base_model
 from safetune_utils.study import mixes, responses, stages
 from safetune_utils.study import run as studying
-from safetune_utils.study.design import state
+from safetune_utils.study.design import state, vary
 from safetune_utils.study.plan import plan
 from safetune_utils.study.run import run, run_together
+from safetune_utils.study.stages import sets_left
 from safetune_utils.study.study import Study
 
 
@@ -105,9 +106,35 @@ def test_what_is_left_of_several_studies_is_a_piece_of_work_once_and_waits_for_w
         # Four answers by an adapter, however many studies ask for them.
         assert ask.minutes == pytest.approx(4 / 15 / 60)
     assert [train.after for train in pieces[::2]] == [None, None, losses]
-    assert [len(*ask.arguments) for ask in pieces[1::2]] == [2, 2, 1]
+    assert [len(ask.arguments[0]) for ask in pieces[1::2]] == [2, 2, 1]
     run_together(twice)
     assert studying._pieces(twice) == []
+
+
+def test_an_adapter_with_much_to_answer_is_asked_in_two_halves_that_come_to_the_same(
+    base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(studying, "_SUBPROCESS_FROM_PIECES", 99)
+    study = vary(
+        two_adapters(base, safety_amounts=[3], side_effects=["reference-losses"]),
+        prompt_sets=["ordinary", "malicious"],
+    )
+    whole = run(study)
+    monkeypatch.setenv("SAFETUNE_STORE", str(tmp_path / "halves"))
+    monkeypatch.setattr(studying, "_HALVES_FROM_MINUTES", 0.0)
+    train, *halves = studying._pieces([study])
+    assert [half.after for half in halves] == [train, train]
+    names = [half.arguments[1] for half in halves]
+    assert sorted([*names[0], *names[1]]) == ["malicious", "ordinary", "reference-losses"]
+    assert sum(half.minutes for half in halves) == pytest.approx(12 / 15 / 60)
+    train.work(*train.arguments)
+    halves[1].work(*halves[1].arguments)
+    assert {name for one in study.runs for name in sets_left(study, one)} == {*names[0]} & {
+        *study.prompt_sets
+    }
+    halves[0].work(*halves[0].arguments)
+    assert studying._pieces([study]) == []
+    assert run(study).equals(whole)
 
 
 ALL_MADE = """
