@@ -3,27 +3,37 @@
 A stage is known by its *inputs*: a dictionary of plain values in which every file or model that it reads is
 named by a hash. The folder's name ends in the hash of that dictionary, so the same inputs find the folder
 again and other inputs never share it. A folder is written under another name and renamed when it is complete;
-a run that is killed leaves only a ``.partial`` folder, which the next run of the same stage removes.
+a run that is killed leaves only a ``.partial`` folder, which the next run of the same stage removes, and what
+it had computed so far, with which the next goes on.
+
+What is stored is believed only where it can be checked: a record by its form, by a hash of itself and by its
+inputs giving the folder's own name, and a file by the hash in the record, whenever it is read. What does not
+hold counts as not made. These hashes find damage and slips, not somebody who means to deceive and writes them
+anew.
 """
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
 import shutil
+import sys
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, NotRequired
+from typing import Any, NamedTuple, NotRequired, cast
 
 import pandas as pd
 from filelock import FileLock
+from pydantic import TypeAdapter
 
 from safetune_utils import strict_json
-from safetune_utils.errors import SafetuneError
-from safetune_utils.machine.files import write_json, write_text
+from safetune_utils.errors import SafetuneError, of_system
+from safetune_utils.machine.batches import kept_in
+from safetune_utils.machine.files import flush, is_as_sealed, sealed, write_json, write_text
 from safetune_utils.machine.memory import peak_memory, trim_heap
 from safetune_utils.machine.surroundings import Surroundings, now, surroundings
 from safetune_utils.places import inside, safe_name, store_folder
@@ -52,7 +62,11 @@ class Record(_Begun):
         seconds: how long it took.
         peak_memory_bytes: the highest resident memory of the process.
         files: each file's path in the folder, with its sha256.
+        written: of each file, its size in bytes and the time of its last change in seconds since 1970; not in
+            records of older versions.
         read: the files of other stages that it was made from, by their path in the store, with their sha256.
+        itself: the hash of all else in the record (:func:`~safetune_utils.machine.files.sealed`); not in
+            records of older versions, which are read as they are.
         versions, code, machine: see :class:`~safetune_utils.machine.surroundings.Surroundings`.
     """
 
@@ -60,7 +74,9 @@ class Record(_Begun):
     seconds: float
     peak_memory_bytes: int
     files: dict[str, str]
+    written: NotRequired[dict[str, tuple[int, int]]]
     read: NotRequired[dict[str, str]]
+    itself: NotRequired[str]
 
 
 def key_of(inputs: Mapping[str, object]) -> str:
@@ -79,40 +95,149 @@ def key_in(folder: Path) -> str:
     return folder.name.rsplit("-", 1)[1]
 
 
-def is_made(folder: Path) -> bool:
-    """Whether a stage folder is complete: it has a record, every file named there has the hash it had, and
-    what it was made from is not by now something else under the same name.
+def is_made(folder: Path, *, trusting: bool = False) -> bool:
+    """Whether a stage folder is complete and nothing in it is other than it was written.
+
+    Args:
+        folder: of the stage.
+        trusting: whether a file of the size and time of change that it was written with counts as unchanged;
+            for plans, which read none. Else its hash is worked out, once a process.
     """
-    record = read_record(folder)
-    return (
-        record is not None
-        and all(
-            inside(folder, name).is_file() and file_hash(folder / name) == digest
-            for name, digest in record["files"].items()
-        )
-        and all(
-            not (path := folder.parents[1] / name).is_file() or known_hash(path) == digest
-            for name, digest in record.get("read", {}).items()
-        )
-    )
+    return fault_of(folder, trusting=trusting) == ""
+
+
+def fault_of(folder: Path, *, trusting: bool = False) -> str | None:
+    """Why a stage folder that is there counts as not made, in words that follow its name; empty where it is
+    made, and ``None`` where it is not there.
+
+    Args:
+        folder: of the stage.
+        trusting: as in :func:`is_made`.
+    """
+    if not folder.is_dir():
+        return None
+    try:
+        record = _record(folder)
+        for name in record["files"]:
+            _check(folder, record, name, trusting=trusting)
+        for name, digest in record.get("read", {}).items():
+            maker = read_record(inside(folder.parents[1], name).parent)
+            if maker and maker["files"].get(Path(name).name, digest) != digest:
+                return f"was made from another {name} than there is now"
+    except SafetuneError as error:  # a name in the record leads out of the folder
+        return f"has a record that is not true ({error})"
+    except NotMadeError as fault:
+        return str(fault)
+    return ""
+
+
+class NotMadeError(Exception):
+    """A stage folder counts as not made; the text says why, in words that follow its name."""
+
+
+def _check(folder: Path, record: Record, name: str, *, trusting: bool = False) -> None:
+    path, written = inside(folder, name), record.get("written", {}).get(name)
+    try:
+        stat = path.stat()
+        if written and written[0] != stat.st_size:
+            raise NotMadeError(f"holds {name} in another size than was written")
+        if trusting and written and written[1] == int(stat.st_mtime):
+            return
+        if known_hash(path) != record["files"][name]:
+            raise NotMadeError(f"holds {name}, which is not the file that was written")
+        if written and written[1] != int(stat.st_mtime):  # a copied store: the next plan need not look inside
+            with contextlib.suppress(OSError):
+                os.utime(path, (written[1], written[1]))
+    except FileNotFoundError:
+        raise NotMadeError(f"lacks {name}") from None
+    except OSError as error:
+        raise NotMadeError(f"holds {name}, which cannot be read ({of_system(error)})") from None
+
+
+def checked(path: Path) -> Path:
+    """A file of a stage, after a check that it is the one that was written.
+
+    Raises:
+        SafetuneError: it is not, or its stage is not made.
+    """
+    folder = path.parent
+    try:
+        record = _record(folder)
+        if path.name not in record["files"]:
+            raise NotMadeError(f"has no {path.name}")
+        _check(folder, record, path.name)
+    except NotMadeError as fault:
+        raise SafetuneError(
+            f"{folder.parent.name}/{folder.name} {fault}: run its study again, and it is made anew"
+        ) from None
+    return path
 
 
 def read_record(folder: Path) -> Record | None:
-    """The record of a stage folder, or ``None`` where there is none."""
-    path = folder / "record.json"
-    return json.loads(path.read_text("utf-8")) if path.is_file() else None
+    """The record of a stage folder; ``None`` where there is none, or it is damaged, or another stage's."""
+    try:
+        return _record(folder)
+    except NotMadeError:
+        return None
+
+
+def _record(folder: Path) -> Record:
+    """The record of a stage folder.
+
+    Raises:
+        NotMadeError: there is none, or none that can be believed.
+    """
+    record = parse_record(folder / "record.json")
+    try:
+        own = stage_folder(
+            stage=record["stage"], label=record["label"], inputs=record["inputs"], store=folder.parents[1]
+        )
+    except ValueError:  # half a character
+        own = None
+    if own != folder:
+        raise NotMadeError("has a record that belongs to another stage")
+    return record
+
+
+def parse_record(path: Path) -> Record:
+    """What a record's file says, whatever folder it is in.
+
+    Raises:
+        NotMadeError: it is not there, cannot be read, has not a record's form, or was changed.
+    """
+    try:
+        stat = path.stat()
+        return _record_at(path, stat.st_size, stat.st_mtime_ns)
+    except FileNotFoundError:
+        raise NotMadeError("has no record") from None
+    except OSError as error:
+        raise NotMadeError(f"has a record that cannot be read ({of_system(error)})") from None
+    except (ValueError, RecursionError):
+        raise NotMadeError("has a record that is not whole") from None
+
+
+@lru_cache(maxsize=1024)
+def _record_at(path: Path, size: int, time_ns: int) -> Record:
+    record = json.loads(path.read_bytes())
+    _RECORD.validate_python(record)
+    if not is_as_sealed(record):
+        raise NotMadeError("has a record that was changed since it was written")
+    return cast(Record, record)
+
+
+_RECORD = TypeAdapter(Record)
 
 
 def record_of(folder: Path) -> Record:
     """The record of a stage folder that is made.
 
     Raises:
-        SafetuneError: the folder has no record.
+        SafetuneError: the folder has no record, or one that cannot be believed.
     """
-    record = read_record(folder)
-    if record is None:
-        raise SafetuneError(f"{folder} has no record.json: run its study again, and the stage is made anew")
-    return record
+    try:
+        return _record(folder)
+    except NotMadeError as fault:
+        raise SafetuneError(f"{folder} {fault}: run its study again, and the stage is made anew") from None
 
 
 def produce(
@@ -147,8 +272,11 @@ def produce(
         return folder
     folder.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(f"{folder}.lock"):
-        if is_made(folder):
+        if fault := fault_of(folder):
+            print(f"{stage}/{folder.name} {fault}: it is made anew", file=sys.stderr)
+        elif fault == "":
             return folder
+        so_far = under_way(folder)
         partial = folder.with_name(f"{folder.name}.partial")
         shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir()
@@ -162,7 +290,7 @@ def produce(
         trim_heap()  # so that the peak below is this stage's own
         clock = time.perf_counter()
         try:
-            with peak_memory() as peak:
+            with peak_memory() as peak, kept_in(so_far):
                 facts = make(partial) or {}
         except BaseException as error:
             failed = folder.parent.parent / "failed" / f"{stage}-{folder.name}.json"
@@ -177,13 +305,30 @@ def produce(
             "seconds": seconds,
             "peak_memory_bytes": peak["bytes"],
             "files": {str(path.relative_to(partial)): file_hash(path) for path in files},
+            "written": {str(path.relative_to(partial)): _size_and_time(path) for path in files},
             "read": {path.relative_to(folder.parents[1]).as_posix(): file_hash(path) for path in reads},
         }
-        write_json(partial / "record.json", record)
+        for path in files:
+            flush(path)
+        write_json(partial / "record.json", sealed(record))
         # What may be there is never complete: a folder with a damaged file, for instance.
         shutil.rmtree(folder, ignore_errors=True)
         partial.rename(folder)
+        flush(folder.parent)
+        so_far.unlink(missing_ok=True)
     return folder
+
+
+def under_way(folder: Path) -> Path:
+    """Where a stage keeps what it has computed so far, outside of its folder, which a new try empties; its
+    name stands for the same inputs.
+    """
+    return folder.parents[1] / "checkpoints" / f"{folder.name}.jsonl"
+
+
+def _size_and_time(path: Path) -> tuple[int, int]:
+    stat = path.stat()
+    return stat.st_size, int(stat.st_mtime)
 
 
 def note_use(folder: Path) -> None:
@@ -228,25 +373,54 @@ def read_lines(path: Path) -> list[dict[str, Any]]:
     return [strict_json.parse(line) for line in path.read_text("utf-8").split("\n") if line]
 
 
+def rows_of(path: Path) -> list[dict[str, Any]]:
+    """The records of a stage's file of JSON Lines, in their order.
+
+    Raises:
+        SafetuneError: it is not the file that was written, see :func:`checked`.
+    """
+    return read_lines(checked(path))
+
+
+class Stage(NamedTuple):
+    """A stage folder of a store: the folder, its record where that can be believed, and what is wrong with
+    it, in words that follow its name; empty where nothing is.
+    """
+
+    folder: Path
+    record: Record | None
+    fault: str
+
+
+def stages(store: Path | None = None, *, trusting: bool = True) -> Iterator[Stage]:
+    """Every stage folder of a store that holds a record, in the order of their names.
+
+    Args:
+        store: the run store, by default :func:`~safetune_utils.places.store_folder`.
+        trusting: as in :func:`is_made`.
+    """
+    for path in sorted((store or store_folder()).glob("*/*/record.json")):
+        folder = path.parent
+        if not folder.name.endswith(".partial"):
+            yield Stage(folder, read_record(folder), fault_of(folder, trusting=trusting) or "")
+
+
 def list_records(store: Path | None = None) -> pd.DataFrame:
-    """Every complete stage of a store.
+    """Every complete stage of a store; files of the size and time that they were written with are not read.
 
     Returns:
         One row a stage: ``stage``, ``folder``, ``started`` (UTC), ``seconds``, ``peak_memory_mb`` (10^6
         bytes).
     """
-    found = []
-    for path in sorted((store or store_folder()).glob("*/*/record.json")):
-        if ".partial" in path.parent.name:
-            continue
-        record = json.loads(path.read_text("utf-8"))
-        found.append(
-            {
-                "stage": record["stage"],
-                "folder": path.parent.name,
-                "started": record["started"],
-                "seconds": record["seconds"],
-                "peak_memory_mb": round(record["peak_memory_bytes"] / 1e6),
-            }
-        )
+    found = [
+        {
+            "stage": record["stage"],
+            "folder": folder.name,
+            "started": record["started"],
+            "seconds": record["seconds"],
+            "peak_memory_mb": round(record["peak_memory_bytes"] / 1e6),
+        }
+        for folder, record, fault in stages(store)
+        if record and not fault
+    ]
     return pd.DataFrame(found, columns=["stage", "folder", "started", "seconds", "peak_memory_mb"])

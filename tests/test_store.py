@@ -5,6 +5,8 @@ other.
 from __future__ import annotations
 
 import json
+import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,6 +15,8 @@ from pathlib import Path
 import pytest
 
 from safetune_utils import store
+from safetune_utils.errors import SafetuneError
+from safetune_utils.machine.batches import computed
 
 MAKER = """
 import sys, time
@@ -110,3 +114,88 @@ def test_two_processes_that_want_the_same_stage_make_it_once(tmp_path: Path) -> 
     last_lines = [process.communicate(timeout=120)[0].splitlines()[-1] for process in both]
     assert last_lines[0] == last_lines[1]
     assert log.read_text() == "made\n"
+
+
+def _copied(folder: Path, to: Path) -> Path:
+    """A copy of a stage's store under new times, as a plain copy makes it; the stage's folder there."""
+    shutil.copytree(folder.parents[1], to, copy_function=shutil.copyfile)
+    for path in to.rglob("*"):
+        os.utime(path, (1_000_000_000, 1_000_000_000))
+    return to / folder.parent.name / folder.name
+
+
+def test_a_plan_reads_no_file_that_has_the_size_and_time_it_was_written_with(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = produce([], {"x": 1})
+    hashed: list[Path] = []
+    hash_now = store.file_hash
+    monkeypatch.setattr(store, "file_hash", lambda path: hashed.append(path) or hash_now(path))
+    assert store.is_made(folder, trusting=True)
+    assert len(store.list_records()) == 1
+    assert not hashed
+    # A copied store has other times: it is looked into once, and not remade.
+    copy = _copied(folder, tmp_path / "copy")
+    assert store.is_made(copy, trusting=True)
+    assert hashed == [copy / "out.txt"]
+    store._hash_at.cache_clear()
+    assert store.is_made(copy, trusting=True)
+    assert len(hashed) == 1
+    # What is to be read is read whole.
+    (copy / "out.txt").write_text("jello")
+    os.utime(copy / "out.txt", (folder / "out.txt").stat()[-2:])
+    assert store.is_made(copy, trusting=True)
+    assert not store.is_made(copy)
+    with pytest.raises(SafetuneError, match="which is not the file that was written"):
+        store.checked(copy / "out.txt")
+
+
+def test_a_record_of_an_older_version_is_read_and_told_from_the_others() -> None:
+    folder = produce([], {"x": 1})
+    record = json.loads((folder / "record.json").read_text())
+    assert {"itself", "written"} < record.keys()
+    old = {name: value for name, value in record.items() if name not in ("itself", "written")}
+    (folder / "record.json").write_text(json.dumps(old))
+    calls: list[int] = []
+    assert produce(calls, {"x": 1}) == folder
+    assert not calls
+    assert store.is_made(folder, trusting=True)
+    (stage,) = store.stages()
+    assert not stage.fault
+    assert "itself" not in stage.record
+    (folder / "out.txt").write_text("jello")
+    assert not store.is_made(folder, trusting=True)
+
+
+def test_files_are_on_the_disk_before_a_folder_gets_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    done: list[str] = []
+    flush, rename = store.flush, Path.rename
+    monkeypatch.setattr(store, "flush", lambda path: done.append(f"flush {path.name}") or flush(path))
+    monkeypatch.setattr(
+        Path, "rename", lambda path, to: done.append(f"rename to {to.name}") or rename(path, to)
+    )
+    folder = produce([], {"x": 1})
+    assert done == ["flush out.txt", f"rename to {folder.name}", "flush stage"]
+
+
+def test_what_was_computed_before_a_kill_is_not_computed_again_and_nothing_is_left_of_it() -> None:
+    asked: list[int] = []
+
+    def make(folder: Path, *, stop: bool) -> None:
+        def compute(places: list[int]) -> list[int]:
+            if stop and len(asked) == 4:
+                raise KeyboardInterrupt
+            asked.extend(places)
+            return places
+
+        found = computed(compute, [1] * 6, rows=2)
+        (folder / "out.txt").write_text(str(found))
+
+    def made(*, stop: bool) -> Path:
+        return store.produce(stage="s", label="l", inputs={}, make=lambda folder: make(folder, stop=stop))
+
+    with pytest.raises(KeyboardInterrupt):
+        made(stop=True)
+    assert (made(stop=False) / "out.txt").read_text() == "[0, 1, 2, 3, 4, 5]"
+    assert asked == [0, 1, 2, 3, 4, 5]
+    assert not list((store.store_folder() / "checkpoints").iterdir())

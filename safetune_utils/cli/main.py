@@ -13,11 +13,11 @@ from typing import Annotated
 
 import typer
 
-from safetune_utils.cli import book, data, models, people, run, score
+from safetune_utils.cli import book, data, models, people, run, score, store
 from safetune_utils.cli.common import AsJson, app
 from safetune_utils.errors import SafetuneError, first_line, of_system, plain
 
-__all__ = ["app", "book", "data", "main", "models", "people", "run", "score"]
+__all__ = ["app", "book", "data", "main", "models", "people", "run", "score", "store"]
 
 
 def _show_version(asked: bool) -> None:

@@ -6,13 +6,12 @@ import sys
 from collections import Counter
 from typing import NamedTuple
 
-from safetune_utils import strict_json
 from safetune_utils.data import question_forms
 from safetune_utils.data.files import Row, read_table
 from safetune_utils.data.register import fetch, registered_sets
 from safetune_utils.data.rows import Example, Prompt
 from safetune_utils.errors import SafetuneError
-from safetune_utils.machine.files import write_json
+from safetune_utils.machine.files import read_sealed, sealed, write_json
 from safetune_utils.places import cache_folder
 
 PAPER_AMOUNTS = (100, 300, 500, 1000, 1500, 2000)
@@ -92,13 +91,15 @@ def _red_team_questions() -> dict[str, str]:
         return {}
     blob = registered_sets()["red-team-attempts"].git_blob
     kept = cache_folder() / "data" / f"red-team-questions-{blob[:12]}-{question_forms.VERSION}.json"
-    if not kept.is_file():
-        print("matching the paper's safety rows with the red-team attempts, once", file=sys.stderr)
-        rows = registered_examples("safety-instructions")
-        questions = sorted({question_forms.first_turn(row["transcript"]) for row in read_table(path).rows})
-        matches = question_forms.match([row.instruction for row in rows], questions)
-        write_json(kept, {rows[number].id: match.text for number, match in matches.items()})
-    return strict_json.read(kept, mend="delete it, and it is made again")
+    if found := read_sealed(kept):
+        return found["questions"]
+    print("matching the paper's safety rows with the red-team attempts, once", file=sys.stderr)
+    rows = registered_examples("safety-instructions")
+    questions = sorted({question_forms.first_turn(row["transcript"]) for row in read_table(path).rows})
+    matches = question_forms.match([row.instruction for row in rows], questions)
+    by_id = {rows[number].id: match.text for number, match in matches.items()}
+    write_json(kept, sealed({"questions": by_id}))
+    return by_id
 
 
 def question_counts(rows: list[Example]) -> dict[str, int]:

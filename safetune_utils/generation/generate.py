@@ -12,9 +12,8 @@ import hashlib
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from functools import partial
-from typing import cast
+from typing import NamedTuple, cast
 
 import torch
 from peft import PeftModel
@@ -29,7 +28,7 @@ from transformers import (
 from safetune_utils.errors import SafetuneError, first_line
 from safetune_utils.generation import decoding as own
 from safetune_utils.generation.decoding import ordered_weights
-from safetune_utils.machine.batches import longest_first
+from safetune_utils.machine.batches import computed
 from safetune_utils.machine.memory import trim_heap
 from safetune_utils.models import proofs, shared_prefix
 from safetune_utils.models.proofs import base_of
@@ -39,8 +38,7 @@ from safetune_utils.settings import Decoding
 OWN, TOGETHER, ALONE = "own loop", "transformers", "transformers, one prompt at a time"
 
 
-@dataclass(frozen=True, kw_only=True)
-class Response:
+class Response(NamedTuple):
     """What a model writes: the text, its length in tokens, and whether it ended with the stop token."""
 
     text: str
@@ -63,7 +61,7 @@ def generate(
 
     What the model's own generation config says of sampling and penalties plays no part; its stop tokens do.
 
-    Longest prompts go first, see :func:`~safetune_utils.machine.batches.longest_first`. A response ends where
+    Longest prompts go first, see :func:`~safetune_utils.machine.batches.computed`. A response ends where
     the model gives a stop token (which is cut off) or after ``max_new_tokens``; never at a text marker.
 
     Several calls inside one block of :func:`~safetune_utils.generation.decoding.ordered_weights` share the
@@ -91,22 +89,23 @@ def generate(
     seeds = _seeds(encoded, decoding.sampling_seed)
     stops = stop_tokens(model, tokenizer, template=template)
     way = proven_way(model, tokenizer, num_beams=decoding.num_beams)
-    responses: dict[int, Response] = {}
+
+    def answer(rows: list[int]) -> list[Response]:
+        said = _said(
+            model,
+            tokenizer,
+            [encoded[i] for i in rows],
+            decoding,
+            way=way,
+            stops=stops,
+            seeds=[seeds[i] for i in rows],
+        )
+        trim_heap()
+        return [_response(tokenizer, ids, stops) for ids in said]
+
     with ordered_weights(model):
-        for rows in longest_first(lengths, rows=decoding.batch_size, progress=progress, unit="answer"):
-            said = _said(
-                model,
-                tokenizer,
-                [encoded[i] for i in rows],
-                decoding,
-                way=way,
-                stops=stops,
-                seeds=[seeds[i] for i in rows],
-            )
-            for i, ids in zip(rows, said, strict=True):
-                responses[i] = _response(tokenizer, ids, stops)
-            trim_heap()
-    return [responses[i] for i in range(len(instructions))]
+        found = computed(answer, lengths, rows=decoding.batch_size, progress=progress, unit="answer")
+    return [Response(*one) for one in found]
 
 
 def stop_tokens(

@@ -1,12 +1,14 @@
-"""Files that are there whole or not at all."""
+"""Files that are there whole or not at all, and objects in JSON that know whether they were changed."""
 
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 
 @contextlib.contextmanager
@@ -28,12 +30,24 @@ def replacing(path: Path) -> Iterator[Path]:
     partial = path.with_name(f"{path.name}.partial")
     try:
         yield partial
-        with partial.open("r+b") as file:
-            os.fsync(file.fileno())  # else a power failure could leave the new name with nothing behind it
+        flush(partial)
         partial.replace(path)
     except BaseException:
         partial.unlink(missing_ok=True)
         raise
+
+
+def flush(path: Path) -> None:
+    """Wait until a file's content, or a folder's names, are on the disk: a rename before that could leave,
+    after a power failure, the new name with nothing behind it.
+    """
+    if path.is_dir() and os.name == "nt":
+        return  # Windows opens no folder
+    handle = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def write_text(path: Path, text: str) -> None:
@@ -45,3 +59,37 @@ def write_text(path: Path, text: str) -> None:
 def write_json(path: Path, content: Mapping[str, object]) -> None:
     """Write an object as JSON in UTF-8, one entry a line, see :func:`replacing`."""
     write_text(path, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
+
+
+# The entry that holds the hash of all others.
+ITSELF = "itself"
+
+
+def sealed(content: Mapping[str, object]) -> dict[str, Any]:
+    """An object as JSON holds it, with a hash of itself, see :func:`is_as_sealed`."""
+    plain = json.loads(json.dumps(content))
+    return plain | {ITSELF: _hash_of(plain)}
+
+
+def is_as_sealed(content: Mapping[str, object]) -> bool:
+    """Whether nothing in an object was changed since :func:`sealed` gave it its hash; also where it has none.
+
+    The hash finds damage and slips, not somebody who writes it anew.
+    """
+    return ITSELF not in content or content[ITSELF] == _hash_of(content)
+
+
+def read_sealed(path: Path) -> dict[str, Any] | None:
+    """The object that was written sealed to a file; ``None`` where there is none, or it was cut or changed,
+    so that it is made anew.
+    """
+    try:
+        content = json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return None
+    return content if isinstance(content, dict) and ITSELF in content and is_as_sealed(content) else None
+
+
+def _hash_of(content: Mapping[str, object]) -> str:
+    rest = {name: value for name, value in content.items() if name != ITSELF}
+    return hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()

@@ -9,7 +9,8 @@ import subprocess
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
-from typing import TypedDict
+
+from typing_extensions import TypedDict  # of this kind pydantic checks the form
 
 from safetune_utils.machine.device import n_gpus, n_threads
 

@@ -22,7 +22,7 @@ from peft import PeftModel
 from transformers import PreTrainedModel
 
 from safetune_utils import places
-from safetune_utils.machine.files import write_json
+from safetune_utils.machine.files import read_sealed, sealed, write_json
 
 # A way gives its numbers by what they are: losses, logits and the like, and gradients, which differ more.
 Numbers = dict[str, torch.Tensor]
@@ -69,9 +69,9 @@ def proven(
     texts = [Path(str(module.__file__)).read_bytes() for module in code]
     key = hashlib.sha256(json.dumps(about, sort_keys=True, default=str).encode() + b"".join(texts))
     path = places.cache_folder() / "proofs" / f"{what}-{key.hexdigest()[:32]}.json"
-    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):  # never tried, or the file was cut
-        if (kept := json.loads(path.read_text("utf-8"))["way"]) in about["ways"]:
-            return kept
+    kept = read_sealed(path)
+    if kept and kept.get("way") in about["ways"]:
+        return str(kept["way"])
     tried: dict[str, object] = {}
     proven = plain
     for name, compute in ways.items():
@@ -88,7 +88,8 @@ def proven(
             proven = name
             break
     with contextlib.suppress(OSError):  # a cache that cannot be written costs a second try, nothing else
-        write_json(path, json.loads(json.dumps(about | {"way": proven, "differences": tried}, default=str)))
+        text = json.dumps(about | {"way": proven, "differences": tried}, default=str)
+        write_json(path, sealed(json.loads(text)))
     return proven
 
 

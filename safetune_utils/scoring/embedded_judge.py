@@ -17,7 +17,7 @@ import numpy as np
 
 from safetune_utils import data, places
 from safetune_utils.errors import SafetuneError
-from safetune_utils.machine.batches import longest_first
+from safetune_utils.machine.batches import computed
 from safetune_utils.models.identity import ADAPTER_FILE
 from safetune_utils.models.template import render
 
@@ -123,13 +123,15 @@ def probabilities(
         for prompt, response in zip(prompts, responses, strict=True)
     ]
     rows = [tokenizer(render(instruction=row.instruction, input=row.input))["input_ids"] for row in asked]
-    found = np.zeros((len(rows), len(firsts)))
+
+    def ask(part: list[int]) -> list[list[float]]:
+        hidden, places = hidden_states(model.get_decoder(), [rows[i] for i in part])
+        last = hidden[[place[-1] for place in places]]
+        return model.get_output_embeddings()(last).float()[:, firsts].softmax(dim=-1).tolist()
+
     with torch.inference_mode():
-        for part in longest_first([len(row) for row in rows], tokens=_BATCH_TOKENS, progress=progress):
-            hidden, places = hidden_states(model.get_decoder(), [rows[i] for i in part])
-            last = hidden[[place[-1] for place in places]]
-            said = model.get_output_embeddings()(last).float()[:, firsts].softmax(dim=-1)
-            found[part] = said.cpu().numpy()
+        said = computed(ask, [len(row) for row in rows], tokens=_BATCH_TOKENS, progress=progress)
+    found = np.array(said).reshape(len(rows), len(firsts))
     if not np.isfinite(found).all():
         raise SafetuneError(
             f"the answer to the question '{question.name}' is not a number: use bf16 or fp32 where precision"

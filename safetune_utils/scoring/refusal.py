@@ -23,7 +23,7 @@ import numpy as np
 
 from safetune_utils import places
 from safetune_utils.errors import SafetuneError
-from safetune_utils.machine.batches import longest_first
+from safetune_utils.machine.batches import computed
 from safetune_utils.scoring import refusal_rules
 from safetune_utils.scoring.refusal_rules import LABELS
 from safetune_utils.scoring.score import Score
@@ -160,15 +160,17 @@ def reading(
     encoded = [
         _encode(tokenizer, prompt, response) for prompt, response in zip(prompts, responses, strict=True)
     ]
-    found = np.zeros((len(encoded), decoder.config.hidden_size), dtype=np.float32)
     lengths = [len(head) + len(tail) for head, tail in encoded]
+    together = _BATCH_TOKENS if shared_prefix.may_pad(decoder) else 1
+
+    def read(part: list[int]) -> list[list[float]]:
+        hidden, places = hidden_states(decoder, [[*encoded[i][0], *encoded[i][1]] for i in part])
+        answers = [hidden[place[len(encoded[i][0]) :]] for i, place in zip(part, places, strict=True)]
+        return [answer.float().mean(dim=0).tolist() for answer in answers]
+
     with torch.inference_mode():
-        together = _BATCH_TOKENS if shared_prefix.may_pad(decoder) else 1
-        for part in longest_first(lengths, tokens=together, progress=progress):
-            hidden, places = hidden_states(decoder, [[*encoded[i][0], *encoded[i][1]] for i in part])
-            for i, place in zip(part, places, strict=True):
-                answer = hidden[place[len(encoded[i][0]) :]]
-                found[i] = answer.float().mean(dim=0).cpu().numpy()
+        means = computed(read, lengths, tokens=together, progress=progress)
+    found = np.array(means, dtype=np.float32).reshape(len(encoded), decoder.config.hidden_size)
     if not np.isfinite(found).all():
         raise SafetuneError(
             "how the embedded model reads an answer is not a number: use bf16 or fp32 where precision is fp16"

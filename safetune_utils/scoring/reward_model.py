@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from safetune_utils.errors import SafetuneError
-from safetune_utils.machine.batches import longest_first
+from safetune_utils.machine.batches import computed
 from safetune_utils.machine.device import check, planned
 from safetune_utils.models.identity import commit_in, hub_words, identity
 from safetune_utils.scoring.score import Score
@@ -99,9 +99,8 @@ def score(
 
     _check(model, tokenizer)
     model.eval()
-    found = [Score(None)] * len(first)
     if not first:
-        return found
+        return []
 
     def pairs(rows: Sequence[int]) -> list[list[str]]:
         return [[texts[i] for i in rows] for texts in ([first] if second is None else [first, second])]
@@ -110,18 +109,22 @@ def score(
     encoded = tokenizer(*pairs(range(len(first))), verbose=False)
     n_tokens = list(map(len, encoded["input_ids"]))
     limit = min(MAX_TOKENS, model.config.max_position_embeddings)
-    for batch in longest_first(n_tokens, rows=batch_size, progress=progress):
+
+    def read(batch: list[int]) -> list[float]:
         inputs = tokenizer(
             *pairs(batch), truncation=True, max_length=limit, padding=True, return_tensors="pt"
         )
-        with torch.inference_mode():
-            rewards = model(**inputs.to(model.device)).logits[:, 0].tolist()
-        for i, reward in zip(batch, rewards, strict=True):
-            if math.isfinite(reward):
-                cut = f"read up to token {limit} of {n_tokens[i]}" if n_tokens[i] > limit else ""
-                found[i] = Score(reward, reason=cut)
-            else:
-                found[i] = Score(None, reason="the reward is not a number")
+        return model(**inputs.to(model.device)).logits[:, 0].tolist()
+
+    with torch.inference_mode():
+        rewards = computed(read, n_tokens, rows=batch_size, progress=progress)
+    found = []
+    for reward, n in zip(rewards, n_tokens, strict=True):
+        if math.isfinite(reward):
+            cut = f"read up to token {limit} of {n}" if n > limit else ""
+            found.append(Score(reward, reason=cut))
+        else:
+            found.append(Score(None, reason="the reward is not a number"))
     return found
 
 

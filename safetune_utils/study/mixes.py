@@ -149,7 +149,7 @@ def _places(study: Study) -> Callable[[list[Example]], list[float]] | None:
     if choice == "refusals":
         return _refusals_first
     if choice == "hardest":
-        rows = store.read_lines(base_losses_folder(study) / "losses.jsonl")
+        rows = store.rows_of(base_losses_folder(study) / "losses.jsonl")
         losses = {row["id"]: row["loss"] for row in rows}
         return lambda pool: [-losses.get(row.id, -math.inf) for row in pool]
     return None

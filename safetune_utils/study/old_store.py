@@ -18,6 +18,7 @@ from typing import Any
 from filelock import FileLock
 
 from safetune_utils import places, store
+from safetune_utils.machine.files import ITSELF, sealed, write_json
 from safetune_utils.models.identity import ADAPTER_FILE, GGUF_SHA256
 from safetune_utils.settings import Decoding, Recipe, checked, off_default
 from safetune_utils.study.base import VERSIONS
@@ -65,8 +66,7 @@ def _rename(root: Path) -> tuple[int, Counter[str]]:
     adapters: dict[str, tuple[Path, str]] = {}  # by their old names: their new folders and their devices
     for stage, version in _BEFORE.items():
         for path in sorted((root / stage).glob("*/record.json")):
-            record = json.loads(path.read_text("utf-8"))
-            if ".partial" in path.parent.name or record["inputs"].get("version") != version:
+            if (record := _readable(path)) is None or record["inputs"].get("version") != version:
                 continue
             try:
                 inputs = _inputs(record, adapters)
@@ -81,14 +81,24 @@ def _rename(root: Path) -> tuple[int, Counter[str]]:
                 adapters[path.parent.name] = new, _device(record)
             elif "adapter" in inputs:
                 record["read"] = _read(root, adapters, inputs["adapter"])
-            path.write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n", "utf-8")
+            write_json(path, sealed(record) if ITSELF in record else record)
             if not new.exists():
                 path.parent.rename(new)
             taken += 1
-    scores = [json.loads(path.read_text("utf-8")) for path in (root / "scores").glob("*/record.json")]
+    scores = filter(None, map(_readable, (root / "scores").glob("*/record.json")))
     if n := sum(record["inputs"].get("version") != VERSIONS["scores"] for record in scores):
         left["scores"] += n
     return taken, left
+
+
+def _readable(path: Path) -> store.Record | None:
+    """The record in a file, whatever folder it is in; ``None`` where it counts as not made in any version."""
+    if path.parent.name.endswith(".partial"):
+        return None
+    try:
+        return store.parse_record(path)
+    except store.NotMadeError:
+        return None
 
 
 def _inputs(record: Mapping[str, Any], adapters: Mapping[str, tuple[Path, str]]) -> dict[str, Any]:

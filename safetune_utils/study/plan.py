@@ -82,7 +82,7 @@ def left_of(asks: Sequence[tuple[Study, Run]]) -> Left:
         asks: the studies that ask it, each with the run that is this adapter; what several ask counts once.
     """
     study, run = asks[0]
-    trained = store.is_made(adapter_folder(study, run, make=False))
+    trained = store.is_made(adapter_folder(study, run, make=False), trusting=True)
     responses: dict[Path, int] = {}
     scores: dict[Path, int] = {}
     # Of the scores those that need no server, as answers.
@@ -119,15 +119,17 @@ def speeds(study: Study) -> tuple[float, float]:
     training, generating, alike = [], [], set()
     like_these = {"base_model": study.base_identity, "arithmetic": study.arithmetic}
     for path in places.store_folder().glob("adapters/*/record.json"):
-        record = store.record_of(path.parent)
-        if any(record["inputs"].get(name) != value for name, value in like_these.items()):
+        record = store.read_record(path.parent)
+        if record is None or any(record["inputs"].get(name) != value for name, value in like_these.items()):
             continue
         alike.add(store.key_in(path.parent))
         # A run resumed at its last step trained nothing, and has no speed to tell.
         if speed := record["facts"]["tokens_per_second"]:
             training.append(speed * share_of_threads(record["machine"]["threads"]))
     for path in places.store_folder().glob("responses/*/record.json"):
-        record = store.record_of(path.parent)
+        record = store.read_record(path.parent)
+        if record is None:
+            continue
         same_decoding = record["inputs"]["decoding"] == off_default(study.settings.decoding)
         if same_decoding and record["inputs"]["adapter"] in alike:
             speed = record["facts"]["responses"] / max(record["seconds"], 1e-3)

@@ -51,7 +51,7 @@ def read_as(study: Study, *, instrument: str) -> pd.DataFrame:
             folder = scores_folder(study, run, prompt_set, instrument, asked_as=other)
             rows += [
                 about | {"prompt_id": score["id"], "read_as_value": score.get("value")}
-                for score in store.read_lines(folder / "scores.jsonl")
+                for score in store.rows_of(folder / "scores.jsonl")
             ]
     columns = ["prompt_set", "read_under", "prompt_id", "n_safety", "seed", "read_as_value"]
     return pd.DataFrame(rows, columns=columns)
@@ -63,7 +63,8 @@ def losses(study: Study) -> pd.DataFrame:
     """
     rows = []
     for run in study.runs:
-        with (adapter_folder(study, run) / "losses.csv").open(encoding="utf-8", newline="") as file:
+        path = store.checked(adapter_folder(study, run) / "losses.csv")
+        with path.open(encoding="utf-8", newline="") as file:
             rows += [{"n_safety": run.n_safety, "seed": run.seed} | row for row in csv.DictReader(file)]
     return pd.DataFrame(rows).apply(pd.to_numeric)
 
@@ -90,11 +91,11 @@ def adapter_records(study: Study) -> pd.DataFrame:
 
 def _rows(study: Study, run: Run, prompt_set: str) -> list[dict[str, Any]]:
     s = study.settings
-    responses = store.read_lines(responses_folder(study, run, prompt_set) / "responses.jsonl")
+    responses = store.rows_of(responses_folder(study, run, prompt_set) / "responses.jsonl")
     scores = {
         name: {
             row["id"]: row
-            for row in store.read_lines(scores_folder(study, run, prompt_set, name) / "scores.jsonl")
+            for row in store.rows_of(scores_folder(study, run, prompt_set, name) / "scores.jsonl")
         }
         for name in s.instruments
     }

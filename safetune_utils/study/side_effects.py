@@ -79,7 +79,7 @@ def questions(study: Study, *, task: str = capability.FOUR_CHOICE) -> pd.DataFra
             had.
     """
     tables = [
-        _about(run, store.read_lines(_questions_folder(study, run, task) / "questions.jsonl"))
+        _about(run, store.rows_of(_questions_folder(study, run, task) / "questions.jsonl"))
         for run in study.runs
     ]
     return pd.concat(tables, ignore_index=True)
@@ -92,9 +92,7 @@ def reference_losses(study: Study) -> pd.DataFrame:
         ``n_safety, seed, example`` (its id) and ``loss``, the mean over the answer's tokens in nats; lower is
         better.
     """
-    tables = [
-        _about(run, store.read_lines(_losses_folder(study, run) / "losses.jsonl")) for run in study.runs
-    ]
+    tables = [_about(run, store.rows_of(_losses_folder(study, run) / "losses.jsonl")) for run in study.runs]
     return pd.concat(tables, ignore_index=True)
 
 

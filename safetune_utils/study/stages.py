@@ -14,7 +14,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from safetune_utils import data, places, store
+from safetune_utils import data, store
 from safetune_utils.data.mix import ids_of
 from safetune_utils.machine import distributed
 from safetune_utils.machine.memory import enough_memory
@@ -79,8 +79,7 @@ def adapter_folder(study: Study, run: Run, *, make: bool = True) -> Path:
     if not make:
         return folder
     mix_name = mix_folder(study, run).name
-    # Outside the stage's folder, which a new try empties; its name stands for the same inputs.
-    checkpoint = places.store_folder() / "checkpoints" / f"{folder.name}.pt"
+    checkpoint = store.under_way(folder).with_suffix(".pt")
 
     def fill(target: Path) -> store.Facts:
         facts = train(study, run, output=target, checkpoint=checkpoint)
@@ -211,7 +210,7 @@ def scores_folder(
     forms = {prompt.request: prompt.asked for prompt in read} if asked_as else None
 
     def score(folder: Path) -> store.Facts:
-        rows = store.read_lines(source)
+        rows = store.rows_of(source)
         if forms is not None:
             names = [(row, row["pair"] or row["id"]) for row in rows]
             rows = [row | {"text": forms[name], "input": ""} for row, name in names if name in forms]

@@ -1,15 +1,22 @@
-"""The state of a training run on disk, so that a run that was stopped goes on where it was."""
+"""The state of a training run on disk, so that a run that was stopped goes on where it was.
+
+The file begins with a line that holds a hash of its own name and of all that follows, so that one that was
+cut, changed or is another run's is known.
+"""
 
 from __future__ import annotations
 
+import hashlib
+import io
+import sys
 from pathlib import Path
-from typing import TypedDict
+from typing import Any, TypedDict
 
 import torch
 from peft import PeftModel, get_peft_model_state_dict, set_peft_model_state_dict
 from torch.optim.lr_scheduler import LambdaLR
 
-from safetune_utils.errors import SafetuneError, first_line
+from safetune_utils.errors import first_line
 from safetune_utils.machine import distributed
 from safetune_utils.machine.files import replacing
 
@@ -82,8 +89,11 @@ def save(
         "scaler": scaler.state_dict(),
         _RANDOM_STATES: random_states,
     }
-    with replacing(checkpoint) as partial:
-        torch.save(state, partial)
+    content = io.BytesIO()
+    torch.save(state, content)
+    with replacing(checkpoint) as partial, partial.open("wb") as file:
+        file.write(_head(checkpoint, content.getbuffer()))
+        file.write(content.getbuffer())
 
 
 def resume(
@@ -92,22 +102,27 @@ def resume(
     optimiser: torch.optim.Optimizer,
     schedule: LambdaLR,
     scaler: torch.amp.GradScaler,
-) -> RunState:
-    """Put the saved state into adapter, optimiser and schedule, set the random state, and return the run's.
+) -> RunState | None:
+    """Put the saved state into adapter, optimiser and schedule, set the random state, and return the run's;
+    ``None`` where none was saved, or it is damaged, which is told in a line.
 
     Where the number of processes is another than before, the random state is not set: dropout then draws
     other numbers, and only the bytes of the result differ.
 
     Raises:
-        SafetuneError: the file is damaged.
+        OSError: the file is there and cannot be read.
     """
+    if not checkpoint.is_file():
+        return None
     try:
-        state = torch.load(checkpoint, map_location="cpu", weights_only=True)
-    except Exception as error:  # whatever a damaged file makes PyTorch raise
-        raise SafetuneError(
-            f"the state of a stopped training in {checkpoint} is not whole ({first_line(error)}): move the "
-            "file to another folder, and the training begins anew"
-        ) from None
+        state = _read(checkpoint)
+    except ValueError as fault:
+        if not distributed.rank():
+            print(
+                f"the state of a stopped training in {checkpoint} {fault}: the training begins anew",
+                file=sys.stderr,
+            )
+        return None
     set_peft_model_state_dict(adapted, state["adapter"])
     optimiser.load_state_dict(state["optimiser"])
     schedule.load_state_dict(state["schedule"])
@@ -119,3 +134,24 @@ def resume(
         if random_state["cuda"]:
             torch.cuda.set_rng_state_all(random_state["cuda"])
     return {"skipped": 0} | state["run"]  # an older checkpoint does not count them
+
+
+def _read(checkpoint: Path) -> dict[str, Any]:
+    """The saved state.
+
+    Raises:
+        ValueError: it is not as it was saved; the text says why, to follow the file's name.
+    """
+    head, _, content = checkpoint.read_bytes().partition(b"\n")
+    if head + b"\n" != _head(checkpoint, content):
+        raise ValueError("is not as it was saved")
+    try:
+        return torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+    except Exception as error:  # another version of PyTorch may have written it
+        raise ValueError(f"cannot be read ({first_line(error)})") from None
+
+
+def _head(checkpoint: Path, content: bytes | memoryview) -> bytes:
+    digest = hashlib.sha256(checkpoint.name.encode() + b"\n")
+    digest.update(content)
+    return digest.hexdigest().encode() + b"\n"

@@ -128,9 +128,8 @@ def finetune(
     schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: rates[step])
     evaluate_at = _evaluation_steps(steps, recipe)
     plan = _plan(parts, recipe, seed)
-    run = _new_run()
-    if checkpoint and checkpoint.is_file():
-        run = resume(checkpoint, adapted, optimiser, schedule, scaler)
+    resumed = resume(checkpoint, adapted, optimiser, schedule, scaler) if checkpoint else None
+    run = resumed or _new_run()
     first_step, first_token, clock = run["step"], run["n_tokens"], time.perf_counter()
     left = [] if _is_done(run, recipe) else plan[first_step:]
     with _progress_bar(progress, first_step, sum(steps)) as bar:

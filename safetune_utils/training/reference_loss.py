@@ -20,6 +20,7 @@ import numpy as np
 
 from safetune_utils.data import Example, corpus_rows
 from safetune_utils.errors import SafetuneError
+from safetune_utils.machine.batches import computed
 from safetune_utils.models.template import ALPACA
 from safetune_utils.statistics import bootstrap_ratio
 from safetune_utils.training.rows import Row, encode_row
@@ -110,8 +111,13 @@ def reference_loss(
             f"none of {len(examples)} reference examples has an answer within {max_length} tokens: "
             "raise max_length or give examples"
         )
+    alone = list(scored.values())
+
+    def loss_of(one: list[int]) -> list[float]:
+        return [summed_loss(model, [alone[i]]).item() for i in one]
+
     with torch.inference_mode():
-        sums = np.array([summed_loss(model, [row]).item() for row in scored.values()])
+        sums = np.array(computed(loss_of, [len(row.ids) for row in alone], rows=1))
     n_tokens = np.array([_n_tokens(row) for row in scored.values()])
     low, high = bootstrap_ratio(sums, n_tokens)
     return ReferenceLoss(

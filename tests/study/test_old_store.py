@@ -34,8 +34,14 @@ def put(stage: str, inputs: dict[str, Any], *, accelerator: str = "none", **file
         "stage": stage,
         "label": f"embedded-{stage}",
         "inputs": inputs,
-        "machine": {"accelerator": accelerator},
+        "machine": {"system": "Linux", "processor": "CPU", "threads": 2, "accelerator": accelerator},
         "files": {path.name: store.file_hash(path) for path in folder.iterdir()},
+        "facts": {},
+        "seconds": 1.0,
+        "peak_memory_bytes": 1,
+        "started": "",
+        "versions": {},
+        "code": "",
     }
     (folder / "record.json").write_text(json.dumps(record))
     return folder
@@ -77,7 +83,11 @@ def test_an_adapter_and_its_responses_are_found_under_their_new_names() -> None:
     assert store.read_record(made)["inputs"]["adapter"] == store.key_in(adapter)
     assert store.is_made(made)
     # Responses of an adapter that was trained again and came out otherwise are no longer good.
-    (found / "adapter_model.safetensors").write_text("others")
+    path = found / "adapter_model.safetensors"
+    path.write_text("others")
+    record = json.loads((found / "record.json").read_text()) | {"files": {path.name: store.file_hash(path)}}
+    (found / "record.json").write_text(json.dumps(record))
+    assert store.is_made(found)
     assert not store.is_made(made)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,8 @@ import pytest
 import torch
 from tiny_training import tiny_study
 
-from safetune_utils import places, store
+from safetune_utils import store
+from safetune_utils.machine.files import sealed, write_json
 from safetune_utils.models import base_model
 from safetune_utils.settings import off_default
 from safetune_utils.study import stages
@@ -24,32 +26,37 @@ def smoke(*, prompt_sets: tuple[str, ...] = ("malicious", "ordinary"), **given: 
 
 
 def put(
-    folder: Path,
-    *,
-    inputs: dict[str, Any],
-    facts: dict[str, Any],
-    seconds: float = 1.0,
-    threads: int | None = None,
+    make: Callable[[], Path], *, facts: dict[str, Any], seconds: float = 1.0, threads: int | None = None
 ) -> None:
     """As if this machine had made a stage, with so many threads, else with all: its record alone."""
-    folder.mkdir(parents=True)
-    machine = {"threads": threads or torch.get_num_threads()}
-    record = {"inputs": inputs, "facts": facts, "seconds": seconds, "files": {}, "machine": machine}
-    (folder / "record.json").write_text(json.dumps(record))
+    produce = store.produce
+    with pytest.MonkeyPatch.context() as patch:
+        as_told = {"make": lambda folder: facts, "reads": ()}
+        patch.setattr(store, "produce", lambda **given: produce(**given | as_told))
+        path = make() / "record.json"
+    record = json.loads(path.read_text("utf-8"))
+    record["machine"]["threads"] = threads or torch.get_num_threads()
+    write_json(path, sealed(record | {"seconds": seconds}))
 
 
 def put_adapter(study: Study, place: int, *, tokens_per_second: float, threads: int | None = None) -> None:
-    folder = stages.adapter_folder(study, study.runs[place], make=False)
-    inputs = {"base_model": study.base_identity, "arithmetic": study.arithmetic}
-    put(folder, inputs=inputs, facts={"tokens_per_second": tokens_per_second}, threads=threads)
+    put(
+        lambda: stages.adapter_folder(study, study.runs[place]),
+        facts={"tokens_per_second": tokens_per_second},
+        threads=threads,
+    )
 
 
 def put_responses(study: Study, *, seconds: float, threads: int | None = None) -> None:
     """Sixty responses of the study's first adapter to some other prompts."""
     adapter = store.key_in(stages.adapter_folder(study, study.runs[0], make=False))
     inputs = {"adapter": adapter, "decoding": off_default(study.settings.decoding)}
-    folder = places.store_folder() / "responses" / f"others-{store.key_of(inputs)}"
-    put(folder, inputs=inputs, facts={"responses": 60}, seconds=seconds, threads=threads)
+    put(
+        lambda: store.produce(stage="responses", label="others", inputs=inputs, make=dict),
+        facts={"responses": 60},
+        seconds=seconds,
+        threads=threads,
+    )
 
 
 def test_before_anything_is_made_all_is_left_and_the_time_is_guessed_from_rows_and_prompts() -> None:
@@ -81,8 +88,11 @@ def test_what_a_model_reads_counts_as_an_answer_and_what_rules_or_a_server_read_
 def test_what_is_there_is_not_left() -> None:
     study = smoke()
     put_adapter(study, 1, tokens_per_second=1e9)
-    folder = stages.responses_folder(study, study.runs[1], "ordinary")
-    put(folder, inputs={"adapter": "", "decoding": {}}, facts={})
+    put(
+        lambda: stages.responses_folder(study, study.runs[1], "ordinary", model="none"),
+        facts={"responses": 4},
+        seconds=4 / 15,
+    )
     table = plan(study)
     assert list(table["adapter"]) == ["to train", "there"]
     assert list(table["responses_there"]) == [0, 4]

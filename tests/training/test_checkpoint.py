@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from tiny_models import tiny_llama
 from tiny_training import RECIPE, small_mix
 
-from safetune_utils.errors import SafetuneError
-from safetune_utils.training.finetune import finetune
+from safetune_utils.models.identity import ADAPTER_FILE
+from safetune_utils.training import checkpoint
+from safetune_utils.training.finetune import TrainingFacts, finetune
 from safetune_utils.training.loss import accumulate_gradient
 
 
@@ -67,27 +70,46 @@ def test_a_run_stopped_at_any_step_and_resumed_ends_with_the_same_bytes(
         assert [again[key] for key in same] == [whole[key] for key in same]
 
 
-@pytest.mark.parametrize("share", [0, 0.5])
-def test_a_damaged_state_is_one_line_that_keeps_it(share: float, tokenizer, tmp_path: Path) -> None:
-    checkpoint = tmp_path / "state.pt"
+def _cut(checkpoint: Path) -> None:
+    checkpoint.write_bytes(checkpoint.read_bytes()[: checkpoint.stat().st_size // 2])
 
-    def run() -> None:
-        finetune(
+
+def _flip(checkpoint: Path) -> None:
+    content = bytearray(checkpoint.read_bytes())
+    content[len(content) // 3] ^= 1
+    checkpoint.write_bytes(content)
+
+
+def test_a_damaged_state_is_told_in_a_line_and_the_training_begins_anew(
+    tokenizer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path, weights = tmp_path / "state.pt", tmp_path / "adapter" / ADAPTER_FILE
+
+    def run() -> TrainingFacts:
+        return finetune(
             model=tiny_llama(),
             tokenizer=tokenizer,
             mix=small_mix(),
             recipe=RECIPE.model_copy(update={"epochs": 1}),
             seed=0,
-            output=tmp_path / "adapter",
-            checkpoint=checkpoint,
+            output=weights.parent,
+            checkpoint=path,
             checkpoint_every=3,
         )
 
-    run()
-    content = checkpoint.read_bytes()
-    checkpoint.write_bytes(content[: int(len(content) * share)])
-    with pytest.raises(SafetuneError) as caught:
-        run()
-    assert f"the state of a stopped training in {checkpoint} is not whole (" in str(caught.value)
-    assert str(caught.value).endswith("move the file to another folder, and the training begins anew")
-    assert "\n" not in str(caught.value)
+    assert run()["resumed_at_step"] == 0
+    whole, state = weights.read_bytes(), path.read_bytes()
+    told = f"the state of a stopped training in {path} is not as it was saved: the training begins anew\n"
+    harms: list[Callable[[Path], object]] = [_cut, _flip, lambda path: path.write_bytes(b"")]
+    for harm in harms:
+        path.write_bytes(state)
+        harm(path)
+        capsys.readouterr()
+        # Nothing is put into the adapter, the optimiser, the schedule or the scaler.
+        assert checkpoint.resume(path, *[None] * 4) is None  # type: ignore[arg-type]
+        assert capsys.readouterr().err == told
+    assert run()["resumed_at_step"] == 0
+    assert weights.read_bytes() == whole
+    # The state of another run is no better than a damaged one.
+    other = shutil.copy(path, tmp_path / "other.pt")
+    assert checkpoint.resume(Path(other), *[None] * 4) is None  # type: ignore[arg-type]
