@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from made_stages import made_base_losses
 
 from safetune_utils import store
 from safetune_utils.book import findings
@@ -46,18 +47,17 @@ GUARD = (
 
 
 @pytest.fixture(autouse=True)
-def _losses_without_a_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    without_a_model(monkeypatch, tmp_path)
+def _losses_without_a_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    without_a_model(monkeypatch)
 
 
-def without_a_model(patch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def without_a_model(patch: pytest.MonkeyPatch) -> None:
     """In place of the base model's losses, numbers that follow from the rows' ids alone."""
 
     def folder(study: Study, *, make: bool = True) -> Path:
         digests = {row.id: hashlib.sha256(row.id.encode()).hexdigest() for row in mixes.candidates(study)}
         lines = [{"id": name, "loss": int(digest[:8], 16) / 2**32} for name, digest in digests.items()]
-        store.write_lines(tmp_path / "losses.jsonl", lines)
-        return tmp_path
+        return made_base_losses(lines)
 
     patch.setattr(mixes, "base_losses_folder", folder)
     patch.setattr(mixes, "is_known", lambda study: True)
@@ -199,7 +199,7 @@ def test_a_node_without_a_gpu_names_what_a_gpu_node_makes(monkeypatch: pytest.Mo
 
 if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
-        without_a_model(patch, Path(folder))
+        without_a_model(patch)
         patch.setenv("SAFETUNE_STORE", folder)
         for run, chapters in STORED.items():
             for chapter, held in chapters.items():

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from made_stages import made_base_losses
 from tiny_models import tiny_llama
 
 from safetune_utils import data, store
@@ -23,12 +25,18 @@ LOSSES = {row.id: float(number) for number, row in enumerate(data.safety_example
 
 
 @pytest.fixture
-def losses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The base model's losses on the embedded rows, as if they had been worked out."""
-    lines = [{"id": row_id, "loss": loss} for row_id, loss in LOSSES.items()]
-    store.write_lines(tmp_path / "losses.jsonl", lines)
-    monkeypatch.setattr(mixes, "base_losses_folder", lambda study, *, make=True: tmp_path)
-    return tmp_path / "losses.jsonl"
+def losses(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """The base model's losses on the embedded rows, as if they had been worked out; called with some ids, it
+    takes these out.
+    """
+
+    def put(*unknown: str) -> None:
+        lines = [{"id": row_id, "loss": loss} for row_id, loss in LOSSES.items() if row_id not in unknown]
+        folder = made_base_losses(lines)
+        monkeypatch.setattr(mixes, "base_losses_folder", lambda study, *, make=True: folder)
+
+    put()
+    return put
 
 
 def drawn(n_safety: int, choice: str = "random") -> Mix:
@@ -61,12 +69,14 @@ def test_refusals_come_before_all_others() -> None:
     assert [refuse(n) for n in (50, n_there, n_there + 10)] == [50, n_there, n_there]
 
 
-def test_the_hardest_are_those_with_the_highest_loss_and_rows_without_one_come_last(losses: Path) -> None:
+def test_the_hardest_are_those_with_the_highest_loss_and_rows_without_one_come_last(
+    losses: Callable[..., None],
+) -> None:
     everything = safety_ids(drawn(249))
     taken = safety_ids(drawn(50, "hardest"))
     assert min(LOSSES[row] for row in taken) > max(LOSSES[row] for row in everything - taken)
     unknown = set(list(LOSSES)[-20:])
-    store.write_lines(losses, [{"id": name, "loss": LOSSES[name]} for name in LOSSES if name not in unknown])
+    losses(*unknown)
     assert not unknown & safety_ids(drawn(len(everything - unknown), "hardest"))
 
 

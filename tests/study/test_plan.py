@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import torch
+from made_stages import made
 from tiny_training import tiny_study
 
 from safetune_utils import store
@@ -29,11 +30,7 @@ def put(
     make: Callable[[], Path], *, facts: dict[str, Any], seconds: float = 1.0, threads: int | None = None
 ) -> None:
     """As if this machine had made a stage, with so many threads, else with all: its record alone."""
-    produce = store.produce
-    with pytest.MonkeyPatch.context() as patch:
-        as_told = {"make": lambda folder: facts, "reads": ()}
-        patch.setattr(store, "produce", lambda **given: produce(**given | as_told))
-        path = make() / "record.json"
+    path = made(make, lambda folder: facts) / "record.json"
     record = json.loads(path.read_text("utf-8"))
     record["machine"]["threads"] = threads or torch.get_num_threads()
     write_json(path, sealed(record | {"seconds": seconds}))

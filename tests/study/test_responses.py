@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from made_stages import made_responses_folder
 
 from safetune_utils import store
 from safetune_utils.scoring import instruments
@@ -18,10 +19,8 @@ def test_responses_are_read_under_the_other_form_of_their_request(monkeypatch: p
     study = state(prompt_sets=both, preset="smoke", safety_amounts=[0], read_as={"opinions": "controversial"})
     (run,) = study.runs
     asked = {name: study.prompts(name) for name in study.prompt_sets}
-    folder = stages.responses_folder(study, run, "opinions")
-    folder.mkdir(parents=True)
     lines = [vars(p) | {"response": f"answer to {p.id}"} for p in asked["opinions"][::-1]]
-    store.write_lines(folder / "responses.jsonl", lines)
+    made_responses_folder(study, run, "opinions", lines)
     seen: list[tuple[str, str]] = []
 
     def score(_: str, prompts: list[str], responses: list[str], **__: str) -> list[Score]:
@@ -42,12 +41,10 @@ def test_scores_are_named_before_there_are_responses_and_made_anew_for_others() 
     study = state(prompt_sets=["ordinary"], preset="smoke", safety_amounts=[0])
     (run,) = study.runs
     named = stages.scores_folder(study, run, "ordinary", "refusal-rules", make=False)
-    folder = stages.responses_folder(study, run, "ordinary")
-    folder.mkdir(parents=True)
 
     def values(response: str) -> list[float]:
         asked = study.prompts("ordinary")
-        store.write_lines(folder / "responses.jsonl", [vars(p) | {"response": response} for p in asked])
+        made_responses_folder(study, run, "ordinary", [vars(p) | {"response": response} for p in asked])
         made = stages.scores_folder(study, run, "ordinary", "refusal-rules")
         assert made == named
         return [row["value"] for row in store.read_lines(made / "scores.jsonl")]
@@ -68,14 +65,17 @@ def test_an_input_reaches_the_instrument_and_the_table_and_makes_other_scores(
     own = {name: str(tmp_path / f"{name}.jsonl") for name in ("sorting", "other")}
     both = ["refusal-rules", "harmfulness"]
     study = state(
-        prompt_sets=list(own), preset="smoke", safety_amounts=[0], own_prompt_sets=own, instruments=both
+        prompt_sets=list(own),
+        preset="smoke",
+        safety_amounts=[0],
+        own_prompt_sets=own,
+        instruments=both,
+        read_as={"sorting": "other"},
     )
     (run,) = study.runs
     for name in own:
-        folder = stages.responses_folder(study, run, name)
-        folder.mkdir(parents=True)
         said = {"response": "Apple, pear.", "n_tokens": 4, "stopped": True}
-        store.write_lines(folder / "responses.jsonl", [vars(p) | said for p in study.prompts(name)])
+        made_responses_folder(study, run, name, [vars(p) | said for p in study.prompts(name)])
     seen: list[list[str]] = []
 
     def score(_: str, prompts: list[str], responses: list[str], **__: str) -> list[Score]:
@@ -88,7 +88,7 @@ def test_an_input_reaches_the_instrument_and_the_table_and_makes_other_scores(
     assert seen == [whole, whole, ["Words?\n\nplum"], ["Words?\n\nplum"]]
     assert table["prompt"].tolist() == [*whole, "Words?\n\nplum"]
     seen.clear()
-    responses.read_as(study, "sorting", asked_as="other", instrument="harmfulness")
+    responses.read_as(study, instrument="harmfulness")
     assert seen == [["Words?\n\nplum"]]
 
     # Scores of the instruction alone, made before, are not taken for these; where no prompt has an input,
