@@ -114,8 +114,14 @@ def fault_of(folder: Path, *, trusting: bool = False) -> str | None:
         folder: of the stage.
         trusting: as in :func:`is_made`.
     """
-    if not folder.is_dir():
-        return None
+    return _looked_at(folder, trusting=trusting)[1] if folder.is_dir() else None
+
+
+def _looked_at(folder: Path, *, trusting: bool) -> tuple[Record | None, str]:
+    """The record of a stage folder where it can be believed, and why the folder counts as not made; empty
+    where it is made.
+    """
+    record = None
     try:
         record = _record(folder)
         for name in record["files"]:
@@ -123,12 +129,12 @@ def fault_of(folder: Path, *, trusting: bool = False) -> str | None:
         for name, digest in record.get("read", {}).items():
             maker = read_record(inside(folder.parents[1], name).parent)
             if maker and maker["files"].get(Path(name).name, digest) != digest:
-                return f"was made from another {name} than there is now"
+                return record, f"was made from another {name} than there is now"
     except SafetuneError as error:  # a name in the record leads out of the folder
-        return f"has a record that is not true ({error})"
+        return record, f"has a record that is not true ({error})"
     except NotMadeError as fault:
-        return str(fault)
-    return ""
+        return record, str(fault)
+    return record, ""
 
 
 class NotMadeError(Exception):
@@ -402,7 +408,7 @@ def stages(store: Path | None = None, *, trusting: bool = True) -> Iterator[Stag
     for path in sorted((store or store_folder()).glob("*/*/record.json")):
         folder = path.parent
         if not folder.name.endswith(".partial"):
-            yield Stage(folder, read_record(folder), fault_of(folder, trusting=trusting) or "")
+            yield Stage(folder, *_looked_at(folder, trusting=trusting))
 
 
 def list_records(store: Path | None = None) -> pd.DataFrame:
