@@ -46,6 +46,7 @@ def parts() -> dict[str, str]:
         "speed_growth": growth(),
         "speed_book": book_table(),
         "speed_chapters": chapters_table(),
+        "speed_machines": machines_table(),
     }
 
 
@@ -180,6 +181,24 @@ def chapters_table() -> str:
     )
     columns = (f"all chapters and the site: {_minutes(found['seconds'])}", "time", "peak memory")
     return block(table(columns, rows, wide=True), paragraph(told))
+
+
+def machines_table() -> str:
+    """What each kind of machine took, by preset; whole runs, once each."""
+    rows = [
+        (
+            run["kind"],
+            run["processor"],
+            Code(run["preset"]),
+            _minutes(run["seconds"]),
+            "yes" if run["one_pool"] else "no",
+            Code(run["code"]),
+        )
+        for run in places.results("machine_times")["runs"]
+    ]
+    return block(
+        table(("the machine has", "machine", "preset", "time", "one pool", "commit"), rows, wide=True)
+    )
 
 
 def _how(found: dict[str, Any]) -> str:

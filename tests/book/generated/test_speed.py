@@ -93,3 +93,19 @@ def test_the_profile_stands_by_kind_of_work_also_where_no_plain_product_was_seen
     assert rows["layers"][0] == f"{100 * shares['layers']:.0f} %"
     assert rows["rate"][0] == f"{100 * found['profiles'][first]['of_the_product_rate']:.0f} %"
     assert rows["rate"][1] == ""
+
+
+def test_each_kind_of_machine_stands_with_its_time_preset_and_version() -> None:
+    runs = json.loads((RESULTS / "machine_times.json").read_text("utf-8"))["runs"]
+    _, *rows = rows_of(speed.parts()["speed_machines"])
+    assert len(rows) == len(runs) >= 5
+    for row, run in zip(rows, runs, strict=True):
+        minutes, seconds = divmod(run["seconds"], 60)
+        assert row == [
+            run["kind"],
+            run["processor"],
+            run["preset"],
+            f"{minutes} min {seconds} s" if seconds else f"{minutes} min",
+            "yes" if run["one_pool"] else "no",
+            run["code"],
+        ]
