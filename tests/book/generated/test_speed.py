@@ -105,7 +105,7 @@ def test_each_kind_of_machine_stands_with_its_time_preset_and_version() -> None:
             run["kind"],
             run["processor"],
             run["preset"],
-            f"{minutes} min {seconds} s" if seconds else f"{minutes} min",
+            f"{minutes} min {seconds:02d} s",
             "yes" if run["one_pool"] else "no",
             run["code"],
         ]
