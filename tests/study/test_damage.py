@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from safetune_utils import places, store
+from safetune_utils.generation import generate
 from safetune_utils.machine.files import sealed, write_json
 from safetune_utils.study import old_store, responses, stages
 from safetune_utils.study.design import state
@@ -165,3 +166,39 @@ def test_a_record_that_is_not_true_counts_as_not_made(harm: str) -> None:
     assert store.read_record(path.parent) is None or store.fault_of(path.parent)
     assert store.list_records().empty
     assert store.is_made(produced())
+
+
+def test_answers_go_on_from_where_a_stopped_run_was_with_the_same_bytes(
+    base: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study = state(
+        prompt_sets=["ordinary"],
+        preset="smoke",
+        base_model=str(base),
+        precision="fp32",
+        safety_amounts=[3],
+        instruments=["refusal-rules"],
+        decoding={"batch_size": 1, "temperature": 1.0},
+    )
+    run(study)
+    root = places.store_folder()
+    whole = files_of(root)
+    shutil.rmtree(stages.responses_folder(study, study.runs[0], "ordinary"))
+    said, asked = generate._said, []
+
+    def stopped_at_third(*given: object, **more: object) -> list[list[int]]:
+        asked.append(given[2])
+        if len(asked) == 3:
+            raise KeyboardInterrupt
+        return said(*given, **more)
+
+    monkeypatch.setattr(generate, "_said", stopped_at_third)
+    with pytest.raises(KeyboardInterrupt):
+        run(study)
+    assert list((root / "checkpoints").iterdir())
+    run(study)
+    # Two were answered before it was stopped, and the third and the fourth after that.
+    assert [len(batch) for batch in asked] == [1] * 5
+    assert asked[2] == asked[3]
+    assert files_of(root) == whole
+    assert not list((root / "checkpoints").iterdir())
