@@ -6,23 +6,18 @@ import difflib
 import errno
 from collections.abc import Iterable
 
+from safetune_utils.terminal import plain
+
 
 class SafetuneError(Exception):
     """Wrong input, reported in one line that says what is wrong and how to correct it.
 
     The command line prints it without a traceback and exits with status 2; the notebooks show it as it is.
-    What it repeats of a file or a name is made :func:`plain`.
+    What it repeats of a file or a name is made :func:`~safetune_utils.terminal.plain`, and holds no key.
     """
 
     def __init__(self, message: str) -> None:
         super().__init__(plain(message))
-
-
-def plain(text: str) -> str:
-    """A text on one line, without signs that would steer a terminal: a space stands for each line's end, and
-    a mark for each sign that cannot be printed.
-    """
-    return "".join(c if c.isprintable() else " " if c.isspace() else "\ufffd" for c in text)
 
 
 def first_line(error: BaseException) -> str:

@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from safetune_utils import secrets
 from safetune_utils.errors import SafetuneError, did_you_mean
 
 PresetName = Literal["smoke", "classroom", "pocket", "course", "paper", "repository"]
@@ -299,9 +300,15 @@ def checked(schema: type[_Kind], values: Mapping[str, object]) -> _Kind:
     """Return the settings of a schema that have these values.
 
     Raises:
-        SafetuneError: an unknown name, a wrong type or a value out of range, in one line that says how to
-            correct it.
+        SafetuneError: a key among the values, an unknown name, a wrong type or a value out of range, in one
+            line that says how to correct it.
     """
+    # Before anything else: what a wrong value is told with repeats it, and settings are written to records.
+    if name := secrets.named_in(values):
+        raise SafetuneError(
+            f"parameter '{name}' holds a key, or what looks like one: take it out, and put it into an "
+            "environment variable such as OPENAI_API_KEY"
+        )
     try:
         return schema.model_validate(values)
     except ValidationError as error:

@@ -48,7 +48,8 @@ class Server(http.server.ThreadingHTTPServer):
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
         self.counts: Counter[str] = Counter()
-        self.keys: set[str] = set()
+        self.keys: set[str | None] = set()
+        self.elsewhere = ""  # the address that "moved" messages are sent on to
         self.gate = threading.Event()  # holds back the replies to "held", and "slow" ones for good
         self.lock = threading.Lock()
         threading.Thread(target=self.serve_forever, args=(0.02,), daemon=True).start()
@@ -109,6 +110,12 @@ class Handler(http.server.BaseHTTPRequestHandler):
                 body = completion(" ")
             case "null":
                 body = completion(None, finish="length")
+            case "moved" if self.server.elsewhere:
+                there = self.server.elsewhere + self.path.removeprefix("/v1")
+                status, headers, body = 307, {"Location": there}, b""
+            case "repeat":
+                said = f"You sent {self.headers['Authorization']}."
+                body = completion(said, finish=said, model=said)
             case "long":
                 body = completion("Once upon", finish="length")
             case "uncounted":

@@ -67,10 +67,26 @@ def resolve_drafting(**parameters: Any) -> Drafting:
     """Return the checked settings of drafting new safety data; ``None`` keeps a parameter's default.
 
     Raises:
-        SafetuneError: an unknown name, a wrong type or a value out of range, in one line that says how to
-            correct it.
+        SafetuneError: an unknown name, a wrong type, a value out of range or a key, in one line that says
+            how to correct it.
     """
-    return checked(Drafting, {name: value for name, value in parameters.items() if value is not None})
+    settings = checked(Drafting, {name: value for name, value in parameters.items() if value is not None})
+    service(settings)  # an address that is wrong, or holds a key, is told before anything is written
+    return settings
+
+
+def service(settings: Drafting) -> Service:
+    """The server that drafts, as settings name it.
+
+    Raises:
+        SafetuneError: its address or model is of the wrong form, or holds a key.
+    """
+    return Service(
+        base_url=settings.base_url,
+        model=settings.model,
+        usd_per_million_in=settings.usd_per_million_in,
+        usd_per_million_out=settings.usd_per_million_out,
+    )
 
 
 Prompt = tuple[str, *tuple[tuple[str, str], ...]]

@@ -26,7 +26,10 @@ from safetune_utils.book.notebook_file import read_notebook
 from safetune_utils.book.parameters import Given, schema_of, validate, with_whole_paths
 from safetune_utils.errors import SafetuneError, first_line
 from safetune_utils.machine import surroundings
+from safetune_utils.machine.files import make_private, replacing
 from safetune_utils.machine.opened import noted
+from safetune_utils.secrets import scrubbed
+from safetune_utils.terminal import disarmed
 
 
 def execute(path: Path, *, given: Given, output: Path) -> None:
@@ -34,10 +37,11 @@ def execute(path: Path, *, given: Given, output: Path) -> None:
     (:func:`safetune_utils.book.provenance.provenance`).
 
     Progress goes to standard error. If a cell fails, the copy with the error is written beside ``output`` as
-    ``….failed.ipynb``, and ``output`` is not touched.
+    ``….failed.ipynb``, and ``output`` is not touched. Until it is finished a copy is its owner's alone to
+    read, and so is a failed one; a key of the environment that a cell showed is taken out of every copy.
 
     Raises:
-        SafetuneError: a parameter is wrong (before anything runs), or a cell failed.
+        SafetuneError: a parameter is wrong or holds a key (before anything is written), or a cell failed.
     """
     given = with_whole_paths(given)
     settings = validate(path, given)
@@ -54,6 +58,7 @@ def execute(path: Path, *, given: Given, output: Path) -> None:
             os.environ[variable] = str(Path(os.environ[variable]).expanduser().resolve())
     output.parent.mkdir(parents=True, exist_ok=True)
     partial = output.with_suffix(".partial.ipynb")
+    make_private(partial)
     _log_to_stderr()
     clock = time.perf_counter()
     try:
@@ -65,6 +70,7 @@ def execute(path: Path, *, given: Given, output: Path) -> None:
             )  # fmt: skip
     except papermill.PapermillExecutionError as error:
         failed = output.with_suffix(".failed.ipynb")
+        _scrub(partial)
         partial.replace(failed)
         said = next((line.strip() for line in error.evalue.splitlines() if line.strip()), "")
         raise SafetuneError(
@@ -72,10 +78,12 @@ def execute(path: Path, *, given: Given, output: Path) -> None:
             f" with the error: {failed})"
         ) from None
     except RuntimeError as error:  # the kernel did not start, or died
+        partial.unlink(missing_ok=True)
         raise SafetuneError(
             f"{path.stem}: its kernel did not come to the end ({first_line(error)}): see whether this machine"
             " has memory enough, and run it again"
         ) from None
+    _scrub(partial)
     faults = output_faults(partial)
     if faults:
         raise SafetuneError(f"{path.stem}: {faults[0]} (the executed copy: {partial})")
@@ -89,8 +97,16 @@ def execute(path: Path, *, given: Given, output: Path) -> None:
     }
     notebook = read_notebook(partial)
     notebook.metadata["safetune"] = record
-    nbformat.write(notebook, partial)
-    partial.replace(output)
+    with replacing(output) as finished:
+        nbformat.write(notebook, finished)
+    partial.unlink()
+
+
+def _scrub(path: Path) -> None:
+    """Take every key of the environment out of a notebook's file."""
+    text = path.read_text("utf-8")
+    if (without := scrubbed(text)) != text:
+        path.write_text(without, "utf-8")
 
 
 def output_faults(path: Path) -> list[str]:
@@ -154,12 +170,19 @@ def _peak_of_children() -> Iterator[dict[str, int]]:
         watcher.join()
 
 
+class _Disarmed(logging.Formatter):
+    """Lines for the terminal: what a notebook prints is text from outside."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return disarmed(super().format(record))
+
+
 def _log_to_stderr() -> None:
     """Let the progress lines of a running notebook reach the terminal."""
     logger = logging.getLogger("papermill")
     if not logger.handlers:
         handler = logging.StreamHandler(sys.stderr)
-        handler.setFormatter(logging.Formatter("%(message)s"))
+        handler.setFormatter(_Disarmed("%(message)s"))
         # Its parameters were checked; papermill knows only those of the notebook's own cell.
         handler.addFilter(lambda line: not line.getMessage().startswith("Passed unknown parameter"))
         logger.addHandler(handler)

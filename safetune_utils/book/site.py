@@ -35,6 +35,7 @@ from safetune_utils.errors import SafetuneError
 from safetune_utils.machine.processes import Piece, side_by_side
 from safetune_utils.places import data_folder, inside
 from safetune_utils.study.run import fill
+from safetune_utils.terminal import say
 
 # About what a notebook's kernel takes that finds its adapters, responses and scores made.
 _BYTES_OF_A_NOTEBOOK = 1.5e9
@@ -100,7 +101,7 @@ def executed(*, given: Given) -> tuple[dict[str, Path], int]:
     stale = [path for path in sources if not freshness.is_fresh(path, given=given_to[path])]
     if stale:
         # All that takes a model, of all chapters, by one pool; the notebooks then find it made.
-        print(f"stating {len(stale)} chapters", file=sys.stderr)
+        say(f"stating {len(stale)} chapters", error=True)
         chapters = [(path, given_to[path]) for path in stale]
         fill(stating.studies_of(chapters), beside=stating.trials_of(chapters))
         side_by_side(
@@ -112,7 +113,7 @@ def executed(*, given: Given) -> tuple[dict[str, Path], int]:
 
 
 def _execute(path: Path, given: Given) -> None:
-    print(f"executing {path.stem}", file=sys.stderr)
+    say(f"executing {path.stem}", error=True)
     notebooks.executed(path, given=given)
 
 

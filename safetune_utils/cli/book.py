@@ -12,6 +12,7 @@ import typer
 
 from safetune_utils.cli.common import AsJson, Assignments, app, given_from, table
 from safetune_utils.errors import SafetuneError
+from safetune_utils.terminal import say
 
 # What brings torch is imported inside the commands, so that --help answers at once.
 
@@ -41,7 +42,7 @@ def book(
     clock = time.perf_counter()
     page, made = site.build(given=given, target=output, taken_from=executed)
     minutes, seconds = divmod(round(time.perf_counter() - clock), 60)
-    typer.echo(f"{page}\nexecuted {made} notebook(s); the book took {minutes} min {seconds} s")
+    say(f"{page}\nexecuted {made} notebook(s); the book took {minutes} min {seconds} s")
 
 
 @app.command()
@@ -59,7 +60,7 @@ def publish(
 
     findings.check_name(name)  # before anything is executed
     done, _ = site.executed(given=given_from(parameter, preset))
-    typer.echo(findings.publish(done.values(), name=name))
+    say(findings.publish(done.values(), name=name))
 
 
 @app.command()
@@ -89,11 +90,9 @@ def compare(
             outputs.write_text(output, comparing.page(rows, theirs=theirs, ours=ours, apart=apart))
     if as_json:
         found = {"rows": rows, "settings_apart": apart}
-        typer.echo(json.dumps(found, indent=1, default=Estimate.as_data))
+        say(json.dumps(found, indent=1, default=Estimate.as_data))
     else:
-        typer.echo(table(comparing.shown(rows), comparing.COLUMNS))
-        typer.echo(
-            "\n".join(["", comparing.summary(rows), comparing.RULE, *(f"differs: {line}" for line in apart)])
-        )
+        say(table(comparing.shown(rows), comparing.COLUMNS))
+        say("\n".join(["", comparing.summary(rows), comparing.RULE, *(f"differs: {line}" for line in apart)]))
         if output:
-            typer.echo(output)
+            say(output)

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from safetune_utils.errors import SafetuneError
+from safetune_utils.terminal import plain
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -46,8 +47,9 @@ WordsForNothing = Annotated[
 
 
 def table(rows: Sequence[Mapping[str, object]], columns: list[str]) -> str:
-    """Rows as text in columns; numbers to the right."""
-    cells = [columns, *[["" if row[name] is None else str(row[name]) for name in columns] for row in rows]]
+    """Rows as text in columns, each on one line; numbers to the right."""
+    texts = [["" if row[name] is None else plain(str(row[name])) for name in columns] for row in rows]
+    cells = [columns, *texts]
     widths = [max(len(line[i]) for line in cells) for i in range(len(columns))]
     numeric = [all(isinstance(row[name], (int, float, type(None))) for row in rows) for name in columns]
     return "\n".join(

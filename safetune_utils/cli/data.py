@@ -9,6 +9,7 @@ import typer
 
 from safetune_utils.cli.common import AsJson, app, table
 from safetune_utils.errors import SafetuneError
+from safetune_utils.terminal import say
 
 # What brings torch is imported inside the commands, so that --help answers at once.
 
@@ -24,9 +25,9 @@ def data_list(as_json: AsJson = False) -> None:
 
     rows = data.listing()
     if as_json:
-        typer.echo(json.dumps(rows, indent=1))
+        say(json.dumps(rows, indent=1))
     else:
-        typer.echo(table(rows, ["name", "where", "rows", "size", "licence", "tests"]))
+        say(table(rows, ["name", "where", "rows", "size", "licence", "tests"]))
 
 
 @data_app.command("fetch")
@@ -38,7 +39,7 @@ def data_fetch(names: Annotated[list[str], typer.Argument(help="names from `safe
         path = data.fetch(name)
         entry = data.registered_sets()[name]
         terms = f"{entry.licence}, non-commercial use only" if entry.non_commercial else entry.licence
-        typer.echo(f"{name}: {path}\n  {terms}; {entry.citation}")
+        say(f"{name}: {path}\n  {terms}; {entry.citation}")
 
 
 @data_app.command("verify")
@@ -50,20 +51,20 @@ def data_verify() -> None:
 
     wrong = 0
     for name, fault in data.verify():
-        typer.echo(fault or f"ok {name}")
+        say(fault or f"ok {name}")
         wrong += bool(fault)
     if wrong:
         raise SafetuneError(f"{wrong} file(s) have the wrong hash: delete them and fetch them again")
     for amount in data.PAPER_AMOUNTS:
         if all(data.is_at_hand(name) for name in (f"mix-{amount}", "alpaca-20000", "safety-instructions")):
             mix = data.compare_paper_mix(amount)
-            typer.echo(
+            say(
                 f"{'ok' if mix.same else 'NOT THE SAME'} mix-{amount}: {mix.rows} rows, {mix.general} of"
                 f" alpaca-20000 ({mix.general_missing} missing), {mix.safety} of safety-instructions,"
                 f" {mix.foreign} of neither"
             )
         else:
-            typer.echo(f"not compared: mix-{amount} (it, alpaca-20000 or safety-instructions is not at hand)")
+            say(f"not compared: mix-{amount} (it, alpaca-20000 or safety-instructions is not at hand)")
 
 
 @data_app.command("overlap")
@@ -76,6 +77,6 @@ def data_overlap(
 
     rows = data.overlaps(source)
     if as_json:
-        typer.echo(json.dumps(rows, indent=1))
+        say(json.dumps(rows, indent=1))
     else:
-        typer.echo(table(rows, ["train", "test", "title", "prompts", "exact", "near", "highest"]))
+        say(table(rows, ["train", "test", "title", "prompts", "exact", "near", "highest"]))

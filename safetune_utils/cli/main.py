@@ -15,14 +15,16 @@ import typer
 
 from safetune_utils.cli import book, data, models, people, run, score, store
 from safetune_utils.cli.common import AsJson, app
-from safetune_utils.errors import SafetuneError, first_line, of_system, plain
+from safetune_utils.errors import SafetuneError, first_line, of_system
+from safetune_utils.secrets import hidden
+from safetune_utils.terminal import plain, say
 
 __all__ = ["app", "book", "data", "main", "models", "people", "run", "score", "store"]
 
 
 def _show_version(asked: bool) -> None:
     if asked:
-        typer.echo(importlib.metadata.version("safetune-utils"))
+        say(importlib.metadata.version("safetune-utils"))
         raise typer.Exit
 
 
@@ -43,10 +45,10 @@ def doctor(as_json: AsJson = False) -> None:
 
     findings = checks.findings()
     if as_json:
-        typer.echo(json.dumps(findings, indent=1))
+        say(json.dumps(findings, indent=1))
     else:
         for finding in findings:
-            typer.echo(
+            say(
                 f"{'ok ' if finding['ok'] else 'NO '} {finding['what']}: {finding['found']}"
                 + ("" if finding["ok"] else f" -> {finding['mend']}")
             )
@@ -61,7 +63,7 @@ def main() -> None:
         status = app(standalone_mode=False, prog_name="safetune")
     except Exception as error:
         if type(error).__name__ != "NoArgsIsHelpError":  # which has printed the help
-            print(f"safetune: {plain(_told(error))}", file=sys.stderr)
+            say(plain(f"safetune: {_told(error)}"), error=True)
         sys.exit(2)
     sys.exit(status if isinstance(status, int) else 0)
 
@@ -79,7 +81,7 @@ def _told(error: Exception) -> str:
     with contextlib.suppress(OSError):
         file, report = tempfile.mkstemp(prefix="safetune-", suffix=".txt")  # readable by this user alone
         with os.fdopen(file, "w", encoding="utf-8", errors="replace") as written:
-            traceback.print_exception(error, file=written)
+            written.write(hidden("".join(traceback.format_exception(error))))
     given = " ".join(word if len(word) <= 60 else f"{word[:30]}…{word[-29:]}" for word in sys.argv[1:])
     return (
         f"{given}: {type(error).__name__}: {first_line(error)}: this was not foreseen; see whether what was "

@@ -11,6 +11,7 @@ import typer
 
 from safetune_utils.cli.common import AsJson, Columns, WordsForNothing, app, reading_from
 from safetune_utils.errors import SafetuneError, first_line, of_system
+from safetune_utils.terminal import say
 
 _Template = Annotated[
     Literal["alpaca", "chat"],
@@ -65,7 +66,7 @@ def finetune(
         with outputs.held(output, forms=()):
             _copy(stages.adapter_folder(study, study.runs[0]), output)
     if distributed.rank() == 0:
-        typer.echo(output)
+        say(output)
 
 
 @app.command("train-together", hidden=True)
@@ -161,7 +162,7 @@ def generate(
             adapter=adapter,
             template=template,
         )
-    typer.echo(output)
+    say(output)
 
 
 @app.command()
@@ -179,9 +180,7 @@ def capability(
 
     model, tokenizer = _loaded(base, adapter)
     table = harness.evaluate(model=model, tokenizer=tokenizer, tasks=task, limit=limit)
-    typer.echo(
-        table.to_json(orient="records", indent=1) if as_json else table.round(3).to_string(index=False)
-    )
+    say(table.to_json(orient="records", indent=1) if as_json else table.round(3).to_string(index=False))
 
 
 def _copy(adapter: Path, output: Path) -> None:

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from safetune_utils.cli.common import AsJson, Columns, WordsForNothing, app, reading_from
+from safetune_utils.terminal import say
 
 # What brings torch is imported inside the commands, so that --help answers at once.
 
@@ -47,7 +48,7 @@ def preference_make(
     with outputs.held(output, forms=(".html",), apart_from=[first, second]):
         items = _preference_items(first, second, seed, reading_from(columns, words_for_nothing))
         outputs.write_text(output, preference.page(items, title=title))
-    typer.echo(f"{len(items)} pairs: {output}")
+    say(f"{len(items)} pairs: {output}")
 
 
 @people_app.command("tally")
@@ -69,9 +70,9 @@ def preference_tally(
         [tallies.annotator_agreement(read, items)] if len(read) > 1 else []
     )
     if as_json:
-        typer.echo(json.dumps([json.loads(table.to_json(orient="records")) for table in tables], indent=1))
+        say(json.dumps([json.loads(table.to_json(orient="records")) for table in tables], indent=1))
     else:
-        typer.echo("\n\n".join(table.round(3).to_string(index=False) for table in tables))
+        say("\n\n".join(table.round(3).to_string(index=False) for table in tables))
 
 
 def _preference_items(first: Path, second: Path, seed: int, given: dict[str, Any]) -> list[Any]:

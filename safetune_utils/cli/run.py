@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from safetune_utils.cli.common import AsJson, Assignments, app, given_from, table
+from safetune_utils.terminal import say
 
 # What brings torch is imported inside the commands, so that --help answers at once.
 
@@ -34,12 +35,12 @@ def run(
     path = parameters.find(notebook)
     if help_notebook:
         for name, kind, default, meaning in parameters.described(path):
-            typer.echo(f"{name}: {kind} = {default}\n    {meaning}")
+            say(f"{name}: {kind} = {default}\n    {meaning}")
         return
     target = output or Path("executed") / path.name
     with outputs.held(target, forms=(".ipynb",), apart_from=[path]):
         notebooks.execute(path, given=given_from(parameter, preset), output=target)
-    typer.echo(target)
+    say(target)
 
 
 @app.command()
@@ -67,7 +68,7 @@ def estimate(
     from safetune_utils.presets import resolve
 
     if card is not None:
-        typer.echo("safetune: --card is now --hardware; the old name still works", err=True)
+        say("safetune: --card is now --hardware; the old name still works", error=True)
         hardware = card
     given = given_from(parameter, preset) | ({"base_model": base} if base else {})
     settings = resolve(**given)
@@ -77,11 +78,9 @@ def estimate(
             f"unknown: base model '{settings.base_model}' has parts that are not counted here; it can be "
             "trained and asked all the same"
         )
-        typer.echo(json.dumps({"verdict": verdict}) if as_json else verdict)
+        say(json.dumps({"verdict": verdict}) if as_json else verdict)
     elif as_json:
-        typer.echo(json.dumps(found, indent=1))
+        say(json.dumps(found, indent=1))
     else:
-        typer.echo(table(report.table(found), ["what", "counts", "value"]))
-        typer.echo(
-            "\n".join(["", "assumed:", *(f"- {line}" for line in found["assumed"]), "", found["verdict"]])
-        )
+        say(table(report.table(found), ["what", "counts", "value"]))
+        say("\n".join(["", "assumed:", *(f"- {line}" for line in found["assumed"]), "", found["verdict"]]))

@@ -10,7 +10,8 @@ from typing import Annotated, Any
 import typer
 
 from safetune_utils.cli.common import AsJson, Columns, WordsForNothing, app, reading_from, table
-from safetune_utils.errors import SafetuneError, plain
+from safetune_utils.errors import SafetuneError
+from safetune_utils.terminal import plain, say
 
 # What brings torch is imported inside the commands, so that --help answers at once.
 
@@ -73,7 +74,7 @@ def score(
     )
     reasons = Counter(one.reason for one in scores if one.value is None)
     unscored = "".join(f"\n{count} unscored: {plain(reason)}" for reason, count in reasons.most_common())
-    typer.echo(f"{len(values)} of {len(scores)} scored{mean}: {output}{unscored}")
+    say(f"{len(values)} of {len(scores)} scored{mean}: {output}{unscored}")
 
 
 def _explain(scorer: str, prompt: str, response: str, **asked: Any) -> None:
@@ -83,11 +84,11 @@ def _explain(scorer: str, prompt: str, response: str, **asked: Any) -> None:
     score, steps = explain.explain(scorer, prompt, response, **asked)
     values = instruments.INSTRUMENTS[scorer].values
     said = "unscored" if score.value is None else f"{score.label or 'value'} {score.value:g} ({values})"
-    typer.echo(f"asked: {plain(prompt)}\nanswered: {plain(response)}\n{scorer}: {said}")
+    say(f"asked: {plain(prompt)}\nanswered: {plain(response)}\n{scorer}: {said}")
     for step in steps:
-        typer.echo(f"  {plain(step.by)}: {plain(step.said)}")
+        say(f"  {plain(step.by)}: {plain(step.said)}")
         if step.words:
-            typer.echo(f"    on: {plain(step.words)}")
+            say(f"    on: {plain(step.words)}")
 
 
 @app.command("instruments")
@@ -104,9 +105,7 @@ def instruments_list(as_json: AsJson = False) -> None:
         }
         for name, instrument in INSTRUMENTS.items()
     ]
-    typer.echo(
-        json.dumps(rows, indent=1) if as_json else table(rows, ["scorer", "measures", "values", "needs"])
-    )
+    say(json.dumps(rows, indent=1) if as_json else table(rows, ["scorer", "measures", "values", "needs"]))
 
 
 @app.command("train-instrument")
@@ -119,4 +118,4 @@ def train_instrument(name: Annotated[str, typer.Argument(help="refusal or harmfu
     publish = {"refusal": train.publish_refusal, "harmfulness": train.publish_harmfulness}
     if name not in publish:
         raise SafetuneError(f"there is no instrument '{name}' to train: choose {' or '.join(publish)}")
-    typer.echo(json.dumps(publish[name](), indent=1))
+    say(json.dumps(publish[name](), indent=1))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections import Counter
 from typing import NamedTuple
 
@@ -13,6 +12,7 @@ from safetune_utils.data.rows import Example, Prompt
 from safetune_utils.errors import SafetuneError
 from safetune_utils.machine.files import read_sealed, sealed, write_json
 from safetune_utils.places import cache_folder
+from safetune_utils.terminal import say
 
 PAPER_AMOUNTS = (100, 300, 500, 1000, 1500, 2000)
 
@@ -93,7 +93,7 @@ def _red_team_questions() -> dict[str, str]:
     kept = cache_folder() / "data" / f"red-team-questions-{blob[:12]}-{question_forms.VERSION}.json"
     if found := read_sealed(kept):
         return found["questions"]
-    print("matching the paper's safety rows with the red-team attempts, once", file=sys.stderr)
+    say("matching the paper's safety rows with the red-team attempts, once", error=True)
     rows = registered_examples("safety-instructions")
     questions = sorted({question_forms.first_turn(row["transcript"]) for row in read_table(path).rows})
     matches = question_forms.match([row.instruction for row in rows], questions)

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ from tqdm import tqdm
 
 from safetune_utils.errors import SafetuneError, first_line
 from safetune_utils.places import cache_folder, data_folder
+from safetune_utils.terminal import plain, say
 
 _TIMEOUT_SECONDS = 30
 _LOOK_SECONDS = 5
@@ -239,9 +239,9 @@ def _is_reachable(entry: OutsideSet) -> bool:
 def _download(entry: OutsideSet, partial: Path) -> None:
     """Download a file to ``partial``, after what an earlier try left there."""
     if entry.non_commercial:
-        print(
+        say(
             f"{entry.name}: licence {entry.licence}, for non-commercial use only ({entry.citation})",
-            file=sys.stderr,
+            error=True,
         )
     there = partial.stat().st_size if partial.is_file() else 0
     # With compression the range would be one of the compressed file.
@@ -261,7 +261,7 @@ def _download(entry: OutsideSet, partial: Path) -> None:
                     initial=there if goes_on else 0,
                     unit="B",
                     unit_scale=True,
-                    desc=entry.name,
+                    desc=plain(entry.name),
                 ) as bar,
             ):
                 for chunk in reply.iter_bytes():

@@ -14,6 +14,8 @@ from typing import Any, TypeVar
 
 from tqdm import tqdm
 
+from safetune_utils.terminal import plain
+
 Result = TypeVar("Result")
 
 
@@ -42,7 +44,9 @@ def longest_first(
         order.
     """
     order = sorted(range(len(lengths)), key=lengths.__getitem__, reverse=True)
-    with tqdm(total=len(order), desc=progress, unit=unit, disable=not progress, mininterval=10) as bar:
+    with tqdm(
+        total=len(order), desc=plain(progress or ""), unit=unit, disable=not progress, mininterval=10
+    ) as bar:
         while order:
             n = len(order) if rows is None else rows
             if tokens is not None:

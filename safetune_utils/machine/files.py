@@ -50,15 +50,30 @@ def flush(path: Path) -> None:
         os.close(handle)
 
 
-def write_text(path: Path, text: str) -> None:
-    """Write a text in UTF-8, see :func:`replacing`."""
+def write_text(path: Path, text: str, *, private: bool = False) -> None:
+    """Write a text in UTF-8, see :func:`replacing`; a private file is its owner's alone to read."""
     with replacing(path) as partial:
+        if private and partial != path:
+            make_private(partial)
         partial.write_text(text, "utf-8")
 
 
-def write_json(path: Path, content: Mapping[str, object]) -> None:
-    """Write an object as JSON in UTF-8, one entry a line, see :func:`replacing`."""
-    write_text(path, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
+def write_json(path: Path, content: Mapping[str, object], *, private: bool = False) -> None:
+    """Write an object as JSON in UTF-8, one entry a line, see :func:`write_text`."""
+    write_text(path, json.dumps(content, indent=1, ensure_ascii=False) + "\n", private=private)
+
+
+def make_private(path: Path) -> None:
+    """Make an empty file that its owner alone may read (mode 0600), in place of one of that name."""
+    path.unlink(missing_ok=True)
+    os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+
+
+def private_folder(path: Path) -> None:
+    """Make a folder that its owner alone may look into (mode 0700), or make one that is there so."""
+    path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with contextlib.suppress(PermissionError):  # somebody else's is for them to close
+        path.chmod(0o700)
 
 
 # The entry that holds the hash of all others.

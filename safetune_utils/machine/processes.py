@@ -19,6 +19,7 @@ from tqdm import tqdm
 from safetune_utils.errors import SafetuneError
 from safetune_utils.machine.device import n_gpus, n_threads
 from safetune_utils.machine.distributed import processes_wanted, whole_number
+from safetune_utils.terminal import plain
 
 _Result = TypeVar("_Result")
 # Libraries that nearly every piece of work with a model needs, and that take seconds to import.
@@ -104,7 +105,7 @@ def side_by_side(
     running: dict[Future[Any], Piece] = {}
     threads = max(1, n_threads() // n) if loads_models else None
     total = sum(piece.minutes for piece in pieces)
-    bar = tqdm(total=total, desc=progress, disable=not progress, bar_format=_BAR, mininterval=0)
+    bar = tqdm(total=total, desc=plain(progress), disable=not progress, bar_format=_BAR, mininterval=0)
     bar.set_postfix_str(f"{total:.0f} min by the forecast")
     with bar, ThreadPoolExecutor(n) as pool:  # its threads only wait for their processes
         while waiting or running:

@@ -12,6 +12,7 @@ stored result holds the name of the model that gave it and when.
 
 Each result is written to the run store when its batch arrives, one file a text under ``moderation/``, and
 read from there from then on, without key or network. The files hold no text: a text is found by its hash.
+Only the owner of the store may read them.
 """
 
 from __future__ import annotations
@@ -29,12 +30,13 @@ from typing import TYPE_CHECKING, Any, TypedDict
 from filelock import FileLock
 from tqdm import tqdm
 
-from safetune_utils import strict_json
+from safetune_utils import secrets, strict_json
 from safetune_utils.errors import SafetuneError
-from safetune_utils.machine.files import write_json
+from safetune_utils.machine.files import private_folder, write_json
 from safetune_utils.places import store_folder
 from safetune_utils.scoring.score import NO_WORDS, Score, check_pairs, has_words
 from safetune_utils.services import http, requests
+from safetune_utils.terminal import plain
 
 if TYPE_CHECKING:
     import openai
@@ -47,8 +49,6 @@ BATCH = 32
 _OTHER_KEY = "OPEN_AI_KEY"  # where the original paper's code looks for the key
 _NO_SERVICE = "the service could not be reached"
 _REFUSED = "the service refused this text with"
-# Characters; a shorter key is a placeholder for a server that needs none, and may occur in any answer.
-_LEAST_KEY = 12
 _ROUNDING = 1e-3  # of a number in half precision
 
 
@@ -147,9 +147,9 @@ def _ask(waiting: list[str], *, service: requests.Service, folder: Path, progres
     batches = [waiting[start : start + BATCH] for start in range(0, len(waiting), BATCH)]
     with (
         http.open_client(service) as client,
-        tqdm(total=len(waiting), desc=progress, unit="answer", disable=not progress) as bar,
+        tqdm(total=len(waiting), desc=plain(progress), unit="answer", disable=not progress) as bar,
     ):
-        folder.mkdir(parents=True, exist_ok=True)
+        private_folder(folder)
         while batches:
             batch = batches.pop(0)
             scores |= _settle(batch, client=client, service=service, folder=folder)
@@ -205,7 +205,7 @@ def _settle(
                 "flagged": result["flagged"],
                 "category_scores": {name: score.parts.get(name) for name in result["category_scores"]},
             }
-            write_json(_path(text, service, folder), stored)
+            write_json(_path(text, service, folder), stored, private=True)
     return scores
 
 
@@ -260,7 +260,7 @@ def _read(body: bytes, *, n: int, key: str) -> tuple[list[Any], str]:
     except ValueError:
         raise _FailedError("the service's answer was not JSON, or not all of it") from None
     shown = json.dumps(answer, ensure_ascii=False)
-    if len(key) >= _LEAST_KEY and key in shown:
+    if secrets.scrubbed(shown, key=key) != shown:
         raise _FailedError("the service's answer repeats the key, so it is not kept")
     results = answer.get("results") if isinstance(answer, dict) else None
     if not isinstance(results, list):

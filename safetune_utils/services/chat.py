@@ -5,6 +5,9 @@ taken from there: by a second run, by another process, after the run was killed.
 cannot be used is stored too, because asking again would cost again. A call that failed is not stored, and the
 next run asks for it only. Recorded replies can be replayed without key or network.
 
+Only the owner of the store may read ``calls/``. No key is in it: a request that holds one is refused, and a
+reply that repeats one is stored without it.
+
 What cannot be known: whether a service charges for a call that timed out or broke off, and for each of its
 tries.
 """
@@ -24,14 +27,15 @@ from filelock import FileLock
 from pydantic import TypeAdapter
 from tqdm import tqdm
 
-from safetune_utils import strict_json
+from safetune_utils import secrets, strict_json
 from safetune_utils.errors import SafetuneError
-from safetune_utils.machine.files import write_json
+from safetune_utils.machine.files import private_folder, write_json
 from safetune_utils.places import store_folder
-from safetune_utils.services.http import FailedError, call_once, open_client, read_reply
+from safetune_utils.services.http import FailedError, call_once, key_for, open_client, read_reply
 from safetune_utils.services.requests import Reply, Request, Service, as_plain, canonical, content_of, key_of
 from safetune_utils.services.spending import Cost, Purse, check_cap, count_prompt_tokens, most_usd, usd_for
 from safetune_utils.store import read_lines, write_lines
+from safetune_utils.terminal import plain
 
 if TYPE_CHECKING:
     import openai
@@ -76,8 +80,8 @@ def ask(
         progress: a caption for a progress bar; empty for none.
 
     Raises:
-        SafetuneError: the estimate is above the cap, there is no key, or the server refuses the key, the
-            model or the form of the requests. Replies that had arrived are stored.
+        SafetuneError: the estimate is above the cap, there is no key, a request holds it, or the server
+            refuses the key, the model or the form of the requests. Replies that had arrived are stored.
     """
     check_cap(estimate_cost(requests, service=service, store=store), cap_usd=cap_usd)
     keys = [key_of(request, service) for request in requests]
@@ -85,10 +89,12 @@ def ask(
     replies = {key: reply for key in distinct if (reply := _load(_path(key, store), service))}
     waiting = [key for key in distinct if key not in replies]
     if waiting:
+        _check_no_key([distinct[key] for key in waiting], service)
+        private_folder((store or store_folder()) / "calls")
         purse = Purse(cap_usd)
         with (
             open_client(service) as client,
-            tqdm(total=len(waiting), desc=progress, unit="call", disable=not progress) as bar,
+            tqdm(total=len(waiting), desc=plain(progress), unit="call", disable=not progress) as bar,
             ThreadPoolExecutor(service.concurrency) as pool,
         ):
             try:
@@ -166,6 +172,16 @@ def replay(requests: Sequence[Request], *, path: Path) -> list[Reply]:
     return [recorded[content] for content in wanted]
 
 
+def _check_no_key(requests: Sequence[Request], service: Service) -> None:
+    """Refuse requests that would carry a secret of the environment to the server, and into the store."""
+    key, texts = key_for(service), [canonical(content_of(request)) for request in requests]
+    if n := sum(secrets.scrubbed(text, key=key) != text for text in texts):
+        raise SafetuneError(
+            f"{n} of {len(requests)} requests hold a key of this environment, such as that in "
+            f"{service.key_variable}: take it out of the prompts"
+        )
+
+
 def _path(key: str, store: Path | None) -> Path:
     return (store or store_folder()) / "calls" / key[:2] / f"{key}.json"
 
@@ -208,12 +224,12 @@ def _keep(reply: Reply, request: Request, *, service: Service, path: Path) -> No
         "answered": datetime.now(UTC).isoformat(timespec="seconds"),
     }
     row |= {name: getattr(reply, name) for name in _STORED_FIELDS}
-    write_json(path, row)
+    write_json(path, row, private=True)
 
 
 def _settle(request: Request, *, client: openai.OpenAI, service: Service, purse: Purse, path: Path) -> Reply:
     """One request's reply: the stored one, or the server's, which is then stored."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    private_folder(path.parent)
     lock = path.with_suffix(".lock")
     with FileLock(lock):
         if reply := _load(path, service):  # another process was first
@@ -223,7 +239,8 @@ def _settle(request: Request, *, client: openai.OpenAI, service: Service, purse:
             return Reply(key=path.stem, text=None, reason=reason)
         started = time.perf_counter()
         try:
-            answer = read_reply(call_once(request, client=client, service=service, purse=purse))
+            body = call_once(request, client=client, service=service, purse=purse)
+            answer = read_reply(body, key=key_for(service))
         except FailedError as error:
             return Reply(
                 key=path.stem, text=None, seconds=round(time.perf_counter() - started, 3), reason=str(error)

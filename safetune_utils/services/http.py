@@ -6,7 +6,7 @@ import os
 import re
 from typing import TYPE_CHECKING, Any, TypedDict, cast
 
-from safetune_utils import strict_json
+from safetune_utils import secrets, strict_json
 from safetune_utils.errors import SafetuneError
 from safetune_utils.services.requests import REFUSED_BY_MODEL, Request, Service, as_plain
 from safetune_utils.services.spending import Purse
@@ -40,7 +40,7 @@ class Answer(TypedDict):
     completion_tokens: int | None
 
 
-def _secret(service: Service) -> str:
+def key_for(service: Service) -> str:
     """The key, from the environment only; empty where a server on this machine needs none."""
     key = os.environ.get(service.key_variable, "").strip()
     if not key and service.host != "loopback":
@@ -62,7 +62,7 @@ def open_client(service: Service) -> openai.OpenAI:
     Raises:
         SafetuneError: there is no key, or it has characters that cannot be sent.
     """
-    key = _secret(service)
+    key = key_for(service)
     import openai  # here, because it takes a second and replaying needs none of it
 
     # A proxy that is set in the environment would send calls to this machine's own server elsewhere.
@@ -105,7 +105,7 @@ def call_once(request: Request, *, client: openai.OpenAI, service: Service, purs
         purse.close("not asked: the server could not be reached")
         raise FailedError(f"the server could not be reached after {tries(error)}") from None
     except openai.APIStatusError as error:
-        status, words = error.status_code, _words(error.body, secret=_secret(service))
+        status, words = error.status_code, _words(error.body, key=key_for(service))
         if error.code in _ONE_REQUEST_REFUSED:
             raise FailedError(f"refused by the server: {words}") from None
         if error.code != "insufficient_quota" and (status in (408, 409, 429) or status >= 500):
@@ -133,7 +133,7 @@ def tries(error: openai.APIError) -> str:
     return f"{n} tries" if n > 1 else "1 try"
 
 
-def _words(body: Any, *, secret: str = "") -> str:
+def _words(body: Any, *, key: str) -> str:
     """What the server says about an error, on one line of at most 200 characters and without the key.
 
     Some servers repeat the key.
@@ -143,12 +143,13 @@ def _words(body: Any, *, secret: str = "") -> str:
     if isinstance(body, dict):
         body = body.get("message") or body.get("detail") or body
     line = " ".join(str(body or "no explanation").split())
-    line = line.replace(secret, "[key]") if secret else line
+    line = secrets.scrubbed(line, key=key)
     return line if len(line) <= 200 else line[:199] + "…"
 
 
-def read_reply(body: bytes) -> Answer:
-    """Read the body of a server's answer.
+def read_reply(body: bytes, *, key: str = "") -> Answer:
+    """Read the body of a server's answer; where it repeats the key, or another secret of the environment,
+    ``[key]`` stands in its place.
 
     Raises:
         FailedError: it is not JSON, or not a chat completion.
@@ -169,10 +170,10 @@ def read_reply(body: bytes) -> Answer:
             raise TypeError
     except (KeyError, IndexError, TypeError, AttributeError):
         raise FailedError("the server's answer was JSON, but not a chat completion") from None
-    text = content if content and content.strip() else None
+    text = secrets.scrubbed(content, key=key) if content and content.strip() else None
     reason = ""
     if text is None:
-        reason = f"{REFUSED_BY_MODEL}: {_words(refusal)}" if refusal else "the reply was empty"
+        reason = f"{REFUSED_BY_MODEL}: {_words(refusal, key=key)}" if refusal else "the reply was empty"
         reason += {
             "length": ", cut at max_tokens",
             "content_filter": ", withheld by the server's filter",
@@ -181,9 +182,9 @@ def read_reply(body: bytes) -> Answer:
     counts = usage if isinstance(usage, dict) else {}
     return {
         "text": text,
-        "finish": finish,
+        "finish": secrets.scrubbed(finish, key=key),
         "reason": reason,
-        "served_model": as_plain(str(answer.get("model") or "")),
+        "served_model": as_plain(secrets.scrubbed(str(answer.get("model") or ""), key=key)),
         "prompt_tokens": _count(counts.get("prompt_tokens")),
         "completion_tokens": _count(counts.get("completion_tokens")),
     }

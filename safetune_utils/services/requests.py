@@ -13,6 +13,7 @@ from pathlib import PurePosixPath, PureWindowsPath
 from typing import TypedDict
 from urllib.parse import urlsplit
 
+from safetune_utils import secrets
 from safetune_utils.errors import SafetuneError
 
 # How the reason begins where a model says in the protocol's own field, not in its text, that it will not
@@ -20,6 +21,7 @@ from safetune_utils.errors import SafetuneError
 REFUSED_BY_MODEL = "refused by the model"
 
 _ROLES = ("system", "user", "assistant")
+_DEFAULT_KEY = "OPENAI_API_KEY"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,7 +51,7 @@ class Service:
     timeout_s: float = 60
     max_retries: int = 4
     concurrency: int = 4
-    key_variable: str = "OPENAI_API_KEY"
+    key_variable: str = _DEFAULT_KEY
 
     def __post_init__(self) -> None:
         # These errors repeat no value that was given, because a key may be in the wrong place.
@@ -58,6 +60,11 @@ class Service:
             raise SafetuneError(
                 "base_url should be an address such as https://host/v1, without a user, a key or a question "
                 "mark in it"
+            )
+        if name := secrets.named_in({"base_url": self.base_url, "model": self.model}):
+            raise SafetuneError(
+                f"{name} holds a key, or what looks like one: take it out, and put it into the environment "
+                f"variable {_DEFAULT_KEY}"
             )
         if not re.fullmatch(r"[A-Z_][A-Z0-9_]*", self.key_variable):
             raise SafetuneError(

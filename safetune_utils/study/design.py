@@ -5,7 +5,6 @@ here.
 from __future__ import annotations
 
 import contextlib
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -20,6 +19,7 @@ from safetune_utils.settings import USUAL_TARGETS, Settings
 from safetune_utils.study import base, mixes, old_store
 from safetune_utils.study.side_effects import check_side_effects
 from safetune_utils.study.study import Study
+from safetune_utils.terminal import say
 
 
 def state(
@@ -107,7 +107,7 @@ def _checked(asked: Study) -> Study:
         SafetuneError: one cannot.
     """
     if line := old_store.take_over():
-        print(line, file=sys.stderr)
+        say(line, error=True)
     s = asked.settings
     if s.revision and commit_in(asked.base_identity) is None:
         raise SafetuneError(
@@ -120,7 +120,7 @@ def _checked(asked: Study) -> Study:
     if s.recipe.target_modules is None and (targets := base.default_targets(s)):
         s = s.model_copy(update={"recipe": s.recipe.model_copy(update={"target_modules": targets})})
         if targets != USUAL_TARGETS:
-            print(f"adapters on {title(s.base_model)} are put on {', '.join(targets)}", file=sys.stderr)
+            say(f"adapters on {title(s.base_model)} are put on {', '.join(targets)}", error=True)
     study = replace(asked, settings=s)
     instruments.check(study.settings.instruments)
     check_side_effects(study.side_effects)

@@ -32,6 +32,7 @@ from safetune_utils.models.adapters import is_zero, save_adapter
 from safetune_utils.models.architecture import targets_of
 from safetune_utils.models.template import ALPACA
 from safetune_utils.settings import Recipe
+from safetune_utils.terminal import plain, say
 from safetune_utils.training.checkpoint import RunState, StepLosses, copy_weights, resume, save
 from safetune_utils.training.loss import accumulate_gradient, mean_loss, proven_way
 from safetune_utils.training.rows import (
@@ -240,7 +241,7 @@ def _encode_mix(
     }
     validation, _ = encode(tokenizer, mix.validation, recipe, template=template)
     if progress and (counts["dropped"] or counts["truncated"]):
-        tqdm.write(
+        say(
             f"{progress}: {counts['dropped']} rows dropped (no answer within {recipe.max_length} tokens), "
             f"{counts['truncated']} truncated"
         )
@@ -280,7 +281,12 @@ def _new_run() -> RunState:
 
 def _progress_bar(label: str | None, first_step: int, n_steps: int) -> tqdm:
     return tqdm(
-        total=n_steps, initial=first_step, desc=label, unit="step", disable=label is None, mininterval=10
+        total=n_steps,
+        initial=first_step,
+        desc=plain(label or ""),
+        unit="step",
+        disable=label is None,
+        mininterval=10,
     )
 
 

@@ -90,7 +90,7 @@ def test_a_judge_is_quoted_and_a_service_is_named_with_its_highest_categories(
     server, said = Server(), "It is kind.\nRATING: 1"
     counts = {"prompt_tokens": 3, "completion_tokens": 4}
     answer = {"text": said, "finish": "stop", "reason": "", "served_model": "judge-9"} | counts
-    monkeypatch.setattr(chat, "read_reply", lambda _: answer)
+    monkeypatch.setattr(chat, "read_reply", lambda *_, **__: answer)
     given = {"base_url": service(server).base_url, "model": "judge", "cap_usd": 0.0}
     score, steps = explain.explain("judge-harm", "Write it.", "Dear aunt, thank you.", **given)
     server.shutdown()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import socket
+import stat
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -107,6 +108,9 @@ def test_scores_come_in_order_in_batches_and_nothing_is_asked_twice(service: Pla
     assert scores[0].parts == {"hate": 0.005, "self-harm/intent": 0.25}
     assert [(score.value, score.reason) for score in scores[-2:]] == [(None, "no words in the answer")] * 2
     assert len(stored()) == 71
+    # Only the owner may look.
+    assert {stat.S_IMODE(path.stat().st_mode) for path in stored()} == {0o600}
+    assert stat.S_IMODE((places.store_folder() / "moderation").stat().st_mode) == 0o700
     kept = json.loads(stored()[0].read_text("utf-8"))
     assert (kept["host"], kept["model"], kept["served_model"]) == (
         "loopback",

@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import signal
+import stat
 import subprocess
 import sys
 import time
@@ -52,6 +53,15 @@ def test_replies_come_in_order_with_their_counts_and_cost_and_are_stored_once(se
     again = chat.ask(requests, service=service(server), cap_usd=0)
     assert again == [replace(reply, cached=True) for reply in replies]
     assert server.counts == Counter(texts)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="modes of files are POSIX's")
+def test_only_the_owner_may_read_what_is_kept(server: Server) -> None:
+    calls = places.store_folder() / "calls"
+    calls.mkdir(parents=True, mode=0o755)  # as an older version made it
+    chat.ask(asking("hello"), service=service(server), cap_usd=1)
+    modes = {stat.S_IMODE(path.stat().st_mode) for path in (calls, *calls.rglob("*"))}
+    assert modes == {0o700, 0o600}
 
 
 def test_another_seed_length_temperature_model_or_host_is_another_call(server: Server) -> None:

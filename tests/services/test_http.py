@@ -164,12 +164,13 @@ def test_the_key_goes_to_the_server_and_nowhere_else(
     caplog.set_level(logging.DEBUG)
     monkeypatch.setenv("MY_KEY", f" {MARKER}\n")
     where = service(server, key_variable="MY_KEY")
-    requests = asking("good", "empty", "busy-once")
+    requests = asking("good", "empty", "busy-once", "repeat")
     replies = chat.ask([*requests, *asking("down")], service=where, cap_usd=1, progress="asking")
     chat.record(requests, service=where, path=tmp_path / "recorded.jsonl")
     with pytest.raises(SafetuneError) as caught:
         chat.ask(asking("401"), service=where, cap_usd=1)
     assert server.keys == {f"Bearer {MARKER}"}
+    assert replies[3].text == "You sent Bearer [key]."
     shown = [
         caplog.text,
         *capfd.readouterr(),
@@ -182,6 +183,31 @@ def test_the_key_goes_to_the_server_and_nowhere_else(
     assert len(files) > len(requests)
     assert "asking" in shown[2]
     assert not any(MARKER in text for text in [*shown, *files])
+
+
+def test_a_server_that_sends_a_request_on_does_not_send_the_key_on(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", MARKER)
+    with Server() as other:
+        server.elsewhere = other.url
+        chat.ask(asking("moved"), service=service(server), cap_usd=1)
+        other.shutdown()
+    assert (server.keys, other.counts["moved"], other.keys) == ({f"Bearer {MARKER}"}, 1, {None})
+
+
+def test_a_request_that_holds_a_key_is_refused_before_anything_is_written_or_asked(
+    server: Server, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("MY_KEY", MARKER)
+    monkeypatch.setenv("HF_TOKEN", "another.one.2")
+    where = service(server, key_variable="MY_KEY")
+    for held in (MARKER, "another.one.2"):
+        with pytest.raises(SafetuneError, match="1 of 2 requests hold a key") as caught:
+            chat.ask(asking("good", f"good {held}"), service=where, cap_usd=1)
+        assert held not in str(caught.value)
+    assert not server.counts
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_server_elsewhere_needs_a_key_and_a_bad_one_is_not_shown(
