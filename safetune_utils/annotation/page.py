@@ -24,7 +24,7 @@ def template(task: str) -> str:
     folder = Path(__file__).parent
     body = (folder / f"{task}.html").read_text("utf-8")
     parts = dict(re.findall(r'<template id="(\w+)">\n(.*?)</template>', body, re.DOTALL))
-    parts |= {tag: _only(body, tag).lstrip("\n") for tag in ("style", "script")}
+    parts |= {tag: only(body, tag).lstrip("\n") for tag in ("style", "script")}
     shell = (folder / "page.html").read_text("utf-8")
     return re.sub(r"\{\{(item|dock|keys|style|script)\}\}", lambda found: parts[found[1]], shell)
 
@@ -38,8 +38,8 @@ def fill(template: str, *, data: Mapping[str, object]) -> str:
         template's own.
     """
     policy = (
-        f"default-src 'none'; style-src {_source_hash(template, 'style')}; "
-        f"script-src {_source_hash(template, 'script')}; "
+        f"default-src 'none'; style-src {hash_source(only(template, 'style'))}; "
+        f"script-src {hash_source(only(template, 'script'))}; "
         "base-uri 'none'; form-action 'none'; require-trusted-types-for 'script'; trusted-types 'none'"
     )
     # json already escapes all that is not ASCII, U+2028 and U+2029 included; these three characters could end
@@ -80,13 +80,12 @@ def read_export(path: Path, *, kind: str, form: str, items: str) -> dict[str, An
     return content
 
 
-def _source_hash(template: str, tag: str) -> str:
-    """The security policy's name for the template's one inline script or style."""
-    digest = hashlib.sha256(_only(template, tag).encode()).digest()
-    return f"'sha256-{base64.b64encode(digest).decode()}'"
+def hash_source(source: str) -> str:
+    """The security policy's name for an inline script or style."""
+    return f"'sha256-{base64.b64encode(hashlib.sha256(source.encode()).digest()).decode()}'"
 
 
-def _only(markup: str, tag: str) -> str:
+def only(markup: str, tag: str) -> str:
     """What the one element with this tag, and no attribute, holds."""
     (source,) = re.findall(f"<{tag}>(.*?)</{tag}>", markup, re.DOTALL)
     return source

@@ -8,7 +8,7 @@ from urllib.parse import unquote, urlsplit
 
 from bs4 import BeautifulSoup, NavigableString, Tag
 
-from safetune_utils.book import provenance
+from safetune_utils.book import content_policy, provenance
 
 # A name of a value, in a cell or a page that should have been filled in.
 _NAME = re.compile(r"\{\{ |\{value\}")
@@ -18,14 +18,17 @@ _OUTPUT = {"cell_output", "safetune-table"}
 
 
 def page_faults(output: Path, experiment_pages: list[str]) -> list[str]:
-    """What a page must not have: errors, unresolved names, requests to other hosts, no figure, figures
-    without alt text, numbers or record; sentences that lead nowhere; staleness.
+    """What a page must not have: errors, unresolved names, requests to other hosts, scripts that are not
+    ours, no figure, figures without alt text, numbers or record; sentences that lead nowhere; staleness.
     """
     faults = [f"{name} is not there" for name in experiment_pages if not (output / name).is_file()]
     for path in sorted(output.rglob("*.html")):
         name = str(path.relative_to(output))
-        if not name.startswith(("_static", "genindex", "search")):
-            page = BeautifulSoup(path.read_text("utf-8"), "html.parser")
+        if name.startswith("_static"):
+            continue
+        page = BeautifulSoup(path.read_text("utf-8"), "html.parser")
+        faults += [f"{name} {fault}" for fault in content_policy.faults(page)]
+        if not name.startswith(("genindex", "search")):
             faults += [f"{name} {fault}" for fault in _faults(page, path)]
             if name in experiment_pages and name.startswith("notebooks/"):
                 faults += provenance.link_faults(name, page)

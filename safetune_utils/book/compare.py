@@ -8,6 +8,8 @@ import math
 from typing import Any
 
 from safetune_utils import statistics
+from safetune_utils.annotation.page import hash_source, only
+from safetune_utils.book.content_policy import with_policy
 from safetune_utils.book.findings import Outcomes
 from safetune_utils.book.markup import render
 from safetune_utils.book.words import brief
@@ -115,7 +117,7 @@ def page(rows: list[dict[str, Any]], *, theirs: str, ours: str, apart: list[str]
     """The comparison as one HTML file that needs no other and asks no network; ``apart`` is from
     :func:`settings_apart`.
     """
-    return render(
+    markup = render(
         "compare",
         columns=COLUMNS,
         rows=shown(rows),
@@ -125,3 +127,5 @@ def page(rows: list[dict[str, Any]], *, theirs: str, ours: str, apart: list[str]
         rule=RULE,
         apart=apart,
     )
+    style = hash_source(only(markup, "style"))
+    return with_policy(markup, f"default-src 'none'; style-src {style}; base-uri 'none'; form-action 'none'")

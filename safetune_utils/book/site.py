@@ -16,6 +16,7 @@ import nbformat
 
 from safetune_utils import store
 from safetune_utils.book import (
+    content_policy,
     findings,
     freshness,
     notebooks,
@@ -229,5 +230,6 @@ def render(source: Path, target: Path) -> None:
         raise SafetuneError(
             f"Jupyter Book failed with {len(warnings)} warning(s), first: {first} (log: {log})"
         )
+    content_policy.add(target / "_build" / "html")
     (target / "_build" / "html").rename(target / "html")
     shutil.rmtree(target / "_build", ignore_errors=True)

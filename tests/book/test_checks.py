@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from safetune_utils.book import checks
+from safetune_utils.book import checks, content_policy
 
 
 def test_faults_are_found(tmp_path: Path) -> None:
@@ -19,6 +19,7 @@ def test_faults_are_found(tmp_path: Path) -> None:
     faults = checks.page_faults(tmp_path, ["page.html"])
     for part in (
         "another host",
+        "no content policy",
         "alt text",
         "not filled in",
         "leads nowhere: gone.html",
@@ -35,10 +36,11 @@ def test_what_a_run_shows_is_no_fault(tmp_path: Path) -> None:
     links = '<a href="data:text/csv;base64,">numbers</a> <a href="a.run.json">record</a>'
     shown = f'<div class="cell_output"><p>{{{{ x }}}}</p>{figure.format(links)}</figure></div>'
     for name in ("book/welcome.html", "notebooks/a.html"):
-        (tmp_path / name).write_text(f"{shown}<pre>{{{{ x }}}}</pre>")
+        (tmp_path / name).write_text(content_policy.with_policy(f"{shown}<pre>{{{{ x }}}}</pre>", "none"))
     assert checks.page_faults(tmp_path, ["notebooks/a.html"]) == [
         "notebooks/a.html has no run record beside it"
     ]
-    (tmp_path / "notebooks" / "a.html").write_text(shown.replace(links, ""))
+    bare = content_policy.with_policy(shown.replace(links, ""), "none")
+    (tmp_path / "notebooks" / "a.html").write_text(bare)
     faults = checks.page_faults(tmp_path, ["notebooks/a.html"])
     assert "notebooks/a.html has 1 figure(s) or table(s) without their numbers or their run record" in faults
