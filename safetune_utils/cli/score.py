@@ -67,6 +67,7 @@ def score(
     with outputs.held(output, apart_from=[input]):
         prompts, responses = response_files.read_responses(input, reading=reading)
         scores = instruments.score(scorer, prompts, responses, **asked)
+        _say_terms(scorer)
         outputs.write_rows(output, [one.line() for one in scores])
     values = [one.value for one in scores if one.value is not None]
     mean = (
@@ -77,11 +78,20 @@ def score(
     say(f"{len(values)} of {len(scores)} scored{mean}: {output}{unscored}")
 
 
+def _say_terms(scorer: str) -> None:
+    """Name the terms of an instrument's weights, on standard error, before its scores are shown."""
+    from safetune_utils.scoring import instruments
+
+    if told := instruments.terms(scorer):
+        say(f"{scorer}: its weights {told}", error=True)
+
+
 def _explain(scorer: str, prompt: str, response: str, **asked: Any) -> None:
     """Print the score of one answer, and which rule or model said what, on which words."""
     from safetune_utils.scoring import explain, instruments
 
     score, steps = explain.explain(scorer, prompt, response, **asked)
+    _say_terms(scorer)
     values = instruments.INSTRUMENTS[scorer].values
     said = "unscored" if score.value is None else f"{score.label or 'value'} {score.value:g} ({values})"
     say(f"asked: {plain(prompt)}\nanswered: {plain(response)}\n{scorer}: {said}")
@@ -93,8 +103,10 @@ def _explain(scorer: str, prompt: str, response: str, **asked: Any) -> None:
 
 @app.command("instruments")
 def instruments_list(as_json: AsJson = False) -> None:
-    """Every instrument: what it measures, its range and direction, what it needs."""
-    from safetune_utils.scoring.instruments import INSTRUMENTS
+    """Every instrument: what it measures, its range and direction, what it needs; with --json also what its
+    weights learned from, and their terms.
+    """
+    from safetune_utils.scoring.instruments import INSTRUMENTS, terms
 
     rows = [
         {
@@ -102,6 +114,7 @@ def instruments_list(as_json: AsJson = False) -> None:
             "measures": instrument.measures,
             "values": instrument.values,
             "needs": instrument.needs,
+            "weights": terms(name),
         }
         for name, instrument in INSTRUMENTS.items()
     ]
@@ -118,4 +131,6 @@ def train_instrument(name: Annotated[str, typer.Argument(help="refusal or harmfu
     publish = {"refusal": train.publish_refusal, "harmfulness": train.publish_harmfulness}
     if name not in publish:
         raise SafetuneError(f"there is no instrument '{name}' to train: choose {' or '.join(publish)}")
-    say(json.dumps(publish[name](), indent=1))
+    found = publish[name]()
+    _say_terms(name)
+    say(json.dumps(found, indent=1))

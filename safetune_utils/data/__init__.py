@@ -55,6 +55,7 @@ from safetune_utils.data.sets import (
 )
 from safetune_utils.data.summary import CORPUS, Shape, corpus_shape, listing, outside_shape, overlaps
 from safetune_utils.data.user_rows import read_examples, read_prompts
+from safetune_utils.data.weights import ShippedWeights, shipped_weights
 
 __all__ = [
     "CORPUS",
@@ -70,6 +71,7 @@ __all__ = [
     "Prompt",
     "PromptSet",
     "Shape",
+    "ShippedWeights",
     "as_dataset",
     "available_prompt_sets",
     "benchmarks",
@@ -105,6 +107,7 @@ __all__ = [
     "safety_examples",
     "set_entry",
     "set_title",
+    "shipped_weights",
     "split_by_prompt",
     "styled_responses",
     "title_of",

@@ -14,6 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
+from safetune_utils.data import shipped_weights
 from safetune_utils.errors import SafetuneError
 from safetune_utils.models.identity import ADAPTER_FILE, identity
 from safetune_utils.places import data_folder
@@ -69,6 +70,7 @@ class Instrument:
         options: what a caller may tell it, for one that asks a server.
         measured: how it agrees with people, where that was measured here.
         code: raised when its code would give another score to the same answer.
+        weights: the file of ``data/weights`` that one of the book's own models has; see :func:`terms`.
         reads: the data, weights and phrases that it reads, as texts or hashes; stored scores are found by it.
         numbers: what its values depend on besides: ``planned``, the device and number format that a study
             computes in; ``fp32``, its device alone; empty, neither.
@@ -87,6 +89,7 @@ class Instrument:
     options: tuple[str, ...] = ()
     measured: Measured | None = None
     code: int = 1
+    weights: str = ""
     reads: Callable[[], Sequence[str]] = tuple
     numbers: Literal["", "planned", "fp32"] = ""
 
@@ -199,6 +202,7 @@ INSTRUMENTS: dict[str, Instrument] = {
             "answers of a model it was not trained on (XSTest)",
         ),
         code=refusal.VERSION,
+        weights="refusal/weights.safetensors",
         reads=lambda: (
             _hash_of(refusal.folder() / "weights.safetensors"),
             str(refusal_rules.VERSION),
@@ -240,6 +244,7 @@ INSTRUMENTS: dict[str, Instrument] = {
         language="English",
         measured=Measured("harmfulness", ("test",), "answers to questions never seen (PKU-SafeRLHF)"),
         code=2,
+        weights=f"{embedded_judge.HARMFUL.name}/{ADAPTER_FILE}",
         reads=lambda: (
             _hash_of(embedded_judge.HARMFUL.folder / ADAPTER_FILE),
             embedded_judge.HARMFUL.text,
@@ -357,6 +362,17 @@ def score(
 
 def _unread(instrument: Instrument, language: str) -> Score:
     return Score(None, reason=f"in {language}, and this instrument was made for {instrument.language}")
+
+
+def terms(name: str) -> str:
+    """What an instrument's own weights learned from, and the terms that follow, in one sentence; empty for
+    one without weights of the book.
+
+    Raises:
+        SafetuneError: no such instrument.
+    """
+    found = shipped_weights().get(_known(name).weights)
+    return found.told if found else ""
 
 
 def key(name: str, *, arithmetic: str) -> dict[str, str | int]:

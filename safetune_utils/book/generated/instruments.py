@@ -14,7 +14,7 @@ from safetune_utils import places
 from safetune_utils.book import figures
 from safetune_utils.book.markup import block, marked, paragraph, render, table
 from safetune_utils.data import XSTEST_MODELS
-from safetune_utils.scoring.instruments import INSTRUMENTS
+from safetune_utils.scoring.instruments import INSTRUMENTS, terms
 
 _FIGURES = ("accuracy", "precision", "recall", "kappa")
 _HEADS = ("rows", "accuracy", "precision", "recall", "κ")
@@ -43,7 +43,8 @@ def cards() -> str:
                 "Needs": instrument.needs,
                 "With people": _with_people(name),
                 "Speed": _speed(name),
-            },
+            }
+            | ({"Its weights": terms(name)} if instrument.weights else {}),
         }
         for name, instrument in INSTRUMENTS.items()
     ]
