@@ -6,10 +6,12 @@ PIP_FLAGS ?= auto
 CPU_TORCH ?= https://download.pytorch.org/whl/cpu
 PRESET ?=
 BIN := .venv/bin
+VERSION := $(shell sed -n 's/^version = "\(.*\)"$$/\1/p' pyproject.toml)
 # Two at once, a file of tests in one process, since a file's tests share what is costly (the built book).
 PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
-.PHONY: book test check coverage style lint bench architectures mutants setup pip-flags clean
+.PHONY: book test check coverage style lint bench architectures mutants release release-ready release-files setup \
+  pip-flags clean
 
 book: setup
 	$(BIN)/safetune book $(if $(PRESET),--preset $(PRESET))
@@ -52,6 +54,40 @@ mutants: setup
 	CXXFLAGS="-fno-tree-dse -fno-dse" $(BIN)/pip install --quiet $$($(MAKE) --silent pip-flags) --constraint constraints.txt --editable '.[book,dev,bench]'
 	touch $@
 
+# A release: the tests, the book, the files of dist/ and, last, the tag. Nothing leaves this machine.
+release: release-ready check book release-files
+	git tag --annotate v$(VERSION) --message "Version $(VERSION)"
+	@echo "The tag v$(VERSION) and dist/ are made. To publish: git push origin v$(VERSION), and attach the files of dist/"
+
+release-ready:
+	@test -z "$$(git status --porcelain)" || { echo "there are changes: commit them first" >&2; exit 1; }
+	@! git rev-parse --quiet --verify refs/tags/v$(VERSION) >/dev/null || { echo "v$(VERSION) is there: raise the version in pyproject.toml" >&2; exit 1; }
+	@grep -q "^## $(VERSION)" CHANGELOG.md || { echo "CHANGELOG.md has no heading '## $(VERSION)': say what changed" >&2; exit 1; }
+
+# What is published: the site, the source, the wheel, a bill of materials in CycloneDX's form and the licences of all
+# that .venv holds and of the weights, and the checksums. The same commit gives the same archives.
+release-files: export SOURCE_DATE_EPOCH = $(shell git log -1 --format=%ct)
+release-files: setup .release/.ready
+	rm -rf dist
+	mkdir dist
+	git archive --prefix=safetune-$(VERSION)/ --output dist/safetune-$(VERSION)-source.tar.gz HEAD
+	tar --directory _build --create --sort=name --mtime=@$$SOURCE_DATE_EPOCH --owner=0 --group=0 --numeric-owner \
+	  --mode=u=rwX,go=rX --use-compress-program='gzip --no-name' --file dist/safetune-$(VERSION)-site.tar.gz html
+	$(BIN)/pip wheel --quiet --no-deps --wheel-dir dist dist/safetune-$(VERSION)-source.tar.gz
+	.release/bin/cyclonedx-py environment --pyproject pyproject.toml --output-reproducible --output-format JSON \
+	  --output-file dist/safetune-$(VERSION).cdx.json $(BIN)/python
+	.release/bin/pip-licenses --python $(BIN)/python --with-urls --format=markdown --output-file dist/packages.md
+	{ cat data/weights/README.md; echo; cat DATA_LICENSE; printf '\n# Packages\n\n'; cat dist/packages.md; } \
+	  > dist/safetune-$(VERSION)-licences.md
+	rm dist/packages.md
+	cd dist && sha256sum -- * > SHA256SUMS
+
+# The tools of a release, apart from what they describe.
+.release/.ready: requirements-release.txt
+	$(PYTHON) -m venv --clear .release
+	.release/bin/pip install --quiet --require-hashes --requirement requirements-release.txt
+	touch $@
+
 lint: setup
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format safetune_utils tests benchmarks notebooks
@@ -74,4 +110,4 @@ else
 endif
 
 clean:
-	rm -rf _build executed runs mutants
+	rm -rf _build executed runs mutants dist .release

@@ -56,7 +56,17 @@ def test_constraints_hold_every_pin_and_are_what_is_installed() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["README.md", "LICENSE", "DATA_LICENSE", "CITATION.cff", "Makefile", "_config.yml", "_toc.yml"]
+    "name",
+    [
+        "README.md",
+        "LICENSE",
+        "DATA_LICENSE",
+        "CITATION.cff",
+        "Makefile",
+        "_config.yml",
+        "_toc.yml",
+        "SECURITY.md",
+    ],
 )
 def test_the_top_level_is_there(name: str) -> None:
     assert (ROOT / name).read_text("utf-8").strip()
