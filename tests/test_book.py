@@ -268,4 +268,4 @@ def test_pages_open_from_a_folder_in_a_real_browser_with_no_network(
         if "google" not in url and "gvt1" not in url
     }
     assert not asked
-    assert not re.search(r"Uncaught|ERR_FILE_NOT_FOUND", answer.stderr)
+    assert not re.search(r"Uncaught|ERR_FILE_NOT_FOUND|Content Security Policy", answer.stderr)

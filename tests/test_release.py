@@ -61,8 +61,12 @@ def test_a_job_has_the_least_permissions_and_what_may_write_runs_nothing_of_ours
 def clone(tmp_path: Path) -> Path:
     """A clone with this environment and, in place of the built site, a page."""
     folder = tmp_path / "clone"
-    subprocess.run(["git", "clone", "--quiet", str(ROOT), str(folder)], check=True)
-    (folder / ".venv").symlink_to((ROOT / ".venv").resolve())
+    subprocess.run(
+        ["git", "-c", "advice.detachedHead=false", "clone", "--quiet", str(ROOT), str(folder)], check=True
+    )
+    (folder / ".venv").mkdir()
+    for part in (ROOT / ".venv").resolve().iterdir():
+        (folder / ".venv" / part.name).symlink_to(part)
     (folder / "_build" / "html").mkdir(parents=True)
     (folder / "_build" / "html" / "index.html").write_text("a page")
     return folder

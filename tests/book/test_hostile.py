@@ -12,7 +12,7 @@ from estimates import change, share
 from executed_copy import displayed, executed, recording
 from html_tables import parsed
 
-from safetune_utils.book import figures, parameters, site
+from safetune_utils.book import content_policy, figures, parameters, site
 
 
 def hostile(target: Path) -> str:
@@ -35,6 +35,8 @@ def test_hostile_names_are_shown_as_they_are_and_do_nothing(tmp_path: Path, sour
     for name in ("safety_amount", "../../evil", text):
         figure = figures.funnel([(text, 9), ("kept", 3)], name=name, caption=text)
         notebook.cells[1].outputs.append(displayed(*figure._repr_mimebundle_()))
+    # What an executed copy holds as HTML is shown as it is: a script in it has no leave to run.
+    notebook.cells[1].outputs.append(displayed({"text/html": "<script>theirs()</script>"}))
     record = notebook.metadata.safetune
     record.settings |= {"base_model": text, "data": text}
     record.adapters[text] = next(iter(record.adapters.values()))
@@ -56,3 +58,8 @@ def test_hostile_names_are_shown_as_they_are_and_do_nothing(tmp_path: Path, sour
         page = parsed((build / "html" / f"{name}.html").read_text("utf-8"))
         assert not [script for script in page.select("script") if "document.title = 'x'" in script.text], name
         assert shown in " ".join(page.get_text().split()), name
+    for path in (build / "html").rglob("*.html"):
+        if "_static" not in path.parts:
+            theirs = path.name == "01_safety_amount.html"
+            found = content_policy.faults(parsed(path.read_text("utf-8")))
+            assert found == (["has a script that is not ours"] if theirs else []), path
