@@ -19,7 +19,6 @@ import hashlib
 import json
 import os
 import shutil
-import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
@@ -37,6 +36,8 @@ from safetune_utils.machine.files import flush, is_as_sealed, sealed, write_json
 from safetune_utils.machine.memory import peak_memory, trim_heap
 from safetune_utils.machine.surroundings import Surroundings, now, surroundings
 from safetune_utils.places import inside, safe_name, store_folder
+from safetune_utils.secrets import hidden
+from safetune_utils.terminal import say
 
 # What a stage found, such as losses and counts, or what it was made from: each kind of stage has others.
 Facts = dict[str, Any]
@@ -279,7 +280,7 @@ def produce(
     folder.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(f"{folder}.lock"):
         if fault := fault_of(folder):
-            print(f"{stage}/{folder.name} {fault}: it is made anew", file=sys.stderr)
+            say(f"{stage}/{folder.name} {fault}: it is made anew", error=True)
         elif fault == "":
             return folder
         so_far = under_way(folder)
@@ -300,7 +301,7 @@ def produce(
                 facts = make(partial) or {}
         except BaseException as error:
             failed = folder.parent.parent / "failed" / f"{stage}-{folder.name}.json"
-            what = f"{type(error).__name__}: {error}"
+            what = hidden(f"{type(error).__name__}: {error}")
             write_json(failed, {**begun, "error": what, "seconds": time.perf_counter() - clock})
             raise
         seconds = round(time.perf_counter() - clock, 3)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from notebook_cells import write_notebook
 
-from safetune_utils import secrets
+from safetune_utils import secrets, store
 from safetune_utils.annotation.drafting import resolve_drafting
 from safetune_utils.book import notebooks, parameters
 from safetune_utils.errors import SafetuneError
@@ -128,6 +128,19 @@ def test_a_key_in_an_address_is_refused_before_anything_is_written(
 def test_an_error_holds_no_key_whatever_it_repeats(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
     assert str(SafetuneError(f"'{KEY}' or sk-0123456789abcdef")) == "'[key]' or [key]"
+
+
+def test_the_record_of_a_failed_stage_holds_no_key(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("HF_TOKEN", KEY)
+
+    def fail(folder: Path) -> None:
+        raise ConnectionError(f"https://hub/?token={KEY} refuses")
+
+    with pytest.raises(ConnectionError):
+        store.produce(stage="mixes", label="a", inputs={}, make=fail)
+    (failed,) = (tmp_path / "runs" / "failed").glob("*.json")
+    assert "https://hub/?token=[key] refuses" in failed.read_text("utf-8")
+    assert not any(KEY in path.read_text("utf-8") for path in tmp_path.rglob("*") if path.is_file())
 
 
 def mode(path: Path) -> int:

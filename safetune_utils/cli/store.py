@@ -6,6 +6,7 @@ import typer
 
 from safetune_utils.cli.common import AsJson, app
 from safetune_utils.errors import SafetuneError
+from safetune_utils.terminal import say
 
 store_app = typer.Typer(no_args_is_help=True, help=__doc__)
 app.add_typer(store_app, name="store")
@@ -18,9 +19,9 @@ def store_list(as_json: AsJson = False) -> None:
 
     found = store.list_records()
     if as_json:
-        typer.echo(found.to_json(orient="records", indent=1))
+        say(found.to_json(orient="records", indent=1))
     else:
-        typer.echo(found.to_string(index=False) if len(found) else f"no stages in {store.store_folder()}")
+        say(found.to_string(index=False) if len(found) else f"no stages in {store.store_folder()}")
 
 
 @store_app.command("verify")
@@ -34,9 +35,9 @@ def store_verify() -> None:
         unmarked += record is not None and "itself" not in record
         if fault:
             faults.append(f"{folder.parent.name}/{folder.name} {fault}")
-    typer.echo("\n".join([*faults, f"{n} stages, {len(faults)} of them not as they were written"]))
+    say("\n".join([*faults, f"{n} stages, {len(faults)} of them not as they were written"]))
     if unmarked:
-        typer.echo(f"{unmarked} records are of an older version, which wrote no hash of the record itself")
+        say(f"{unmarked} records are of an older version, which wrote no hash of the record itself")
     if faults:
         raise SafetuneError(
             f"{len(faults)} of {n} stages count as not made: run their studies again, and they are made anew"

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import sys
 from pathlib import Path
 from typing import Any, TypedDict
 
@@ -19,6 +18,7 @@ from torch.optim.lr_scheduler import LambdaLR
 from safetune_utils.errors import first_line
 from safetune_utils.machine import distributed
 from safetune_utils.machine.files import replacing
+from safetune_utils.terminal import say
 
 # The key of the random states in the saved file; older checkpoints have it, so it stays.
 _RANDOM_STATES = "chance"
@@ -118,9 +118,9 @@ def resume(
         state = _read(checkpoint)
     except ValueError as fault:
         if not distributed.rank():
-            print(
+            say(
                 f"the state of a stopped training in {checkpoint} {fault}: the training begins anew",
-                file=sys.stderr,
+                error=True,
             )
         return None
     set_peft_model_state_dict(adapted, state["adapter"])
