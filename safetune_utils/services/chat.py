@@ -29,13 +29,13 @@ from tqdm import tqdm
 
 from safetune_utils import secrets, strict_json
 from safetune_utils.errors import SafetuneError
-from safetune_utils.machine.files import private_folder, write_json
+from safetune_utils.machine.files import ITSELF, is_as_sealed, private_folder, sealed, write_json
 from safetune_utils.places import store_folder
 from safetune_utils.services.http import FailedError, call_once, key_for, open_client, read_reply
 from safetune_utils.services.requests import Reply, Request, Service, as_plain, canonical, content_of, key_of
 from safetune_utils.services.spending import Cost, Purse, check_cap, count_prompt_tokens, most_usd, usd_for
 from safetune_utils.store import read_lines, write_lines
-from safetune_utils.terminal import plain
+from safetune_utils.terminal import plain, say
 
 if TYPE_CHECKING:
     import openai
@@ -48,7 +48,7 @@ def estimate_cost(requests: Sequence[Request], *, service: Service, store: Path 
     some for each message, which is high for most texts; replies are counted with their full ``max_tokens``.
     """
     distinct = {key_of(request, service): request for request in requests}
-    waiting = [request for key, request in distinct.items() if not _path(key, store).is_file()]
+    waiting = [request for key, request in distinct.items() if _load(_path(key, store), service) is None]
     return Cost(
         calls=len(waiting),
         already_there=len(distinct) - len(waiting),
@@ -133,10 +133,10 @@ def record(requests: Sequence[Request], *, service: Service, store: Path | None 
         SafetuneError: some of them have no stored reply.
     """
     files = [_path(key, store) for key in dict.fromkeys(key_of(request, service) for request in requests)]
-    missing = sum(not file.is_file() for file in files)
-    if missing:
+    rows = list(filter(None, map(_stored, files)))
+    if missing := len(files) - len(rows):
         raise SafetuneError(f"{missing} of {len(files)} requests have no reply in the store: ask them first")
-    write_lines(path, [_stored(file) for file in files])
+    write_lines(path, rows)
 
 
 def replay(requests: Sequence[Request], *, path: Path) -> list[Reply]:
@@ -202,18 +202,29 @@ def _reply(row: dict[str, Any]) -> Reply:
     return _FORM.validate_python({"cached": True} | kept)
 
 
-def _stored(path: Path) -> dict[str, Any]:
-    row = strict_json.read(path, mend="delete it, and it is asked again")
+def _stored(path: Path) -> dict[str, Any] | None:
+    """The stored call in a file; ``None`` where there is none, or it was cut, changed or is another's, which
+    is told in a line while the file is put aside. Calls stored before they carried a hash of themselves are
+    read as they are.
+    """
+    if not path.is_file():
+        return None
     try:
-        _reply(row)
-    except (ValueError, TypeError):
-        raise SafetuneError(f"the stored call {path} is damaged: delete it, and it is asked again") from None
-    return row
+        row = strict_json.read(path, mend="")
+        if _reply(row).key == path.stem and is_as_sealed(row):
+            return {name: value for name, value in row.items() if name != ITSELF}
+    except (SafetuneError, ValueError, TypeError, AttributeError):
+        pass
+    aside = path.with_suffix(".damaged")
+    say(f"a stored reply is not as it was written: it is asked for again, and kept as {aside}", error=True)
+    path.replace(aside)
+    return None
 
 
 def _load(path: Path, service: Service) -> Reply | None:
     """The stored reply of this host; ``None`` where there is none, so that it is asked."""
-    reply = _reply(_stored(path)) if path.is_file() else None
+    row = _stored(path)
+    reply = _reply(row) if row else None
     return reply if reply and reply.host in ("", service.host) else None
 
 
@@ -224,7 +235,7 @@ def _keep(reply: Reply, request: Request, *, service: Service, path: Path) -> No
         "answered": datetime.now(UTC).isoformat(timespec="seconds"),
     }
     row |= {name: getattr(reply, name) for name in _STORED_FIELDS}
-    write_json(path, row, private=True)
+    write_json(path, sealed(row), private=True)
 
 
 def _settle(request: Request, *, client: openai.OpenAI, service: Service, purse: Purse, path: Path) -> Reply:

@@ -90,6 +90,7 @@ def test_a_stored_reply_says_which_host_gave_it_and_another_host_is_asked_anew(s
     # As in a store that was copied from elsewhere, and one of before the host was noted.
     for host, asked in (("api.example.org", 2), ("", 2)):
         row = json.loads(stored()[0].read_text()) | {"host": host}
+        del row["itself"]
         stored()[0].write_text(json.dumps(row if host else {k: v for k, v in row.items() if k != "host"}))
         (again,) = chat.ask(asking("hello"), service=service(server), cap_usd=1)
         assert (again.text, server.counts["hello"]) == (reply.text, asked)
@@ -108,13 +109,34 @@ def test_a_stored_reply_says_which_host_gave_it_and_another_host_is_asked_anew(s
     assert len(keys) == len(set(hosts.values())) == 4
 
 
-def test_a_damaged_file_is_told_and_not_paid_anew(server: Server) -> None:
-    chat.ask(asking("hello"), service=service(server), cap_usd=1)
-    for damage in ("{", "[]", '{"key": "a", "text": 3}', '{"usd": ' + "9" * 5000 + "}"):
-        stored()[0].write_text(damage, "utf-8")
-        with pytest.raises(SafetuneError, match=r"\.json.* delete it, and it is asked again$"):
-            chat.ask(asking("hello"), service=service(server), cap_usd=1)
-    assert server.counts["hello"] == 1
+def test_a_damaged_changed_or_swapped_reply_is_told_and_asked_for_again_within_the_cap(
+    server: Server, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (reply,) = chat.ask(asking("hello"), service=service(server), cap_usd=1)
+    chat.ask(asking("bye"), service=service(server), cap_usd=1)
+    (path,) = (file for file in stored() if file.stem == reply.key)
+    (other,) = (file for file in stored() if file.stem != reply.key)
+    whole = path.read_text("utf-8")
+    damages = ("{", "[]", '{"key": "a", "text": 3}', '{"usd": ' + "9" * 5000 + "}")
+    forged = whole.replace(f'"text": "{reply.text}"', '"text": "another"')
+    assert forged != whole
+    for n, damage in enumerate([*damages, forged, other.read_text("utf-8")], start=2):
+        path.write_text(damage, "utf-8")
+        capsys.readouterr()
+        (again,) = chat.ask(asking("hello"), service=service(server), cap_usd=1)
+        assert (again.text, again.cached) == (reply.text, False)
+        assert server.counts["hello"] == n
+        told = "a stored reply is not as it was written: it is asked for again, and kept as "
+        assert capsys.readouterr().err == f"{told}{path.with_suffix('.damaged')}\n"
+        assert path.with_suffix(".damaged").read_text("utf-8") == damage
+    path.write_text("{", "utf-8")
+    with pytest.raises(SafetuneError, match="above the cap"):
+        chat.ask(asking("hello"), service=replace(service(server), usd_per_million_out=1e6), cap_usd=1e-6)
+    # A reply of before, without a hash of itself, is read as it is.
+    old = {name: value for name, value in json.loads(whole).items() if name != "itself"}
+    path.write_text(json.dumps(old), "utf-8")
+    (before,) = chat.ask(asking("hello"), service=service(server), cap_usd=1)
+    assert (before.text, before.cached) == (reply.text, True)
 
 
 def test_a_reply_is_in_the_store_whole_or_not_at_all(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
