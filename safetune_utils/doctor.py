@@ -1,4 +1,4 @@
-"""What this machine has and what it lacks for the book, and how to correct that."""
+"""What this machine has and what it lacks, for each use of the book, and the one command that mends it."""
 
 from __future__ import annotations
 
@@ -6,21 +6,50 @@ import importlib.util
 import os
 import platform
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypedDict
 
-import torch
-
-from safetune_utils import places
 from safetune_utils.errors import SafetuneError
-from safetune_utils.machine.device import planned
+from safetune_utils.machine.device import n_gpus, n_threads, planned
+from safetune_utils.machine.memory import memory_bytes
 from safetune_utils.models import embedded
-from safetune_utils.places import cache_folder, data_folder
+from safetune_utils.models.identity import identity
+from safetune_utils.places import cache_folder, data_folder, store_folder
+
+GB = 1e9
+# The base model of the presets course, paper and repository.
+_LARGER = "huggyllama/llama-7b"
+# What people do with the book.
+USES = {
+    "read": "read the book: build its pages",
+    "pocket": "run it here: the presets smoke, classroom and pocket",
+    "gpu": "run it with a larger model: the presets course, paper and repository",
+    "cluster": "run it on a cluster, with a run store that all its nodes see",
+    "teach": "teach with it: a class runs the chapters",
+}
 
 
 class Finding(TypedDict):
-    """One check: what was looked at, what was found, whether that is enough, and what to do if it is not."""
+    """One check: for which use, what was looked at, what was found, whether that is enough, and if not the
+    command that mends it.
+    """
+
+    use: str
+    what: str
+    found: str
+    ok: bool
+    mend: str
+
+
+def findings(uses: Sequence[str] = tuple(USES)) -> list[Finding]:
+    """Every check of this machine for some of :data:`USES`, in the order in which they are shown."""
+    looks = {"read": _read, "pocket": _pocket, "gpu": _gpu, "cluster": _cluster, "teach": _teach}
+    return [{"use": use, **one} for use in uses for one in looks[use]()]
+
+
+class _Look(TypedDict):
+    """A finding without its use."""
 
     what: str
     found: str
@@ -28,70 +57,131 @@ class Finding(TypedDict):
     mend: str
 
 
-def findings() -> list[Finding]:
-    """Every check of this machine, in the order in which they are shown."""
-    free = shutil.disk_usage(_existing(places.store_folder())).free / 1e9
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9
-    _, precision = planned()
+def _read() -> list[_Look]:
+    page = Path(__file__).resolve().parents[1] / "_build" / "html" / "index.html"
     version = tuple(map(int, platform.python_version_tuple()[:2]))
     return [
-        _finding("Python", platform.python_version(), version >= (3, 11), "use Python 3.11 or newer"),
-        _finding(
+        _look(
+            "Python", platform.python_version(), version >= (3, 11), "make PYTHON=/path/to/python3.11 book"
+        ),
+        _attempt("data folder", lambda: str(data_folder()), "export SAFETUNE_DATA=/the/repository/data"),
+        _package("jupyter-book", "jupyter_book", "book"),
+        _look("built book", str(page) if page.is_file() else "not built yet", page.is_file(), "make book"),
+    ]
+
+
+def _pocket() -> list[_Look]:
+    memory, store, cache = memory_bytes() / GB, store_folder(), cache_folder()
+    free = shutil.disk_usage(_existing(store)).free / GB
+    _, precision = planned(device="cpu") if _is_installed("torch") else ("cpu", "unknown")
+    return [
+        _package("PyTorch", "torch", "book"),
+        _attempt("embedded model", _embedded_model, embedded.INSTALL),
+        _look(
             "memory",
-            f"{memory:.0f} GB",
+            f"{memory:.0f} GB, swap too",
             memory > 5,
-            "the pocket preset takes 4 GB at its peak: close other programs or use another machine",
+            "safetune book --preset classroom -p recipe '{\"micro_batch_tokens\": 512}'"
+            "  (the pocket preset takes 4 GB at its peak)",
         ),
-        _finding(
+        _look(
             "disk for the run store",
-            f"{free:.0f} GB free at {places.store_folder()}",
+            f"{free:.0f} GB free at {store}",
             free > 2,
-            "free 2 GB, or set SAFETUNE_STORE to a larger disk",
+            "export SAFETUNE_STORE=/a/disk/with/2/GB/free",
         ),
-        _finding("processor", f"{torch.get_num_threads()} threads, number format {precision}", True, ""),
-        _finding(
-            "accelerator",
-            torch.cuda.get_device_name(0)
-            if torch.cuda.is_available()
-            else "none (the pocket preset needs none)",
-            True,
-            "",
-        ),
-        _attempt("embedded model", _embedded_model),
-        _attempt("data folder", lambda: str(data_folder())),
-        _finding(
-            "cache",
-            str(cache_folder()),
-            os.access(_existing(cache_folder()), os.W_OK),
-            "set SAFETUNE_CACHE to a folder that can be written",
-        ),
-        _finding(
-            "jupyter-book",
-            "installed" if importlib.util.find_spec("jupyter_book") else "not installed",
-            bool(importlib.util.find_spec("jupyter_book")),
-            "pip install -e '.[book]'",
+        _writable("run store", store, "export SAFETUNE_STORE=/a/folder/that/can/be/written"),
+        _writable("cache", cache, "export SAFETUNE_CACHE=/a/folder/that/can/be/written"),
+        _look("processor", f"{n_threads()} threads, number format {precision}", True, ""),
+    ]
+
+
+def _gpu() -> list[_Look]:
+    return [
+        _accelerator(),
+        _package("bitsandbytes", "bitsandbytes", "gpu"),
+        _attempt(_LARGER, lambda: identity(_LARGER), f"hf download {_LARGER}"),
+    ]
+
+
+def _accelerator() -> _Look:
+    least = 15  # of the preset course, with LLaMA-7B in four bits
+    mend = "safetune estimate --preset course --hardware T4  (says what a GPU would need; rent or borrow one)"
+    if not _is_installed("torch") or not n_gpus():
+        driver = Path("/dev/nvidiactl").exists()
+        if driver:
+            mend = "pip install --force-reinstall torch --index-url https://download.pytorch.org/whl/cu128"
+        found = "a driver, but PyTorch sees no GPU" if driver else "none"
+        return _look("GPU", found, False, mend)
+    import torch
+
+    gpu = torch.cuda.get_device_properties(0)
+    memory = gpu.total_memory / GB
+    return _look("GPU", f"{gpu.name}, {memory:.0f} GB", memory > least, mend)
+
+
+def _cluster() -> list[_Look]:
+    scheduler = shutil.which("sbatch")
+    shared = os.environ.get("SAFETUNE_STORE", "")
+    return [
+        _package("Snakemake", "snakemake", "cluster"),
+        _package("its Slurm executor", "snakemake_executor_plugin_slurm", "cluster"),
+        _look("Slurm", scheduler or "no sbatch here", bool(scheduler), "ssh to the cluster's login node"),
+        _look(
+            "run store that all nodes see",
+            shared or "not named",
+            bool(shared),
+            "export SAFETUNE_STORE=/a/shared/folder",
         ),
     ]
 
 
-def _embedded_model() -> str:
-    name = embedded.gguf_path().name
-    folder = next((cache_folder() / "models").glob("smollm2-135m-bf16-*/config.json"), None)
-    return f"{name}, converted in {folder.parent}" if folder else f"{name}, to be converted on first use"
-
-
-def _finding(what: str, found: str, ok: bool, mend: str) -> Finding:
-    return {"what": what, "found": found, "ok": ok, "mend": mend}
-
-
-def _attempt(what: str, look: Callable[[], str]) -> Finding:
+def _teach() -> list[_Look]:
     try:
-        return _finding(what, look(), True, "")
+        folder = data_folder().parent / "notebooks"
+        chapters = len(list(folder.glob("*.ipynb")))
+    except SafetuneError:
+        chapters = 0
+    return [
+        _package("JupyterLab", "jupyterlab", "book"),
+        _package("kernel for notebooks", "ipykernel", "book"),
+        _look("chapters", f"{chapters} notebooks", chapters > 0, "git clone the book's repository"),
+        _attempt("embedded model", _embedded_model, embedded.INSTALL),
+    ]
+
+
+def _embedded_model() -> str:
+    embedded.check_there()
+    folder = next((cache_folder() / "models").glob("smollm2-135m-bf16-*/config.json"), None)
+    return (
+        f"converted in {folder.parent}" if folder else f"{embedded.gguf_path()}, to be converted on first use"
+    )
+
+
+def _package(what: str, module: str, extra: str) -> _Look:
+    there = _is_installed(module)
+    return _look(what, "installed" if there else "not installed", there, f"pip install -e '.[{extra}]'")
+
+
+def _is_installed(module: str) -> bool:
+    return importlib.util.find_spec(module) is not None
+
+
+def _writable(what: str, folder: Path, mend: str) -> _Look:
+    there = _existing(folder)
+    return _look(what, str(folder), there.is_dir() and os.access(there, os.W_OK), mend)
+
+
+def _look(what: str, found: str, ok: bool, mend: str) -> _Look:
+    return {"what": what, "found": found, "ok": ok, "mend": "" if ok else mend}
+
+
+def _attempt(what: str, look: Callable[[], str], mend: str) -> _Look:
+    try:
+        return _look(what, look(), True, "")
     except SafetuneError as error:
-        return _finding(what, "missing", False, str(error))
+        return _look(what, str(error).partition(":")[0], False, mend)
 
 
 def _existing(path: Path) -> Path:
-    while not path.exists():
-        path = path.parent
-    return path
+    return next(one for one in (path, *path.absolute().parents) if one.exists())

@@ -114,7 +114,7 @@ def resolve(**parameters: Any) -> Settings:
     """
     given = {name: value for name, value in parameters.items() if value is not None}
     preset = given.get("preset", "pocket")
-    if preset not in PRESETS:
+    if not isinstance(preset, str) or preset not in PRESETS:
         raise SafetuneError(f"preset is {preset!r}: choose one of {', '.join(PRESETS)}")
     if isinstance(given.get("decoding"), str):
         given["decoding"] = _named_decoding(given["decoding"])

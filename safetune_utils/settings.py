@@ -22,13 +22,16 @@ RefusalIs = Literal["wanted", "unwanted", "safe, not needed", "not said"]
 # The layers of a Llama, and of most models since, that get an adapter.
 USUAL_TARGETS = ["q_proj", "v_proj"]
 _Kind = TypeVar("_Kind", bound=BaseModel)
+# A name that is not empty.
+Name = Annotated[str, Field(min_length=1)]
 
 
 class Schema(BaseModel):
     """What all settings share: unknown names and wrong types are errors, and no value can be changed."""
 
     # Strict: "100" is not a number and 1.0 is not a count, so a typing error is reported and not guessed at.
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    # Nor is what is no number, or infinite, a setting: it would spoil all that is computed with it.
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
 class Recipe(Schema):
@@ -39,7 +42,7 @@ class Recipe(Schema):
         16, gt=0, le=1024, description="LoRA scaling; the update is multiplied by alpha / rank"
     )
     lora_dropout: float = Field(0.0, ge=0, lt=1, description="dropout on the adapter's input")
-    target_modules: list[str] | None = Field(
+    target_modules: list[Name] | None = Field(
         None,
         min_length=1,
         description=(
@@ -84,6 +87,22 @@ class Recipe(Schema):
         description="stop after so many measurements without a lower validation loss; None never stops early",
     )
 
+    @field_validator("target_modules")
+    @classmethod
+    def _distinct(cls, values: list[str] | None) -> list[str] | None:
+        if values and len(set(values)) != len(values):
+            raise ValueError("each value may occur only once")
+        return values
+
+    @model_validator(mode="after")
+    def _patience_can_end(self) -> Recipe:
+        if self.patience is not None and self.patience >= self.evaluations:
+            raise ValueError(
+                f"patience is {self.patience}, and the loss is measured {self.evaluations} times: it "
+                "would never end the training; lower patience, raise evaluations, or leave patience away"
+            )
+        return self
+
 
 class Decoding(Schema):
     """How answers are generated. By default nothing is sampled: the same adapter gives the same answers."""
@@ -126,7 +145,7 @@ class Mixing(Schema):
         ge=1,
         description="the hardest are looked for among so many safety rows, drawn at random; None is all",
     )
-    topics_left_out: list[str] = Field([], description="topics of safety rows that are never drawn")
+    topics_left_out: list[Name] = Field([], description="topics of safety rows that are never drawn")
     with_questions: bool = Field(
         False,
         description=(
@@ -157,7 +176,7 @@ ColumnName = Literal[
 class Reading(Schema):
     """How files of the user's own are read, where that is not certain from the files."""
 
-    columns: dict[ColumnName, str] = Field(
+    columns: dict[ColumnName, Name] = Field(
         {}, description="columns that have other names in your files: {'instruction': 'goal'}"
     )
     words_for_nothing: Literal["ask", "keep", "drop"] = Field(
@@ -173,7 +192,7 @@ class OwnPromptSet(Schema):
     """A prompt set of the user's own, in a file."""
 
     file: str = Field(min_length=1, description="a file of prompts, or a Hugging Face id")
-    columns: dict[ColumnName, str] = Field(
+    columns: dict[ColumnName, Name] = Field(
         {}, description="columns of this file that have other names, in place of those of reading"
     )
     a_refusal_is: RefusalIs = Field(
@@ -318,7 +337,7 @@ def checked(schema: type[_Kind], values: Mapping[str, object]) -> _Kind:
 def _one_line(error: ValidationError, schema: type[BaseModel]) -> str:
     """The first fault of a validation error, as one sentence that says how to correct it."""
     fault = error.errors()[0]
-    path = [part for part in fault["loc"] if isinstance(part, str)]
+    path = [part for part in fault["loc"] if isinstance(part, str) and part != "[key]"]
     if not path:  # a rule of the whole, not of one entry
         return fault["msg"].removeprefix("Value error, ")
     name = ".".join(path)
@@ -330,7 +349,9 @@ def _one_line(error: ValidationError, schema: type[BaseModel]) -> str:
     reason = fault["msg"].removeprefix("Value error, ").removeprefix("Input ")
     field = schema.model_fields.get(path[-1])
     meaning = f"; it is: {field.description}" if field else ""
-    return f"parameter '{name}' is {fault['input']!r}, but it {_verb(reason)}{meaning}"
+    given = repr(fault["input"])
+    given = given if len(given) <= 80 else f"{given[:50]}…{given[-29:]}"
+    return f"parameter '{name}' is {given}, but it {_verb(reason)}{meaning}"
 
 
 def _inside(schema: type[BaseModel], part: str) -> type[BaseModel]:

@@ -19,11 +19,12 @@ from typing import Any, Literal
 
 from pydantic import Field
 
+from safetune_utils import strict_json
 from safetune_utils.annotation.review import Review, ReviewItem, read_review
 from safetune_utils.data import Example, read_prompts
 from safetune_utils.errors import SafetuneError
 from safetune_utils.places import data_folder
-from safetune_utils.services import chat, spending
+from safetune_utils.services import chat, http, spending
 from safetune_utils.services.requests import Reply, Request, Service
 from safetune_utils.services.spending import Cost
 from safetune_utils.settings import Reading, Schema, checked
@@ -216,6 +217,30 @@ def check_cap(ahead: Cost, settings: Drafting) -> None:
     """
     if settings.mode == "ask":
         spending.check_cap(ahead, cap_usd=settings.cap_usd)
+
+
+def check(settings: Drafting) -> None:
+    """Check, before anything is asked, that drafting can begin.
+
+    Raises:
+        SafetuneError: the questions or reviews cannot be read, asking could cost more than the cap, or the
+            server cannot be asked.
+    """
+    asked = questions(settings.questions, settings.n_questions)
+    for name in (*(settings.reviews or ()), *(settings.form_reviews or ())):
+        strict_json.read(Path(name).expanduser(), mend="export it again")
+    service = Service(
+        base_url=settings.base_url,
+        model=settings.model,
+        usd_per_million_in=settings.usd_per_million_in,
+        usd_per_million_out=settings.usd_per_million_out,
+    )
+    if settings.mode == "ask":
+        answers = answer_requests(asked, max_tokens=settings.max_tokens, temperature=settings.temperature)
+        ahead = chat.estimate_cost([*answers, *instruction_requests(asked)], service=service)
+        check_cap(ahead, settings)
+        if ahead.calls:
+            http.check_reachable(service)
 
 
 def replies(

@@ -15,7 +15,7 @@ from typing import Any
 
 from safetune_utils import strict_json
 from safetune_utils.book import outputs, provenance
-from safetune_utils.errors import SafetuneError
+from safetune_utils.errors import SafetuneError, did_you_mean
 from safetune_utils.machine.files import write_text
 from safetune_utils.places import data_folder, inside
 from safetune_utils.settings import shown_name
@@ -85,7 +85,7 @@ def read(source: str | Path) -> Outcomes:
         SafetuneError: there is nothing of the kind.
     """
     path = Path(source)
-    if path.is_dir():
+    if path.is_dir() and str(source):
         found = {
             file.stem: outcome(file)
             for file in sorted(path.glob("*.ipynb"))
@@ -101,10 +101,11 @@ def read(source: str | Path) -> Outcomes:
         return {path.stem: outcome(path)}
     file = path if path.suffix == ".json" else published_folder() / f"{path.name}.json"
     if not file.is_file():
-        known = ", ".join(published()) or "none yet"
+        known = sorted(path.stem for path in published_folder().glob("*.json"))
+        mend = did_you_mean(path.stem, known, otherwise="choose from") if known else "there is none yet"
         raise SafetuneError(
-            f"'{source}' is no folder of executed notebooks, no executed notebook and no published run: those"
-            f" are {known}"
+            f"'{source}' is no folder of executed notebooks, no executed notebook and no published run: "
+            f"{mend}"
         )
     content = strict_json.read(file, mend="publish the run again")
     try:

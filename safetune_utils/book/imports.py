@@ -10,8 +10,6 @@ from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
 
-from IPython.core.inputtransformer2 import TransformerManager
-
 from safetune_utils.book.notebook_file import read_notebook
 from safetune_utils.errors import SafetuneError, first_line
 
@@ -35,9 +33,10 @@ def code_of(notebook: Path) -> list[Path]:
 
 
 def _code(notebook: Path) -> str:
-    cells = [cell for cell in read_notebook(notebook).cells if cell.cell_type == "code"]
+    from IPython.core.inputtransformer2 import TransformerManager
+
     # Magics become calls whose arguments are texts, in which a module may be named too.
-    code = [TransformerManager().transform_cell(cell.source) for cell in cells]
+    code = [TransformerManager().transform_cell(cell.source) for cell in read_notebook(notebook).code]
     for number, source in enumerate(code, start=1):
         try:
             ast.parse(source)

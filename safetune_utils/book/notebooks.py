@@ -13,16 +13,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import nbformat
-import papermill
 import psutil
-from ipykernel.kernelspec import get_kernel_dict
-from jupyter_client.kernelspec import KernelSpec
-from jupyter_client.manager import AsyncKernelManager
 
 from safetune_utils import store
 from safetune_utils.book.freshness import changes, files_read, inputs, stage_of
-from safetune_utils.book.notebook_file import read_notebook
+from safetune_utils.book.notebook_file import read_notebook, whole_notebook
 from safetune_utils.book.parameters import Given, schema_of, validate, with_whole_paths
 from safetune_utils.errors import SafetuneError, first_line
 from safetune_utils.machine import surroundings
@@ -60,13 +55,19 @@ def execute(path: Path, *, given: Given, output: Path) -> None:
     partial = output.with_suffix(".partial.ipynb")
     make_private(partial)
     _log_to_stderr()
+
+    import nbformat
+    import papermill
+
+    from safetune_utils.book.kernel import OwnKernel
+
     clock = time.perf_counter()
     try:
         with noted("SAFETUNE_USED") as stages, files_read() as read, _peak_of_children() as peak:
             papermill.execute_notebook(
                 str(path), str(partial), parameters=given, kernel_name="python3", cwd=str(path.parent),
                 progress_bar=False, log_output=True, request_save_on_cell_execute=False,
-                kernel_manager_class=_OwnKernel,
+                kernel_manager_class=OwnKernel,
             )  # fmt: skip
     except papermill.PapermillExecutionError as error:
         failed = output.with_suffix(".failed.ipynb")
@@ -95,7 +96,7 @@ def execute(path: Path, *, given: Given, output: Path) -> None:
         for folder in sorted(stages)
         if folder.parent.name == "adapters"
     }
-    notebook = read_notebook(partial)
+    notebook = whole_notebook(partial)
     notebook.metadata["safetune"] = record
     with replacing(output) as finished:
         nbformat.write(notebook, finished)
@@ -111,7 +112,7 @@ def _scrub(path: Path) -> None:
 
 def output_faults(path: Path) -> list[str]:
     """What must not stand in an executed notebook: error outputs, cells that did not run, out of order."""
-    cells = [cell for cell in read_notebook(path).cells if cell.cell_type == "code" and cell.source.strip()]
+    cells = [cell for cell in read_notebook(path).code if cell.source.strip()]
     faults = [
         f"cell {n} has an error output"
         for n, cell in enumerate(cells, 1)
@@ -138,14 +139,6 @@ def executed(path: Path, *, given: Given) -> Path:
         return {"parameters": given}
 
     return store.produce(**stage, make=make) / path.name
-
-
-class _OwnKernel(AsyncKernelManager):
-    """A kernel of the interpreter that runs this, whatever is installed under the name ``python3``."""
-
-    @property
-    def kernel_spec(self) -> KernelSpec:
-        return KernelSpec(**get_kernel_dict())
 
 
 @contextlib.contextmanager

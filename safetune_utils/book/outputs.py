@@ -52,5 +52,5 @@ def drawn(executed: Path) -> dict[str, DrawnFigure]:
 def _outputs(executed: Path) -> Iterator[tuple[Any, dict[str, Any]]]:
     """Each output with what our metadata says about it."""
     for cell in read_notebook(executed).cells:
-        for output in cell.get("outputs", []):
-            yield output, output.get("metadata", {}).get("safetune", {})
+        for output in cell.outputs:
+            yield output, output.metadata.get("safetune", {})

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import ast
+import io
+import tokenize
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
-
-import papermill
-from papermill.exceptions import PapermillException
 
 from safetune_utils import strict_json
 from safetune_utils.annotation.drafting import Drafting, resolve_drafting
@@ -79,19 +78,61 @@ def schema_of(path: Path) -> str:
 
 
 def shown(path: Path) -> dict[str, dict[str, str]]:
-    """The parameters in a notebook's own cell, as papermill reads them: name, default, type and comment.
+    """The parameters in a notebook's own cell, the first with the tag ``parameters``: name, default, type
+    (empty where the cell says none) and comment, each as it stands there.
 
     Raises:
-        SafetuneError: it is no notebook, or one whose language papermill does not know.
+        SafetuneError: it is no notebook, one for another language, or that cell is not Python.
     """
-    read_notebook(path)
-    try:
-        return papermill.inspect_notebook(str(path))
-    except (PapermillException, ValueError, KeyError, AttributeError) as error:
+    notebook = read_notebook(path)
+    language = _language(notebook.metadata)
+    if language != "python":
         raise SafetuneError(
-            f"{path} has no parameters that can be read ({first_line(error)}): give a notebook for Python, "
-            "as Jupyter saves it"
+            f"{path} has no parameters that can be read (its language is {language or 'not said'}): give a "
+            "notebook for Python, as Jupyter saves it"
+        )
+    tagged = (cell.source for cell in notebook.code if _is_tagged(cell.metadata))
+    source = next(tagged, "")
+    try:
+        body = ast.parse(source).body
+        words = list(tokenize.generate_tokens(io.StringIO(source).readline))
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+        raise SafetuneError(
+            f"{path}: its parameters cell is not Python ({first_line(error)}): write a line such as "
+            "`seeds: list[int] = [0]  # one adapter each` for each parameter"
         ) from None
+    comments = {one.end[0]: one.string.lstrip("# ") for one in words if one.type == tokenize.COMMENT}
+    found = {}
+    for line in body:
+        if isinstance(line, ast.AnnAssign):
+            target, kind = line.target, ast.unparse(line.annotation)
+        elif isinstance(line, ast.Assign) and len(line.targets) == 1:
+            target, kind = line.targets[0], ""
+        else:
+            continue
+        if isinstance(target, ast.Name) and line.value is not None:
+            found[target.id] = {
+                "name": target.id,
+                "inferred_type_name": kind,
+                "default": ast.get_source_segment(source, line.value) or "",
+                "help": comments.get(line.end_lineno or 0, ""),
+            }
+    return found
+
+
+def _is_tagged(about: dict[str, Any]) -> bool:
+    tags = about.get("tags")
+    return isinstance(tags, list) and "parameters" in tags
+
+
+def _language(about: dict[str, Any]) -> str:
+    """The language of a notebook by its metadata, in small letters; empty where that does not say it."""
+    for group, name in (("kernelspec", "language"), ("language_info", "name"), ("kernelspec", "name")):
+        said = about.get(group)
+        if isinstance(said, dict) and isinstance(said.get(name), str):
+            word = said[name].lower()
+            return "python" if word.startswith("python") else word
+    return ""
 
 
 def defaults(path: Path) -> Given:
@@ -166,7 +207,7 @@ def with_whole_paths(given: Given) -> Given:
             return [whole(one) for one in value]
         if isinstance(value, dict):
             return {name: whole(one) for name, one in value.items()}
-        if not isinstance(value, str) or value in _SOURCES:
+        if not isinstance(value, str) or value in ("", *_SOURCES):
             return value
         there = Path(value).expanduser()
         return str(there.resolve()) if there.exists() else value

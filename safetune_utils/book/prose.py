@@ -10,7 +10,6 @@ from collections.abc import Callable, Mapping
 from numbers import Integral
 from typing import Any
 
-from IPython.display import display
 from jinja2 import Environment, StrictUndefined, TemplateError, TemplateSyntaxError, meta
 from markdown_it import MarkdownIt
 from markupsafe import Markup, escape
@@ -47,7 +46,7 @@ def record(**values: Value) -> None:
     plain = [
         [name, value.as_data() if isinstance(value, Estimate) else value] for name, value in kept.items()
     ]
-    display({}, metadata={"safetune": {"values": plain}}, raw=True)
+    _show({}, about={"values": plain})
 
 
 def finding(claim: str, value: Estimate) -> None:
@@ -64,7 +63,13 @@ def prose(line: str, cell: str) -> None:
     """The cell magic: show the cell's Markdown with the recorded values in it."""
     markup, text = render(cell, _recorded)
     markup = Markup('<div class="safetune-prose">{}</div>').format(markup)
-    display({"text/html": markup, "text/plain": text}, metadata={"safetune": {"prose": True}}, raw=True)
+    _show({"text/html": markup, "text/plain": text}, about={"prose": True})
+
+
+def _show(data: dict[str, str], *, about: dict[str, Any]) -> None:
+    from IPython.display import display  # a notebook's own; what reads its copies needs none of it
+
+    display(data, metadata={"safetune": about}, raw=True)
 
 
 def load_ipython_extension(shell: Any) -> None:

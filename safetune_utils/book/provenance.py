@@ -9,17 +9,19 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TypedDict, cast
+from typing import TYPE_CHECKING, TypedDict, cast
 from urllib.parse import urlsplit
 
-import nbformat
 from bs4 import BeautifulSoup
 
 from safetune_utils import store
 from safetune_utils.book.markup import Code, Link, block, paragraph, render, table
-from safetune_utils.book.notebook_file import read_notebook
+from safetune_utils.book.notebook_file import read_notebook, whole_notebook
 from safetune_utils.book.parameters import Given
 from safetune_utils.machine.surroundings import Surroundings
+
+if TYPE_CHECKING:
+    import nbformat
 
 
 class MadeFrom(TypedDict):
@@ -105,7 +107,9 @@ def page(executed: Path, *, changes: list[str]) -> nbformat.NotebookNode:
         changes: what changed since it was executed, from :func:`safetune_utils.book.freshness.changes`; empty
             for a fresh one.
     """
-    notebook = read_notebook(executed)
+    import nbformat
+
+    notebook = whole_notebook(executed)
     for cell in notebook.cells:
         if cell.cell_type == "code":
             # Where values are recorded nothing is shown.

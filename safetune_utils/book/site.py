@@ -12,10 +12,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-import nbformat
-
 from safetune_utils import store
 from safetune_utils.book import (
+    begin,
     content_policy,
     findings,
     freshness,
@@ -24,19 +23,16 @@ from safetune_utils.book import (
     parameters,
     provenance,
     stating,
-    verdicts,
 )
-from safetune_utils.book.checks import page_faults
-from safetune_utils.book.generated import architectures, data_cards, instruments, speed
-from safetune_utils.book.generated.parameters import parameter_tables, preset_table
 from safetune_utils.book.parameters import Given
-from safetune_utils.book.value_role import VALUES
-from safetune_utils.book.words import said
 from safetune_utils.errors import SafetuneError
+from safetune_utils.machine.files import check_folder
 from safetune_utils.machine.processes import Piece, side_by_side
 from safetune_utils.places import data_folder, inside
 from safetune_utils.study.run import fill
 from safetune_utils.terminal import say
+
+# What draws pages is imported by the functions that draw: a wrong parameter is told without.
 
 # About what a notebook's kernel takes that finds its adapters, responses and scores made.
 _BYTES_OF_A_NOTEBOOK = 1.5e9
@@ -59,9 +55,10 @@ def build(*, given: Given, target: Path | None = None, taken_from: Path | None =
         SafetuneError: a parameter is wrong, a notebook failed, or the site has a fault.
     """
     root = data_folder().parent
+    target = target or root / "_build"
+    check_target(target)
     done, made = _taken(taken_from) if taken_from else executed(given=given)
 
-    target = target or root / "_build"
     source, output = target / "source", target / "html"
     stamp_file, page = target / "stamp", output / "index.html"
     stale = {path.name: freshness.changes(path, done[path.name]) for path in _sources()}
@@ -76,11 +73,29 @@ def build(*, given: Given, target: Path | None = None, taken_from: Path | None =
         (output / "notebooks" / provenance.record_name(path.stem)).write_text(
             provenance.record_text(path), "utf-8"
         )
+    from safetune_utils.book.checks import page_faults
+
     faults = page_faults(output, [f"notebooks/{Path(name).stem}.html" for name in done])
     if faults:
         raise SafetuneError(f"the site has {len(faults)} fault(s), first: {faults[0]}")
     stamp_file.write_text(stamp)
     return page, made
+
+
+def check_target(target: Path) -> None:
+    """Check that a site can be built in a folder, and that nothing of somebody else's is emptied for it.
+
+    Raises:
+        SafetuneError: it cannot be written to, or what it holds under the names of a site's parts is none.
+    """
+    check_folder(target, mend="give another --output")
+    ours = {"source": "_toc.yml", "html": "index.html", "_build": "html"}
+    for name, mark in ours.items():
+        if (target / name).exists() and not (target / name / mark).exists():
+            raise SafetuneError(
+                f"{target / name} is there and is no part of a built book, and would be emptied: give "
+                "another --output, such as a new folder"
+            )
 
 
 def executed(*, given: Given) -> tuple[dict[str, Path], int]:
@@ -102,8 +117,9 @@ def executed(*, given: Given) -> tuple[dict[str, Path], int]:
     stale = [path for path in sources if not freshness.is_fresh(path, given=given_to[path])]
     if stale:
         # All that takes a model, of all chapters, by one pool; the notebooks then find it made.
-        say(f"stating {len(stale)} chapters", error=True)
         chapters = [(path, given_to[path]) for path in stale]
+        begin.check_parameters(chapters)
+        say(f"stating {len(stale)} chapters", error=True)
         fill(stating.studies_of(chapters), beside=stating.trials_of(chapters))
         side_by_side(
             [Piece(_execute, chapter) for chapter in chapters],
@@ -155,6 +171,14 @@ def assemble(source: Path, done: dict[str, Path], stale: dict[str, list[str]]) -
         done: the executed copies by file name.
         stale: what changed since each of them was executed, likewise.
     """
+    import nbformat
+
+    from safetune_utils.book import verdicts
+    from safetune_utils.book.generated import architectures, data_cards, instruments, speed
+    from safetune_utils.book.generated.parameters import parameter_tables, preset_table
+    from safetune_utils.book.value_role import VALUES
+    from safetune_utils.book.words import said
+
     root = data_folder().parent
     shutil.rmtree(source, ignore_errors=True)
     shutil.copytree(root / "book", source / "book")

@@ -5,22 +5,23 @@ measures and scores for the whole book, and no core waits between two chapters.
 from __future__ import annotations
 
 import contextlib
+import logging
 import multiprocessing
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
-
-from IPython.core.interactiveshell import InteractiveShell
-from papermill.iorw import load_notebook_node
-from papermill.parameterize import parameterize_notebook
+from typing import TypeVar
 
 from safetune_utils.book.parameters import Given, schema_of, validate, with_whole_paths
 from safetune_utils.errors import SafetuneError
 from safetune_utils.machine.processes import Piece
 from safetune_utils.scoring import train
+from safetune_utils.study import begin
 from safetune_utils.study.run import stated_only
 from safetune_utils.study.study import Study
+
+_Result = TypeVar("_Result")
 
 # About what a labelled answer takes that is trained on once, or that a small model is tried on.
 _MINUTES_OF_A_LABELLED_ANSWER = 0.3 / 60
@@ -36,12 +37,38 @@ def studies_of(chapters: Sequence[tuple[Path, Given]]) -> list[Study]:
     Raises:
         SafetuneError: a study cannot be stated as it is asked for.
     """
-    of_studies = [(path, with_whole_paths(given)) for path, given in chapters if schema_of(path) == "study"]
-    if not of_studies:
-        return []
-    # Not by the server of `machine.processes`: it imports what loads models, and all may be made already.
+    of_studies = _of_studies(chapters)
+    return _apart(_stated, of_studies) if of_studies else []
+
+
+def check(path: Path, given: Given) -> None:
+    """Check that the studies of a notebook can be run here and now, as its own cells state them, before a
+    kernel is started for it.
+
+    Raises:
+        SafetuneError: as for :func:`studies_of` and :func:`safetune_utils.study.begin.check`.
+    """
+    if of_studies := _of_studies([(path, given)]):
+        _apart(_check, of_studies)
+
+
+def _of_studies(chapters: Sequence[tuple[Path, Given]]) -> list[tuple[Path, Given]]:
+    return [(path, with_whole_paths(given)) for path, given in chapters if schema_of(path) == "study"]
+
+
+def _apart(
+    work: Callable[[list[tuple[Path, Given]]], _Result], chapters: list[tuple[Path, Given]]
+) -> _Result:
+    """Do it in a process of its own, which then gives back its memory.
+
+    Not in one of `machine.processes`: their server imports what loads models, and all may be made already.
+    """
     with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as process:
-        return process.submit(_stated, of_studies).result()
+        return process.submit(work, chapters).result()
+
+
+def _check(chapters: list[tuple[Path, Given]]) -> None:
+    begin.check(_stated(chapters))
 
 
 def trials_of(chapters: Sequence[tuple[Path, Given]]) -> list[Piece]:
@@ -74,6 +101,11 @@ def _execute(path: Path, given: Given) -> None:
     """Run a notebook's code cells one after the other in this process, up to the first that fails, with
     parameters as papermill puts them.
     """
+    from IPython.core.interactiveshell import InteractiveShell
+    from papermill.iorw import load_notebook_node
+    from papermill.parameterize import parameterize_notebook
+
+    logging.getLogger("papermill").setLevel(logging.ERROR)  # of a notebook without parameters it warns later
     shell = InteractiveShell()
     for cell in parameterize_notebook(load_notebook_node(str(path)), given).cells:
         if cell.cell_type != "code":

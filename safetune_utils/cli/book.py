@@ -57,8 +57,10 @@ def publish(
     data/results/published/.
     """
     from safetune_utils.book import findings, site
+    from safetune_utils.machine.files import check_folder
 
-    findings.check_name(name)  # before anything is executed
+    findings.check_name(name)
+    check_folder(findings.published_folder(), mend="set SAFETUNE_DATA to a data folder that can be written")
     done, _ = site.executed(given=given_from(parameter, preset))
     say(findings.publish(done.values(), name=name))
 

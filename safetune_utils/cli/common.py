@@ -72,9 +72,13 @@ def given_from(assignments: list[str] | None, preset: str | None) -> dict[str, A
     given: dict[str, Any] = {"preset": preset} if preset else {}
     for assignment in assignments or []:
         name, equals, value = assignment.partition("=")
-        if not equals:
-            raise SafetuneError(f"parameter '{assignment}' has no value: write -p NAME VALUE")
-        given[name.strip()] = parse_value(value)
+        name = name.strip()
+        if not name or not equals:
+            lacks = "value" if name else "name"
+            raise SafetuneError(f"parameter '{assignment}' has no {lacks}: write -p NAME VALUE")
+        if name in given:
+            raise SafetuneError(f"parameter '{name}' is given twice: leave one of the two away")
+        given[name] = parse_value(value)
     return given
 
 

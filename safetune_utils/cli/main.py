@@ -15,7 +15,7 @@ import typer
 
 from safetune_utils.cli import book, data, models, people, run, score, store
 from safetune_utils.cli.common import AsJson, app
-from safetune_utils.errors import SafetuneError, first_line, of_system
+from safetune_utils.errors import SafetuneError, did_you_mean, first_line, of_system
 from safetune_utils.secrets import hidden
 from safetune_utils.terminal import plain, say
 
@@ -39,20 +39,33 @@ def program(
 
 
 @app.command()
-def doctor(as_json: AsJson = False) -> None:
-    """Say what this machine has and what is missing, each with its mend."""
+def doctor(
+    use: Annotated[
+        str | None, typer.Argument(help="read, pocket, gpu, cluster or teach; default: all of them")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Say for each use of the book what this machine has and what is missing, with the command that mends it.
+
+    Exit status 1 where the named use lacks something; without a name, where running the book here does.
+    """
     from safetune_utils import doctor as checks
 
-    findings = checks.findings()
+    if use is not None and use not in checks.USES:
+        mend = did_you_mean(use, checks.USES, otherwise="choose from")
+        raise SafetuneError(f"there is no use '{use}': {mend}")
+    findings = checks.findings([use] if use else list(checks.USES))
     if as_json:
         say(json.dumps(findings, indent=1))
     else:
-        for finding in findings:
-            say(
-                f"{'ok ' if finding['ok'] else 'NO '} {finding['what']}: {finding['found']}"
-                + ("" if finding["ok"] else f" -> {finding['mend']}")
-            )
-    if not all(finding["ok"] for finding in findings):
+        for name in dict.fromkeys(finding["use"] for finding in findings):
+            found = [finding for finding in findings if finding["use"] == name]
+            lacks = sum(not finding["ok"] for finding in found)
+            say(f"{name} ({checks.USES[name]}): {f'{lacks} missing' if lacks else 'all is there'}")
+            for finding in found:
+                mark, mend = ("ok", "") if finding["ok"] else ("NO", f"\n       mend: {finding['mend']}")
+                say(f"  {mark}  {finding['what']}: {finding['found']}{mend}")
+    if not all(finding["ok"] for finding in findings if finding["use"] == (use or "pocket")):
         raise typer.Exit(1)
 
 

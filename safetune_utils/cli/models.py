@@ -42,8 +42,7 @@ def finetune(
     """
     from safetune_utils.data import outputs
     from safetune_utils.machine import distributed
-    from safetune_utils.study import base as base_of_study
-    from safetune_utils.study import stages
+    from safetune_utils.study import begin, stages
     from safetune_utils.study.design import state
 
     if output.exists():
@@ -59,11 +58,12 @@ def finetune(
         template=template,
         reading=reading_from(columns, words_for_nothing),
     )
-    base_of_study.check(study)
     if distributed.world_size() > 1:
+        begin.check([study], only_trained=True)
         stages.train(study, study.runs[0], output=output)
     else:
         with outputs.held(output, forms=()):
+            begin.check([study], only_trained=True)
             _copy(stages.adapter_folder(study, study.runs[0]), output)
     if distributed.rank() == 0:
         say(output)
@@ -119,14 +119,9 @@ def generate(
     """Answer the prompts of a file."""
     from safetune_utils import data
     from safetune_utils.data import outputs
-    from safetune_utils.generation import generate as generation
-    from safetune_utils.generation import response_files
-    from safetune_utils.generation.prompts import check_prompts
-    from safetune_utils.machine.memory import enough_memory
-    from safetune_utils.models.adapters import check_adapter
-    from safetune_utils.models.checks import check_base
     from safetune_utils.presets import resolve_decoding
     from safetune_utils.settings import Reading, checked
+    from safetune_utils.study import begin
 
     how = resolve_decoding(
         decoding,
@@ -137,10 +132,16 @@ def generate(
         sampling_seed=sampling_seed,
     )
     reading = checked(Reading, reading_from(columns, words_for_nothing))
+    begin.check_model(base, adapter)
     with outputs.held(output, apart_from=[input]):
         prompts = data.read_prompts(input, repeats=True, reading=reading)
-        if adapter is not None:
-            check_adapter(adapter)
+
+        from safetune_utils.generation import generate as generation
+        from safetune_utils.generation import response_files
+        from safetune_utils.generation.prompts import check_prompts
+        from safetune_utils.machine.memory import enough_memory
+        from safetune_utils.models.checks import check_base
+
         config, tokenizer = check_base(base)
         check_prompts(prompts, name=base, config=config, tokenizer=tokenizer, decoding=how, template=template)
         model, tokenizer = _loaded(base, adapter)
@@ -177,7 +178,10 @@ def capability(
 ) -> None:
     """Measure what a model can do, with lm-evaluation-harness."""
     from safetune_utils.scoring import capability as harness
+    from safetune_utils.study import begin
 
+    harness.check_asked(task, limit=limit)
+    begin.check_model(base, adapter)
     model, tokenizer = _loaded(base, adapter)
     table = harness.evaluate(model=model, tokenizer=tokenizer, tasks=task, limit=limit)
     say(table.to_json(orient="records", indent=1) if as_json else table.round(3).to_string(index=False))

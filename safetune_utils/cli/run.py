@@ -29,7 +29,7 @@ def run(
     ] = False,
 ) -> None:
     """Check a notebook's parameters, then run it with papermill."""
-    from safetune_utils.book import notebooks, parameters
+    from safetune_utils.book import begin, notebooks, parameters, stating
     from safetune_utils.data import outputs
 
     path = parameters.find(notebook)
@@ -38,8 +38,11 @@ def run(
             say(f"{name}: {kind} = {default}\n    {meaning}")
         return
     target = output or Path("executed") / path.name
+    given = given_from(parameter, preset)
+    begin.check_parameters([(path, given)])
     with outputs.held(target, forms=(".ipynb",), apart_from=[path]):
-        notebooks.execute(path, given=given_from(parameter, preset), output=target)
+        stating.check(path, given)
+        notebooks.execute(path, given=given, output=target)
     say(target)
 
 

@@ -58,6 +58,7 @@ def score(
     asked: dict[str, Any] = {"base_url": base_url, "model": model, "cap_usd": cap_usd}
     if (output is None) == (explain is None):
         raise SafetuneError("one of two is needed: --output for the scores of all rows, --explain for one")
+    instruments.check_options(scorer, asked)
     if output is None:
         pairs = list(zip(*response_files.read_responses(input, reading=reading), strict=True))
         if explain is None or not 1 <= explain <= len(pairs):
@@ -126,11 +127,14 @@ def train_instrument(name: Annotated[str, typer.Argument(help="refusal or harmfu
     """Train one of the book's own instruments on labelled outside data, measure it, and write its weights and
     results into data/.
     """
+    from safetune_utils.machine.files import check_folder
+    from safetune_utils.places import data_folder
     from safetune_utils.scoring import train
 
     publish = {"refusal": train.publish_refusal, "harmfulness": train.publish_harmfulness}
     if name not in publish:
         raise SafetuneError(f"there is no instrument '{name}' to train: choose {' or '.join(publish)}")
+    check_folder(data_folder() / "results", mend="set SAFETUNE_DATA to a data folder that can be written")
     found = publish[name]()
     _say_terms(name)
     say(json.dumps(found, indent=1))

@@ -41,6 +41,7 @@ from safetune_utils.data.rows import (
 )
 from safetune_utils.data.sets import (
     available_prompt_sets,
+    check_source,
     contrast_examples,
     corpus_rows,
     general_examples,
@@ -75,6 +76,7 @@ __all__ = [
     "as_dataset",
     "available_prompt_sets",
     "benchmarks",
+    "check_source",
     "compare_paper_mix",
     "content_hash",
     "contrast_examples",

@@ -13,6 +13,7 @@ import csv
 import gzip
 import io
 import json
+import os
 import re
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -61,7 +62,9 @@ def held(
         also = ", also with .gz" if len(forms) > 1 else ""
         raise SafetuneError(f"{path} is of no form that is written here: let it end in {_or(forms)}{also}")
     for source in apart_from:
-        if path.resolve() == Path(source).expanduser().resolve() or _are_one_file(path, Path(source)):
+        # Not Path.resolve, which fails where links lead in a circle; what is read tells of that.
+        same = os.path.realpath(path) == os.path.realpath(Path(source).expanduser())
+        if same or _are_one_file(path, Path(source)):
             raise SafetuneError(f"{path} is also what is read: choose another name for the output")
     path.parent.mkdir(parents=True, exist_ok=True)
     try:  # a folder that cannot be written to is told apart from a file that another process writes

@@ -18,7 +18,7 @@ from safetune_utils.data.prompt_sets import PROMPT_SETS, Held, in_order
 from safetune_utils.data.register import registered_sets
 from safetune_utils.data.rows import Example, Prompt, as_dataset
 from safetune_utils.data.user_rows import AS_IT_IS, has_answers, read_examples, read_prompts
-from safetune_utils.errors import SafetuneError
+from safetune_utils.errors import SafetuneError, closest
 from safetune_utils.places import data_folder
 from safetune_utils.settings import Reading, Settings
 
@@ -30,6 +30,21 @@ if TYPE_CHECKING:
 _TRAINING = ("general", "safety")
 # data source -> the general set that it trains on
 _PAPER_GENERAL = {"paper": "alpaca-20000", "paper-sample": "alpaca-2000"}
+
+
+def check_source(source: str) -> None:
+    """Raise ``SafetuneError`` where a data source is none of those that have names, and no folder."""
+    folder = Path(source).expanduser()
+    if source == "embedded" or source in _PAPER_GENERAL or folder.is_dir():
+        return
+    if folder.is_file():
+        raise SafetuneError(
+            f"data is {source!r}, which is one file: give a folder with a file general and a file safety, or "
+            "name the file in general_data or safety_data"
+        )
+    named = ("embedded", *_PAPER_GENERAL)
+    near = f"did you mean '{meant}'? Choose" if (meant := closest(source, named)) else "choose"
+    raise SafetuneError(f"data is {source!r}: {near} {', '.join(named)}, or a folder that exists")
 
 
 def general_examples(source: str, *, reading: Reading = AS_IT_IS) -> list[Example]:
@@ -267,10 +282,7 @@ def _own_examples(source: str, name: str, reading: Reading) -> list[Example]:
 
 def _own_file(source: str, name: str) -> Path:
     folder = Path(source).expanduser()
-    if not folder.is_dir():
-        raise SafetuneError(
-            f"data is {source!r}: choose embedded, paper, paper-sample, or a folder that exists"
-        )
+    check_source(source)
     found = _files(folder).get(name)
     if not found:
         raise SafetuneError(

@@ -6,19 +6,18 @@ import math
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
-
-from transformers import AutoTokenizer, PreTrainedTokenizerBase
+from typing import TYPE_CHECKING, NamedTuple
 
 from safetune_utils import data, places
 from safetune_utils.data.mix import held_out_safety, mix, topics_in_turn
 from safetune_utils.errors import SafetuneError
 from safetune_utils.estimate.result import AdapterCounts, PromptCounts, PromptTokens, TrainingCounts
-from safetune_utils.models.shared_prefix import n_shared
 from safetune_utils.models.template import encode_prompt, prompt_text
-from safetune_utils.models.tokenizer import load_tokenizer
 from safetune_utils.settings import Reading, Recipe, Settings
 from safetune_utils.training.rows import IGNORED, encode_row
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
 
 # Tokens of a row and how many of them are the answer's: means over the 2,000-row sample of Alpaca data, over
 # the paper's safety rows and over the corpus's contrast rows, by the embedded model's tokenizer. A prompt of
@@ -38,13 +37,8 @@ def count_rows(settings: Settings) -> TrainingCounts:
         SafetuneError: the data that can be read has too few rows, or does not exist.
     """
     s, recipe = settings, settings.recipe
-    general = _pool("general", s.general_data or s.data, s.reading)
-    safety = _pool("safety", s.safety_data or s.data, s.reading)
-    pools = {"general": general, "safety": safety}
-    if s.mixing.n_contrast:
-        pools["contrast"] = data.contrast_examples() if s.data == "embedded" else []
-    if general and safety:
-        _check_sizes(s, general=general, safety=safety, contrast=pools.get("contrast") or [])
+    pools = read_pools(s)
+    safety = pools["safety"]
     found = _tokenizer(s.base_model)
     lengths = {
         kind: _counted_lengths(pool, s, found[0]) if found and pool else _guessed_lengths(kind, recipe)
@@ -58,6 +52,37 @@ def count_rows(settings: Settings) -> TrainingCounts:
         "counted": [kind for kind, pool in pools.items() if found and pool],
         "tokenizer": found[1] if found else None,
         "adapters": [_adapter(s, n, seed, size) for seed in s.seeds for n in s.safety_amounts],
+    }
+
+
+def read_pools(settings: Settings) -> dict[str, list[data.Example] | None]:
+    """The rows that mixes are drawn from by kind; ``None`` where they would have to be downloaded.
+
+    Raises:
+        SafetuneError: the data that can be read has too few rows, or does not exist.
+    """
+    s = settings
+    general = _pool("general", s.general_data or s.data, s.reading)
+    safety = _pool("safety", s.safety_data or s.data, s.reading)
+    pools = {"general": general, "safety": safety}
+    if s.mixing.n_contrast:
+        pools["contrast"] = data.contrast_examples() if s.data == "embedded" else []
+    if general and safety:
+        _check_sizes(s, general=general, safety=safety, contrast=pools.get("contrast") or [])
+    return pools
+
+
+def guess_rows(settings: Settings) -> TrainingCounts:
+    """What :func:`count_rows` gives where no text is counted: the longest row is as long as the cut-off."""
+    kinds = ["general", "safety", *(["contrast"] if settings.mixing.n_contrast else [])]
+    lengths = {kind: _guessed_lengths(kind, settings.recipe) for kind in kinds}
+    return {
+        "tokens": {kind: length.tokens for kind, length in lengths.items()},
+        "learned": {kind: length.learned for kind, length in lengths.items()},
+        "longest": max(length.longest for length in lengths.values()),
+        "counted": [],
+        "tokenizer": None,
+        "adapters": [],
     }
 
 
@@ -166,6 +191,24 @@ def count_prompts(settings: Settings, prompt_sets: Sequence[str] | None = None) 
     Raises:
         SafetuneError: the source has no such set.
     """
+    asked, sizes = read_asked(settings, prompt_sets)
+    found = _tokenizer(settings.base_model) if asked else None
+    encoded = (
+        [_prompt_ids(prompt, settings, found[0]) for prompts in asked.values() for prompt in prompts]
+        if found
+        else []
+    )
+    return {"sets": sizes, "counted": list(asked) if found else [], **_prompt_tokens(encoded)}
+
+
+def read_asked(
+    settings: Settings, prompt_sets: Sequence[str] | None = None
+) -> tuple[dict[str, list[data.Prompt]], dict[str, int]]:
+    """The prompts of each set of a study that can be read without a download, and how many of every set are
+    answered.
+
+    The arguments and the errors are those of :func:`count_prompts`.
+    """
     source, own = settings.data, settings.own_prompt_sets
     there = data.prompt_sets_of(settings)
     if not there and not Path(source).expanduser().is_dir():
@@ -173,10 +216,8 @@ def count_prompts(settings: Settings, prompt_sets: Sequence[str] | None = None) 
             f"data is {source!r}, which has no prompts: choose embedded, paper, paper-sample, or a folder "
             "that exists"
         )
-    found = _tokenizer(settings.base_model)
     sizes: dict[str, int] = {}
-    encoded: list[list[int]] = []
-    counted: list[str] = []
+    asked: dict[str, list[data.Prompt]] = {}
     for name in there if prompt_sets is None else prompt_sets:
         if name not in there:
             raise SafetuneError(f"data '{source}' has no prompt set '{name}': choose from {', '.join(there)}")
@@ -184,13 +225,10 @@ def count_prompts(settings: Settings, prompt_sets: Sequence[str] | None = None) 
         if registered and not data.is_at_hand(registered[0]):
             size = registered[1]
         else:
-            asked = data.prompts_of(settings, name)
-            size = len(asked)
-            if found:
-                encoded += [_prompt_ids(prompt, settings, found[0]) for prompt in asked]
-                counted.append(name)
+            asked[name] = data.prompts_of(settings, name)
+            size = len(asked[name])
         sizes[name] = min(size, settings.max_prompts or size)
-    return {"sets": sizes, "counted": counted, **_prompt_tokens(encoded)}
+    return asked, sizes
 
 
 def _prompt_ids(prompt: data.Prompt, settings: Settings, tokenizer: PreTrainedTokenizerBase) -> list[int]:
@@ -207,6 +245,8 @@ def _prompt_ids(prompt: data.Prompt, settings: Settings, tokenizer: PreTrainedTo
 def _prompt_tokens(encoded: list[list[int]]) -> PromptTokens:
     if not encoded:
         return GUESSED_PROMPT
+    from safetune_utils.models.shared_prefix import n_shared
+
     lengths = [len(ids) for ids in encoded]
     return {"tokens": sum(lengths) / len(lengths), "longest": max(lengths), "shared": n_shared(encoded)}
 
@@ -218,8 +258,12 @@ def _tokenizer(base_model: str) -> tuple[PreTrainedTokenizerBase, str] | None:
     """
     folder = Path(base_model).expanduser()
     if folder.is_dir():
+        from safetune_utils.models.tokenizer import load_tokenizer
+
         return load_tokenizer(base_model), "its own tokenizer"
     record = next(places.cache_folder().glob("models/smollm2-135m-bf16-*/record.json"), None)
     if record is None:
         return None
+    from transformers import AutoTokenizer
+
     return AutoTokenizer.from_pretrained(record.parent), "the embedded model's tokenizer"

@@ -13,8 +13,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from safetune_utils.estimate.counts import count_prompts, count_rows
-from safetune_utils.estimate.hardware import Hardware, hardware_of
+from safetune_utils.estimate.counts import count_prompts, count_rows, read_asked, read_pools
+from safetune_utils.estimate.hardware import Hardware, hardware_of, known_name
 from safetune_utils.estimate.memory import (
     BYTES_PER_PARAMETER,
     activation_bytes,
@@ -32,6 +32,7 @@ from safetune_utils.estimate.time import (
     training_time,
 )
 from safetune_utils.models.architecture import architecture_of, parameters
+from safetune_utils.models.folders import check_base_folder
 from safetune_utils.settings import Settings
 
 _BYTES_PER_TEXT_TOKEN = 4
@@ -60,6 +61,12 @@ def estimate(
         SafetuneError: unknown hardware, a model that cannot be reached, or data that does not have what is
             asked for.
     """
+    # What is wrong is told first, before anything that takes seconds.
+    if isinstance(hardware, str):
+        known_name(hardware)
+    check_base_folder(settings.base_model)
+    read_pools(settings)
+    read_asked(settings, prompt_sets)
     device = hardware if isinstance(hardware, Hardware) else hardware_of(hardware)
     shape = architecture_of(settings.base_model, revision=settings.revision)
     if shape is None:

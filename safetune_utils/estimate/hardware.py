@@ -11,11 +11,13 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
-
-import torch
+from typing import TYPE_CHECKING
 
 from safetune_utils.errors import SafetuneError, closest
-from safetune_utils.machine.device import planned
+from safetune_utils.machine.device import n_gpus, planned
+
+if TYPE_CHECKING:
+    import torch
 
 GB = 1e9
 
@@ -72,22 +74,34 @@ def hardware_of(name: str) -> Hardware:
     Raises:
         SafetuneError: an unknown name; the message has the closest known one.
     """
+    name = known_name(name)
     if name == "auto":
-        return _gpu_here() or measured_hardware("cuda" if torch.cuda.is_available() else "cpu")
+        return _gpu_here() or measured_hardware("cuda" if n_gpus() else "cpu")
     if name == THIS_MACHINE:
         return measured_hardware("cpu")
-    known = {hardware.lower(): hardware for hardware in HARDWARE}
+    return HARDWARE[name]
+
+
+def known_name(name: str) -> str:
+    """A name that :func:`hardware_of` knows, as it writes it.
+
+    Raises:
+        SafetuneError: an unknown name; the message has the closest known one.
+    """
+    known = {hardware.lower(): hardware for hardware in (*HARDWARE, THIS_MACHINE, "auto")}
     wanted = re.sub(r"[\s_]+", "-", name.strip().lower())
     if wanted in known:
-        return HARDWARE[known[wanted]]
-    near = closest(wanted, [*known, THIS_MACHINE])
+        return known[wanted]
+    near = closest(wanted, known)
     guess = f"did you mean '{known.get(near, near)}'? There are " if near else "choose from "
     raise SafetuneError(f"unknown hardware '{name}': {guess}{', '.join(HARDWARE)}, {THIS_MACHINE} and auto")
 
 
 def _gpu_here() -> Hardware | None:
-    if not torch.cuda.is_available():
+    if not n_gpus():
         return None
+    import torch
+
     found = torch.cuda.get_device_properties(0)
     return card_named(found.name, found.total_memory / GB)
 
@@ -113,6 +127,8 @@ def measured_hardware(device: str) -> Hardware:
     Args:
         device: ``cpu`` or ``cuda``, as PyTorch names it.
     """
+    import torch
+
     size = 1024 if device == "cpu" else 8192
     rates = {dtype: _matrix_rate(dtype, size, device) for dtype in (torch.bfloat16, torch.float32)}
     source = torch.ones(64 * 2**20, device=device)
@@ -137,12 +153,16 @@ def measured_hardware(device: str) -> Hardware:
 
 def _matrix_rate(dtype: torch.dtype, size: int, device: str) -> float:
     """TFLOP/s of the product of two square matrices."""
+    import torch
+
     a = torch.randn(size, size, device=device).to(dtype)
     b = torch.randn(size, size, device=device).to(dtype)
     return 2 * size**3 * _times_a_second(lambda: a @ b, device) / 1e12
 
 
 def _times_a_second(work: Callable[[], object], device: str, seconds: float = 0.25) -> float:
+    import torch
+
     def done() -> float:
         if device != "cpu":
             torch.cuda.synchronize()

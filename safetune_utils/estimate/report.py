@@ -82,14 +82,14 @@ def verdict(result: Numbers, hardware: Hardware) -> str:
     """Whether a study fits, what it takes, and what to change if it does not fit, in one line."""
     memory, n = result["memory"], len(result["time"]["adapters"])
     needs = (
-        f"{memory['peak']} takes {_bytes(memory['peak_bytes'])} at its peak, and {hardware.name} has "
-        f"{_bytes(memory['usable_bytes'])} to use"
+        f"{memory['peak']} takes {size_in_words(memory['peak_bytes'])} at its peak, and {hardware.name} has "
+        f"{size_in_words(memory['usable_bytes'])} to use"
     )
     if not memory["fits"]:
         return f"does not fit: {needs}; try {memory['mend']}"
     return (
         f"fits: {needs}; about {_duration(result['time']['study'])} for {n} adapter{'s' * (n > 1)} and "
-        f"{_bytes(sum(result['disk'].values()))} of disk"
+        f"{size_in_words(sum(result['disk'].values()))} of disk"
     )
 
 
@@ -176,8 +176,8 @@ def _total_lines(found: Estimate) -> dict[str, tuple[str, str]]:
     training = _duration(sum(entry["training"] for entry in adapters) / n)
     validating = _duration(sum(entry["validating"] for entry in adapters) / n)
     return {
-        "memory, training": (_parts(memory["training"]), _bytes(memory["totals"]["training"])),
-        "memory, answering": (_parts(memory["answering"]), _bytes(memory["totals"]["answering"])),
+        "memory, training": (_parts(memory["training"]), size_in_words(memory["totals"]["training"])),
+        "memory, answering": (_parts(memory["answering"]), size_in_words(memory["totals"]["answering"])),
         "time, an adapter": (
             f"training {training} + validating {validating} + answering {_duration(seconds['answering'])}"
             f" + loading {_duration(seconds['loading'])}",
@@ -187,7 +187,7 @@ def _total_lines(found: Estimate) -> dict[str, tuple[str, str]]:
             f"{len(settings['safety_amounts'])} amounts x {len(settings['seeds'])} seed(s)",
             _duration(seconds["study"]),
         ),
-        "disk": (_parts(found["disk"]), _bytes(sum(found["disk"].values()))),
+        "disk": (_parts(found["disk"]), size_in_words(sum(found["disk"].values()))),
     }
 
 
@@ -197,10 +197,11 @@ def _range(values: list[int]) -> str:
 
 
 def _parts(parts: dict[str, float]) -> str:
-    return " + ".join(f"{name} {_bytes(size)}" for name, size in parts.items() if size)
+    return " + ".join(f"{name} {size_in_words(size)}" for name, size in parts.items() if size)
 
 
-def _bytes(size: float) -> str:
+def size_in_words(size: float) -> str:
+    """Bytes in words: 3.4 GB, 120 MB, 45 kB."""
     for unit, name in ((GB, "GB"), (1e6, "MB")):
         if size >= 0.1 * unit:
             return f"{size / unit:.1f} {name}" if size < 10 * unit else f"{size / unit:.0f} {name}"

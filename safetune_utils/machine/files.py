@@ -6,9 +6,12 @@ import contextlib
 import hashlib
 import json
 import os
+import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
+
+from safetune_utils.errors import SafetuneError
 
 
 @contextlib.contextmanager
@@ -108,3 +111,17 @@ def read_sealed(path: Path) -> dict[str, Any] | None:
 def _hash_of(content: Mapping[str, object]) -> str:
     rest = {name: value for name, value in content.items() if name != ITSELF}
     return hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()
+
+
+def check_folder(folder: Path, *, mend: str) -> Path:
+    """The folder itself, made where it is missing, if files can be written into it.
+
+    Raises:
+        SafetuneError: it cannot be made or written to.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=folder).close()
+    except OSError as error:
+        raise SafetuneError(f"{folder}: {error.strerror or error}: {mend}") from None
+    return folder

@@ -10,6 +10,8 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
+
 from safetune_utils.errors import SafetuneError
 
 
@@ -58,6 +60,19 @@ def is_out_of_memory(error: BaseException) -> bool:
     """Whether an error says that there is no more memory: Python's own, PyTorch's on a GPU or on a CPU."""
     words = ("out of memory", "can't allocate memory")
     return isinstance(error, MemoryError) or any(word in str(error) for word in words)
+
+
+def memory_bytes() -> int:
+    """How much memory processes of this machine can have, swap too: what it has, or what a control group or
+    a limit of the shell allows of it.
+    """
+    there = psutil.virtual_memory().total + psutil.swap_memory().total
+    limit, _ = resource.getrlimit(resource.RLIMIT_AS)
+    limits = [limit] if limit != resource.RLIM_INFINITY else []
+    for name in ("memory.max", "memory/memory.limit_in_bytes"):  # Linux's second and first version of them
+        with contextlib.suppress(OSError, ValueError):
+            limits.append(int((Path("/sys/fs/cgroup") / name).read_text()))  # "max" where there is none
+    return min([there, *limits])
 
 
 def release_memory() -> None:

@@ -17,13 +17,12 @@ from peft.tuners.tuners_utils import BaseTunerLayer
 from safetensors.torch import load_file
 from transformers import PreTrainedModel
 
-from safetune_utils import strict_json
 from safetune_utils.errors import SafetuneError, first_line
 from safetune_utils.machine.files import write_json
 from safetune_utils.models.base_model import BaseName, base_name
+from safetune_utils.models.folders import ADAPTER_CONFIG, check_adapter_folder
 from safetune_utils.models.identity import ADAPTER_FILE, EMBEDDED_FOLDER, EMBEDDED_TITLE
 
-_CONFIG = "adapter_config.json"
 # The largest difference that rounding may make to a row's logits, as a share of them. Merging made one of at
 # most 1e-6, .004 and .037 in the embedded model, with adapters of a tenth to six times the usual strength,
 # and of at most 6e-6, .004 and .017 in tiny models of 51 architectures (of .064 in bf16 in Falcon Mamba).
@@ -82,37 +81,14 @@ def check_adapter(folder: Path) -> PeftConfig:
     Raises:
         SafetuneError: there is none, or only a part of one, or it is of a kind that is not read here.
     """
-    if not (folder / _CONFIG).is_file():
-        raise SafetuneError(_what_it_is(folder))
-    if not (folder / ADAPTER_FILE).is_file():
-        pickled = (
-            " but adapter_model.bin, which may run code" if (folder / "adapter_model.bin").is_file() else ""
-        )
-        raise SafetuneError(
-            f"{folder} has no {ADAPTER_FILE}{pickled}: save the adapter with PEFT's save_pretrained"
-        )
+    check_adapter_folder(folder)
     mend = "copy the adapter again from where it was trained"
-    if not isinstance(strict_json.read(folder / _CONFIG, mend=mend), dict):
-        raise SafetuneError(f"{folder / _CONFIG} is no adapter's config: {mend}")
     try:
         config = PeftConfig.from_pretrained(str(folder))
     except Exception as error:  # whatever a damaged file makes PEFT raise
-        raise SafetuneError(f"{folder / _CONFIG} cannot be read ({first_line(error)}): {mend}") from None
-    if config.is_prompt_learning or config.is_adaption_prompt:
         raise SafetuneError(
-            f"the adapter in {folder} is of kind {_kind(config)}, which puts learned tokens before "
-            "the text and cannot be answered with here: give one that changes layers, such as LoRA"
-        )
-    if getattr(config, "alora_invocation_tokens", None):
-        raise SafetuneError(
-            f"the adapter in {folder} is an activated LoRA, which begins to work at certain words of a text "
-            "and cannot be answered with here: give a LoRA that always works"
-        )
-    if config.task_type not in (None, "CAUSAL_LM"):
-        raise SafetuneError(
-            f"the adapter in {folder} was trained for {config.task_type}, and here models write: give one "
-            "that was trained for CAUSAL_LM"
-        )
+            f"{folder / ADAPTER_CONFIG} cannot be read ({first_line(error)}): {mend}"
+        ) from None
     _check_tensors(folder)
     return config
 
@@ -120,22 +96,6 @@ def check_adapter(folder: Path) -> PeftConfig:
 def _kind(config: PeftConfig) -> str:
     """The kind of an adapter, in PEFT's word for it, such as LORA."""
     return str(getattr(config.peft_type, "value", config.peft_type))
-
-
-def _what_it_is(folder: Path) -> str:
-    """What there is in the place of an adapter, and what to give instead."""
-    if folder.is_file():
-        return f"{folder} is a file, and an adapter is a folder with {_CONFIG}: give its folder"
-    if not folder.is_dir():
-        return f"there is no folder {folder}: give the folder of an adapter"
-    below = sorted(path.parent.name for path in folder.glob(f"*/{_CONFIG}"))
-    if below:
-        return f"{folder} holds adapters in {', '.join(below)}, and none itself: give one of these folders"
-    if (folder / "config.json").is_file():
-        return f"{folder} holds a whole model and no adapter: give it as the base model"
-    if (folder / ADAPTER_FILE).is_file():
-        return f"{folder} lacks {_CONFIG}, without which its weights say nothing: copy the adapter again"
-    return f"{folder} holds no adapter ({_CONFIG}): give the folder of one"
 
 
 def _check_tensors(folder: Path) -> None:
@@ -264,7 +224,7 @@ def save_adapter(adapted: PeftModel, folder: Path) -> None:
     adapted.save_pretrained(str(folder))
     # PEFT's empty model card says nothing.
     (folder / "README.md").unlink(missing_ok=True)
-    path = folder / _CONFIG
+    path = folder / ADAPTER_CONFIG
     config: dict[str, Any] = json.loads(path.read_text("utf-8"))
     base = base_name(cast(PreTrainedModel, adapted.get_base_model()))
     config |= {"base_model_name_or_path": base.name or None, "revision": base.revision or None}

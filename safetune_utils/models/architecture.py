@@ -7,16 +7,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypedDict, cast
-
-import torch
-from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedConfig, PreTrainedModel
-from transformers.pytorch_utils import Conv1D
+from typing import TYPE_CHECKING, TypedDict, cast
 
 from safetune_utils.errors import SafetuneError
 from safetune_utils.models.embedded import source
 from safetune_utils.models.identity import hub_words
 from safetune_utils.settings import USUAL_TARGETS
+
+if TYPE_CHECKING:
+    import torch
+    from transformers import PreTrainedConfig, PreTrainedModel
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -164,6 +164,23 @@ KNOWN = {
 }
 
 
+# What else of such a model can get an adapter: its vocabulary's two layers.
+_ENDS = ("embed_tokens", "word_embeddings", "lm_head")
+
+
+def check_known_targets(name: str, target_modules: Sequence[str]) -> None:
+    """Raise ``SafetuneError`` where layers that are to get an adapter are none of a model of :data:`KNOWN`.
+
+    What a model in a folder or of the hub has is seen when it is built, see
+    :func:`safetune_utils.models.checks.check_base`.
+    """
+    if (shape := KNOWN.get(name)) is None:
+        return
+    layers = [*dict.fromkeys(layer for layer, _, _ in shape.matrices), *_ENDS]
+    if wrong := [target for target in target_modules if target.rsplit(".", 1)[-1] not in layers]:
+        raise SafetuneError(no_layers(wrong, layers))
+
+
 def architecture_of(name: str, *, revision: str | None = None) -> Architecture | None:
     """The shape of a base model: from :data:`KNOWN`, else from its configuration; ``None`` where it has parts
     that are not counted here.
@@ -189,6 +206,8 @@ def load_config(name: str, *, revision: str | None = None) -> PreTrainedConfig:
     Raises:
         SafetuneError: it cannot be loaded.
     """
+    from transformers import AutoConfig
+
     try:
         return AutoConfig.from_pretrained(source(name), trust_remote_code=False, revision=revision or "main")
     except Exception as error:  # whatever a damaged or a strange file makes the library raise
@@ -209,6 +228,9 @@ def load_config(name: str, *, revision: str | None = None) -> PreTrainedConfig:
 
 def skeleton(config: PreTrainedConfig) -> PreTrainedModel:
     """The model that a configuration describes, without memory for its weights (PyTorch's meta device)."""
+    import torch
+    from transformers import AutoModelForCausalLM
+
     with torch.device("meta"):
         return AutoModelForCausalLM.from_config(config, trust_remote_code=False)
 
@@ -219,11 +241,13 @@ def from_config(config: PreTrainedConfig) -> Architecture:
     Raises:
         Exception: of any kind, where it lacks a size that is read here.
     """
+    import torch
+
     config = config.get_text_config()
     model = skeleton(config)
     matrices = tuple(_matrices(model.get_decoder()))
     ends = (model.get_input_embeddings(), model.get_output_embeddings())
-    embedding, head = (cast(torch.Tensor, end.weight) for end in ends)
+    embedding, head = (cast("torch.Tensor", end.weight) for end in ends)
     vocabulary, hidden = embedding.shape
     counted = sum(inputs * outputs for _, inputs, outputs in matrices) + vocabulary * hidden
     # A model built on the meta device may hold tied weights twice.
@@ -250,6 +274,9 @@ def _matrices(decoder: torch.nn.Module) -> Iterator[tuple[str, int, int]]:
     """Name, inputs and outputs of each projection; GPT-2's are of a class of their own, and experts stand in
     one tensor.
     """
+    import torch
+    from transformers.pytorch_utils import Conv1D
+
     for name, module in decoder.named_modules():
         if isinstance(module, torch.nn.Linear):
             yield name, module.in_features, module.out_features

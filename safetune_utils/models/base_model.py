@@ -24,8 +24,9 @@ from safetune_utils.errors import SafetuneError
 from safetune_utils.machine import distributed
 from safetune_utils.machine.device import FORMATS, check, planned
 from safetune_utils.machine.memory import enough_memory, is_out_of_memory, release_memory, trim_heap
-from safetune_utils.models.checks import check_base, check_complete, check_numbers, unreadable
+from safetune_utils.models.checks import check_base, check_complete, check_numbers
 from safetune_utils.models.embedded import quiet, source
+from safetune_utils.models.folders import unreadable
 from safetune_utils.models.identity import commit_in, identity, title
 
 # PEFT asks transformers by a name that it is about to change, once for each adapter.

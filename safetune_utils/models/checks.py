@@ -7,23 +7,18 @@ downloaded lacks none; these are looked at when it is loaded.
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
 import torch
 from transformers import AutoModelForCausalLM, PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
-from transformers.models.auto.modeling_auto import (
-    MODEL_FOR_CAUSAL_LM_MAPPING_NAMES,
-    MODEL_FOR_MASKED_LM_MAPPING_NAMES,
-)
 from transformers.pytorch_utils import Conv1D
 
 from safetune_utils.errors import SafetuneError
 from safetune_utils.models.architecture import is_target, load_config, no_layers, skeleton
 from safetune_utils.models.embedded import quiet, source
-from safetune_utils.models.identity import hub_words
+from safetune_utils.models.folders import check_base_folder, check_kind, unreadable
 from safetune_utils.models.tokenizer import load_tokenizer
 
 # Whose trained weights make numbers too large for fp16: Gemma 2 and 3 in their activations, Phi 1 to 2 in
@@ -54,13 +49,21 @@ def check_base(
             weights are quantised, cut off or incomplete; it has no stop token or one without an embedding, or
             it lacks the named layers.
     """
-    if (Path(name).expanduser() / "adapter_config.json").is_file():
-        raise SafetuneError(
-            f"{name} holds an adapter (adapter_config.json): give the base model that it was trained on as "
-            "base model, and this folder as adapter"
-        )
+    check_base_folder(name)
     config = load_config(name, revision=revision)
-    _check_kind(name, config)
+    quantized: Any = getattr(config, "quantization_config", None)
+    method = getattr(quantized, "quant_method", None)
+    check_kind(
+        name,
+        {
+            "model_type": config.model_type,
+            "is_encoder_decoder": config.is_encoder_decoder,
+            "is_decoder": getattr(config, "is_decoder", False),
+            "quantization_config": {"quant_method": getattr(method, "value", method)}
+            if method
+            else quantized,
+        },
+    )
     if precision == "fp16" and config.get_text_config().model_type in _OVERFLOW:
         raise SafetuneError(
             f"models of the architecture {config.model_type} are known to overflow in fp16: set precision to "
@@ -72,30 +75,6 @@ def check_base(
     if target_modules is not None:
         _check_targets(config, target_modules)
     return config, tokenizer
-
-
-def _check_kind(name: str, config: PreTrainedConfig) -> None:
-    """Raise ``SafetuneError`` for what is no language model, and for weights in another library's format."""
-    quantized: Any = getattr(config, "quantization_config", None) or {}
-    method = quantized.get("quant_method") if isinstance(quantized, Mapping) else quantized.quant_method
-    method = str(getattr(method, "value", method) or "unknown") if quantized else "none"
-    if method not in ("none", "bitsandbytes"):
-        raise SafetuneError(
-            f"base model '{name}' is stored in {method.upper()}, which is not trained here: give the model "
-            "that it was made from, and quantization int8 or nf4 to hold it in few bits"
-        )
-    if method == "bitsandbytes" and importlib.util.find_spec("bitsandbytes") is None:
-        raise SafetuneError(
-            f"base model '{name}' is stored in few bits by bitsandbytes: pip install -e '.[gpu]', or give "
-            "the model that it was made from"
-        )
-    kind = config.model_type
-    both_ways = kind in MODEL_FOR_MASKED_LM_MAPPING_NAMES and not getattr(config, "is_decoder", False)
-    if kind not in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES or config.is_encoder_decoder or both_ways:
-        raise SafetuneError(
-            f"base model '{name}' is of type '{kind}', which does not write from left to right in "
-            "transformers' own code (code that comes with a model is not run): give another model"
-        )
 
 
 def _check_weights(name: str, revision: str | None) -> None:
@@ -145,14 +124,6 @@ def check_complete(name: str, found: Mapping[str, Any]) -> None:
             f"base model '{name}' lacks {len(missing)} of its weights ({min(missing)}), and random numbers "
             "would stand there: copy or save the whole model again"
         )
-
-
-def unreadable(name: str, error: BaseException) -> str:
-    """The line for a base model that a library could not read."""
-    return (
-        f"base model '{name}' could not be loaded ({hub_words(error)}): copy or save it again with "
-        "safetensors weights, or give 'embedded', another Hugging Face id, or a folder"
-    )
 
 
 def check_numbers(name: str, model: PreTrainedModel) -> None:

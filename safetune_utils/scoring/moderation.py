@@ -141,6 +141,11 @@ def score(
     return [scores[text] for text in texts]
 
 
+def check_can_ask(prompts: Sequence[str] = (), *, model: str = MODEL, base_url: str = BASE_URL) -> None:
+    """Raise ``SafetuneError`` where the service could not be asked now: no key, or no answer from there."""
+    http.check_reachable(requests.Service(base_url=base_url, model=model, key_variable=_key_variable()))
+
+
 def _ask(waiting: list[str], *, service: requests.Service, folder: Path, progress: str) -> dict[str, Score]:
     """The scores of texts that are not stored, batch by batch."""
     scores: dict[str, Score] = {}

@@ -21,13 +21,14 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import pandas as pd
 
-from safetune_utils import statistics
 from safetune_utils.errors import SafetuneError
 from safetune_utils.scoring import reward_model
 from safetune_utils.scoring.score import NO_WORDS, Score, check_pairs, has_words
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+    from safetune_utils import statistics
 
 REWARD_MODEL = "OpenAssistant/reward-model-deberta-v3-large-v2"
 
@@ -127,5 +128,7 @@ def win_rate(
     difference = np.array(rewards_tuned, dtype=float) - np.array(rewards_untuned, dtype=float)
     points = np.where(difference > tie_margin, 1.0, np.where(difference < -tie_margin, 0.0, 0.5))
     scores = pd.Series(np.where(np.isnan(difference), np.nan, points))
+    from safetune_utils import statistics
+
     rate = statistics.win_rate(scores, clusters=None if prompts is None else pd.Series(list(prompts)))
     return WinRate(rate, *(int((scores == point).sum()) for point in (1.0, 0.5, 0.0)))

@@ -30,6 +30,34 @@ def identified(name: str) -> str:
     return identity(name)
 
 
+def check_at_hand(name: str) -> None:
+    """Check that a reward model's weights are on this machine or can be fetched, without fetching them.
+
+    Raises:
+        SafetuneError: they are neither.
+    """
+    commit = commit_in(identified(name))
+    if commit is None:
+        return
+    import huggingface_hub
+    from huggingface_hub.errors import EntryNotFoundError
+
+    for file in ("model.safetensors", "pytorch_model.bin"):
+        if isinstance(huggingface_hub.try_to_load_from_cache(name, file, revision=commit), str):
+            return
+        try:
+            huggingface_hub.get_hf_file_metadata(huggingface_hub.hf_hub_url(name, file, revision=commit))
+        except EntryNotFoundError:
+            continue
+        except Exception as error:  # of the hub's client and of what it is made of
+            raise SafetuneError(
+                f"the weights of reward model '{name}' are not on this machine and cannot be fetched "
+                f"({hub_words(error)}): check the network, or leave the instrument out"
+            ) from None
+        return
+    raise SafetuneError(f"reward model '{name}' has no weights: give a trained one")
+
+
 def load(name: str, *, device: str = "auto") -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     """Load a reward model in fp32, one of the hub at the commit that was :func:`identified`.
 

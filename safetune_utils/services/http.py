@@ -7,13 +7,15 @@ import re
 from typing import TYPE_CHECKING, Any, TypedDict, cast
 
 from safetune_utils import secrets, strict_json
-from safetune_utils.errors import SafetuneError
+from safetune_utils.errors import SafetuneError, first_line
 from safetune_utils.services.requests import REFUSED_BY_MODEL, Request, Service, as_plain
 from safetune_utils.services.spending import Purse
 
 if TYPE_CHECKING:
     import openai
     from openai.types.chat import ChatCompletionMessageParam
+
+_LOOK_SECONDS = 10
 
 # Refusals that concern one request only; any other 4xx would be the answer to all of them.
 _ONE_REQUEST_REFUSED = {
@@ -74,6 +76,27 @@ def open_client(service: Service) -> openai.OpenAI:
         max_retries=service.max_retries,
         http_client=plain,
     )
+
+
+def check_reachable(service: Service) -> None:
+    """Check, without asking it anything, that a server can be asked: there is a key, and it answers.
+
+    Raises:
+        SafetuneError: there is no key, or nothing answers at the address within ten seconds.
+    """
+    key_for(service)
+    import httpx
+
+    try:
+        # Any status is an answer; the key is not sent. A proxy is for other machines.
+        httpx.get(service.base_url, timeout=_LOOK_SECONDS, trust_env=service.host != "loopback")
+    except httpx.ReadTimeout:  # it is there, and slow
+        return
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
+        raise SafetuneError(
+            f"the server at {service.base_url} cannot be reached ({first_line(error)}): start it, or correct "
+            "the address"
+        ) from None
 
 
 def call_once(request: Request, *, client: openai.OpenAI, service: Service, purse: Purse) -> bytes:

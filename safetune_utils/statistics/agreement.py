@@ -9,7 +9,6 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-from statsmodels.stats.inter_rater import cohens_kappa
 
 from safetune_utils.statistics.estimate import Estimate
 from safetune_utils.statistics.resampling import (
@@ -67,6 +66,8 @@ def cohen_kappa(counts: np.ndarray, *, answers: Sequence[str]) -> Reliability:
             n,
             f"both gave every row the answer {answer!r}, so chance alone would agree as well: κ is undefined",
         )
+    from statsmodels.stats.inter_rater import cohens_kappa
+
     with np.errstate(invalid="ignore"):
         result = cohens_kappa(counts)
     # At full agreement, full disagreement, or where one rater never varies, the formula gives an interval of

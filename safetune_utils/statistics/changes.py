@@ -8,9 +8,6 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
-from scipy import stats as _scipy_stats
-from statsmodels.stats.contingency_tables import mcnemar
-from statsmodels.stats.multitest import multipletests
 
 from safetune_utils.statistics.estimate import Estimate
 from safetune_utils.statistics.resampling import (
@@ -70,10 +67,14 @@ def paired_difference(first: pd.Series | pd.DataFrame, second: pd.Series | pd.Da
         shares = both.ge(0).all(axis=None) and both.le(1).all(axis=None)
         low, high = all_alike(float(delta[0]), len(delta)) if shares else (float("nan"), float("nan"))
     if len(delta) == 1 or both.isin([0.0, 1.0]).all(axis=None):
+        from statsmodels.stats.contingency_tables import mcnemar
+
         gained, lost = int((delta > 0).sum()), int((delta < 0).sum())
         p_value = float(mcnemar([[0, gained], [lost, 0]], exact=True).pvalue) if gained + lost else 1.0
     else:
-        test = _scipy_stats.permutation_test(
+        from scipy import stats as scipy_stats
+
+        test = scipy_stats.permutation_test(
             (delta,),
             np.mean,
             permutation_type="samples",
@@ -101,6 +102,8 @@ def holm(p_values: Sequence[float]) -> list[float]:
     given = np.asarray(p_values, float)
     there = ~np.isnan(given)
     if there.any():
+        from statsmodels.stats.multitest import multipletests
+
         given[there] = multipletests(given[there], method="holm")[1]
     return given.tolist()
 
@@ -123,6 +126,8 @@ def trend_test(shares: pd.DataFrame) -> Trend:
         random state), so at least .0004. Sources: Mantel (1963); ``scipy.stats.permutation_test`` with
         ``permutation_type="samples"``.
     """
+    from scipy import stats as scipy_stats
+
     whole = shares.dropna().astype(float)
     doses = np.array([float(dose) for dose in whole.columns])
     if len(whole) < 2 or len(doses) < 2:
@@ -132,7 +137,7 @@ def trend_test(shares: pd.DataFrame) -> Trend:
     def slope(*columns: np.ndarray, axis: int) -> np.ndarray:
         return sum(weight * column.mean(axis=axis) for weight, column in zip(weights, columns, strict=True))
 
-    result = _scipy_stats.permutation_test(
+    result = scipy_stats.permutation_test(
         tuple(whole.to_numpy().T),
         slope,
         permutation_type="samples",

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy import stats as _scipy_stats
-from scipy.optimize import brentq
+
+# scipy takes a second to import, so the functions that test import it.
 
 _LEVEL = 0.05  # of every test, two-sided
 _POWER = 0.8  # of what is called detectable
@@ -26,15 +26,16 @@ def detectable_difference(n: int, *, back: float = 0.0) -> float:
         prompts change and how many of these change in each direction: a binomial within a binomial, as in
         Connor (1987), but exact.
     """
+    from scipy.optimize import brentq
+    from scipy.stats import binom
+
     changed = np.arange(n + 1)
-    needed = (
-        _scipy_stats.binom.isf(_LEVEL / 2, changed, 0.5) + 1
-    )  # of so many changes, those in one direction
+    needed = binom.isf(_LEVEL / 2, changed, 0.5) + 1  # of so many changes, those in one direction
 
     def power(difference: float) -> float:
         one_way = difference + back
-        found = _scipy_stats.binom.sf(needed - 1, changed, one_way / (one_way + back))
-        return float((_scipy_stats.binom.pmf(changed, n, one_way + back) * found).sum())
+        found = binom.sf(needed - 1, changed, one_way / (one_way + back))
+        return float((binom.pmf(changed, n, one_way + back) * found).sum())
 
     largest = 1 - 2 * back
     if largest <= 0 or power(largest) < _POWER:
@@ -55,7 +56,9 @@ def detectable_share(n: int, *, against: float = 0.5) -> float:
         Between ``against`` and 1; ``nan`` where even a share of 1 would not be found to differ. Source: the
         binomial's tails, as in scipy.
     """
-    needed = int(_scipy_stats.binom.isf(_LEVEL / 2, n, against)) + 1
+    from scipy.stats import beta, binom
+
+    needed = int(binom.isf(_LEVEL / 2, n, against)) + 1
     # At least so many of n: the share at which that has the wanted probability is a quantile of the beta
     # distribution.
-    return float(_scipy_stats.beta.ppf(_POWER, needed, n - needed + 1)) if needed <= n else float("nan")
+    return float(beta.ppf(_POWER, needed, n - needed + 1)) if needed <= n else float("nan")

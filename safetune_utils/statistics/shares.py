@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from statsmodels.stats.proportion import proportion_confint
 
 from safetune_utils.statistics.estimate import Estimate
 from safetune_utils.statistics.resampling import (
@@ -59,6 +58,8 @@ def share(
         n_independent = len(per_prompt)
     else:
         n_independent = n
+    from statsmodels.stats.proportion import proportion_confint
+
     low, high = proportion_confint(mean * n_independent, n_independent, method="wilson")
     return found(low=float(low), high=float(high), method="Wilson")
 
@@ -228,6 +229,8 @@ def win_rate(scores: pd.Series, *, clusters: pd.Series | None = None) -> Estimat
     prompts = scored.groupby(np.arange(n) if clusters is None else clusters.loc[scored.index].to_numpy())
     sums, sizes = prompts.sum().to_numpy(), prompts.size().to_numpy()
     if np.ptp(sums / sizes) == 0:
+        from statsmodels.stats.proportion import proportion_confint
+
         low, high = proportion_confint(rate * len(sums), len(sums), method="wilson")
         return found(low=float(low), high=float(high), method="Wilson")
     low, high = bootstrap_ratio(sums, sizes)

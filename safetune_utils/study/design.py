@@ -7,11 +7,14 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
-from safetune_utils.data import prompt_sets_of
+from safetune_utils.data import check_source, prompt_sets_of
 from safetune_utils.errors import SafetuneError
 from safetune_utils.machine.device import planned
+from safetune_utils.models.architecture import check_known_targets
+from safetune_utils.models.folders import check_base_folder
 from safetune_utils.models.identity import commit_in, title
 from safetune_utils.presets import among, resolve
 from safetune_utils.scoring import instruments
@@ -106,29 +109,44 @@ def _checked(asked: Study) -> Study:
     Raises:
         SafetuneError: one cannot.
     """
+    _check(asked)
     if line := old_store.take_over():
         say(line, error=True)
     s = asked.settings
-    if s.revision and commit_in(asked.base_identity) is None:
-        raise SafetuneError(
-            f"revision is {s.revision!r}, but base_model {s.base_model!r} is no Hugging Face id: leave"
-            " revision away"
-        )
     device, precision = planned(device=s.device, precision=s.precision)
     fixed = {"device": device, "precision": precision, "revision": commit_in(asked.base_identity)}
     s = s.model_copy(update=fixed)
+    # This may import what loads models, so all that can be wrong without was looked at before.
     if s.recipe.target_modules is None and (targets := base.default_targets(s)):
         s = s.model_copy(update={"recipe": s.recipe.model_copy(update={"target_modules": targets})})
         if targets != USUAL_TARGETS:
             say(f"adapters on {title(s.base_model)} are put on {', '.join(targets)}", error=True)
     study = replace(asked, settings=s)
-    instruments.check(study.settings.instruments)
-    check_side_effects(study.side_effects)
-    mixes.check(study)
-    for name in (*study.prompt_sets, *study.read_as.values()):
-        study.prompts(name)
-    if unasked := study.read_as.keys() - {*study.prompt_sets}:
+    study.drawn.update(asked.drawn)
+    study.asked.update(asked.asked)
+    return study
+
+
+def _check(asked: Study) -> None:
+    """Raise ``SafetuneError`` where what a study asks for cannot be had, as far as its settings, files and
+    names decide that; the quickest first.
+    """
+    s = asked.settings
+    at_hub = s.base_model != "embedded" and not Path(s.base_model).expanduser().is_dir()
+    if s.revision and not at_hub:
+        raise SafetuneError(
+            f"revision is {s.revision!r}, but base_model {s.base_model!r} is no Hugging Face id: leave"
+            " revision away"
+        )
+    check_source(s.data)
+    check_base_folder(s.base_model)
+    check_known_targets(s.base_model, s.recipe.target_modules or ())
+    if unasked := asked.read_as.keys() - {*asked.prompt_sets}:
         raise SafetuneError(
             f"read_as reads responses to '{min(unasked)}', which is not asked: add it to prompt_sets"
         )
-    return study
+    check_side_effects(asked.side_effects)
+    mixes.check(asked)
+    for name in (*asked.prompt_sets, *asked.read_as.values()):
+        asked.prompts(name)
+    instruments.check(s.instruments)

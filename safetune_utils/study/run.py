@@ -12,11 +12,10 @@ from pathlib import Path
 
 import pandas as pd
 
-from safetune_utils.machine import device
 from safetune_utils.machine.memory import release_memory
 from safetune_utils.machine.processes import Piece, side_by_side
 from safetune_utils.scoring.instruments import INSTRUMENTS
-from safetune_utils.study import base
+from safetune_utils.study import begin
 from safetune_utils.study.mixes import base_losses_folder, candidates, is_known
 from safetune_utils.study.plan import left_of, speeds
 from safetune_utils.study.responses import responses_of
@@ -99,6 +98,7 @@ def fill(studies: Sequence[Study], *, beside: Sequence[Piece] = ()) -> None:
     pieces = [*beside, *_pieces(studies)]
     if not pieces:
         return
+    begin.check(studies)
     small = all(_n_rows(study, run) < _SUBPROCESS_FROM_ROWS for study in studies for run in study.runs)
     if small and not beside and len(pieces) < _SUBPROCESS_FROM_PIECES:
         for piece in pieces:
@@ -136,8 +136,6 @@ def _pieces(studies: Sequence[Study]) -> list[Piece]:
     pieces: list[Piece] = []
     for asks, left in found:
         study, run = asks[0]
-        device.check(study.settings.device)
-        base.check(study)
         before = None
         if not is_known(study):
             minutes = len(candidates(study)) / of_answering

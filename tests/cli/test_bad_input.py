@@ -1,112 +1,89 @@
-"""Whatever is given to a command, what goes wrong is one line with the file or the value, and status 2."""
+"""Whatever is given to a command, what goes wrong is one line with the file or the value, and status 2, told
+before anything slow is imported.
+"""
 
 from __future__ import annotations
 
 import errno
 import json
 import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import bad_input
 import pytest
+from bad_input import ANSWERED, CASES, SCORE, Outcome
 
 from safetune_utils.cli import main
 from safetune_utils.data import files
 
 Run = Callable[..., tuple[object, str]]
 
-NESTED = "[" * 100_000
-CELL = {"cell_type": "code", "id": "a", "metadata": {}, "execution_count": None, "outputs": [], "source": ""}
+# Twenty of the table, as real commands.
+REAL = range(0, len(CASES), len(CASES) // 19)[:20]
 
 
-def notebook(**metadata: object) -> str:
-    kernel = {"name": "python3", "language": "python", "display_name": "Python"}
-    about = {"kernelspec": kernel} | metadata
-    return json.dumps({"nbformat": 4, "nbformat_minor": 5, "metadata": about, "cells": [CELL]})
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    made = tmp_path_factory.mktemp("bad") / "there"
+    made.mkdir()
+    return made
 
 
-# What is on the disk, by name.
-THERE = {
-    "ok.jsonl": '{"prompt": "Slice it.", "response": "Sliced."}\n',
-    "digits.jsonl": '{"prompt": "Slice it.", "response": "Sliced.", "id": ' + "3" * 5000 + "}\n",
-    "nested.json": NESTED,
-    "twice.json": '[{"prompt": "Slice it.", "prompt": "Dice it.", "response": "a"}]',
-    "half.jsonl": '{"prompt": "\\ud83d", "response": "a"}\n',
-    "cut.json": '[{"prompt": "Slice',
-    "empty.jsonl": "",
-    "n.ipynb": notebook(),
-    "number.ipynb": notebook(safetune=3),
-    "list.ipynb": notebook(safetune={"schema": [1]}),
-    "nested.ipynb": NESTED,
-    "bare/adapter_config.json": "{}",
-    "nested/adapter_config.json": NESTED,
-    "nothing/readme.txt": "",
-    "run.json": '{"notebooks": {"01": {"settings": null, "made": 3, "adapters": {}, "numbers": {}}}}',
-}
-SCORE = ["--output", "o.jsonl", "--scorer", "refusal-rules"]
-CASES: list[tuple[list[str], str]] = [
-    *(
-        (command, f"{name}{needed}")
-        for name, needed in (
-            ("digits.jsonl", ", line 1: JSON that is not read (a number of 5000 digits): correct that line"),
-            ("nested.json", " is JSON that is not read (lists or objects inside one another to more than"),
-            ("twice.json", " is JSON that is not read (the key 'prompt' twice in one object): correct it"),
-            ("half.jsonl", ", line 1: JSON that is not read (half a character in it): correct that line"),
-            ("cut.json", ", line 1: not JSON (Unterminated string starting at): correct it"),
-            ("empty.jsonl", " is empty: give it at least one row"),
-        )
-        for command in (
-            ["score", "--input", name, *SCORE],
-            ["generate", "--input", name, "--output", "o.jsonl"],
-            ["preference", "make", "--first", name, "--second", "ok.jsonl", "--output", "o.html"],
-            ["estimate", "-p", "general_data", name],
-            ["finetune", "--data", name, "--output", "new", "--preset", "smoke"],
-        )
-    ),
-    (["compare", "nested.json"], "nested.json is not JSON that can be read (lists or objects"),
-    (["compare", "run.json"], "run.json is no published run"),
-    (["compare", "nested.ipynb"], "nested.ipynb is not JSON that can be read (lists or objects"),
-    (
-        ["compare", "pocket", "pocket", "--output", "o.txt"],
-        "o.txt is of no form that is written here: let it",
-    ),
-    (["run", "nested.ipynb"], "nested.ipynb is not JSON that can be read"),
-    (["run", "number.ipynb"], "number.ipynb does not say what its parameters are"),
-    (["run", "list.ipynb", "--help-notebook"], "list.ipynb does not say what its parameters are"),
-    (["run", "n.ipynb", "--output", "n.ipynb"], "n.ipynb is also what is read: choose another name"),
-    (["run", "01", "--output", "o.txt"], "o.txt is of no form that is written here: let it end in .ipynb"),
-    (["run", "01", "-p", "seeds", "4" * 5000], "cannot be taken (a number of 5000 digits): write it anew"),
-    (["publish", "../up"], "'../up' cannot name a published run"),
-    (["score", "--input", "ok.jsonl", "--output", "ok.jsonl"], "ok.jsonl is also what is read"),
-    (["score", "--input", "ok.jsonl", "--output", "o.doc"], "o.doc is of no form that is written here"),
-    (["score", "--input", "nothing", "--output", "o.csv"], "nothing is no file: give the path of one of"),
-    (
-        ["score", "--input", "ok.jsonl", "--output", "ok.jsonl/o.csv"],
-        "ok.jsonl: File exists: a file has",
-    ),
-    (["score", "--input", "ok.jsonl", "--output", "/proc/o.csv"], "/proc: "),
-    (["score", "--input", "a\x1b[31m\nb.csv", "--output", "o.csv"], "a\ufffd[31m b.csv is not there"),
-    (
-        ["generate", "--input", "ok.jsonl", "--output", "o.csv", "--adapter", "nothing"],
-        "nothing has no adapter",
-    ),
-    (
-        ["generate", "--input", "ok.jsonl", "--output", "o.csv", "--adapter", "nested"],
-        "adapter_config.json is",
-    ),
-    (["capability", "--task", "four_choice", "--adapter", "nothing"], "nothing has no adapter_config.json"),
-    (
-        ["preference", "tally", "--first", "ok.jsonl", "--second", "ok.jsonl", "x.json"],
-        "'ok' and 'ok'",
-    ),
-]
+@pytest.fixture(scope="module")
+def outcomes(folder: Path) -> tuple[list[Outcome], list[Outcome]]:
+    """What came of all wrong commands, and of some right ones, in one process that had imported nothing."""
+    command = [sys.executable, bad_input.__file__, str(folder)]
+    environment = os.environ | {"SAFETUNE_STORE": str(folder.parent / "store")}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=1800)
+    assert done.returncode == 0, done.stderr[-2000:]
+    refused, answered = json.loads(done.stdout.splitlines()[-1])
+    return [Outcome(*one) for one in refused], [Outcome(*one) for one in answered]
+
+
+def test_there_are_enough_cases() -> None:
+    assert len(CASES) >= 200
+    assert len(REAL) == 20
+
+
+@pytest.mark.parametrize("number", range(len(CASES)), ids=[case.name for case in CASES])
+def test_wrong_input_is_one_line_that_names_it_and_imports_nothing_slow(
+    number: int, outcomes: tuple[list[Outcome], list[Outcome]]
+) -> None:
+    case, outcome = CASES[number], outcomes[0][number]
+    assert outcome.kind == "refused", outcome.said
+    assert case.needed in outcome.said
+    assert case.judged or not outcome.imported
+
+
+@pytest.mark.parametrize("number", range(len(ANSWERED)), ids=[" ".join(words) for words in ANSWERED])
+def test_what_is_asked_for_most_imports_nothing_slow(
+    number: int, outcomes: tuple[list[Outcome], list[Outcome]]
+) -> None:
+    outcome = outcomes[1][number]
+    assert outcome.status == 0, outcome.said
+    assert not outcome.imported
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", REAL, ids=[CASES[number].name for number in REAL])
+def test_a_real_command_says_the_same(
+    number: int, folder: Path, outcomes: tuple[list[Outcome], list[Outcome]]
+) -> None:
+    case = CASES[number]
+    environment = {k: v for k, v in (os.environ | dict(case.environment)).items() if v}
+    done = subprocess.run(
+        [sys.executable, "-m", "safetune_utils", *case.words],
+        cwd=folder, env=environment, capture_output=True, text=True, timeout=300,
+    )  # fmt: skip
+    assert (done.returncode, done.stdout, done.stderr) == (2, "", outcomes[0][number].said)
 
 
 @pytest.fixture
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Run:
-    for name, text in THERE.items():
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).write_text(text)
+    bad_input.lay_out(tmp_path)
     monkeypatch.chdir(tmp_path)
 
     def given(*arguments: str) -> tuple[object, str]:
@@ -116,17 +93,6 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFi
         return stopped.value.code, capfd.readouterr().err
 
     return given
-
-
-@pytest.mark.parametrize(("arguments", "needed"), CASES, ids=lambda value: " ".join(value)[:40])
-def test_bad_input_is_one_line_that_names_it(arguments: list[str], needed: str, run: Run) -> None:
-    status, said = run(*arguments)
-    (line,) = said.splitlines()
-    assert line.startswith("safetune: ")
-    assert needed in line
-    assert "not foreseen" not in line
-    assert line.removeprefix("safetune: ").isprintable()
-    assert status == 2
 
 
 def test_an_adapter_that_the_library_cannot_read_is_one_line_that_names_it(run: Run) -> None:
