@@ -2,7 +2,7 @@
 a part of the line that it must be answered with, and what came of it.
 
 It imports nothing of the package before a command is run, so that the same table can be put to another
-version of it (see ``benchmarks/bad_input.py``), and so that what a refusal imports can be seen.
+version of it (see ``benchmarks/refusals.py``), and so that what a refusal imports can be seen.
 """
 
 # ruff: noqa: E501 (a case a line)

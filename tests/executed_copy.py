@@ -48,7 +48,9 @@ def recording(**values: prose.Value) -> list[nbformat.NotebookNode]:
     """The output of a cell that records these values."""
     shown: list[nbformat.NotebookNode] = []
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(prose, "display", lambda data, metadata, raw: shown.append(displayed(data, metadata)))
+        patch.setattr(
+            "IPython.display.display", lambda data, metadata, raw: shown.append(displayed(data, metadata))
+        )
         prose.record(**values)
     return shown
 

@@ -104,13 +104,13 @@ def shown(path: Path) -> dict[str, dict[str, str]]:
     comments = {one.end[0]: one.string.lstrip("# ") for one in words if one.type == tokenize.COMMENT}
     found = {}
     for line in body:
-        if isinstance(line, ast.AnnAssign):
-            target, kind = line.target, ast.unparse(line.annotation)
-        elif isinstance(line, ast.Assign) and len(line.targets) == 1:
-            target, kind = line.targets[0], ""
-        else:
+        if not isinstance(line, ast.Assign | ast.AnnAssign) or line.value is None:
             continue
-        if isinstance(target, ast.Name) and line.value is not None:
+        kind = ast.unparse(line.annotation) if isinstance(line, ast.AnnAssign) else ""
+        targets = [line.target] if isinstance(line, ast.AnnAssign) else line.targets
+        for target in targets:
+            if not isinstance(target, ast.Name):
+                continue
             found[target.id] = {
                 "name": target.id,
                 "inferred_type_name": kind,

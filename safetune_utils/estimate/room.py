@@ -11,6 +11,7 @@ from safetune_utils.estimate.counts import GUESSED_PROMPT, count_prompts, count_
 from safetune_utils.estimate.hardware import GB, Hardware
 from safetune_utils.estimate.memory import memory_report
 from safetune_utils.estimate.report import size_in_words
+from safetune_utils.estimate.result import PromptCounts
 from safetune_utils.machine.memory import memory_bytes
 from safetune_utils.models.architecture import architecture_of, parameters
 from safetune_utils.settings import Settings
@@ -40,7 +41,7 @@ def check_room(settings: Settings, *, prompt_sets: Mapping[str, int], store: Pat
         return
     hardware = _planned(settings)
     # Counting takes seconds, so it is left out where the study fits even with rows as long as can be.
-    sets = {"sets": dict(prompt_sets), "counted": [], **GUESSED_PROMPT}
+    sets: PromptCounts = {"sets": dict(prompt_sets), "counted": [], **GUESSED_PROMPT}
     found = memory_report(shape, settings, hardware, guess_rows(settings), sets)
     if not found["fits"]:
         prompts = count_prompts(settings, list(prompt_sets)) if prompt_sets else sets

@@ -26,7 +26,7 @@ from safetune_utils.study.design import state
 from safetune_utils.study.plan import Left, left_of
 from safetune_utils.study.side_effects import REFERENCE_LOSSES, side_effects_left
 from safetune_utils.study.stages import scores_left
-from safetune_utils.study.study import Study
+from safetune_utils.study.study import Run, Study
 
 
 def check_model(base_model: str, adapter: Path | None = None) -> None:
@@ -86,15 +86,15 @@ def check(studies: Sequence[Study], *, only_trained: bool = False) -> None:
                 study, [run for run, one in zip(study.runs, left, strict=True) if one.responses]
             )
         sizes = {name: len(study.prompts(name)) for name in study.prompt_sets}
-        check_room(study.settings, prompt_sets=sizes, store=store)
         base.check(study)
+        check_room(study.settings, prompt_sets=sizes, store=store)
 
 
 def _needs_a_model(left: Left) -> bool:
     return bool(left.tokens) or left.answers is not None
 
 
-def _check_instruments(study: Study, runs: Sequence[object]) -> None:
+def _check_instruments(study: Study, runs: Sequence[Run]) -> None:
     """Check that what will measure responses that are yet to come can do so."""
     asked: dict[str, set[str]] = {}
     for run in runs:

@@ -20,7 +20,7 @@ from safetune_utils.statistics import Estimate
 def shown(monkeypatch: pytest.MonkeyPatch) -> list[tuple[dict[str, str], dict[str, Any]]]:
     """What cells show: data and metadata."""
     found: list[tuple[dict[str, str], dict[str, Any]]] = []
-    monkeypatch.setattr(prose, "display", lambda data, metadata, raw: found.append((data, metadata)))
+    monkeypatch.setattr("IPython.display.display", lambda data, metadata, raw: found.append((data, metadata)))
     monkeypatch.setattr(prose, "_recorded", {})
     return found
 

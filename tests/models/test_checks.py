@@ -104,7 +104,7 @@ FAULTS: dict[str, tuple[Change, str]] = {
         "not [96, 64])",
     ),
     "more layers in the config": (setting(num_hidden_layers=3), "lacks 9 of its weights (model.layers.2."),
-    "half a config": (cut("config.json", to=0.5), "is not a valid JSON file): copy or save the model again"),
+    "half a config": (cut("config.json", to=0.5), "is not JSON that can be read ("),
     "half a tokenizer": (cut("tokenizer.json", to=0.5), "the tokenizer of base model"),
     "no tokenizer": (lambda folder: (folder / "tokenizer.json").unlink(), "the tokenizer of base model"),
     "GPTQ": (
