@@ -11,9 +11,11 @@ process of its own that is forked from this one, and is ended after half a minut
 from __future__ import annotations
 
 import argparse
+import contextlib
 import importlib
 import multiprocessing
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -63,10 +65,9 @@ def _apart(case: Case) -> Outcome:
     try:
         return receive.recv() if receive.poll(_MOST_SECONDS + 10) else Outcome(None, "", _MOST_SECONDS, [])
     finally:
-        if process.is_alive() and process.pid:
-            process.join(2)
-        if process.is_alive():
-            process.kill()
+        process.join(2)
+        with contextlib.suppress(OSError):  # it, and all that it started
+            os.killpg(process.pid or 0, signal.SIGKILL)
         process.join()
 
 

@@ -24,6 +24,7 @@ from safetune_utils.book import (
     provenance,
     stating,
 )
+from safetune_utils.book.checks import page_faults
 from safetune_utils.book.parameters import Given
 from safetune_utils.errors import SafetuneError
 from safetune_utils.machine.files import check_folder
@@ -73,8 +74,6 @@ def build(*, given: Given, target: Path | None = None, taken_from: Path | None =
         (output / "notebooks" / provenance.record_name(path.stem)).write_text(
             provenance.record_text(path), "utf-8"
         )
-    from safetune_utils.book.checks import page_faults
-
     faults = page_faults(output, [f"notebooks/{Path(name).stem}.html" for name in done])
     if faults:
         raise SafetuneError(f"the site has {len(faults)} fault(s), first: {faults[0]}")

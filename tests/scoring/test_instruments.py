@@ -26,7 +26,7 @@ def test_instruments_share_one_shape(name: str) -> None:
 @pytest.mark.parametrize(
     ("name", "options", "message"),
     [
-        ("refusals", {}, "choose from refusal"),
+        ("refusals", {}, "did you mean 'refusal'"),
         ("refusal", {"base_url": "http://127.0.0.1:1/v1"}, "asks no server: leave base_url away"),
         ("judge-harm", {"model": "m"}, "both base_url and model"),
         ("judge-harm", {"cap_usd": 1.0}, "both base_url and model"),
