@@ -79,7 +79,7 @@ def _pocket() -> list[_Look]:
         _attempt("embedded model", _embedded_model, embedded.INSTALL),
         _look(
             "memory",
-            f"{memory:.0f} GB, swap too",
+            f"{memory:.0f} GB with swap",
             memory > 5,
             "safetune book --preset classroom -p recipe '{\"micro_batch_tokens\": 512}'"
             "  (the pocket preset takes 4 GB at its peak)",

@@ -142,6 +142,7 @@ LORA = {"peft_type": "LORA", "task_type": "CAUSAL_LM", "r": 8, "target_modules":
 ADAPTERS: dict[str, dict[str, Any]] = {
     "prompts": LORA | {"peft_type": "PROMPT_TUNING"},
     "classes": LORA | {"task_type": "SEQ_CLS"},
+    "dreamt": LORA | {"peft_type": "DREAMT_UP"},
     "activated": LORA | {"alora_invocation_tokens": [3]},
 }
 LLAMA: dict[str, Any] = {
@@ -479,7 +480,9 @@ def of_models() -> Iterator[Case]:
         ["generate", "--input", "ok.jsonl", *OUT, "--base", "no-one/nothing"], "no-one/nothing", OFFLINE, True
     )
     yield Case(
-        ["finetune", "--base", "no-one/nothing", *NEW], "model 'no-one/nothing' cannot be reached", OFFLINE
+        ["finetune", "--base", "no-one/nothing", *NEW],
+        "model 'no-one/nothing' is not on this machine, and the hub cannot be reached",
+        OFFLINE,
     )
     adapters = {
         "nowhere": "there is no folder nowhere: give the folder of an adapter",

@@ -24,7 +24,7 @@ def found(use: str, what: str) -> doctor.Finding:
 def test_too_little_memory_is_told(gb: int, ok: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(doctor, "memory_bytes", lambda: gb * 10**9)
     one = found("pocket", "memory")
-    assert (one["ok"], one["found"]) == (ok, f"{gb} GB, swap too")
+    assert (one["ok"], one["found"]) == (ok, f"{gb} GB with swap")
     assert ("micro_batch_tokens" in one["mend"]) is not ok
 
 
@@ -68,4 +68,4 @@ def test_the_status_is_that_of_the_named_use(monkeypatch: pytest.MonkeyPatch) ->
     answer = CliRunner().invoke(app, ["doctor", "pocket"])
     assert answer.exit_code == 1
     assert "1 missing" in answer.output
-    assert "  NO  memory: 1 GB, swap too\n       mend: " in answer.output
+    assert "  NO  memory: 1 GB with swap\n       mend: " in answer.output

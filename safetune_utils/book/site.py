@@ -35,6 +35,9 @@ from safetune_utils.terminal import say
 
 # What draws pages is imported by the functions that draw: a wrong parameter is told without.
 
+# Marks a folder that books are built in.
+_OURS = ".safetune-book"
+
 # About what a notebook's kernel takes that finds its adapters, responses and scores made.
 _BYTES_OF_A_NOTEBOOK = 1.5e9
 
@@ -88,13 +91,16 @@ def check_target(target: Path) -> None:
         SafetuneError: it cannot be written to, or what it holds under the names of a site's parts is none.
     """
     check_folder(target, mend="give another --output")
-    ours = {"source": "_toc.yml", "html": "index.html", "_build": "html"}
-    for name, mark in ours.items():
-        if (target / name).exists() and not (target / name / mark).exists():
-            raise SafetuneError(
-                f"{target / name} is there and is no part of a built book, and would be emptied: give "
-                "another --output, such as a new folder"
-            )
+    mark = target / _OURS
+    # A book that was built before this mark was made is known by its pages.
+    if not mark.exists() and not (target / "html" / "genindex.html").exists():
+        for name in ("source", "html", "_build"):
+            if (target / name).exists():
+                raise SafetuneError(
+                    f"{target / name} is there and is no part of a built book, and would be emptied: give "
+                    "another --output, such as a new folder"
+                )
+    mark.touch()
 
 
 def executed(*, given: Given) -> tuple[dict[str, Path], int]:

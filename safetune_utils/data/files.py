@@ -24,6 +24,7 @@ from typing import Any, NamedTuple
 
 from safetune_utils import strict_json
 from safetune_utils.errors import SafetuneError, first_line
+from safetune_utils.machine.hub import hub_answers
 
 # A larger file is most likely a mistake: the paper's largest set has 20,000 rows in 15 MB.
 MAX_BYTES = 512 * 2**20
@@ -369,6 +370,8 @@ def _parquet_rows(path: Path, content: bytes) -> list[Row]:
 def _hub_rows(name: str, split: str) -> list[Row]:
     import datasets
 
+    if not hub_answers():
+        datasets.config.HF_HUB_OFFLINE = True  # what was fetched before is read all the same
     try:
         return datasets.load_dataset(name, split=f"{split}[:{MAX_ROWS}]").to_list()
     except Exception as error:  # the library raises many kinds, and each means that the set cannot be read

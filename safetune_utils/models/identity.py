@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 
 from safetune_utils.errors import SafetuneError
+from safetune_utils.machine.hub import hub_answers
 from safetune_utils.store import known_hash
 
 EMBEDDED_TITLE = "SmolLM2-135M-Instruct"
@@ -64,13 +65,20 @@ def _files_hash(folder: Path) -> str:
 
 def _commit(name: str, revision: str | None) -> str:
     from huggingface_hub import hf_hub_download
-    from huggingface_hub.errors import HFValidationError
+    from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
 
     try:
-        config = hf_hub_download(name, "config.json", revision=revision or "main")
+        config = hf_hub_download(
+            name, "config.json", revision=revision or "main", local_files_only=not hub_answers()
+        )
     except HFValidationError:
         raise SafetuneError(
             f"there is no folder '{name}', and it is no Hugging Face id: check the name of the model"
+        ) from None
+    except LocalEntryNotFoundError:
+        raise SafetuneError(
+            f"model '{name}' is not on this machine, and the hub cannot be reached: check the id and the "
+            "network, or give a folder that holds it"
         ) from None
     except (OSError, ValueError) as error:
         raise SafetuneError(

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from safetune_utils.errors import SafetuneError
 from safetune_utils.machine.batches import computed
 from safetune_utils.machine.device import check, planned
+from safetune_utils.machine.hub import hub_answers
 from safetune_utils.models.identity import commit_in, hub_words, identity
 from safetune_utils.scoring.score import Score
 
@@ -46,6 +47,8 @@ def check_at_hand(name: str) -> None:
         if isinstance(huggingface_hub.try_to_load_from_cache(name, file, revision=commit), str):
             return
         try:
+            if not hub_answers():
+                raise OSError("the hub cannot be reached")
             huggingface_hub.get_hf_file_metadata(huggingface_hub.hf_hub_url(name, file, revision=commit))
         except EntryNotFoundError:
             continue

@@ -96,9 +96,9 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFi
 
 
 def test_an_adapter_that_the_library_cannot_read_is_one_line_that_names_it(run: Run) -> None:
-    status, said = run("generate", "--input", "ok.jsonl", "--output", "o.csv", "--adapter", "bare")
+    status, said = run("generate", "--input", "ok.jsonl", "--output", "o.csv", "--adapter", "dreamt")
     line = said.splitlines()[-1]
-    assert "the adapter in bare on 'embedded' cannot be loaded (" in line
+    assert "dreamt/adapter_config.json cannot be read (" in line
     assert "not foreseen" not in line
     assert status == 2
 
