@@ -76,6 +76,7 @@ from transformers import (
 
 from safetune_utils import data, places
 from safetune_utils.data.mix import Mix, mix
+from safetune_utils.machine import stopping
 from safetune_utils.models import embedded
 from safetune_utils.models.base_model import load_base
 from safetune_utils.models.template import render
@@ -106,6 +107,7 @@ def main() -> None:
     )
     given = parser.parse_args()
     if given.side:
+        stopping.end_with_parent()
         quiet()
         print(json.dumps({"side": given.side} | SIDES[given.side](given.rows)))
         return

@@ -74,6 +74,7 @@ from transformers import AutoTokenizer, ContinuousBatchingConfig, GenerationConf
 
 from safetune_utils import data, places
 from safetune_utils.generation import generate
+from safetune_utils.machine import stopping
 from safetune_utils.models import embedded
 from safetune_utils.models.base_model import load_base
 from safetune_utils.models.template import render
@@ -99,6 +100,7 @@ def main() -> None:
     )
     given = parser.parse_args()
     if given.side:
+        stopping.end_with_parent()
         quiet()
         print(json.dumps(run_side(given.side, given.prompts)))
         return

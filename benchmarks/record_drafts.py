@@ -15,7 +15,6 @@ from __future__ import annotations
 import os
 import socket
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -27,6 +26,7 @@ import httpx
 
 from safetune_utils.annotation import drafting
 from safetune_utils.annotation.drafting import resolve_drafting
+from safetune_utils.machine import stopping
 from safetune_utils.models.adapters import load_adapter
 from safetune_utils.models.base_model import load_base
 from safetune_utils.models.template import TEMPLATE
@@ -88,15 +88,8 @@ def served(model: Path) -> Iterator[str]:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    command = [
-        str(Path(sys.executable).parent / "transformers"),
-        "serve",
-        str(model),
-        "--host",
-        "127.0.0.1",
-        "--port",
-        str(port),
-    ]
+    program = "from transformers.cli.transformers import main; main()"
+    command = stopping.python(program, "serve", str(model), "--host", "127.0.0.1", "--port", str(port))
     process = subprocess.Popen(
         command,
         env=os.environ | {"HF_HUB_OFFLINE": "1"},

@@ -36,6 +36,7 @@ from torch.profiler import ProfilerActivity, profile
 from safetune_utils import data, places
 from safetune_utils.generation.decoding import ordered_weights
 from safetune_utils.generation.generate import generate
+from safetune_utils.machine import stopping
 from safetune_utils.machine.files import write_json
 from safetune_utils.machine.surroundings import surroundings
 from safetune_utils.models.base_model import load_base
@@ -58,6 +59,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     given = parser.parse_args()
     if given.kind:
+        stopping.end_with_parent()
         quiet()
         torch.set_num_threads(given.threads)
         print(json.dumps(KINDS[given.kind]()))

@@ -11,7 +11,6 @@ import os
 import signal
 import socket
 import subprocess
-import sys
 import threading
 import time
 import urllib.request
@@ -22,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from safetune_utils import places
+from safetune_utils.machine import stopping
 from safetune_utils.services.requests import Request, Service
 
 MARKER = "sk-marker-0123456789"
@@ -171,19 +171,9 @@ def transformers_serve(folder: Path, log: Path) -> Iterator[str]:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    command = [
-        sys.executable,
-        "-m",
-        "transformers.cli.transformers",
-        "serve",
-        folder.name,
-        "--host",
-        "127.0.0.1",
-        "--port",
-        str(port),
-        "--device",
-        "cpu",
-    ]
+    program = "from transformers.cli.transformers import main; main()"
+    words = ["serve", folder.name, "--host", "127.0.0.1", "--port", str(port), "--device", "cpu"]
+    command = stopping.python(program, *words)
     with log.open("w") as output:
         process = subprocess.Popen(
             command,

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
+import psutil
+
 from safetune_utils.errors import SafetuneError
+from safetune_utils.machine import distributed, stopping
 
 
 def fail() -> None:
@@ -37,3 +44,31 @@ def meet(path: Path) -> None:
             return
         time.sleep(0.05)
     raise AssertionError("the other piece was not begun")
+
+
+def linger(path: Path) -> None:
+    """Start a process that takes ten minutes, and take as long."""
+    subprocess.Popen(stopping.python("import time; time.sleep(600)"))
+    path.touch()
+    time.sleep(600)
+
+
+def killed(*_: object) -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def sums_and_doors() -> list[tuple[float, list[str]]]:
+    """Of each process that trains with this one: a sum over all of them, and the addresses it listens on."""
+    import torch
+
+    total = torch.tensor(distributed.rank() + 1.0)
+    distributed.all_reduce([total])
+    doors = [one.laddr.ip for one in psutil.Process().net_connections("inet") if one.status == "LISTEN"]
+    return distributed.gather((total.item(), doors))
+
+
+def one_fails(fails: Callable[[], None]) -> None:
+    """Let the second process fail while the others wait for it."""
+    if distributed.rank() == 1:
+        fails()
+    distributed.gather("here")

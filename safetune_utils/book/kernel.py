@@ -2,14 +2,43 @@
 
 from __future__ import annotations
 
+import tempfile
+from typing import Any
+
 from ipykernel.kernelspec import get_kernel_dict
 from jupyter_client.kernelspec import KernelSpec
 from jupyter_client.manager import AsyncKernelManager
 
+from safetune_utils.machine import stopping
 
-class OwnKernel(AsyncKernelManager):
-    """A kernel of the interpreter that runs this, whatever is installed under the name ``python3``."""
 
-    @property
-    def kernel_spec(self) -> KernelSpec:
-        return KernelSpec(**get_kernel_dict())
+def own_kernel(folder: str) -> type[AsyncKernelManager]:
+    """A kernel of the interpreter that runs this, whatever is installed under the name ``python3``; it ends
+    with this process.
+
+    Its messages go through no ports but files in a folder that this user alone can open: what a notebook
+    shows is sent to whoever connects.
+    """
+
+    class Own(AsyncKernelManager):
+        def __init__(self, **given: Any) -> None:
+            super().__init__(transport="ipc", connection_file=f"{folder}/kernel.json", **given)
+
+        @property
+        def shutdown_wait_time(self) -> float:  # seconds, half of them until SIGTERM
+            return 4.0 if stopping.asked() else 5.0
+
+        @property
+        def kernel_spec(self) -> KernelSpec:
+            module = "'ipykernel_launcher', run_name='__main__', alter_sys=True"
+            command = stopping.python(f"import runpy; runpy.run_module({module})", "-f", "{connection_file}")
+            return KernelSpec(**get_kernel_dict() | {"argv": command})
+
+    return Own
+
+
+def folder_of_sockets() -> tempfile.TemporaryDirectory[str]:
+    """A folder for a kernel's files, which this user alone can open."""
+    # The path of a socket has room for about 100 characters.
+    short = None if len(tempfile.gettempdir()) < 60 else "/tmp"
+    return tempfile.TemporaryDirectory(prefix="safetune-kernel-", dir=short, ignore_cleanup_errors=True)

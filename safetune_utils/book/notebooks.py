@@ -59,15 +59,20 @@ def execute(path: Path, *, given: Given, output: Path) -> None:
     import nbformat
     import papermill
 
-    from safetune_utils.book.kernel import OwnKernel
+    from safetune_utils.book.kernel import folder_of_sockets, own_kernel
 
     clock = time.perf_counter()
     try:
-        with noted("SAFETUNE_USED") as stages, files_read() as read, _peak_of_children() as peak:
+        with (
+            noted("SAFETUNE_USED") as stages,
+            files_read() as read,
+            _peak_of_children() as peak,
+            folder_of_sockets() as sockets,
+        ):
             papermill.execute_notebook(
                 str(path), str(partial), parameters=given, kernel_name="python3", cwd=str(path.parent),
                 progress_bar=False, log_output=True, request_save_on_cell_execute=False,
-                kernel_manager_class=OwnKernel,
+                kernel_manager_class=own_kernel(sockets),
             )  # fmt: skip
     except papermill.PapermillExecutionError as error:
         failed = output.with_suffix(".failed.ipynb")
@@ -78,6 +83,10 @@ def execute(path: Path, *, given: Given, output: Path) -> None:
             f"{path.stem}, cell {error.exec_count}: {error.ename}: {said} (the executed copy"
             f" with the error: {failed})"
         ) from None
+    except KeyboardInterrupt:
+        logging.getLogger("asyncio").setLevel(logging.CRITICAL)  # it would tell the cell's end at length
+        partial.unlink(missing_ok=True)
+        raise
     except RuntimeError as error:  # the kernel did not start, or died
         partial.unlink(missing_ok=True)
         raise SafetuneError(

@@ -9,7 +9,6 @@ import html
 import json
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 from safetune_utils import store
@@ -27,6 +26,7 @@ from safetune_utils.book import (
 from safetune_utils.book.checks import page_faults
 from safetune_utils.book.parameters import Given
 from safetune_utils.errors import SafetuneError
+from safetune_utils.machine import stopping
 from safetune_utils.machine.files import check_folder
 from safetune_utils.machine.processes import Piece, side_by_side
 from safetune_utils.places import data_folder, inside
@@ -232,19 +232,8 @@ def render(source: Path, target: Path) -> None:
     """Run Jupyter Book strictly; its output is shown only where it fails."""
     shutil.rmtree(target / "html", ignore_errors=True)
     program = "import sys; from jupyter_book.cli.main import main; sys.exit(main())"
-    command = [
-        sys.executable,
-        "-c",
-        program,
-        "build",
-        str(source),
-        "--path-output",
-        str(target),
-        "-n",
-        "-W",
-        "--keep-going",
-        "--all",
-    ]
+    strictly = ("-n", "-W", "--keep-going", "--all")
+    command = stopping.python(program, "build", str(source), "--path-output", str(target), *strictly)
     shutil.rmtree(target / "_build", ignore_errors=True)
     answer = subprocess.run(command, capture_output=True, text=True)
     log = target / "build.log"

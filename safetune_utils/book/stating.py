@@ -6,16 +6,14 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import multiprocessing
 import os
 from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import TypeVar
 
 from safetune_utils.book.parameters import Given, schema_of, validate, with_whole_paths
 from safetune_utils.errors import SafetuneError
-from safetune_utils.machine.processes import Piece
+from safetune_utils.machine.processes import Piece, in_subprocess
 from safetune_utils.scoring import train
 from safetune_utils.study import begin
 from safetune_utils.study.run import stated_only
@@ -61,10 +59,9 @@ def _apart(
 ) -> _Result:
     """Do it in a process of its own, which then gives back its memory.
 
-    Not in one of `machine.processes`: their server imports what loads models, and all may be made already.
+    Not forked from the server of `machine.processes`, which imports what loads models: all may be made.
     """
-    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as process:
-        return process.submit(work, chapters).result()
+    return in_subprocess(work, chapters, loads_models=False, forked=False)
 
 
 def _check(chapters: list[tuple[Path, Given]]) -> None:
@@ -111,6 +108,8 @@ def _execute(path: Path, given: Given) -> None:
         if cell.cell_type != "code":
             continue
         answer = shell.run_cell(cell.source)
+        if isinstance(answer.error_in_exec, KeyboardInterrupt):
+            raise answer.error_in_exec
         if isinstance(answer.error_in_exec, SafetuneError):
             raise SafetuneError(f"{path.stem}: {answer.error_in_exec}")
         if not answer.success:

@@ -17,7 +17,7 @@ app = typer.Typer(
     help=(
         "Run the experiments of the Safety-Tuned LLaMAs book, and each of their steps by itself.\n\nExit"
         " status 0 only when the work is done; 2 for a mistake that its one line on standard error says how"
-        " to mend."
+        " to mend; 130 after Ctrl-C."
     ),
 )
 

@@ -6,6 +6,7 @@ import contextlib
 import importlib.metadata
 import json
 import os
+import signal
 import sys
 import tempfile
 import traceback
@@ -16,6 +17,7 @@ import typer
 from safetune_utils.cli import book, data, models, people, run, score, store
 from safetune_utils.cli.common import AsJson, app
 from safetune_utils.errors import SafetuneError, did_you_mean, first_line, of_system
+from safetune_utils.machine import distributed, stopping
 from safetune_utils.secrets import hidden
 from safetune_utils.terminal import plain, say
 
@@ -70,18 +72,29 @@ def doctor(
 
 
 def main() -> None:
-    """Run the command line; whatever goes wrong is one line on standard error and exit status 2."""
+    """Run the command line; whatever goes wrong is one line on standard error and exit status 2. When it is
+    stopped, the status is 128 and the signal's number.
+    """
+    stopping.stop_on_signals()
+    if distributed.world_size() > 1:  # its parent is the launcher
+        stopping.end_with_parent()
     sys.argv[1:] = _joined_pairs(sys.argv[1:])
+    status: object = 2
     try:
         status = app(standalone_mode=False, prog_name="safetune")
-    except Exception as error:
-        if type(error).__name__ != "NoArgsIsHelpError":  # which has printed the help
+    except (Exception, KeyboardInterrupt) as error:
+        # NoArgsIsHelpError has printed the help.
+        if not stopping.asked() and type(error).__name__ != "NoArgsIsHelpError":
             say(plain(f"safetune: {_told(error)}"), error=True)
-        sys.exit(2)
+    if by := stopping.asked():
+        name = "Ctrl-C" if by == signal.SIGINT else by.name
+        kept = "what is in the run store is kept, and the same command goes on from there"
+        say(f"safetune: stopped by {name}: {kept}", error=True)
+        os._exit(128 + by)  # what is left does not hold up the end
     sys.exit(status if isinstance(status, int) else 0)
 
 
-def _told(error: Exception) -> str:
+def _told(error: BaseException) -> str:
     """What a person is told of an error."""
     if isinstance(error, SafetuneError):
         return str(error)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -67,24 +66,6 @@ def finetune(
             _copy(stages.adapter_folder(study, study.runs[0]), output)
     if distributed.rank() == 0:
         say(output)
-
-
-@app.command("train-together", hidden=True)
-def train_together(order: str, facts: Path) -> None:
-    """What each process of a training in several runs; ``study.stages.train`` starts it."""
-    from safetune_utils.machine import distributed
-    from safetune_utils.settings import Settings
-    from safetune_utils.study import stages
-    from safetune_utils.study.study import Run, Study
-
-    told = json.loads(order)
-    study = Study(Settings.model_validate(told["settings"]), ())
-    checkpoint = Path(told["checkpoint"]) if told["checkpoint"] else None
-    found = stages.train(
-        study, Run(told["n_safety"], told["seed"]), output=Path(told["output"]), checkpoint=checkpoint
-    )
-    if distributed.rank() == 0:
-        facts.write_text(json.dumps(found), "utf-8")
 
 
 @app.command()

@@ -1,20 +1,19 @@
-"""Processes that train one adapter together: rank, world size, all-reduce, and how they are started.
+"""Processes that train one adapter together: rank, world size, all-reduce, and how they find one another.
 
-As ``accelerate launch`` starts them, each process computes its shard of every batch, and gradients are summed
-over all processes (all-reduce), so the result is that of one process up to rounding. A notebook starts them
-as subprocesses: a kernel that sees several GPUs would otherwise use them in ways that nobody asked for.
+Each process computes its shard of every batch, and gradients are summed over all processes (all-reduce), so
+the result is that of one process up to rounding. They are subprocesses, also of a notebook: a kernel that
+sees several GPUs would otherwise use them in ways that nobody asked for. Those that ``accelerate launch``
+starts find one another in its way.
 """
 
 from __future__ import annotations
 
-import json
 import os
-import subprocess
-import sys
-import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
+
+import psutil
 
 from safetune_utils.errors import SafetuneError
 from safetune_utils.machine.device import n_gpus
@@ -25,6 +24,8 @@ if TYPE_CHECKING:
 _Value = TypeVar("_Value")
 # accelerate's own variable: its processes talk over the CPU also where there are GPUs.
 _USE_CPU = "ACCELERATE_USE_CPU"
+# Names the file by which processes that we start find one another.
+_MEETING = "SAFETUNE_MEETING"
 
 
 def rank() -> int:
@@ -95,46 +96,52 @@ def gather(value: _Value) -> list[_Value]:
 
 def _join() -> None:
     """Connect to the other processes; only the first call does anything."""
+    import torch
+
+    if torch.distributed.is_initialized():
+        return
     from accelerate import PartialState
+    from accelerate.utils import check_cuda_p2p_ib_support
 
-    PartialState(cpu=not n_gpus() or os.environ.get(_USE_CPU) == "true")
+    cpu = not n_gpus() or os.environ.get(_USE_CPU) == "true"
+    if not cpu and not check_cuda_p2p_ib_support():  # as `accelerate launch` does
+        os.environ |= {"NCCL_P2P_DISABLE": "1", "NCCL_IB_DISABLE": "1"}
+    how: dict[str, Any] = {}
+    if meeting := os.environ.get(_MEETING):
+        store = torch.distributed.FileStore(meeting, world_size())
+        how = {"store": store, "rank": rank(), "world_size": world_size()}
+    PartialState(cpu=cpu, **how)
 
 
-def launch(*command: str, processes: int, device: str = "auto") -> dict[str, Any]:
-    """Run a ``safetune`` command in several processes and return the facts that it writes.
+def environment(
+    rank: int, processes: int, *, meeting: Path, threads: int, device: str = "auto"
+) -> dict[str, str]:
+    """What one of several processes of this machine that train together finds in its environment.
+
+    They talk over the loopback interface, and what they need to find one another stands in a file: nothing
+    can be reached from another machine.
 
     Args:
-        command: the words of the command, without ``safetune``. The path of a JSON file is added as the last
-            word; the command writes its facts there.
-        processes: how many (the world size).
+        rank: its number, from 0.
+        processes: how many there are.
+        meeting: a file that is not there yet, the same for all, in a folder of this user alone.
+        threads: CPU threads of each.
         device: ``cpu`` where they are to leave the GPUs alone.
-
-    Raises:
-        SafetuneError: the command failed; its own error message is already on standard error.
     """
-    options = {
-        "--num_processes": str(processes),
-        "--num_machines": "1",
-        "--main_process_port": "0",
-        "--mixed_precision": "no",
-        "--dynamo_backend": "no",
-    }
-    # --multi_gpu is accelerate's way to ask for torch's launcher, which works for CPUs as well.
-    launcher = [sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu"]
-    launcher += [word for option in options.items() for word in option]
-    with tempfile.TemporaryDirectory() as folder:
-        facts = Path(folder) / "facts.json"
-        words = [*launcher, "-m", "safetune_utils", *command, str(facts)]
-        threads = str(max(1, (os.cpu_count() or 1) // processes))
-        environment = os.environ | {"OMP_NUM_THREADS": threads}
-        environment |= {_USE_CPU: "true"} if device == "cpu" else {}
-        done = subprocess.run(words, env=environment, stdout=subprocess.DEVNULL, check=False)
-        if done.returncode or not facts.is_file():
-            raise SafetuneError(
-                f"training in {processes} processes failed (see the lines above): set SAFETUNE_PROCESSES to 1"
-                " to train in this one"
-            )
-        return json.loads(facts.read_text("utf-8"))
+    interfaces = psutil.net_if_addrs()
+    loopback = next(
+        name for name, found in interfaces.items() if any(a.address == "127.0.0.1" for a in found)
+    )
+    return {
+        "RANK": str(rank),
+        "LOCAL_RANK": str(rank),
+        "WORLD_SIZE": str(processes),
+        "LOCAL_WORLD_SIZE": str(processes),
+        "OMP_NUM_THREADS": str(threads),
+        "GLOO_SOCKET_IFNAME": loopback,
+        "NCCL_SOCKET_IFNAME": loopback,
+        _MEETING: str(meeting),
+    } | ({_USE_CPU: "true"} if device == "cpu" else {})
 
 
 def whole_number(variable: str) -> int:

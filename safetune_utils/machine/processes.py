@@ -1,27 +1,33 @@
-"""Subprocesses that each do one piece of work, and how many of them run at the same time.
-
-Processes that train one adapter together are in :mod:`safetune_utils.machine.distributed`.
+"""Subprocesses: how many of them run at the same time, and what they do, each a piece of work or all one
+adapter together. None of them is left when the call that started it ends, or when this process does.
 """
 
 from __future__ import annotations
 
 import multiprocessing
 import os
-from collections.abc import Callable, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, ThreadPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
+import pickle
+import signal
+import sys
+import tempfile
+import traceback
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from multiprocessing.connection import Connection, wait
+from multiprocessing.process import BaseProcess
+from pathlib import Path
 from typing import Any, TypeVar
 
 import psutil
 from tqdm import tqdm
 
 from safetune_utils.errors import SafetuneError
+from safetune_utils.machine import distributed, stopping
 from safetune_utils.machine.device import n_gpus, n_threads
-from safetune_utils.machine.distributed import processes_wanted, whole_number
 from safetune_utils.terminal import plain
 
 _Result = TypeVar("_Result")
+_FIRST = "safetune_utils.machine.server_process"  # not imported here: it is for the server
 # Libraries that nearly every piece of work with a model needs, and that take seconds to import.
 _PRELOADED = ("peft", "transformers.modeling_utils", "transformers.models.auto.modeling_auto")
 _BAR = "{desc}: {percentage:3.0f}% |{bar}| {elapsed}, about {remaining} left{postfix}"
@@ -59,8 +65,8 @@ def at_once(n_pieces: int, *, bytes_each: float, device: str = "auto") -> int:
         SafetuneError: the variable is not a whole number from 1.
     """
     if "SAFETUNE_AT_ONCE" in os.environ:
-        allowed = whole_number("SAFETUNE_AT_ONCE")
-    elif (device != "cpu" and n_gpus()) or processes_wanted(device) > 1:
+        allowed = distributed.whole_number("SAFETUNE_AT_ONCE")
+    elif (device != "cpu" and n_gpus()) or distributed.processes_wanted(device) > 1:
         allowed = 1
     else:
         allowed = min(n_threads(), int(psutil.virtual_memory().available / bytes_each))
@@ -102,31 +108,38 @@ def side_by_side(
     """
     n = at_once(len(pieces), bytes_each=bytes_each, device=device)
     waiting = sorted(pieces, key=lambda piece: _minutes_to_the_end(piece, pieces), reverse=True)
-    running: dict[Future[Any], Piece] = {}
+    running: dict[_Worker, Piece] = {}
+    failure: Exception | None = None
     threads = max(1, n_threads() // n) if loads_models else None
     total = sum(piece.minutes for piece in pieces)
     bar = tqdm(total=total, desc=plain(progress), disable=not progress, bar_format=_BAR, mininterval=0)
     bar.set_postfix_str(f"{total:.0f} min by the forecast")
-    with bar, ThreadPoolExecutor(n) as pool:  # its threads only wait for their processes
-        while waiting or running:
+    with bar, stopping.none_left():
+        while running or (waiting and not failure):
             held_up = {*waiting, *running.values()}
-            for piece in [one for one in waiting if one.after not in held_up][: n - len(running)]:
+            ready = [one for one in waiting if one.after not in held_up and not failure]
+            for piece in ready[: n - len(running)]:
                 waiting.remove(piece)
-                future = pool.submit(
-                    in_subprocess,
+                worker = _start(
                     piece.work,
-                    *piece.arguments,
+                    piece.arguments,
                     threads=threads,
                     quiet=bool(progress),
                     loads_models=loads_models,
                 )
-                running[future] = piece
-            for future in wait(running, return_when=FIRST_COMPLETED).done:
-                piece = running.pop(future)
-                future.result()
+                running[worker] = piece
+            for worker in _ready(running):
+                piece = running.pop(worker)
+                try:
+                    worker.result()
+                except Exception as error:
+                    failure = failure or error
+                    continue
                 done = len(pieces) - len(waiting) - len(running)
                 bar.set_postfix_str(f"{done} of {len(pieces)} pieces", refresh=False)
                 bar.update(piece.minutes)
+    if failure:
+        raise failure
 
 
 def _minutes_to_the_end(piece: Piece, pieces: Sequence[Piece]) -> float:
@@ -135,12 +148,54 @@ def _minutes_to_the_end(piece: Piece, pieces: Sequence[Piece]) -> float:
     return piece.minutes + max(after, default=0)
 
 
+def together(work: Callable[..., _Result], *arguments: Any, processes: int, device: str = "auto") -> _Result:
+    """Do a piece of work in several subprocesses that train one adapter together, see
+    :mod:`safetune_utils.machine.distributed`, and return what the first of them returns.
+
+    Args:
+        work, arguments: as for :func:`in_subprocess`.
+        processes: how many (the world size).
+        device: ``cpu`` where they are to leave the GPUs alone.
+
+    Raises:
+        SafetuneError: one of them was killed. What the work raises in one of them is raised too.
+    """
+    threads = max(1, (os.cpu_count() or 1) // processes)
+    with tempfile.TemporaryDirectory() as folder, stopping.none_left():
+        meeting = Path(folder) / "meeting"
+        workers = [
+            _start(
+                work,
+                arguments,
+                threads=threads,
+                environment=distributed.environment(
+                    rank, processes, meeting=meeting, threads=threads, device=device
+                ),
+            )
+            for rank in range(processes)
+        ]
+        results: dict[_Worker, _Result] = {}
+        failures: list[Exception] = []
+        waiting = set(workers)
+        # Where one is gone the others fail, too, or wait for ever; what is told is why the one is gone.
+        while waiting and (ready := _ready(waiting, seconds=2 if failures else None)):
+            waiting -= set(ready)
+            for worker in ready:
+                try:
+                    results[worker] = worker.result()
+                except Exception as error:
+                    failures.append(error)
+        if failures:
+            raise next((one for one in failures if isinstance(one, SafetuneError)), failures[0])
+        return results[workers[0]]
+
+
 def in_subprocess(
     work: Callable[..., _Result],
     *arguments: Any,
     threads: int | None = None,
-    quiet: bool = False,
     loads_models: bool = True,
+    forked: bool = True,
 ) -> _Result:
     """Do a piece of work in a fresh subprocess and return what it returns; what it raises is raised here.
 
@@ -153,39 +208,100 @@ def in_subprocess(
         work: a function of a module, since it is sent to the subprocess by its name.
         arguments: for it; they are pickled.
         threads: CPU threads of the subprocess; ``None`` leaves PyTorch's number.
-        quiet: whether it shows no progress bars of its own.
         loads_models: whether the server imports what loads models, where it does not run yet.
+        forked: whether the server forks it, or it is an interpreter of its own.
 
     Raises:
         SafetuneError: the subprocess was killed.
     """
-    kind = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
-    context = multiprocessing.get_context(kind)
-    context.set_forkserver_preload([work.__module__, *(_PRELOADED if loads_models else ())])
-    with ProcessPoolExecutor(1, mp_context=context) as process:
+    with stopping.none_left():
+        return _start(work, arguments, threads=threads, loads_models=loads_models, forked=forked).result()
+
+
+@dataclass(frozen=True, eq=False)
+class _Worker:
+    """A subprocess, and where its answer comes."""
+
+    process: BaseProcess
+    answer: Connection
+
+    def result(self) -> Any:
+        """What its work returned; what it raised is raised."""
         try:
-            return process.submit(_with, dict(os.environ), threads, quiet, work, arguments).result()
-        except BrokenProcessPool:
-            raise SafetuneError(
-                "a process that trained or answered was killed, most likely for want of memory: set "
-                "SAFETUNE_AT_ONCE to 1, or lower micro_batch_tokens in recipe and batch_size in decoding"
-            ) from None
+            result, error = self.answer.recv()
+        except (EOFError, OSError):  # nothing came, or only a part
+            error = SafetuneError(
+                "a subprocess was killed, most likely for want of memory: close other programs, set "
+                "SAFETUNE_AT_ONCE or SAFETUNE_PROCESSES to 1, or lower micro_batch_tokens in recipe and "
+                "batch_size in decoding"
+            )
+        self.answer.close()
+        self.process.join()
+        if error:
+            raise error
+        return result
 
 
-def _with(
+def _ready(workers: Collection[_Worker], seconds: float | None = None) -> list[_Worker]:
+    """Those that have answered or ended; waits for the first, or so long."""
+    ready = wait([worker.answer for worker in workers], seconds)
+    return [worker for worker in workers if worker.answer in ready]
+
+
+def _start(
+    work: Callable[..., Any],
+    arguments: tuple[Any, ...],
+    *,
+    threads: int | None,
+    environment: Mapping[str, str] | None = None,
+    quiet: bool = False,
+    loads_models: bool = True,
+    forked: bool = True,
+) -> _Worker:
+    context: Any = multiprocessing.get_context("forkserver" if forked else "spawn")
+    context.set_forkserver_preload([_FIRST, work.__module__, *(_PRELOADED if loads_models else ())])
+    # The environment of the server process is that of the time when it started.
+    of_now = os.environ | (environment or {})
+    answer, its_end = context.Pipe(duplex=False)
+    process = context.Process(target=_do, args=(its_end, of_now, threads, quiet, work, arguments))
+    with stopping.signals_held_back(), its_end:
+        process.start()
+    return _Worker(process, answer)
+
+
+def _do(
+    answer: Connection,
     environment: dict[str, str],
     threads: int | None,
     quiet: bool,
-    work: Callable[..., _Result],
+    work: Callable[..., Any],
     arguments: tuple[Any, ...],
-) -> _Result:
-    # The environment of the server process is that of the time when it started.
+) -> None:
+    """What a subprocess does."""
+    stopping.end_with_parent()
+    stopping.stop_on_signals(stopping.OF_OTHERS)
     os.environ.update(environment)
     if quiet:
         shown = tqdm.__init__
         tqdm.__init__ = lambda bar, *given, **more: shown(bar, *given, **more | {"disable": True})  # type: ignore
-    if threads:
-        import torch
+    try:
+        if threads:
+            import torch
 
-        torch.set_num_threads(threads)
-    return work(*arguments)
+            torch.set_num_threads(threads)
+        answer.send((work(*arguments), None))
+    except KeyboardInterrupt:
+        sys.exit(128 + (stopping.asked() or signal.SIGINT))
+    except BaseException as error:
+        answer.send((None, _portable(error)))
+
+
+def _portable(error: BaseException) -> BaseException:
+    """An error as another process can read it, with the place where it was raised."""
+    if not isinstance(error, SafetuneError):
+        error.add_note(f"in a subprocess:\n{''.join(traceback.format_exception(error))}")
+    try:
+        pickle.loads(pickle.dumps(error))
+    except Exception:  # its class asks for more than a message
+        return RuntimeError(f"{type(error).__name__}: {error}")
+    return error

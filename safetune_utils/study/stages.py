@@ -8,16 +8,16 @@ A folder's name ends in the hash of what the stage was made from, so equal input
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from safetune_utils import data, store
 from safetune_utils.data.mix import ids_of
 from safetune_utils.machine import distributed
 from safetune_utils.machine.memory import enough_memory
+from safetune_utils.machine.processes import together
 from safetune_utils.models.identity import ADAPTER_FILE, title
 from safetune_utils.scoring import instruments
 from safetune_utils.scoring.readings import harm_scale
@@ -99,10 +99,13 @@ def train(study: Study, run: Run, *, output: Path, checkpoint: Path | None = Non
     """
     s = study.settings
     if distributed.world_size() == 1 and (processes := distributed.processes_wanted(s.device)) > 1:
-        order = {"settings": s.model_dump(), "n_safety": run.n_safety, "seed": run.seed}
-        order |= {"output": str(output), "checkpoint": str(checkpoint) if checkpoint else None}
-        facts = distributed.launch("train-together", json.dumps(order), processes=processes, device=s.device)
-        return cast("TrainingFacts", facts)
+        return together(_train, study, run, output, checkpoint, processes=processes, device=s.device)
+    return _train(study, run, output, checkpoint)
+
+
+def _train(study: Study, run: Run, output: Path, checkpoint: Path | None) -> TrainingFacts:
+    """What each of the processes does that train an adapter."""
+    s = study.settings
     from safetune_utils.training.finetune import finetune
 
     model, tokenizer = base.load(study)

@@ -128,7 +128,18 @@ def test_a_file_named_from_where_the_reader_stands_is_found_by_the_notebook(
     assert freshness.changes(path, tmp_path / "out.ipynb") == []
 
 
-def test_a_notebook_runs_in_the_interpreter_that_runs_us(
+# Its own output comes by a port of the loopback interface; all that is sent to a reader goes through files.
+CLOSED_TO_OTHERS = """
+import os, psutil
+from ipykernel import connect
+doors = [one.laddr.ip for one in psutil.Process().net_connections("inet") if one.status == "LISTEN"]
+assert set(doors) <= {"127.0.0.1"}, doors
+assert '"transport": "ipc"' in connect.get_connection_info()
+assert os.stat(os.path.dirname(connect.get_connection_file())).st_mode & 0o077 == 0
+"""
+
+
+def test_a_notebook_runs_in_the_interpreter_that_runs_us_and_nobody_else_can_listen(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # As after `python -m ipykernel install` in an environment that is gone.
@@ -141,7 +152,8 @@ def test_a_notebook_runs_in_the_interpreter_that_runs_us(
     }
     (other / "kernel.json").write_text(json.dumps(kernel))
     monkeypatch.setenv("JUPYTER_PATH", str(tmp_path / "jupyter"))
-    path = write_notebook(tmp_path / "n.ipynb", f"import sys\nassert sys.executable == {sys.executable!r}")
+    same = f"import sys\nassert sys.executable == {sys.executable!r}"
+    path = write_notebook(tmp_path / "n.ipynb", same, CLOSED_TO_OTHERS)
     notebooks.execute(path, given={}, output=tmp_path / "out.ipynb")
     assert nbformat.read(tmp_path / "out.ipynb", as_version=4).metadata.kernelspec.name == "python3"
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import nbformat
 import pytest
+from subprocess_work import killed
 
 from safetune_utils import places
 from safetune_utils.book import parameters, stating
@@ -89,6 +90,12 @@ def test_a_study_that_cannot_be_had_is_told_before_any_chapter_is_run() -> None:
     chapters[1][1]["safety_amounts"] = [0, 9000]
     with pytest.raises(SafetuneError, match=r"^05_topics: .*this data has 275 safety rows"):
         stating.studies_of(chapters)
+
+
+def test_the_death_of_the_process_that_states_studies_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stating, "_stated", killed)
+    with pytest.raises(SafetuneError, match="was killed, most likely for want of memory"):
+        stating.studies_of([(parameters.find("01"), given_to(parameters.find("01")))])
 
 
 def test_a_study_is_stated_and_its_chapter_s_modules_are_imported_without_pytorch() -> None:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import json
+import multiprocessing
 
 import pytest
 import torch
-from tiny_training import ONE_THREAD
+from subprocess_work import fail, killed, one_fails, sums_and_doors
 
 from safetune_utils.errors import SafetuneError
 from safetune_utils.machine import distributed
+from safetune_utils.machine.processes import together
 
 
 def test_the_shards_of_all_ranks_are_the_batch(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -39,13 +40,19 @@ def test_how_many_processes_are_wanted_is_a_whole_number(monkeypatch: pytest.Mon
     assert distributed.processes_wanted() == 3
 
 
-def test_a_failure_in_the_processes_is_one_line(
-    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+def test_processes_that_train_together_listen_on_this_machine_alone() -> None:
+    found = together(sums_and_doors, processes=2)
+    assert [total for total, _ in found] == [3.0, 3.0]
+    assert all(doors for _, doors in found)
+    assert {door for _, doors in found for door in doors} == {"127.0.0.1"}
+
+
+def test_where_one_process_fails_the_cause_is_told_and_none_is_left(
+    capfd: pytest.CaptureFixture[str],
 ) -> None:
-    for name, value in ONE_THREAD.items():
-        monkeypatch.setenv(name, value)
-    order = {"settings": {"preset": "pocket", "base_model": "/nowhere"}, "n_safety": 0, "seed": 0}
-    with pytest.raises(SafetuneError, match="set SAFETUNE_PROCESSES to 1") as caught:
-        distributed.launch("train-together", json.dumps(order), processes=2)
-    assert "\n" not in str(caught.value)
-    capfd.readouterr()
+    with pytest.raises(SafetuneError, match="no row has an answer"):
+        together(one_fails, fail, processes=2)
+    with pytest.raises(SafetuneError, match=r"was killed.* SAFETUNE_PROCESSES to 1"):
+        together(one_fails, killed, processes=2)
+    assert multiprocessing.active_children() == []
+    assert "Traceback" not in capfd.readouterr().err

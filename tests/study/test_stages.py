@@ -63,7 +63,7 @@ def test_a_wrong_number_of_processes_is_told_before_anything_is_trained(
 
 @pytest.mark.sample
 @pytest.mark.slow
-def test_two_processes_of_accelerate_train_the_adapter_of_one(
+def test_two_processes_train_the_adapter_of_one(
     base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One process with batches of 8 against two with their 4 of each; 21 rows, so that the last batch is

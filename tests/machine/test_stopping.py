@@ -1,0 +1,121 @@
+"""No process outlives the one that started it, and a command that is stopped says so in one line."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+from notebook_cells import write_notebook
+
+from safetune_utils.machine import stopping
+
+LINGER = """
+from pathlib import Path
+from subprocess_work import linger
+from safetune_utils.machine.processes import Piece, side_by_side
+side_by_side([Piece(linger, (Path(data) / n,)) for n in "ab"], bytes_each=1, loads_models=False)
+"""
+
+
+def marked(folder: Path) -> list[psutil.Process]:
+    """The processes that run for a test, by a variable of their environment."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            if process.status() != "zombie" and process.environ().get("SAFETUNE_TEST") == str(folder):
+                found.append(process)
+        except psutil.Error:
+            continue
+    return found
+
+
+def wait_until_gone(folder: Path) -> None:
+    """Fail where one of them runs on; what they do takes ten minutes."""
+    for _ in range(300):
+        if not marked(folder):
+            return
+        time.sleep(0.05)
+    left = marked(folder)
+    told = [process.cmdline() for process in left]
+    for process in left:
+        process.kill()
+    raise AssertionError(f"still there: {told}")
+
+
+@pytest.mark.parametrize(
+    ("by", "status", "name"),
+    [
+        (signal.SIGKILL, -9, None),
+        (signal.SIGTERM, 143, "SIGTERM"),
+        (signal.SIGINT, 130, "Ctrl-C"),
+        pytest.param(signal.SIGHUP, 129, "SIGHUP", marks=pytest.mark.slow),
+    ],
+)
+def test_whatever_ends_a_run_ends_its_kernel_its_workers_and_what_they_started(
+    by: signal.Signals, status: int, name: str | None, tmp_path: Path
+) -> None:
+    path = write_notebook(tmp_path / "n.ipynb", LINGER, parameters="data: str = None  # a folder")
+    (tmp_path / "tmp").mkdir()
+    environment = os.environ | {
+        "SAFETUNE_TEST": str(tmp_path),
+        "SAFETUNE_AT_ONCE": "2",
+        "TMPDIR": str(tmp_path / "tmp"),
+        "PYTHONPATH": os.pathsep.join(sys.path),
+    }
+    command = [sys.executable, "-m", "safetune_utils", "run", str(path), "-p", f"data={tmp_path}"]
+    process = subprocess.Popen(
+        [*command, "--output", str(tmp_path / "out.ipynb")],
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment,
+        start_new_session=True,
+        preexec_fn=lambda: signal.signal(by, signal.SIG_DFL) if name else None,  # a shell may have it ignored
+    )
+    while not ((tmp_path / "a").exists() and (tmp_path / "b").exists()):
+        assert process.poll() is None, process.communicate()[1]
+        time.sleep(0.05)
+    # The command, its kernel, the server process, two workers and what they started, and Python's tracker.
+    assert len(marked(tmp_path)) == 8
+    if by == signal.SIGINT:  # a terminal sends it to all at once
+        os.killpg(process.pid, by)
+    else:
+        process.send_signal(by)
+    said = process.communicate(timeout=60)[1].splitlines()
+    wait_until_gone(tmp_path)
+    assert process.returncode == status
+    assert not (tmp_path / "out.ipynb").exists()
+    if name:
+        assert said[-1].startswith(f"safetune: stopped by {name}: what is in the run store is kept")
+        assert not [line for line in said if "Traceback" in line or "Error" in line or "Interrupt" in line]
+        # (A kernel that takes two seconds to stop leaves Python's own empty folder.)
+        assert not [path for path in (tmp_path / "tmp").iterdir() if not path.name.startswith("pymp-")]
+
+
+def test_one_signal_more_ends_a_process_that_takes_long_to_stop(tmp_path: Path) -> None:
+    program = f"""
+import pathlib, time
+from {stopping.__name__} import stop_on_signals
+stop_on_signals()
+try:
+    pathlib.Path({str(tmp_path / "begun")!r}).touch()
+    time.sleep(600)
+finally:
+    pathlib.Path({str(tmp_path / "stopping")!r}).touch()
+    time.sleep(600)
+"""
+    process = subprocess.Popen(stopping.python(f"exec({program!r})"), stderr=subprocess.PIPE)
+    for path, by in ((tmp_path / "begun", signal.SIGTERM), (tmp_path / "stopping", signal.SIGINT)):
+        while not path.exists():
+            assert process.poll() is None, process.communicate()[1]
+            time.sleep(0.05)
+        process.send_signal(signal.SIGTERM)  # `timeout` sends it twice
+        process.send_signal(by)
+        time.sleep(1.2)
+    assert process.wait(timeout=60) in (143, 130)
+    process.communicate()
