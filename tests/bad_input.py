@@ -477,7 +477,7 @@ def of_models() -> Iterator[Case]:
         for step in (0, 1):
             yield Case(commands[(number + step) % len(commands)](base), needed)
     yield Case(
-        ["generate", "--input", "ok.jsonl", *OUT, "--base", "no-one/nothing"], "no-one/nothing", OFFLINE, True
+        ["generate", "--input", "ok.jsonl", *OUT, "--base", "no-one/nothing"], "no-one/nothing", OFFLINE
     )
     yield Case(
         ["finetune", "--base", "no-one/nothing", *NEW],

@@ -119,11 +119,11 @@ def executed(*, given: Given) -> tuple[dict[str, Path], int]:
             | {name: value for name, value in given.items() if name not in known},
         )
     given_to = {path: parameters.own_part(path, given) for path in sources}
+    begin.check_parameters(list(given_to.items()))
     stale = [path for path in sources if not freshness.is_fresh(path, given=given_to[path])]
     if stale:
         # All that takes a model, of all chapters, by one pool; the notebooks then find it made.
         chapters = [(path, given_to[path]) for path in stale]
-        begin.check_parameters(chapters)
         say(f"stating {len(stale)} chapters", error=True)
         fill(stating.studies_of(chapters), beside=stating.trials_of(chapters))
         side_by_side(

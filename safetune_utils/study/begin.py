@@ -17,6 +17,7 @@ from safetune_utils.machine.files import check_folder
 from safetune_utils.machine.processes import at_once
 from safetune_utils.models import embedded
 from safetune_utils.models.folders import check_adapter_folder, check_base_folder
+from safetune_utils.models.identity import identity
 from safetune_utils.places import store_folder
 from safetune_utils.scoring import capability
 from safetune_utils.scoring.instruments import INSTRUMENTS
@@ -33,13 +34,15 @@ def check_model(base_model: str, adapter: Path | None = None) -> None:
     """Check the files of a base model, and of an adapter on it, as far as they say themselves what is wrong.
 
     Raises:
-        SafetuneError: see :mod:`safetune_utils.models.folders`.
+        SafetuneError: see :mod:`safetune_utils.models.folders`; or the hub has no such model, or is away.
     """
     if adapter is not None:
         check_adapter_folder(adapter)
     check_base_folder(base_model)
     if base_model == "embedded":
         embedded.check_there()
+    elif not Path(base_model).expanduser().is_dir():
+        identity(base_model)
 
 
 def check_settings(settings: Settings) -> None:
