@@ -145,10 +145,10 @@ def ended(work: str, by: str, moments: random.Random, *, at_start: bool) -> Endi
 
 def write_pool(path: Path) -> None:
     """The notebook of the work ``pool``."""
-    cells = [nbformat.v4.new_code_cell(source) for source in ("preset: str = 'smoke'  # preset", PIECES)]
+    cells = [nbformat.v4.new_code_cell(source) for source in ("mode: str = 'replay'  # mode", PIECES)]
     cells[0].metadata["tags"] = ["parameters"]
     kernel = {"display_name": "Python 3", "language": "python", "name": "python3"}
-    about = {"safetune": {"schema": "study"}, "kernelspec": kernel}
+    about = {"safetune": {"schema": "drafting"}, "kernelspec": kernel}
     nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata=about), path)
 
 

@@ -16,10 +16,12 @@ from notebook_cells import write_notebook
 from safetune_utils.machine import stopping
 
 LINGER = """
+import os
 from pathlib import Path
 from subprocess_work import linger
 from safetune_utils.machine.processes import Piece, side_by_side
-side_by_side([Piece(linger, (Path(data) / n,)) for n in "ab"], bytes_each=1, loads_models=False)
+pieces = [Piece(linger, (Path(os.environ["SAFETUNE_TEST"]) / name,)) for name in "ab"]
+side_by_side(pieces, bytes_each=1, loads_models=False)
 """
 
 
@@ -60,7 +62,10 @@ def wait_until_gone(folder: Path) -> None:
 def test_whatever_ends_a_run_ends_its_kernel_its_workers_and_what_they_started(
     by: signal.Signals, status: int, name: str | None, tmp_path: Path
 ) -> None:
-    path = write_notebook(tmp_path / "n.ipynb", LINGER, parameters="data: str = None  # a folder")
+    # No study, whose cells would be run before its kernel's.
+    path = write_notebook(
+        tmp_path / "n.ipynb", LINGER, parameters='mode: str = "replay"  # mode', schema="drafting"
+    )
     (tmp_path / "tmp").mkdir()
     environment = os.environ | {
         "SAFETUNE_TEST": str(tmp_path),
@@ -68,7 +73,7 @@ def test_whatever_ends_a_run_ends_its_kernel_its_workers_and_what_they_started(
         "TMPDIR": str(tmp_path / "tmp"),
         "PYTHONPATH": os.pathsep.join(sys.path),
     }
-    command = [sys.executable, "-m", "safetune_utils", "run", str(path), "-p", f"data={tmp_path}"]
+    command = [sys.executable, "-m", "safetune_utils", "run", str(path)]
     process = subprocess.Popen(
         [*command, "--output", str(tmp_path / "out.ipynb")],
         stderr=subprocess.PIPE,
