@@ -278,9 +278,19 @@ def _do(
     arguments: tuple[Any, ...],
 ) -> None:
     """What a subprocess does."""
-    stopping.end_with_parent()
-    stopping.stop_on_signals(stopping.OF_OTHERS)
-    os.environ.update(environment)
+    try:
+        stopping.end_with_parent()
+        stopping.stop_on_signals(stopping.OF_OTHERS)  # which may be asked for by now
+        os.environ.update(environment)
+        answer.send(_answered(threads, quiet, work, arguments))
+    except KeyboardInterrupt:
+        sys.exit(128 + (stopping.asked() or signal.SIGINT))
+
+
+def _answered(
+    threads: int | None, quiet: bool, work: Callable[..., Any], arguments: tuple[Any, ...]
+) -> tuple[Any, BaseException | None]:
+    """What some work returns, or the error that it raises."""
     if quiet:
         shown = tqdm.__init__
         tqdm.__init__ = lambda bar, *given, **more: shown(bar, *given, **more | {"disable": True})  # type: ignore
@@ -289,11 +299,13 @@ def _do(
             import torch
 
             torch.set_num_threads(threads)
-        answer.send((work(*arguments), None))
+        result = work(*arguments)
+        pickle.dumps(result)  # or it could not be sent
     except KeyboardInterrupt:
-        sys.exit(128 + (stopping.asked() or signal.SIGINT))
+        raise
     except BaseException as error:
-        answer.send((None, _portable(error)))
+        return None, _portable(error)
+    return result, None
 
 
 def _portable(error: BaseException) -> BaseException:
