@@ -6,7 +6,6 @@ import contextlib
 import logging
 import os
 import shutil
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -24,7 +23,7 @@ from safetune_utils.machine import surroundings
 from safetune_utils.machine.files import make_private, replacing
 from safetune_utils.machine.opened import noted
 from safetune_utils.secrets import scrubbed
-from safetune_utils.terminal import disarmed
+from safetune_utils.terminal import say
 
 
 def execute(path: Path, *, given: Given, output: Path) -> None:
@@ -172,19 +171,18 @@ def _peak_of_children() -> Iterator[dict[str, int]]:
         watcher.join()
 
 
-class _Disarmed(logging.Formatter):
+class _Said(logging.Handler):
     """Lines for the terminal: what a notebook prints is text from outside."""
 
-    def format(self, record: logging.LogRecord) -> str:
-        return disarmed(super().format(record))
+    def emit(self, record: logging.LogRecord) -> None:
+        say(record.getMessage(), error=True)
 
 
 def _log_to_stderr() -> None:
     """Let the progress lines of a running notebook reach the terminal."""
     logger = logging.getLogger("papermill")
     if not logger.handlers:
-        handler = logging.StreamHandler(sys.stderr)
-        handler.setFormatter(_Disarmed("%(message)s"))
+        handler = _Said()
         # Its parameters were checked; papermill knows only those of the notebook's own cell.
         handler.addFilter(lambda line: not line.getMessage().startswith("Passed unknown parameter"))
         logger.addHandler(handler)

@@ -59,6 +59,7 @@ def score(
     if (output is None) == (explain is None):
         raise SafetuneError("one of two is needed: --output for the scores of all rows, --explain for one")
     instruments.check_options(scorer, asked)
+    instruments.key(scorer, arithmetic="")  # for want of a file it would fail later
     if output is None:
         pairs = list(zip(*response_files.read_responses(input, reading=reading), strict=True))
         if explain is None or not 1 <= explain <= len(pairs):

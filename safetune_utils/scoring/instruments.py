@@ -392,7 +392,6 @@ def check_options(name: str, options: Mapping[str, Any]) -> dict[str, Any]:
         judge_settings(**given)
     elif given:
         Service(**{"base_url": moderation.BASE_URL, "model": moderation.MODEL} | given)
-    instrument.reads()  # for want of a file it would fail later
     return given
 
 
