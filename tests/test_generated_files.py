@@ -30,7 +30,7 @@ from safetune_utils.scoring.language import other_language
 from safetune_utils.services import chat, http
 from safetune_utils.settings import Reading
 
-FEW, MANY = 500, 20_000
+FEW, MANY = 300, 20_000
 
 
 def some_of(share: float) -> pytest.MarkDecorator:

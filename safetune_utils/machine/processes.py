@@ -265,7 +265,15 @@ def _start(
     answer, its_end = context.Pipe(duplex=False)
     process = context.Process(target=_do, args=(its_end, of_now, threads, quiet, work, arguments))
     with stopping.signals_held_back(), its_end:
-        process.start()
+        try:
+            process.start()
+        except OSError as error:
+            if "AF_UNIX" not in str(error):
+                raise
+            raise SafetuneError(
+                f"the name of the folder for temporary files, {tempfile.gettempdir()}, is too long for a "
+                "socket in it: set TMPDIR to a shorter one"
+            ) from None
     return _Worker(process, answer)
 
 

@@ -73,6 +73,22 @@ def test_work_without_a_model_begins_without_what_loads_models() -> None:
     assert said.strip() == "[] [] ['torch']"
 
 
+def test_a_name_too_long_for_a_socket_is_one_line_that_says_what_to_set(tmp_path: Path) -> None:
+    long = tmp_path / ("x" * 100)
+    long.mkdir()
+    done = subprocess.run(
+        [sys.executable, "-c", LIGHT],
+        env=os.environ | {"TMPDIR": str(long)},
+        capture_output=True,
+        text=True,
+        cwd=Path(__file__).parents[1],
+        check=False,
+    )
+    assert done.stderr.splitlines()[-1].endswith(
+        "is too long for a socket in it: set TMPDIR to a shorter one"
+    )
+
+
 def test_memory_and_the_number_of_pieces_bound_how_many_go_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch, "get_num_threads", lambda: 8)
     assert processes.at_once(5, bytes_each=1) == 5

@@ -6,7 +6,9 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
@@ -50,6 +52,13 @@ def wait_until_gone(folder: Path) -> None:
     raise AssertionError(f"still there: {told}")
 
 
+@pytest.fixture
+def short() -> Iterator[Path]:
+    """A folder for temporary files with a short name: the path of a socket has room for 100 characters."""
+    with tempfile.TemporaryDirectory() as folder:
+        yield Path(folder)
+
+
 @pytest.mark.parametrize(
     ("by", "status", "name"),
     [
@@ -60,17 +69,16 @@ def wait_until_gone(folder: Path) -> None:
     ],
 )
 def test_whatever_ends_a_run_ends_its_kernel_its_workers_and_what_they_started(
-    by: signal.Signals, status: int, name: str | None, tmp_path: Path
+    by: signal.Signals, status: int, name: str | None, tmp_path: Path, short: Path
 ) -> None:
     # No study, whose cells would be run before its kernel's.
     path = write_notebook(
         tmp_path / "n.ipynb", LINGER, parameters='mode: str = "replay"  # mode', schema="drafting"
     )
-    (tmp_path / "tmp").mkdir()
     environment = os.environ | {
         "SAFETUNE_TEST": str(tmp_path),
         "SAFETUNE_AT_ONCE": "2",
-        "TMPDIR": str(tmp_path / "tmp"),
+        "TMPDIR": str(short),
         "PYTHONPATH": os.pathsep.join(sys.path),
     }
     command = [sys.executable, "-m", "safetune_utils", "run", str(path)]
@@ -99,7 +107,7 @@ def test_whatever_ends_a_run_ends_its_kernel_its_workers_and_what_they_started(
         assert said[-1].startswith(f"safetune: stopped by {name}: what is in the run store is kept")
         assert not [line for line in said if "Traceback" in line or "Error" in line or "Interrupt" in line]
         # (A kernel that takes two seconds to stop leaves Python's own empty folder.)
-        assert not [path for path in (tmp_path / "tmp").iterdir() if not path.name.startswith("pymp-")]
+        assert not [path for path in short.iterdir() if not path.name.startswith("pymp-")]
 
 
 def test_one_signal_more_ends_a_process_that_takes_long_to_stop(tmp_path: Path) -> None:
