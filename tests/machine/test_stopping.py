@@ -123,12 +123,18 @@ finally:
     time.sleep(600)
 """
     process = subprocess.Popen(stopping.python(f"exec({program!r})"), stderr=subprocess.PIPE)
-    for path, by in ((tmp_path / "begun", signal.SIGTERM), (tmp_path / "stopping", signal.SIGINT)):
+    for path in (tmp_path / "begun", tmp_path / "stopping"):
         while not path.exists():
             assert process.poll() is None, process.communicate()[1]
             time.sleep(0.05)
-        process.send_signal(signal.SIGTERM)  # `timeout` sends it twice
-        process.send_signal(by)
+        if path.name == "begun":
+            for _ in range(2):  # as `timeout` does; both are one
+                process.send_signal(signal.SIGTERM)
+    # On a loaded machine it may have noted the first one late, so that one more counts as the same.
+    for _ in range(20):
         time.sleep(1.2)
-    assert process.wait(timeout=60) in (143, 130)
+        if process.poll() is not None:
+            break
+        process.send_signal(signal.SIGINT)
+    assert process.wait(timeout=60) == 130
     process.communicate()
