@@ -32,7 +32,7 @@ from pydantic import TypeAdapter
 from safetune_utils import strict_json
 from safetune_utils.errors import SafetuneError, of_system
 from safetune_utils.machine.batches import kept_in
-from safetune_utils.machine.files import flush, is_as_sealed, sealed, write_json, write_text
+from safetune_utils.machine.files import flush, is_as_sealed, json_lines, sealed, write_json, write_text
 from safetune_utils.machine.memory import peak_memory, trim_heap
 from safetune_utils.machine.surroundings import Surroundings, now, surroundings
 from safetune_utils.places import inside, safe_name, store_folder
@@ -367,7 +367,7 @@ def _hash_at(path: Path, size: int, time_ns: int) -> str:
 
 def write_lines(path: Path, rows: Iterable[Mapping[str, object]]) -> None:
     """Write records as JSON Lines: one JSON object a line, in UTF-8."""
-    write_text(path, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
+    write_text(path, json_lines(rows))
 
 
 def read_lines(path: Path) -> list[dict[str, Any]]:

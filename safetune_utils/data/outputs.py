@@ -25,7 +25,7 @@ from filelock import FileLock, Timeout
 
 from safetune_utils.data.files import DISARMED, form_of
 from safetune_utils.errors import SafetuneError, first_line, of_system
-from safetune_utils.machine.files import replacing
+from safetune_utils.machine.files import check_writable, json_lines, replacing
 
 FORMS = (".jsonl", ".json", ".csv", ".parquet")
 
@@ -67,10 +67,7 @@ def held(
         if same or _are_one_file(path, Path(source)):
             raise SafetuneError(f"{path} is also what is read: choose another name for the output")
     path.parent.mkdir(parents=True, exist_ok=True)
-    try:  # a folder that cannot be written to is told apart from a file that another process writes
-        tempfile.TemporaryFile(dir=path.parent).close()
-    except OSError as error:
-        raise OSError(error.errno, error.strerror, str(path.parent)) from None
+    check_writable(path.parent)  # told apart from a file that another process writes
     lock = path.with_name(f"{path.name}.lock")
     try:
         with FileLock(lock, timeout=0):
@@ -106,7 +103,7 @@ def write_rows(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
     write(
         path,
         lambda: _packed(path, encoded(rows, form_of(path) or ".jsonl")),
-        kept=lambda: _lines(rows),
+        kept=lambda: json_lines(rows).encode(),
         kept_form=".jsonl",
     )
 
@@ -158,7 +155,7 @@ def _keep(path: Path, content: bytes, form: str) -> Path:
 def encoded(rows: Sequence[Mapping[str, Any]], form: str) -> bytes:
     """Records in one of :data:`FORMS`, not packed."""
     if form == ".jsonl":
-        return _lines(rows)
+        return json_lines(rows).encode()
     if form == ".json":
         return (json.dumps(list(map(dict, rows)), ensure_ascii=False, indent=1) + "\n").encode()
     flat = [_flat(row) for row in rows]
@@ -176,10 +173,6 @@ def encoded(rows: Sequence[Mapping[str, Any]], form: str) -> bytes:
 
 def _packed(path: Path, content: bytes) -> bytes:
     return gzip.compress(content, mtime=0) if path.name.lower().endswith(".gz") else content
-
-
-def _lines(rows: Sequence[Mapping[str, Any]]) -> bytes:
-    return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows).encode()
 
 
 def _flat(row: Mapping[str, Any]) -> dict[str, Any]:

@@ -7,7 +7,7 @@ import hashlib
 import json
 import os
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -113,6 +113,19 @@ def _hash_of(content: Mapping[str, object]) -> str:
     return hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()
 
 
+def json_lines(rows: Iterable[Mapping[str, object]]) -> str:
+    """Records as JSON Lines: one JSON object a line."""
+    return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+
+
+def check_writable(folder: Path) -> None:
+    """Raise ``OSError``, with the folder's name, where no file can be written into it."""
+    try:
+        tempfile.TemporaryFile(dir=folder).close()
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(folder)) from None
+
+
 def check_folder(folder: Path, *, mend: str) -> Path:
     """The folder itself, made where it is missing, if files can be written into it.
 
@@ -121,7 +134,7 @@ def check_folder(folder: Path, *, mend: str) -> Path:
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        tempfile.TemporaryFile(dir=folder).close()
+        check_writable(folder)
     except OSError as error:
         raise SafetuneError(f"{folder}: {error.strerror or error}: {mend}") from None
     return folder

@@ -22,7 +22,6 @@ import json
 import os
 import re
 from collections.abc import Sequence
-from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict
@@ -32,11 +31,12 @@ from tqdm import tqdm
 
 from safetune_utils import secrets, strict_json
 from safetune_utils.errors import SafetuneError
-from safetune_utils.machine.files import is_as_sealed, private_folder, sealed, write_json
+from safetune_utils.machine.files import private_folder
 from safetune_utils.places import store_folder
 from safetune_utils.scoring.score import NO_WORDS, Score, check_pairs, has_words
 from safetune_utils.services import http, requests
-from safetune_utils.terminal import plain, say
+from safetune_utils.services.kept import keep, kept
+from safetune_utils.terminal import plain
 
 if TYPE_CHECKING:
     import openai
@@ -210,8 +210,7 @@ def _settle(
                 "flagged": result["flagged"],
                 "category_scores": {name: score.parts.get(name) for name in result["category_scores"]},
             }
-            path = _path(text, service, folder)
-            write_json(path, sealed({"key": path.stem, **stored}), private=True)
+            keep(_path(text, service, folder), stored)
     return scores
 
 
@@ -310,14 +309,6 @@ def _path(text: str, service: requests.Service, folder: Path) -> Path:
 
 
 def _load(path: Path) -> Score | None:
-    """The stored score; ``None`` where there is none, or one that was cut, changed or is another's, which is
-    told in a line. Results stored before they carried a hash of themselves are read as they are.
-    """
-    with suppress(FileNotFoundError):
-        with suppress(ValueError):
-            stored = strict_json.parse(path.read_text("utf-8"))
-            score = _scored(stored)
-            if stored.get("key", path.stem) == path.stem and is_as_sealed(stored):
-                return score
-        say(f"the stored result {path} is not as it was written: it is asked for again", error=True)
-    return None
+    """The stored score; ``None`` where there is none, or one that was cut, changed or is another's."""
+    stored = kept(path, check=_scored)
+    return _scored(stored) if stored else None

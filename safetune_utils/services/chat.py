@@ -27,15 +27,16 @@ from filelock import FileLock
 from pydantic import TypeAdapter
 from tqdm import tqdm
 
-from safetune_utils import secrets, strict_json
+from safetune_utils import secrets
 from safetune_utils.errors import SafetuneError
-from safetune_utils.machine.files import ITSELF, is_as_sealed, private_folder, sealed, write_json
+from safetune_utils.machine.files import private_folder
 from safetune_utils.places import store_folder
 from safetune_utils.services.http import FailedError, call_once, key_for, open_client, read_reply
+from safetune_utils.services.kept import keep, kept
 from safetune_utils.services.requests import Reply, Request, Service, as_plain, canonical, content_of, key_of
 from safetune_utils.services.spending import Cost, Purse, check_cap, count_prompt_tokens, most_usd, usd_for
 from safetune_utils.store import read_lines, write_lines
-from safetune_utils.terminal import plain, say
+from safetune_utils.terminal import plain
 
 if TYPE_CHECKING:
     import openai
@@ -133,7 +134,7 @@ def record(requests: Sequence[Request], *, service: Service, store: Path | None 
         SafetuneError: some of them have no stored reply.
     """
     files = [_path(key, store) for key in dict.fromkeys(key_of(request, service) for request in requests)]
-    rows = list(filter(None, map(_stored, files)))
+    rows = list(filter(None, (kept(file, check=_reply) for file in files)))
     if missing := len(files) - len(rows):
         raise SafetuneError(f"{missing} of {len(files)} requests have no reply in the store: ask them first")
     write_lines(path, rows)
@@ -202,28 +203,9 @@ def _reply(row: dict[str, Any]) -> Reply:
     return _FORM.validate_python({"cached": True} | kept)
 
 
-def _stored(path: Path) -> dict[str, Any] | None:
-    """The stored call in a file; ``None`` where there is none, or it was cut, changed or is another's, which
-    is told in a line while the file is put aside. Calls stored before they carried a hash of themselves are
-    read as they are.
-    """
-    if not path.is_file():
-        return None
-    try:
-        row = strict_json.read(path, mend="")
-        if _reply(row).key == path.stem and is_as_sealed(row):
-            return {name: value for name, value in row.items() if name != ITSELF}
-    except (SafetuneError, ValueError, TypeError, AttributeError):
-        pass
-    aside = path.with_suffix(".damaged")
-    say(f"a stored reply is not as it was written: it is asked for again, and kept as {aside}", error=True)
-    path.replace(aside)
-    return None
-
-
 def _load(path: Path, service: Service) -> Reply | None:
     """The stored reply of this host; ``None`` where there is none, so that it is asked."""
-    row = _stored(path)
+    row = kept(path, check=_reply)
     reply = _reply(row) if row else None
     return reply if reply and reply.host in ("", service.host) else None
 
@@ -235,7 +217,7 @@ def _keep(reply: Reply, request: Request, *, service: Service, path: Path) -> No
         "answered": datetime.now(UTC).isoformat(timespec="seconds"),
     }
     row |= {name: getattr(reply, name) for name in _STORED_FIELDS}
-    write_json(path, sealed(row), private=True)
+    keep(path, row)
 
 
 def _settle(request: Request, *, client: openai.OpenAI, service: Service, purse: Purse, path: Path) -> Reply:

@@ -4,11 +4,10 @@ loading it; and the stages' versions.
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from safetune_utils import store
+from safetune_utils import store, strict_json
 from safetune_utils.models.identity import commit_in
 from safetune_utils.models.template import ALPACA, TEMPLATE, TEMPLATE_WITH_INPUT
 from safetune_utils.settings import USUAL_TARGETS, Settings
@@ -62,7 +61,7 @@ def default_targets(settings: Settings) -> list[str] | None:
 def _model_type(base_model: str) -> str | None:
     """The architecture of a base model in a folder, read as text; ``None`` where that does not say it."""
     try:
-        found = json.loads((Path(base_model).expanduser() / "config.json").read_text("utf-8"))
+        found = strict_json.parse((Path(base_model).expanduser() / "config.json").read_text("utf-8"))
     except (OSError, ValueError):
         return None  # told where the model is checked
     return found.get("model_type") if isinstance(found, dict) else None

@@ -15,8 +15,8 @@ from pathlib import Path
 import bad_input
 import pytest
 from bad_input import ANSWERED, CASES, SCORE, Outcome
+from command_line import in_this_process
 
-from safetune_utils.cli import main
 from safetune_utils.data import files
 
 Run = Callable[..., tuple[object, str]]
@@ -87,10 +87,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFi
     monkeypatch.chdir(tmp_path)
 
     def given(*arguments: str) -> tuple[object, str]:
-        monkeypatch.setattr("sys.argv", ["safetune", *arguments])
-        with pytest.raises(SystemExit) as stopped:
-            main.main()
-        return stopped.value.code, capfd.readouterr().err
+        return in_this_process(*arguments), capfd.readouterr().err
 
     return given
 

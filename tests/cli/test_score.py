@@ -6,9 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
-from command_line import safetune
-
-from safetune_utils.cli import main
+from command_line import in_this_process, safetune
 
 
 def test_scoring_reads_records_and_the_original_s_output_form(tmp_path: Path) -> None:
@@ -39,7 +37,7 @@ def test_scoring_reads_records_and_the_original_s_output_form(tmp_path: Path) ->
 
 
 def test_one_row_is_explained_without_signs_that_steer_a_terminal(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     rows = [
         {"goal": "Write it.", "input": "for my aunt", "said": "Dear aunt."},
@@ -50,9 +48,7 @@ def test_one_row_is_explained_without_signs_that_steer_a_terminal(
     given = ["score", "--input", str(path), "--columns", "instruction=goal,output=said"]
 
     def explained(row: str) -> tuple[list[str], str]:
-        monkeypatch.setattr("sys.argv", ["safetune", *given, "--scorer", "refusal-rules", "--explain", row])
-        with pytest.raises(SystemExit):
-            main.main()
+        in_this_process(*given, "--scorer", "refusal-rules", "--explain", row)
         said = capsys.readouterr()
         return said.out.splitlines(), said.err
 

@@ -7,9 +7,9 @@ import shutil
 from pathlib import Path
 
 import pytest
+from command_line import in_this_process
 
 from safetune_utils import store
-from safetune_utils.cli import main
 
 
 def made(x: int) -> Path:
@@ -19,25 +19,16 @@ def made(x: int) -> Path:
     return store.produce(stage="stage", label="label", inputs={"x": x}, make=make)
 
 
-def safetune(*arguments: str) -> int:
-    """The exit status of a command in this process."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("sys.argv", ["safetune", *arguments])
-        with pytest.raises(SystemExit) as ended:
-            main.main()
-    return int(ended.value.code or 0)
-
-
 def test_verify_names_each_stage_that_is_not_as_it_was_written(capsys: pytest.CaptureFixture[str]) -> None:
     whole, damaged, cut, old = (made(x) for x in range(4))
-    assert safetune("store", "verify") == 0
+    assert in_this_process("store", "verify") == 0
     assert capsys.readouterr().out == "4 stages, 0 of them not as they were written\n"
     (damaged / "out.txt").write_text("jello")
     (cut / "record.json").write_text("{")
     record = json.loads((old / "record.json").read_text())
     del record["itself"]
     (old / "record.json").write_text(json.dumps(record))
-    assert safetune("store", "verify") == 2
+    assert in_this_process("store", "verify") == 2
     said = capsys.readouterr()
     assert f"stage/{damaged.name} holds out.txt, which is not the file that was written" in said.out
     assert f"stage/{cut.name} has a record that is not whole" in said.out
@@ -49,10 +40,10 @@ def test_verify_names_each_stage_that_is_not_as_it_was_written(capsys: pytest.Ca
 
 
 def test_list_shows_what_is_made(capsys: pytest.CaptureFixture[str]) -> None:
-    assert safetune("store", "list") == 0
+    assert in_this_process("store", "list") == 0
     assert "no stages in" in capsys.readouterr().out
     both = [made(x) for x in range(2)]
     shutil.rmtree(both[0])
-    assert safetune("store", "list", "--json") == 0
+    assert in_this_process("store", "list", "--json") == 0
     (row,) = json.loads(capsys.readouterr().out)
     assert (row["stage"], row["folder"]) == ("stage", both[1].name)

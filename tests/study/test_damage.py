@@ -8,6 +8,7 @@ import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -21,7 +22,7 @@ from safetune_utils.study.run import run
 from safetune_utils.study.study import Study
 
 
-def small_study(base: Path) -> Study:
+def small_study(base: Path, **given: Any) -> Study:
     """One adapter of 4 + 3 rows on the tiny model in a folder, asked four ordinary prompts."""
     return state(
         prompt_sets=["ordinary"],
@@ -30,6 +31,7 @@ def small_study(base: Path) -> Study:
         precision="fp32",
         safety_amounts=[3],
         instruments=["refusal-rules"],
+        **given,
     )
 
 
@@ -171,15 +173,7 @@ def test_a_record_that_is_not_true_counts_as_not_made(harm: str) -> None:
 def test_answers_go_on_from_where_a_stopped_run_was_with_the_same_bytes(
     base: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    study = state(
-        prompt_sets=["ordinary"],
-        preset="smoke",
-        base_model=str(base),
-        precision="fp32",
-        safety_amounts=[3],
-        instruments=["refusal-rules"],
-        decoding={"batch_size": 1, "temperature": 1.0},
-    )
+    study = small_study(base, decoding={"batch_size": 1, "temperature": 1.0})
     run(study)
     root = places.store_folder()
     whole = files_of(root)
