@@ -18,7 +18,7 @@ from typing import Any
 
 from safetune_utils import strict_json
 from safetune_utils.errors import SafetuneError, first_line
-from safetune_utils.models.identity import ADAPTER_FILE, hub_words
+from safetune_utils.models.identity import ADAPTER_FILE, hub_words, no_model, no_weights
 
 ADAPTER_CONFIG = "adapter_config.json"
 # A name on the Hugging Face hub: an owner and a model, or one of the old names without an owner.
@@ -50,9 +50,7 @@ def check_base_folder(name: str) -> None:
         raise SafetuneError(f"base model '{name}' is a file: give the folder that holds the whole model")
     if not folder.is_dir():
         if not _HUB_ID.fullmatch(name) or ".." in name or "--" in name:
-            raise SafetuneError(
-                f"there is no folder '{name}', and it is no Hugging Face id: check the name of the model"
-            )
+            raise SafetuneError(no_model(name))
         return
     if (folder / ADAPTER_CONFIG).is_file():
         raise SafetuneError(
@@ -133,9 +131,7 @@ def _check_weights(name: str, folder: Path) -> None:
     """Raise ``SafetuneError`` where a weights file is cut off, or one that the index names is missing."""
     files = sorted(folder.glob("*.safetensors"))
     if not files:
-        raise SafetuneError(
-            f"{folder} holds no *.safetensors file: convert the model with save_pretrained first"
-        )
+        raise SafetuneError(no_weights(folder))
     for path in files:
         if reason := _fault(path):
             raise SafetuneError(unreadable(name, reason))

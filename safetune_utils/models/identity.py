@@ -43,6 +43,16 @@ def identity(name: str, *, revision: str | None = None) -> str:
     return f"commit:{_commit(name, revision)}"
 
 
+def no_model(name: str) -> str:
+    """The line for a name that is neither a folder nor a Hugging Face id."""
+    return f"there is no folder '{name}', and it is no Hugging Face id: check the name of the model"
+
+
+def no_weights(folder: Path) -> str:
+    """The line for a folder without weights that are read here."""
+    return f"{folder} holds no *.safetensors file: convert the model with save_pretrained first"
+
+
 def commit_in(identity: str) -> str | None:
     """The commit that an :func:`identity` names; ``None`` where the model is no Hugging Face id."""
     return identity.removeprefix("commit:") if identity.startswith("commit:") else None
@@ -56,9 +66,7 @@ def _files_hash(folder: Path) -> str:
     """
     files = sorted(path for path in folder.iterdir() if path.suffix in _READ and path.is_file())
     if not any(path.suffix == ".safetensors" for path in files):
-        raise SafetuneError(
-            f"{folder} holds no *.safetensors file: convert the model with save_pretrained first"
-        )
+        raise SafetuneError(no_weights(folder))
     both = [f"{path.name} {known_hash(path)}\n" for path in files]
     return hashlib.sha256("".join(both).encode()).hexdigest()
 
@@ -72,9 +80,7 @@ def _commit(name: str, revision: str | None) -> str:
             name, "config.json", revision=revision or "main", local_files_only=not hub_answers()
         )
     except HFValidationError:
-        raise SafetuneError(
-            f"there is no folder '{name}', and it is no Hugging Face id: check the name of the model"
-        ) from None
+        raise SafetuneError(no_model(name)) from None
     except LocalEntryNotFoundError:
         raise SafetuneError(
             f"model '{name}' is not on this machine, and the hub cannot be reached: check the id and the "
