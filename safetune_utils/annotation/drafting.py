@@ -229,18 +229,13 @@ def check(settings: Drafting) -> None:
     asked = questions(settings.questions, settings.n_questions)
     for name in (*(settings.reviews or ()), *(settings.form_reviews or ())):
         strict_json.read(Path(name).expanduser(), mend="export it again")
-    service = Service(
-        base_url=settings.base_url,
-        model=settings.model,
-        usd_per_million_in=settings.usd_per_million_in,
-        usd_per_million_out=settings.usd_per_million_out,
-    )
+    server = service(settings)
     if settings.mode == "ask":
         answers = answer_requests(asked, max_tokens=settings.max_tokens, temperature=settings.temperature)
-        ahead = chat.estimate_cost([*answers, *instruction_requests(asked)], service=service)
+        ahead = chat.estimate_cost([*answers, *instruction_requests(asked)], service=server)
         check_cap(ahead, settings)
         if ahead.calls:
-            http.check_reachable(service)
+            http.check_reachable(server)
 
 
 def replies(

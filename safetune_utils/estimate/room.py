@@ -30,7 +30,7 @@ def check_room(settings: Settings, *, prompt_sets: Mapping[str, int], store: Pat
     Args:
         settings: of a stated study: its device, precision and layers are fixed.
         prompt_sets: how many prompts of each set are asked.
-        store: the run store.
+        store: the run store's folder, which is there.
 
     Raises:
         SafetuneError: it does not fit; the message has the smallest change that does. A base model with
@@ -59,7 +59,7 @@ def check_room(settings: Settings, *, prompt_sets: Mapping[str, int], store: Pat
     needed = _DISK_BYTES + n_adapters * (
         counts["adapter"] * _DISK_BYTES_PER_PARAMETER + sum(prompt_sets.values()) * _BYTES_PER_RESPONSE
     )
-    free = shutil.disk_usage(next(one for one in (store, *store.absolute().parents) if one.exists())).free
+    free = shutil.disk_usage(store).free
     if free < needed:
         raise SafetuneError(
             f"this study writes about {size_in_words(needed)} into {store}, where {size_in_words(free)} are "
