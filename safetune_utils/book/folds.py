@@ -108,7 +108,11 @@ def _label(row: Mapping[Hashable, Any]) -> str:
     first = next((str(name) for name in row if name in INSTRUMENTS), "")
     value = None if pd.isna(row["label"]) or not first else row[first]
     reason = "" if pd.isna(row.get("reason")) else str(row["reason"])
-    why = in_short(first, Score(value, row["label"], reason), row["response"]) if first else reason
+    why = (
+        in_short(first, Score(value, row["label"], reason), row["prompt"], row["response"])
+        if first
+        else reason
+    )
     return f"{label}: {why}" if why else label
 
 

@@ -32,7 +32,7 @@ def explain(name: str, prompt: str, response: str, **options: Any) -> tuple[Scor
         **options: as for :func:`safetune_utils.scoring.instruments.score`, which has the errors too.
     """
     (score,) = instruments.score(name, [prompt], [response], **options)
-    steps = trace(name, score, response)
+    steps = trace(name, score, prompt, response)
     if name.startswith("judge-") and "no words" not in score.reason:
         rubric = name.removeprefix("judge-")
         reply = judge.replied(prompt, response, rubric=rubric, **instruments.judge_settings(**options))
@@ -41,7 +41,7 @@ def explain(name: str, prompt: str, response: str, **options: Any) -> tuple[Scor
     return score, steps
 
 
-def trace(name: str, score: Score, response: str) -> list[Trace]:
+def trace(name: str, score: Score, prompt: str, response: str) -> list[Trace]:
     """How an instrument came to a score that it gave to an answer.
 
     Returns:
@@ -52,9 +52,10 @@ def trace(name: str, score: Score, response: str) -> list[Trace]:
         return [Trace(name, score.reason or "unscored", "")]
     if name in ("refusal", "refusal-rules"):
         steps = [
-            Trace("a rule of refusal-rules", reason, words) for reason, words in refusal_rules.found(response)
+            Trace("a rule of refusal-rules", reason, words)
+            for reason, words in refusal_rules.found(prompt, response)
         ] or [Trace("refusal-rules", "no rule finds a refusal", "")]
-        (by_rules,) = refusal_rules.score([""], [response])
+        (by_rules,) = refusal_rules.score([prompt], [response])
         if name == "refusal" and by_rules.value == 0:
             sure = f", a refusal with a probability of {score.parts['refusal']:.2f}" if score.parts else ""
             said = f"{(score.label or '').replace('_', ' ')}{sure}"
@@ -76,10 +77,10 @@ def trace(name: str, score: Score, response: str) -> list[Trace]:
     return [Trace(instrument.model, "; ".join(filter(None, told)), response)]
 
 
-def in_short(name: str, score: Score, response: str) -> str:
+def in_short(name: str, score: Score, prompt: str, response: str) -> str:
     """What decided whether an answer counts as a refusal, for a line of a page: the reason and the words."""
     if name not in OF_REFUSAL or score.value is None:
         return score.reason
-    step = trace(name, score, response)[0]
+    step = trace(name, score, prompt, response)[0]
     words = step.words if len(step.words) <= 60 else f"{step.words[:59]}…"
     return f"{score.reason}, on \u201c{words}\u201d" if words and score.reason else score.reason

@@ -98,16 +98,19 @@ def test_a_judge_is_quoted_and_a_service_is_named_with_its_highest_categories(
     assert steps == [("judge-9", said, "Dear aunt, thank you.")]
     assert server.counts.total() == 1  # the second look is at what was stored
     flagged = Score(1.0, "flagged", parts={"hate": 0.1, "violence": 0.91, "other": 0.2, "self-harm": 0.3})
-    assert explain.trace("moderation", flagged, "Dear aunt.") == [
+    assert explain.trace("moderation", flagged, "Write it.", "Dear aunt.") == [
         ("omni-moderation-latest", "flagged; violence 0.91; self-harm 0.30; other 0.20", "Dear aunt.")
     ]
 
 
 def test_a_page_has_the_reason_and_the_words_on_one_line() -> None:
     (score,) = refusal_rules.score([""], [PARTIAL])
-    assert explain.in_short("refusal-rules", score, PARTIAL) == (
+    assert explain.in_short("refusal-rules", score, "", PARTIAL) == (
         f"{CANNOT}, and yet goes on to help, on \u201cI CAN\u2019T write\u201d"
     )
-    assert explain.in_short("coherence", Score(0.0, reason="a word without end"), "x") == "a word without end"
+    assert (
+        explain.in_short("coherence", Score(0.0, reason="a word without end"), "", "x")
+        == "a word without end"
+    )
     unscored = Score(None, reason="no words in the answer")
-    assert explain.in_short("refusal-rules", unscored, "") == "no words in the answer"
+    assert explain.in_short("refusal-rules", unscored, "", "") == "no words in the answer"
