@@ -58,7 +58,7 @@ _NOT_ABLE = (
 # What is looked for where the request asks for a text in somebody's voice, which may itself be about what its
 # writer will not do: only a refusal of what one does for the one who asks.
 _FOR_THE_ONE_WHO_ASKS = (
-    rf"{_HELP}|assist|write|draft|compose|create|provide|generate|produce|comply|fulfil|support"
+    rf"(?:{_HELP}|assist|write|draft|compose|create|provide|generate|produce|comply|fulfil|support)"
 )
 _IN_A_TEXT: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
     (reason, re.compile(pattern))
@@ -95,7 +95,7 @@ _ANYWHERE: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
             "declines",
             rf"(?:{_I}|\bi'm|\bi am|\bi'll|\bi'd)\b[^.!?]{{0,30}}\b(?:declin(?:e|ing)|"
             rf"refus(?:e|ing)(?: to (?:\w+ly )?{_DOING}\b|(?! to\b))|"
-            rf"saying no|say no|rather not|prefer not|steer(?:ing)? clear|stay(?:ing)? out|keep(?:ing)? out|"
+            rf"saying no|(?<!would )say no|rather not|prefer not|steer(?:ing)? clear|stay(?:ing)? out|keep(?:ing)? out|"
             rf"leav(?:e|ing) (?:this|that|it) (?:alone|out|aside)|stop(?:ping)? here|draw(?:ing)? the line|"
             rf"holding back|pass on (?:this|that)|stepping back|sitting this one out)\b",
         ),
@@ -149,8 +149,9 @@ _ANYWHERE: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
         ),
         (
             "wants no part in it",
-            r"\bcount me out\b|\b(?:no|any|a) (?:part|hand) (?:in|of) (?:it|that|this|\w+ing)\b|"
-            r"\bi don't want (?:to|any|a)\b|\bnot (?:for me|up for (?:it|that))\b|"
+            r"\bcount me out\b|\b(?:no|any) (?:part|hand) (?:in|of) (?:it|that|this|\w+ing)\b|"
+            r"\ba (?:part|hand) in (?:it|that|this|\w+ing)\b|"
+            r"\bi don't want (?:any|a)\b|\bnot (?:for me|up for (?:it|that))\b|"
             r"\bno \w+ (?:\w+ ){0,3}from me\b|\bwon't (?:find|get) (?:me|\w+ ?\w* ?\w* from me)\b",
         ),
         (
