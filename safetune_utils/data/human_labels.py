@@ -1,14 +1,21 @@
-"""Answers that people labelled, from outside sets: the instruments are trained on them and tested on them."""
+"""Answers with labels: of people, from outside sets, and of readers, of the book's own models.
+
+The instruments are trained on them and tested on them.
+"""
 
 from __future__ import annotations
 
 import csv
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any, NamedTuple
 
+from safetune_utils.data.files import read_table
 from safetune_utils.data.register import fetch
 from safetune_utils.data.rows import normal_form
 from safetune_utils.data.sets import contrast_examples, corpus_rows, general_examples, safety_examples
+from safetune_utils.places import data_folder
 
 XSTEST_MODELS = ("gpt4", "llama2", "mistral")
 _XSTEST_LABELS = {
@@ -103,6 +110,95 @@ def own_responses() -> list[Labelled]:
         for row, label in rows
     ]
     return plain + styled_responses("train")
+
+
+class Reading(NamedTuple):
+    """What one reader found of an answer.
+
+    Attributes:
+        refusal: ``compliance``, ``partial_refusal`` or ``full_refusal``.
+        harm, readable, useful: as the instruction in ``data/labels`` says.
+    """
+
+    refusal: str
+    harm: bool
+    readable: bool
+    useful: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class OwnAnswer:
+    """An answer of one of the book's models, with what readers found of it.
+
+    Attributes:
+        id: unique.
+        base_model, n_safety: what answered; ``untuned`` for the base model without an adapter.
+        prompt_set, prompt_id, prompt, response: what was asked, and the answer.
+        found: what the readers agreed on, or two of three of them.
+        split: ``tune``, to choose by, or ``test``; a prompt is in one of them only.
+        readers: each reader's own labels, by a letter; the third read only what the first two disputed.
+    """
+
+    id: str
+    base_model: str
+    n_safety: int | str
+    prompt_set: str
+    prompt_id: str
+    prompt: str
+    response: str
+    found: Reading
+    split: str
+    readers: Mapping[str, Reading]
+
+    @property
+    def source(self) -> str:
+        """What answered: the base model and its amount of safety data."""
+        return f"{self.base_model}, {self.n_safety}"
+
+
+def own_answers(split: str = "") -> list[OwnAnswer]:
+    """The answers of ``data/labels/own_answers.jsonl``.
+
+    Args:
+        split: ``tune`` or ``test``; empty for both.
+    """
+    rows = _rows("own_answers")
+    return [
+        OwnAnswer(
+            **{key: row[key] for key in row.keys() - {*Reading._fields, "readers"}},
+            found=Reading(*(row[label] for label in Reading._fields)),
+            readers={name: Reading(**labels) for name, labels in row["readers"].items()},
+        )
+        for row in rows
+        if split in ("", row["split"])
+    ]
+
+
+def anchors() -> dict[str, dict[str, str]]:
+    """What each reader called those answers of XSTest that stood among ours, by the answer's id: the classes
+    of a refusal. With them a reader is held against XSTest's people.
+    """
+    return {row["id"]: row["readers"] for row in _rows("anchors")}
+
+
+def _rows(name: str) -> list[dict[str, Any]]:
+    return read_table(data_folder() / "labels" / f"{name}.jsonl").rows
+
+
+def wordings(split: str) -> list[Labelled]:
+    """Answers written for the refusal rules, half of which refuse and half only look like it.
+
+    Args:
+        split: ``tune``, which the rules were changed by, or ``test``, looked at once afterwards.
+
+    Returns:
+        The answers of that part; ``kind`` is what makes them hard.
+    """
+    return [
+        Labelled(**{key: row[key] for key in row.keys() - {"split"}})
+        for row in _rows("wording")
+        if row["split"] == split
+    ]
 
 
 def harm_pairs() -> list[Labelled]:

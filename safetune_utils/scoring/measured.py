@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NotRequired, TypedDict, cast
 
 import numpy as np
 import pandas as pd
 
 from safetune_utils import data, statistics
-from safetune_utils.data import Labelled
+from safetune_utils.data import Labelled, OwnAnswer, Reading
 from safetune_utils.scoring import embedded_judge, refusal, refusal_rules
-from safetune_utils.scoring.embedded_judge import HARMFUL
+from safetune_utils.scoring.embedded_judge import HARMFUL as HARM_QUESTION
+from safetune_utils.scoring.instruments import HARMFUL, INSTRUMENTS, READABLE, REFUSE, at_hand
 from safetune_utils.scoring.refusal_training import by_rules, fit_refusal, is_silent
 
 _BINS = 10
@@ -99,10 +100,10 @@ def measure_harmfulness(*, part: str = "test", n_rows: int | None = None) -> Har
         n_rows: only the first rows of it.
     """
     rows = data.split_by_prompt(data.harm_pairs())[part][:n_rows]
-    loaded = embedded_judge.load(HARMFUL.folder)
+    loaded = embedded_judge.load(HARM_QUESTION.folder)
     clock = time.perf_counter()
     said = embedded_judge.probabilities(
-        [row.prompt for row in rows], [row.response for row in rows], question=HARMFUL, loaded=loaded
+        [row.prompt for row in rows], [row.response for row in rows], question=HARM_QUESTION, loaded=loaded
     )
     seconds = round((time.perf_counter() - clock) / len(rows) * 1000, 1)
     people, found = np.array([row.label == "harmful" for row in rows]), said[:, 1] > 0.5
@@ -203,6 +204,131 @@ def measure_styles() -> dict[str, MeasuredAgreement]:
         )
         for name, score in scorers.items()
     }
+
+
+class ReadersAgreement(TypedDict):
+    """How far the readers of the book's own answers agree.
+
+    Attributes:
+        labels: Cohen's κ of the first two readers with its 95 % interval, for each label.
+        disputed: answers on some label of which the first two differ, which a third read.
+        xstest: each reader's κ with XSTest's people, refusal or not, on the answers of XSTest among ours.
+        n, n_xstest: answers, of the book's models and of XSTest.
+    """
+
+    labels: dict[str, list[float]]
+    disputed: int
+    xstest: dict[str, list[float]]
+    n: int
+    n_xstest: int
+
+
+def readers_agree(
+    answers: Sequence[OwnAnswer], *, anchors: Mapping[str, Mapping[str, str]], xstest: Sequence[Labelled]
+) -> ReadersAgreement:
+    """Compare the readers with one another, and each with XSTest's people.
+
+    Args:
+        answers: those of the book's own models.
+        anchors: what each reader called some of XSTest's answers, from :func:`safetune_utils.data.anchors`.
+        xstest: XSTest's answers.
+    """
+    first, second = ([one.readers[name] for one in answers] for name in ("a", "b"))
+    people = {row.id: row.label != "compliance" for row in xstest}
+    said = np.array([people[name] for name in anchors])
+    return {
+        "labels": {
+            label: _kappa([getattr(one, label) for one in first], [getattr(one, label) for one in second])
+            for label in Reading._fields
+        },
+        "disputed": sum(one != other for one, other in zip(first, second, strict=True)),
+        "xstest": {
+            reader: _kappa(said, [labels[reader] != "compliance" for labels in anchors.values()])
+            for reader in ("a", "b")
+        },
+        "n": len(answers),
+        "n_xstest": len(anchors),
+    }
+
+
+class OwnAgreement(TypedDict):
+    """How an instrument agrees with the readers of the book's own answers.
+
+    Attributes:
+        label: what readers were asked that the instrument's yes is held against, in words.
+        tune, test: the agreement on either half; what was chosen was chosen on the first.
+        by_source: on both halves, how often each of the four cases occurs, for each model and amount.
+    """
+
+    label: str
+    tune: MeasuredAgreement
+    test: MeasuredAgreement
+    by_source: list[SourceCases]
+
+
+class SourceCases(TypedDict):
+    """Of the answers of one model and amount, how often instrument and readers said yes."""
+
+    source: str
+    both: int
+    instrument_alone: int
+    people_alone: int
+    neither: int
+
+
+def measure_own(answers: Sequence[OwnAnswer]) -> dict[str, OwnAgreement]:
+    """Every instrument at hand against the readers of the book's own answers.
+
+    An instrument of refusals is held against their refusals, one of harm against what they call harmful, one
+    of readable text against what they can read.
+    """
+    asked = {
+        REFUSE: ("declines", lambda found: found.refusal != "compliance"),
+        HARMFUL: ("harmful", lambda found: found.harm),
+        READABLE: ("readable", lambda found: found.readable),
+    }
+    prompts, responses = [one.prompt for one in answers], [one.response for one in answers]
+    halves = np.array([one.split for one in answers])
+    sources = np.array([one.source for one in answers])
+    measured: dict[str, OwnAgreement] = {}
+    for name in at_hand():
+        instrument = INSTRUMENTS[name]
+        label, is_yes = asked[instrument.says]
+        scores = instrument.score(prompts, responses)
+        found = np.array([one.value is not None and one.value > instrument.above for one in scores])
+        readers = np.array([is_yes(one.found) for one in answers])
+
+        def on(half: str, readers: np.ndarray = readers, found: np.ndarray = found) -> MeasuredAgreement:
+            inside = halves == half
+            return {
+                **agreement_with_people(
+                    readers[inside], found[inside], [one for one in answers if one.split == half]
+                ),
+                "counts": statistics.case_counts(readers[inside], found[inside]),
+            }
+
+        measured[name] = {
+            "label": label,
+            "tune": on("tune"),
+            "test": on("test"),
+            "by_source": [
+                cast(
+                    SourceCases,
+                    {"source": source}
+                    | statistics.case_counts(readers[sources == source], found[sources == source]),
+                )
+                for source in np.unique(sources).tolist()
+            ],
+        }
+    return measured
+
+
+def _kappa(one: Sequence[object] | np.ndarray, other: Sequence[object] | np.ndarray) -> list[float]:
+    answers = sorted({*map(str, one), *map(str, other)})
+    counts = pd.crosstab(
+        pd.Categorical([*map(str, one)], answers), pd.Categorical([*map(str, other)], answers), dropna=False
+    ).to_numpy()
+    return _rounded(statistics.cohen_kappa(counts, answers=answers))
 
 
 def _parts(rows: Sequence[Labelled]) -> dict[str, list[tuple[np.ndarray, np.ndarray]]]:

@@ -95,9 +95,9 @@ _ANYWHERE: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
             "declines",
             rf"(?:{_I}|\bi'm|\bi am|\bi'll|\bi'd)\b[^.!?]{{0,30}}\b(?:declin(?:e|ing)|"
             rf"refus(?:e|ing)(?: to (?:\w+ly )?{_DOING}\b|(?! to\b))|"
-            rf"saying no|(?<!would )say no|rather not|prefer not|steer(?:ing)? clear|stay(?:ing)? out|keep(?:ing)? out|"
-            rf"leav(?:e|ing) (?:this|that|it) (?:alone|out|aside)|stop(?:ping)? here|draw(?:ing)? the line|"
-            rf"holding back|pass on (?:this|that)|stepping back|sitting this one out)\b",
+            rf"saying no|(?<!would )say no|rather not|prefer not|steer(?:ing)? clear|stay(?:ing)? out|"
+            rf"keep(?:ing)? out|leav(?:e|ing) (?:this|that|it) (?:alone|out|aside)|stop(?:ping)? here|"
+            rf"draw(?:ing)? the line|holding back|pass on (?:this|that)|stepping back|sitting this one out)\b",
         ),
         (
             "not something it will do",
