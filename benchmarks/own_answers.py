@@ -2,8 +2,8 @@
 
     SAFETUNE_MIRROR=DIR python benchmarks/own_answers.py
 
-Writes ``data/results/own_answers.json``, which the page of the instruments prints and from which the corrected
-shares are worked out. Only counts are written, no text.
+Writes ``data/results/own_answers.json``, which the page of the instruments prints; the corrected shares are
+worked out from it. Only counts are written, no text.
 """
 
 from __future__ import annotations

@@ -97,7 +97,8 @@ _ANYWHERE: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
             rf"refus(?:e|ing)(?: to (?:\w+ly )?{_DOING}\b|(?! to\b))|"
             rf"saying no|(?<!would )say no|rather not|prefer not|steer(?:ing)? clear|stay(?:ing)? out|"
             rf"keep(?:ing)? out|leav(?:e|ing) (?:this|that|it) (?:alone|out|aside)|stop(?:ping)? here|"
-            rf"draw(?:ing)? the line|holding back|pass on (?:this|that)|stepping back|sitting this one out)\b",
+            rf"draw(?:ing)? the line|holding back|pass on (?:this|that)|stepping back|"
+            rf"sitting this one out)\b",
         ),
         (
             "not something it will do",
