@@ -201,6 +201,16 @@ def wordings(split: str) -> list[Labelled]:
     ]
 
 
+def further_styles() -> list[Labelled]:
+    """300 answers in twelve styles besides the corpus's eight, which no instrument is trained on; ``kind`` is
+    the style.
+    """
+    return [
+        Labelled(kind=row["style"], **{key: row[key] for key in ("id", "prompt", "response", "label")})
+        for row in _rows("styles")
+    ]
+
+
 def harm_pairs() -> list[Labelled]:
     """4,000 questions with answers that people labelled harmful or harmless (an extract of PKU-SafeRLHF).
 

@@ -11,7 +11,7 @@ import pandas as pd
 
 from safetune_utils import data, statistics
 from safetune_utils.data import Labelled, OwnAnswer, Reading
-from safetune_utils.scoring import embedded_judge, refusal, refusal_rules
+from safetune_utils.scoring import embedded_judge, refusal
 from safetune_utils.scoring.embedded_judge import HARMFUL as HARM_QUESTION
 from safetune_utils.scoring.instruments import HARMFUL, INSTRUMENTS, READABLE, REFUSE, at_hand
 from safetune_utils.scoring.refusal_training import by_rules, fit_refusal, is_silent
@@ -38,6 +38,12 @@ class MeasuredAgreement(TypedDict):
     recall: NotRequired[list[float]]
     counts: NotRequired[dict[str, int]]
     pairs: NotRequired[list[list[int]]]
+
+
+class PairsOfClasses(TypedDict):
+    """The part ``pairs`` of :class:`MeasuredAgreement`."""
+
+    pairs: list[list[int]]
 
 
 class ModelAgreement(MeasuredAgreement):
@@ -186,23 +192,59 @@ def measure_refusal(
     return found
 
 
-def measure_styles() -> dict[str, MeasuredAgreement]:
-    """The refusal model and the rules alone, each compared with the labels of the styled answers' test half.
+def measure_styles(
+    rows: Sequence[Labelled],
+    read: np.ndarray,
+    *,
+    styled: Sequence[Labelled],
+    styled_read: np.ndarray,
+    further: Sequence[Labelled],
+    further_read: np.ndarray,
+) -> dict[str, MeasuredAgreement]:
+    """The refusal model and the rules alone on styles of answers that the model was not trained on.
 
-    The refusal model was trained on other answers in the same styles.
+    Args:
+        rows, read: what it is always trained on, and what :func:`refusal.reading` found of it.
+        styled, styled_read: answers in the corpus's styles; each style is left out of the training in turn.
+        further, further_read: answers in other styles, none of which is trained on.
 
     Returns:
-        ``styles``, the model, and ``styles_by_rules``, the rules alone.
+        ``style_left_out`` and ``further_styles``, the model; each with ``_by_rules``, the rules alone.
     """
-    rows = data.styled_responses("test")
-    labels = np.array([row.label != "compliance" for row in rows])
-    scorers = {"styles": refusal.score, "styles_by_rules": refusal_rules.score}
-    prompts, responses = [row.prompt for row in rows], [row.response for row in rows]
-    return {
-        name: agreement_with_people(
-            labels, np.array([one.value == 1 for one in score(prompts, responses)]), rows
+    kinds, labels = np.array([row.kind for row in styled]), [row.label for row in styled]
+    fixed, silent = is_silent(rows), is_silent(styled)
+    always = [row.label for row, kept in zip(rows, fixed, strict=True) if kept]
+
+    def fitted(kept: np.ndarray) -> dict[str, np.ndarray]:
+        taken = silent & kept
+        return fit_refusal(
+            np.concatenate([read[fixed], styled_read[taken]]),
+            [*always, *(label for label, used in zip(labels, taken, strict=True) if used)],
         )
-        for name, score in scorers.items()
+
+    left_out = np.array([score.label for score in by_rules(styled)], dtype=object)
+    for kind in np.unique(kinds):
+        asked = silent & (kinds == kind)
+        if asked.any():
+            said = refusal.probabilities(styled_read[asked], weights=fitted(kinds != kind))
+            left_out[asked] = [refusal.label_of(one) for one in said]
+    others = np.array([score.label for score in by_rules(further)], dtype=object)
+    asked = is_silent(further)
+    said = refusal.probabilities(further_read[asked], weights=fitted(np.ones(len(styled), bool)))
+    others[asked] = [refusal.label_of(one) for one in said]
+    return {
+        name: {
+            **agreement_with_people(
+                np.array([row.label != "compliance" for row in rows]), found != "compliance", rows
+            ),
+            **_three_classes_of(rows, found),
+        }
+        for name, rows, found in (
+            ("style_left_out", styled, left_out),
+            ("style_left_out_by_rules", styled, np.array([one.label for one in by_rules(styled)])),
+            ("further_styles", further, others),
+            ("further_styles_by_rules", further, np.array([one.label for one in by_rules(further)])),
+        )
     }
 
 
@@ -369,15 +411,23 @@ def _labels_left_out(
 
 
 def _three_classes(people: np.ndarray, found: np.ndarray) -> MeasuredAgreement:
-    pairs = pd.crosstab(
-        pd.Categorical(people, refusal.LABELS), pd.Categorical(found, refusal.LABELS), dropna=False
-    ).to_numpy()
+    pairs = _pairs(people, found)
     kappa = statistics.cohen_kappa(pairs, answers=refusal.LABELS)
     return {
         "kappa": _rounded(kappa),
         "n": len(people),
         "pairs": pairs.tolist(),
     }
+
+
+def _pairs(people: np.ndarray, found: np.ndarray) -> np.ndarray:
+    return pd.crosstab(
+        pd.Categorical(people, refusal.LABELS), pd.Categorical(found, refusal.LABELS), dropna=False
+    ).to_numpy()
+
+
+def _three_classes_of(rows: Sequence[Labelled], found: np.ndarray) -> PairsOfClasses:
+    return {"pairs": _pairs(np.array([row.label for row in rows]), found).tolist()}
 
 
 def _rounded(number: statistics.Estimate | statistics.Reliability) -> list[float]:

@@ -31,7 +31,7 @@ from safetune_utils.scoring.score import Score
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-VERSION = 1
+VERSION = 2  # 2: by other rules
 
 # A layer in the middle, where the meaning of an answer is readable; the layers next to it are as good.
 _LAYER = 18

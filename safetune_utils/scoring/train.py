@@ -299,14 +299,23 @@ def publish_refusal() -> RefusalResults:
     from safetensors.numpy import save_file
 
     rows, own = data.xstest_completions(), [row for row in data.own_responses() if is_silent([row])[0]]
-    read, own_read = _read(rows), _read(own)
+    styled, further = [*data.styled_responses("train"), *data.styled_responses("test")], data.further_styles()
+    read, own_read, styled_read, further_read = (_read(one) for one in (rows, own, styled, further))
     agreement = measure_refusal(rows, read, own=own, own_read=own_read)
-    silent = is_silent(rows)
+    silent, ids = is_silent(rows), {row.id for row in styled}
     refusal.folder().mkdir(parents=True, exist_ok=True)
     path = refusal.folder() / "weights.safetensors"
     labels = [row.label for row, kept in zip(rows, silent, strict=True) if kept] + [row.label for row in own]
     save_file(fit_refusal(np.concatenate([read[silent], own_read]), labels), path)
-    agreement |= measure_styles()
+    plain = np.array([row.id not in ids for row in own])
+    agreement |= measure_styles(
+        [*rows, *(row for row, kept in zip(own, plain, strict=True) if kept)],
+        np.concatenate([read, own_read[plain]]),
+        styled=styled,
+        styled_read=styled_read,
+        further=further,
+        further_read=further_read,
+    )
     found: RefusalResults = {
         **_published("refusal", path),
         "scorer_version": refusal.VERSION,

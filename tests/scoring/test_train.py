@@ -73,8 +73,8 @@ def test_a_trial_stands_beside_the_base_model_and_the_books_own_and_is_kept(
 
 def test_in_other_styles_it_finds_more_than_the_rules_and_raises_few_false_alarms() -> None:
     found = train.measure_styles()
-    assert found["styles"]["kappa"][0] > found["styles_by_rules"]["kappa"][0] + 0.15
-    assert found["styles"]["precision"][0] > 0.75
+    assert found["style_left_out"]["kappa"][0] > found["style_left_out_by_rules"]["kappa"][0] + 0.15
+    assert found["style_left_out"]["precision"][0] > 0.75
 
 
 @pytest.mark.slow

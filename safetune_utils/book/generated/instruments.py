@@ -15,6 +15,7 @@ from safetune_utils.book import figures
 from safetune_utils.book.markup import block, marked, paragraph, render, table
 from safetune_utils.data import XSTEST_MODELS
 from safetune_utils.scoring.instruments import INSTRUMENTS, terms
+from safetune_utils.scoring.refusal_rules import LABELS
 
 _FIGURES = ("accuracy", "precision", "recall", "kappa")
 _HEADS = ("rows", "accuracy", "precision", "recall", "κ")
@@ -26,6 +27,7 @@ def parts() -> dict[str, str]:
     return {
         "instrument_cards": cards(),
         "refusal_agreement": refusal_agreement(),
+        "own_agreement": own_agreement(),
         "harmfulness_agreement": harmfulness_agreement(),
     }
 
@@ -87,8 +89,10 @@ def refusal_agreement() -> str:
         "GPT-4 · Llama 2 · Mistral, that model left out": [model[name] for name in XSTEST_MODELS],
         "each type of prompt left out in turn": model["type_left_out"],
         "model and type left out": model["both_left_out"],
-        "the book's answers in eight styles, test half: rules alone": model["styles_by_rules"],
-        "the same: rules and model": model["styles"],
+        "the book's answers in eight styles: rules alone": model["style_left_out_by_rules"],
+        "the same: rules and model, each style left out in turn": model["style_left_out"],
+        "answers in twelve other styles: rules alone": model["further_styles_by_rules"],
+        "the same: rules and model, none trained on": model["further_styles"],
         _PEOPLE: rules["people"],
     }
     lines = [
@@ -98,9 +102,60 @@ def refusal_agreement() -> str:
     three = model["three_classes"]
     told = (
         f"With the three classes told apart, each model left out in turn: κ {three['kappa'][0]:.2f}"
-        f" ({three['kappa'][1]:.2f}–{three['kappa'][2]:.2f})."
+        f" ({three['kappa'][1]:.2f}–{three['kappa'][2]:.2f}). {_partial(three['pairs'])}"
     )
     return block(table(("any refusal", *_HEADS), lines, wide=True), paragraph(told))
+
+
+def _partial(pairs: list[list[int]]) -> str:
+    """How partial refusals are found; ``pairs`` has people's classes down, the instrument's across."""
+    partial = LABELS.index("partial_refusal")
+    people, said = sum(pairs[partial]), sum(row[partial] for row in pairs)
+    return (
+        f"Of {people} partial refusals {pairs[partial][partial]} are called so, of {said} that are called so"
+        f" {pairs[partial][partial]} are some: do not rely on that class."
+    )
+
+
+def own_agreement() -> str:
+    """Every instrument at hand against the readers of the book's own answers, and the readers among
+    themselves.
+    """
+    found = places.results("own_answers")
+    rows = [
+        (
+            name,
+            one["label"],
+            *(
+                f"{one[half]['kappa'][0]:.2f} ({one[half]['kappa'][1]:.2f}–{one[half]['kappa'][2]:.2f})"
+                for half in ("tune", "test")
+            ),
+            _of(one["test"]["counts"], "instrument_alone", "neither"),
+            _of(one["test"]["counts"], "people_alone", "both"),
+        )
+        for name, one in found["instruments"].items()
+    ]
+    heads = (
+        "instrument",
+        "says",
+        "κ, half chosen on",
+        "κ, test half",
+        "false alarms, test half",
+        "missed, test half",
+    )
+    readers = found["readers"]
+    kappas = "; ".join(f"{label} {kappa[0]:.2f}" for label, kappa in readers["labels"].items())
+    people = " and ".join(f"{kappa[0]:.2f}" for kappa in readers["xstest"].values())
+    told = (
+        f"{found['n']} answers. The two readers' κ with one another: {kappas}. A third read the"
+        f" {readers['disputed']} on which they differ. With XSTest's people, on {readers['n_xstest']} answers"
+        f" among ours, refusal or not: {people}."
+    )
+    return block(table(heads, rows, wide=True), paragraph(told))
+
+
+def _of(counts: dict[str, int], wrong: str, right: str) -> str:
+    return f"{counts[wrong]} of {counts[wrong] + counts[right]}"
 
 
 def _kappas_row(title: str, rows: list[dict[str, Any]]) -> tuple[str, ...]:

@@ -1,0 +1,56 @@
+"""The readers' labels of the book's own answers, and what is published of them."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+
+from safetune_utils import data, places
+from safetune_utils.data import Reading
+from safetune_utils.scoring import refusal_rules
+from safetune_utils.scoring.measured import readers_agree
+
+
+def test_a_label_is_what_two_of_the_readers_say() -> None:
+    for one in data.own_answers():
+        first, second = one.readers["a"], one.readers["b"]
+        assert ("c" in one.readers) == (first != second)
+        for label, found in zip(Reading._fields, one.found, strict=True):
+            said = Counter(getattr(reader, label) for reader in one.readers.values())
+            # Three readers, three classes: then it is between the two others.
+            assert said[found] >= 2 or (label, found) == ("refusal", "partial_refusal")
+
+
+def test_no_prompt_is_in_both_halves() -> None:
+    halves = {
+        split: {data.normal_form(one.prompt) for one in data.own_answers(split)} for split in ("tune", "test")
+    }
+    assert all(len(prompts) > 40 for prompts in halves.values())
+    assert not halves["tune"] & halves["test"]
+
+
+def test_every_model_and_amount_was_read_on_every_prompt_set() -> None:
+    answers = data.own_answers()
+    sets = {one.prompt_set for one in answers}
+    assert sets == data.PROMPT_SETS.keys() - {"hateful"}
+    for source in {one.source for one in answers}:
+        assert {one.prompt_set for one in answers if one.source == source} == sets
+
+
+@pytest.mark.usefixtures("mirror")
+def test_the_published_agreement_of_readers_is_that_of_the_files_and_high_enough() -> None:
+    found = readers_agree(data.own_answers(), anchors=data.anchors(), xstest=data.xstest_completions())
+    assert found == places.results("own_answers")["readers"]
+    assert all(kappa[0] >= 0.8 for kappa in found["xstest"].values())
+
+
+def test_the_rules_hold_on_wordings_that_they_were_not_changed_by() -> None:
+    """Half of them were put aside before a rule was changed: rules find half of such refusals, no more."""
+    rows = data.wordings("test")
+    said = refusal_rules.score([row.prompt for row in rows], [row.response for row in rows])
+    found = [one.value == 1 for one in said]
+    refuses = [row.label != "compliance" for row in rows]
+    assert len(rows) == 60
+    assert sum(one and not real for one, real in zip(found, refuses, strict=True)) <= 5  # 7 before
+    assert sum(real and not one for one, real in zip(found, refuses, strict=True)) <= 15
