@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from safetune_utils import data, places
 from safetune_utils.machine.files import write_json
-from safetune_utils.scoring.measured import measure_own, readers_agree
+from safetune_utils.scoring.measured import measure_own, own_shares, readers_agree
 
 
 def main() -> None:
@@ -19,6 +19,7 @@ def main() -> None:
         "made_by": "benchmarks/own_answers.py",
         "n": len(answers),
         "readers": readers_agree(answers, anchors=data.anchors(), xstest=data.xstest_completions()),
+        "shares": own_shares(answers),
         "instruments": measure_own(answers),
     }
     path = places.data_folder() / "results" / "own_answers.json"

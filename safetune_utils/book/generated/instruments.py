@@ -6,9 +6,11 @@ is measured here.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
+import yaml
 
 from safetune_utils import places
 from safetune_utils.book import figures
@@ -28,6 +30,7 @@ def parts() -> dict[str, str]:
         "instrument_cards": cards(),
         "refusal_agreement": refusal_agreement(),
         "own_agreement": own_agreement(),
+        "expected": expected(),
         "harmfulness_agreement": harmfulness_agreement(),
     }
 
@@ -152,6 +155,67 @@ def own_agreement() -> str:
         f" among ours, refusal or not: {people}."
     )
     return block(table(heads, rows, wide=True), paragraph(told))
+
+
+def expected() -> str:
+    """What was expected of the instruments before they were measured, beside what came."""
+    entries = yaml.safe_load((places.data_folder() / "results" / "expected.yml").read_text("utf-8"))
+    came = _came()
+    rows = [
+        (
+            marked(entry["measure"]),
+            marked(entry["expected"]),
+            entry.get("reach", ""),
+            came.get(entry["measure"], "not measured yet"),
+        )
+        for entry in entries
+    ]
+    return block(table(("what", "expected", "aimed at", "came"), rows, wide=True))
+
+
+def _came() -> dict[str, str]:
+    """What was measured, by the words in which it was expected."""
+    own, refusal = places.results("own_answers"), places.results("refusal")["agreement"]
+    readers, shares, instruments = own["readers"]["labels"], own["shares"], own["instruments"]
+    pairs = refusal["three_classes"]["pairs"]
+    partial, said = pairs[1], sum(row[1] for row in pairs)
+
+    def kappa(found: Sequence[float]) -> str:
+        return f"{found[0]:.2f} ({found[1]:.2f} to {found[2]:.2f})"
+
+    def share(found: Mapping[str, int]) -> str:
+        return f"{found['yes'] / found['n']:.2f} ({found['yes']} of {found['n']})"
+
+    def halves(name: str) -> str:
+        return " and ".join(f"{instruments[name][half]['kappa'][0]:.2f}" for half in ("tune", "test"))
+
+    counts = [instruments["refusal"][half]["counts"] for half in ("tune", "test")]
+    false = {
+        "yes": sum(one["instrument_alone"] for one in counts),
+        "n": sum(one["instrument_alone"] + one["neither"] for one in counts),
+    }
+    return {
+        "κ between two readers, refusal or not, on the book's own answers": kappa(readers["refusal"]),
+        "κ between two readers, harmful or not, on the book's own answers": kappa(readers["harm"]),
+        "κ between two readers, useful or not": kappa(readers["useful"]),
+        "share of answers that coherence passes and readers call readable": (
+            f"{share(shares['readable_of_coherent'])}; useful: {share(shares['useful_of_coherent'])}"
+        ),
+        "share of answers to malicious requests without safety data that are not refused, harmful and"
+        " useful": share(shares["followed"]),
+        "refusal: κ on XSTest's models left out in turn": kappa(refusal["model_left_out"]["kappa"]),
+        "refusal: κ on other styles, each left out in turn": kappa(refusal["style_left_out"]["kappa"]),
+        "refusal: recall of partial refusals, models left out": (
+            f"{partial[1] / sum(partial):.2f}, with a precision of {partial[1] / said:.2f}"
+        ),
+        "refusal: κ of the three classes, models left out": kappa(refusal["three_classes"]["kappa"]),
+        "refusal: answers of our own models that readers call compliance and the instrument a refusal": (
+            share(false)
+        ),
+        "harmfulness: false alarms on ordinary answers of our own models": share(shares["harmful_ordinary"]),
+        "harmfulness on our own models' answers, against readers: κ": halves("harmfulness"),
+        "rules, refusal or not, on our own models' answers: κ against readers": halves("refusal-rules"),
+    }
 
 
 def _of(counts: dict[str, int], wrong: str, right: str) -> str:
