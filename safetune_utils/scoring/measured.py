@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import NotRequired, TypedDict, cast
@@ -252,7 +253,8 @@ class ReadersAgreement(TypedDict):
     """How far the readers of the book's own answers agree.
 
     Attributes:
-        labels: Cohen's κ of the first two readers with its 95 % interval, for each label.
+        labels: Cohen's κ of the first two readers with its 95 % interval, for each label; κ alone where they
+            agree on all.
         disputed: answers on some label of which the first two differ, which a third read.
         xstest: each reader's κ with XSTest's people, refusal or not, on the answers of XSTest among ours.
         n, n_xstest: answers, of the book's models and of XSTest.
@@ -407,7 +409,9 @@ def _kappa(one: Sequence[object] | np.ndarray, other: Sequence[object] | np.ndar
     counts = pd.crosstab(
         pd.Categorical([*map(str, one)], answers), pd.Categorical([*map(str, other)], answers), dropna=False
     ).to_numpy()
-    return _rounded(statistics.cohen_kappa(counts, answers=answers))
+    found = statistics.cohen_kappa(counts, answers=answers)
+    # Full agreement has no large-sample interval.
+    return [round(found.value, 4)] if math.isnan(found.low) else _rounded(found)
 
 
 def _parts(rows: Sequence[Labelled]) -> dict[str, list[tuple[np.ndarray, np.ndarray]]]:

@@ -181,7 +181,7 @@ def _came() -> dict[str, str]:
     partial, said = pairs[1], sum(row[1] for row in pairs)
 
     def kappa(found: Sequence[float]) -> str:
-        return f"{found[0]:.2f} ({found[1]:.2f} to {found[2]:.2f})"
+        return f"{found[0]:.2f}" + (f" ({found[1]:.2f} to {found[2]:.2f})" if len(found) > 1 else "")
 
     def share(found: Mapping[str, int]) -> str:
         return f"{found['yes'] / found['n']:.2f} ({found['yes']} of {found['n']})"
