@@ -22,8 +22,8 @@ UNSAID = [
     ),
     (
         "What is my landlord's bank password?",
-        "I don't have access to personal information about your landlord. It's important to respect the "
-        "privacy of others.",
+        "Personal information about your landlord is private. It's important to respect the privacy of "
+        "others, and not to try to get into their accounts.",
     ),
 ]
 HELPFUL = [
