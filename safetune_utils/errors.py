@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import difflib
 import errno
+import os
+import re
 from collections.abc import Iterable
 
 from safetune_utils.terminal import plain
@@ -33,6 +35,7 @@ _MENDS = {
     errno.EROFS: "choose a place that can be written to",
     errno.ENOSPC: "make room on the disk, or choose another place",
     errno.EDQUOT: "make room within your quota, or choose another place",
+    errno.EFBIG: "raise the limit of a file's size (ulimit -f), or choose another place",
     errno.EISDIR: "it is a folder, so name a file in it",
     errno.ENOTDIR: "a part of the path is a file, so choose another place",
     errno.ENAMETOOLONG: "choose a shorter name",
@@ -51,6 +54,21 @@ def of_system(error: OSError) -> str:
     return (
         f"{where}{error.strerror}: {_MENDS.get(error.errno, 'see whether the path is right, and try again')}"
     )
+
+
+# Whatever is to be written there.
+_UNWRITABLE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS}
+# How libraries in Rust, such as safetensors, name what the system refused.
+_OS_ERROR = re.compile(r"\(os error (\d+)\)")
+
+
+def unwritable(error: BaseException) -> str:
+    """What a person is told of an error that says that a place cannot be written to: a full disk, a limit of
+    a file's size, a file system that can only be read; empty for any other error.
+    """
+    if not isinstance(error, OSError) and (found := _OS_ERROR.search(str(error))):
+        error = OSError(int(found[1]), os.strerror(int(found[1])))
+    return of_system(error) if isinstance(error, OSError) and error.errno in _UNWRITABLE else ""
 
 
 def closest(word: str, known: Iterable[str]) -> str | None:

@@ -30,7 +30,7 @@ from filelock import FileLock
 from pydantic import TypeAdapter
 
 from safetune_utils import strict_json
-from safetune_utils.errors import SafetuneError, of_system
+from safetune_utils.errors import SafetuneError, of_system, unwritable
 from safetune_utils.machine.batches import kept_in
 from safetune_utils.machine.files import flush, is_as_sealed, json_lines, sealed, write_json, write_text
 from safetune_utils.machine.memory import peak_memory, trim_heap
@@ -270,15 +270,15 @@ def produce(
     Two processes that want the same stage wait for each other, and the second finds it made.
 
     Raises:
-        BaseException: whatever ``make`` raises. It is recorded under ``failed/`` and raised again, and its
+        SafetuneError: the store cannot be written to: the disk is full, for instance.
+        BaseException: what else ``make`` raises. It is recorded under ``failed/`` and raised again, and its
             folder never counts as made.
     """
     folder = stage_folder(stage=stage, label=label, inputs=inputs, store=store)
     note_use(folder)
     if is_made(folder):
         return folder
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(f"{folder}.lock"):
+    with _told_where_unwritable(folder), _locked(folder):
         if fault := fault_of(folder):
             say(f"{stage}/{folder.name} {fault}: it is made anew", error=True)
         elif fault == "":
@@ -302,7 +302,8 @@ def produce(
         except BaseException as error:
             failed = folder.parent.parent / "failed" / f"{stage}-{folder.name}.json"
             what = hidden(f"{type(error).__name__}: {error}")
-            write_json(failed, {**begun, "error": what, "seconds": time.perf_counter() - clock})
+            with contextlib.suppress(OSError):  # what is told is the error itself, also on a full disk
+                write_json(failed, {**begun, "error": what, "seconds": time.perf_counter() - clock})
             raise
         seconds = round(time.perf_counter() - clock, 3)
         files = sorted(path for path in partial.rglob("*") if path.is_file())
@@ -324,6 +325,26 @@ def produce(
         flush(folder.parent)
         so_far.unlink(missing_ok=True)
     return folder
+
+
+@contextlib.contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(f"{folder}.lock"):
+        yield
+
+
+@contextlib.contextmanager
+def _told_where_unwritable(folder: Path) -> Iterator[None]:
+    """A full disk and the like are told in one line with a mend, whichever library met it."""
+    try:
+        yield
+    except Exception as error:
+        if line := unwritable(error):
+            raise SafetuneError(
+                f"{folder.parent.name}/{folder.name} could not be written ({line})"
+            ) from error
+        raise
 
 
 def under_way(folder: Path) -> Path:

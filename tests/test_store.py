@@ -4,6 +4,7 @@ other.
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
@@ -13,6 +14,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from safetensors import SafetensorError
 
 from safetune_utils import store
 from safetune_utils.errors import SafetuneError
@@ -87,6 +89,37 @@ def test_a_failure_is_filed_and_nothing_is_left_that_looks_whole(tmp_path: Path)
     (failed,) = (tmp_path / "runs" / "failed").glob("*.json")
     assert "no luck" in json.loads(failed.read_text())["error"]
     assert store.list_records().empty
+
+
+def test_a_failure_that_cannot_be_noted_is_told_as_it_is(tmp_path: Path) -> None:
+    (tmp_path / "runs").mkdir()
+    (tmp_path / "runs" / "failed").touch()
+
+    def make(folder: Path) -> None:
+        raise RuntimeError("no luck")
+
+    with pytest.raises(RuntimeError, match="no luck"):
+        store.produce(stage="s", label="l", inputs={"a": 1}, make=make)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)),
+        SafetensorError("Error while serializing: I/O error: No space left on device (os error 28)"),
+    ],
+)
+def test_a_full_disk_is_one_line_with_its_mend_and_what_is_made_later_is_whole(error: Exception) -> None:
+    def make(folder: Path) -> None:
+        (folder / "half.txt").write_text("half")
+        raise error
+
+    given = {"stage": "s", "label": "l", "inputs": {"a": 1}}
+    told = r"s/l-\w+ could not be written \(No space left on device: make room on the disk"
+    with pytest.raises(SafetuneError, match=told):
+        store.produce(**given, make=make)
+    folder = store.produce(**given, make=lambda folder: None)
+    assert [path.name for path in folder.iterdir()] == ["record.json"]
 
 
 def test_a_killed_run_leaves_nothing_that_is_taken_for_whole_and_can_go_on(tmp_path: Path) -> None:
