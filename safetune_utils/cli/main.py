@@ -18,6 +18,7 @@ from safetune_utils.cli import book, data, models, people, run, score, store
 from safetune_utils.cli.common import AsJson, app
 from safetune_utils.errors import SafetuneError, did_you_mean, first_line, of_system
 from safetune_utils.machine import distributed, stopping
+from safetune_utils.machine.memory import is_out_of_memory
 from safetune_utils.secrets import hidden
 from safetune_utils.terminal import plain, say
 
@@ -101,6 +102,11 @@ def _told(error: BaseException) -> str:
     if isinstance(error, typer.TyperException):
         command = asked.command_path if (asked := getattr(error, "ctx", None)) else "safetune"
         return f"{error.format_message().rstrip('.')}: see `{command} --help`"
+    if is_out_of_memory(error):
+        return (
+            f"there is not enough memory ({first_line(error)}): close other programs, or raise the limit "
+            "(ulimit -v, or that of the job)"
+        )
     if isinstance(error, OSError):
         return of_system(error)
     report = "what it says"

@@ -57,8 +57,10 @@ def enough_memory(mend: str) -> Iterator[None]:
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an error says that there is no more memory: Python's own, PyTorch's on a GPU or on a CPU."""
-    words = ("out of memory", "can't allocate memory")
+    """Whether an error says that there is no more memory: Python's own, the system's, PyTorch's on a GPU or
+    on a CPU, that of a library that finds no room to be loaded.
+    """
+    words = ("out of memory", "t allocate memory", "failed to map segment", "bad_alloc")
     return isinstance(error, MemoryError) or any(word in str(error) for word in words)
 
 

@@ -18,6 +18,7 @@ from bad_input import ANSWERED, CASES, SCORE, Outcome
 from command_line import in_this_process
 
 from safetune_utils.data import files
+from safetune_utils.generation import response_files
 
 Run = Callable[..., tuple[object, str]]
 
@@ -132,4 +133,26 @@ def test_a_full_disk_is_one_line_and_the_scores_are_kept(
     assert "o.jsonl could not be written (No space left on device: make room on the disk" in line
     assert kept.name in line
     assert json.loads(kept.read_text())["label"] == "compliance"
+    assert status == 2
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError("Out of memory interning an attribute name"),
+        ImportError("libtorch_python.so: failed to map segment from shared object"),
+        OSError(errno.ENOMEM, os.strerror(errno.ENOMEM)),
+    ],
+)
+def test_too_little_memory_anywhere_is_one_line_that_says_so(
+    error: Exception, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def starved(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr(response_files, "read_responses", starved)
+    status, said = run("score", "--input", "ok.jsonl", *SCORE)
+    (line,) = said.splitlines()
+    assert line.startswith("safetune: there is not enough memory (")
+    assert line.endswith("close other programs, or raise the limit (ulimit -v, or that of the job)")
     assert status == 2
