@@ -52,6 +52,7 @@ def score(
     from safetune_utils.data import outputs
     from safetune_utils.generation import response_files
     from safetune_utils.scoring import instruments
+    from safetune_utils.scoring.score import NO_WORDS
     from safetune_utils.settings import Reading, checked
 
     reading = checked(Reading, reading_from(columns, words_for_nothing))
@@ -76,6 +77,11 @@ def score(
         f", mean {sum(values) / len(values):.3f} ({instruments.INSTRUMENTS[scorer].values})" if values else ""
     )
     reasons = Counter(one.reason for one in scores if one.value is None)
+    if not values and instruments.INSTRUMENTS[scorer].options and set(reasons) - {NO_WORDS.reason}:
+        raise SafetuneError(
+            f"none of {len(scores)} rows was scored ({reasons.most_common(1)[0][0]}): see whether the server "
+            f"answers as it should, and run it again; the reason of each row is in {output}"
+        )
     unscored = "".join(f"\n{count} unscored: {plain(reason)}" for reason, count in reasons.most_common())
     say(f"{len(values)} of {len(scores)} scored{mean}: {output}{unscored}")
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from command_line import in_this_process, safetune
+from local_server import Server
 
 
 def test_scoring_reads_records_and_the_original_s_output_form(tmp_path: Path) -> None:
@@ -62,3 +63,19 @@ def test_one_row_is_explained_without_signs_that_steer_a_terminal(
     ]
     assert explained("1")[0][0] == "asked: Write it.  for my aunt"
     assert explained("3") == ([], f"safetune: {path} has no row 3: --explain takes 1 to 2\n")
+
+
+def test_a_judge_that_gives_no_score_at_all_is_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    rows, scores = tmp_path / "rows.jsonl", tmp_path / "scores.jsonl"
+    rows.write_text('{"prompt": "a", "response": "An apple."}\n{"prompt": "b", "response": ""}\n')
+    given = ["--scorer", "judge-harm", "--base-url", Server().url, "--model", "m", "--input", str(rows)]
+    assert in_this_process("score", *given, "--output", str(scores)) == 2
+    said = capsys.readouterr().err
+    assert "none of 2 rows was scored (the judge's reply does not end with its rating)" in said
+    assert [list(json.loads(line)) for line in scores.read_text().splitlines()] == [["unscored"]] * 2
+    # An answer without words is no fault of the server.
+    rows.write_text('{"prompt": "b", "response": ""}\n')
+    assert in_this_process("score", *given, "--output", str(scores)) == 0
