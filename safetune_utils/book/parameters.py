@@ -189,6 +189,16 @@ def validate(path: Path, given: Given) -> Settings | Drafting | ScorerTraining:
     return schema.resolve(**among(in_cell | given, schema.holder))
 
 
+def with_own_amounts(path: Path, settings: Settings) -> Settings:
+    """The settings with those safety amounts that a notebook asks for: all of them, or the middle one alone
+    where its metadata says ``"amounts": "middle"``.
+    """
+    if read_notebook(path).metadata["safetune"].get("amounts") != "middle":
+        return settings
+    amounts = settings.safety_amounts
+    return settings.model_copy(update={"safety_amounts": [amounts[len(amounts) // 2]]})
+
+
 def own_part(path: Path, given: Given) -> Given:
     """Those of the given parameters that a notebook takes; the rest of a book's parameters concern other
     notebooks.

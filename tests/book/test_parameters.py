@@ -8,7 +8,8 @@ import pytest
 from notebook_cells import write_notebook
 
 from safetune_utils.annotation.drafting import Drafting
-from safetune_utils.book import parameters
+from safetune_utils.book import begin, parameters
+from safetune_utils.book.notebook_file import read_notebook
 from safetune_utils.errors import SafetuneError
 
 ALL = sorted(parameters.folder().glob("*.ipynb"))
@@ -82,3 +83,14 @@ def test_values_from_the_command_line() -> None:
     for text, needed in (("7" * 5000, "a number of 5000 digits"), ("[" * 100_000, "more than 100 levels")):
         with pytest.raises(SafetuneError, match=needed):
             parameters.parse_value(text)
+
+
+def test_a_chapter_that_asks_for_one_amount_is_refused_no_other(tmp_path: Path) -> None:
+    given = {"preset": "smoke", "safety_amounts": [0, 3, 99_999]}
+    begin.check_parameters([(parameters.find("10"), given)])
+    with pytest.raises(SafetuneError, match="a safety amount is 99999"):
+        begin.check_parameters([(parameters.find("01"), given)])
+    # And each that takes the middle one says so.
+    for path in ALL:
+        takes_it = "safety_amounts) // 2]" in path.read_text("utf-8")
+        assert (read_notebook(path).metadata["safetune"].get("amounts") == "middle") == takes_it, path
