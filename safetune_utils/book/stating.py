@@ -5,12 +5,12 @@ measures and scores for the whole book, and no core waits between two chapters.
 from __future__ import annotations
 
 import contextlib
-import logging
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypeVar
 
+from safetune_utils.book.notebook_file import read_notebook
 from safetune_utils.book.parameters import Given, schema_of, validate, with_whole_paths
 from safetune_utils.errors import SafetuneError
 from safetune_utils.machine.processes import Piece, in_subprocess
@@ -96,17 +96,14 @@ def _stated(chapters: list[tuple[Path, Given]]) -> list[Study]:
 
 def _execute(path: Path, given: Given) -> None:
     """Run a notebook's code cells one after the other in this process, up to the first that fails, with
-    parameters as papermill puts them.
+    parameters where papermill puts them: behind its own, or first where it has none.
     """
+    # Neither papermill nor nbformat, which take seconds to import.
     from IPython.core.interactiveshell import InteractiveShell
-    from papermill.iorw import load_notebook_node
-    from papermill.parameterize import parameterize_notebook
 
-    logging.getLogger("papermill").setLevel(logging.ERROR)  # of a notebook without parameters it warns later
     shell = InteractiveShell()
-    for cell in parameterize_notebook(load_notebook_node(str(path)), given).cells:
-        if cell.cell_type != "code":
-            continue
+    shell.push(dict(given))
+    for cell in read_notebook(path).code:
         answer = shell.run_cell(cell.source)
         if isinstance(answer.error_in_exec, KeyboardInterrupt):
             raise answer.error_in_exec
@@ -114,3 +111,5 @@ def _execute(path: Path, given: Given) -> None:
             raise SafetuneError(f"{path.stem}: {answer.error_in_exec}")
         if not answer.success:
             return
+        if "parameters" in cell.metadata.get("tags", []):
+            shell.push(dict(given))
