@@ -62,3 +62,23 @@ def test_a_reward_model_is_loaded_at_the_commit_that_its_scores_are_named_by(tmp
         found = hub.ask(SCRIPT, home=tmp_path / "hub")
         hub.shutdown()
     assert found == {"named": f"commit:{next(iter(hub.commits))}", "bias": 0.0}
+
+
+class Touch:
+    """Makes a file when it is read from a pickle."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple:
+        return (Path.touch, (self.path,))
+
+
+def test_code_in_the_weights_of_a_reward_model_is_not_run(tmp_path: Path) -> None:
+    tiny_reward_model().save_pretrained(tmp_path / "reward")
+    tiny_reward_tokenizer().save_pretrained(tmp_path / "reward")
+    (tmp_path / "reward" / "model.safetensors").unlink()
+    torch.save({"classifier.bias": Touch(tmp_path / "run")}, tmp_path / "reward" / "pytorch_model.bin")
+    with pytest.raises(SafetuneError, match="cannot be read"):
+        reward_model.load(str(tmp_path / "reward"))
+    assert not (tmp_path / "run").exists()
