@@ -10,7 +10,7 @@ VERSION := $(shell sed -n 's/^version = "\(.*\)"$$/\1/p' pyproject.toml)
 # Two at once, a file of tests in one process, since a file's tests share what is costly (the built book).
 PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
-.PHONY: book test check coverage style lint bench architectures mutants release release-ready release-files setup \
+.PHONY: book test check coverage style lint bench architectures faults mutants release release-ready release-files setup \
   pip-flags clean
 
 book: setup
@@ -45,6 +45,12 @@ bench: .venv/.bench-ready
 # The page on models: every architecture beside transformers and PEFT, in a few minutes.
 architectures: setup
 	$(BIN)/python benchmarks/architectures_tried.py
+
+# The page "What it survives": runs that are killed, full disks, damaged files, servers that hang and more, in less
+# than 40 minutes. A part by its name: `make faults ONLY="disk clock" SEED=7`.
+SEED ?= 0
+faults: setup
+	PYTHONPATH=$(CURDIR) $(BIN)/python benchmarks/faults.py --seed $(SEED) $(if $(ONLY),--only $(ONLY))
 
 # Do the tests notice when the code is changed? A sample of 300 changes; the next call goes on where one stopped.
 mutants: setup

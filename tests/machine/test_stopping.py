@@ -11,8 +11,8 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-import psutil
 import pytest
+from kills import MARK, marked
 from notebook_cells import write_notebook
 
 from safetune_utils.machine import stopping
@@ -22,21 +22,9 @@ import os
 from pathlib import Path
 from subprocess_work import linger
 from safetune_utils.machine.processes import Piece, side_by_side
-pieces = [Piece(linger, (Path(os.environ["SAFETUNE_TEST"]) / name,)) for name in "ab"]
+pieces = [Piece(linger, (Path(os.environ["SAFETUNE_KILLS"]) / name,)) for name in "ab"]
 side_by_side(pieces, bytes_each=1, loads_models=False)
 """
-
-
-def marked(folder: Path) -> list[psutil.Process]:
-    """The processes that run for a test, by a variable of their environment."""
-    found = []
-    for process in psutil.process_iter():
-        try:
-            if process.status() != "zombie" and process.environ().get("SAFETUNE_TEST") == str(folder):
-                found.append(process)
-        except psutil.Error:
-            continue
-    return found
 
 
 def wait_until_gone(folder: Path) -> None:
@@ -76,7 +64,7 @@ def test_whatever_ends_a_run_ends_its_kernel_its_workers_and_what_they_started(
         tmp_path / "n.ipynb", LINGER, parameters='mode: str = "replay"  # mode', schema="drafting"
     )
     environment = os.environ | {
-        "SAFETUNE_TEST": str(tmp_path),
+        MARK: str(tmp_path),
         "SAFETUNE_AT_ONCE": "2",
         "TMPDIR": str(short),
         "PYTHONPATH": os.pathsep.join(sys.path),

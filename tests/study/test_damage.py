@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from damage import HARMS, content_of, damaged_one_by_one, flip, read_all
 
 from safetune_utils import places, store
 from safetune_utils.generation import generate
@@ -35,65 +36,16 @@ def small_study(base: Path, **given: Any) -> Study:
     )
 
 
-def read_all(study: Study) -> list[object]:
-    """All that a study gives: its responses and its losses."""
-    return [run(study).to_dict("records"), responses.losses(study).to_dict("records")]
-
-
-def flip(path: Path) -> None:
-    content = bytearray(path.read_bytes())
-    content[len(content) // 2] ^= 1
-    path.write_bytes(content)
-
-
-def cut(path: Path) -> None:
-    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
-
-
-def empty(path: Path) -> None:
-    path.write_bytes(b"")
-
-
-def swap(path: Path) -> None:
-    """Put another stage's file of the same kind in its place."""
-    other = next(one for one in path.parents[2].glob(f"*/*/*{path.suffix}") if one.parent != path.parent)
-    shutil.copy(other, path)
-
-
-def files_of(root: Path) -> dict[str, bytes]:
-    """Every file of a store's stages but their records, by its path."""
-    return {
-        str(path.relative_to(root)): path.read_bytes()
-        for path in sorted(root.glob("*/*/*"))
-        if path.is_file() and path.name != "record.json"
-    }
-
-
 @pytest.mark.parametrize("every", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_every_file_of_every_stage_damaged_in_every_way_is_made_again_with_the_same_bytes(
-    every: bool, base: Path, capsys: pytest.CaptureFixture[str]
+    every: bool, base: Path
 ) -> None:
-    study = small_study(base)
-    before, root = read_all(study), places.store_folder()
-    whole = files_of(root)
-    paths = sorted(path for path in root.glob("*/*/*") if path.is_file() and path.suffix != ".lock")
-    assert len(paths) == 10  # mix, adapter, responses and scores: their files, and a record each
-    harms = (flip, cut, empty, swap, Path.unlink)
-    for number, path in enumerate(paths):
-        # Without `every`, each file in one way: ten files and five ways, so that each way comes twice.
-        for harm in harms if every else [harms[number % len(harms)]]:
-            if harm is swap and path.suffix not in (".json", ".jsonl"):
-                continue
-            harm(path)
-            capsys.readouterr()
-            plan(study)
-            assert read_all(study) == before, (path, harm)
-            stages.adapter_folder(study, study.runs[0])
-            stages.mix_folder(study, study.runs[0])
-            told = [line for line in capsys.readouterr().err.splitlines() if "made anew" in line]
-            assert len(told) == 1, (path, harm, told)
-            assert told[0].startswith(f"{path.parent.parent.name}/{path.parent.name} "), (path, harm)
-            assert files_of(root) == whole, (path, harm)
+    found = list(damaged_one_by_one(small_study(base), every=every))
+    # Mix, adapter, responses and scores: their files, and a record each. One by one each way comes twice.
+    assert len(found) == 10 * (len(HARMS) if every else 1)
+    assert {stage for stage, _, _ in found} == {"mixes", "adapters", "responses", "scores"}
+    assert {way for _, way, _ in found} == set(HARMS)
+    assert [fault for _, _, faults in found for fault in faults] == []
 
 
 def test_one_damaged_record_of_another_study_stops_nothing(base: Path) -> None:
@@ -143,7 +95,7 @@ def test_a_file_that_is_changed_after_the_study_was_run_is_not_read(base: Path) 
         responses.responses_of(study)
 
 
-HARMS: dict[str, Callable[[dict], object]] = {
+UNTRUE: dict[str, Callable[[dict], object]] = {
     "nested": lambda record: "[" * 100_000,
     "no object": lambda record: [],
     "no stage": lambda record: {k: v for k, v in record.items() if k != "stage"},
@@ -154,7 +106,7 @@ HARMS: dict[str, Callable[[dict], object]] = {
 }
 
 
-@pytest.mark.parametrize("harm", HARMS)
+@pytest.mark.parametrize("harm", UNTRUE)
 def test_a_record_that_is_not_true_counts_as_not_made(harm: str) -> None:
     def make(folder: Path) -> None:
         (folder / "out.txt").write_text("hello")
@@ -163,7 +115,7 @@ def test_a_record_that_is_not_true_counts_as_not_made(harm: str) -> None:
         return store.produce(stage="stage", label="label", inputs={"x": 1}, make=make)
 
     path = produced() / "record.json"
-    changed = HARMS[harm]({k: v for k, v in json.loads(path.read_text()).items() if k != "itself"})
+    changed = UNTRUE[harm]({k: v for k, v in json.loads(path.read_text()).items() if k != "itself"})
     path.write_text(changed if isinstance(changed, str) else json.dumps(changed))
     assert store.read_record(path.parent) is None or store.fault_of(path.parent)
     assert store.list_records().empty
@@ -176,7 +128,7 @@ def test_answers_go_on_from_where_a_stopped_run_was_with_the_same_bytes(
     study = small_study(base, decoding={"batch_size": 1, "temperature": 1.0})
     run(study)
     root = places.store_folder()
-    whole = files_of(root)
+    whole = content_of(root)
     shutil.rmtree(stages.responses_folder(study, study.runs[0], "ordinary"))
     said, asked = generate._said, []
 
@@ -194,5 +146,5 @@ def test_answers_go_on_from_where_a_stopped_run_was_with_the_same_bytes(
     # Two were answered before it was stopped, and the third and the fourth after that.
     assert [len(batch) for batch in asked] == [1] * 5
     assert asked[2] == asked[3]
-    assert files_of(root) == whole
+    assert content_of(root) == whole
     assert not list((root / "checkpoints").iterdir())
