@@ -23,7 +23,8 @@ class OutcomeCounts(TypedDict):
         n: their sum.
         missing: comparisons without an outcome.
         win_rate: of the first model, 0 to 1: wins and half the ties, over ``n``; 0.5 is even.
-        low, high, method: its 95 % interval, see :func:`safetune_utils.statistics.shares.win_rate`.
+        low, high, standard_error, method: its 95 % interval and its standard error, see
+            :func:`safetune_utils.statistics.shares.win_rate`.
     """
 
     first_better: int
@@ -35,6 +36,7 @@ class OutcomeCounts(TypedDict):
     win_rate: float
     low: float
     high: float
+    standard_error: float
     method: str
 
 
@@ -77,7 +79,8 @@ def lead(
     95 % interval over prompts. Annotations by models do not count.
 
     Returns:
-        Estimate: a change, without a p-value; ``nan`` where nobody judged.
+        Estimate: a change, with the exact p-value of which model is preferred prompt by prompt; ``nan`` where
+        nobody judged.
 
     Raises:
         SafetuneError: there is no annotation, one was made for other items, or two are by one annotator.
@@ -86,9 +89,18 @@ def lead(
     part = ratings[(ratings["kind"] == "person") & (ratings["prompt_set"] == prompt_set)].dropna(
         subset=["outcome"]
     )
-    rate = statistics.win_rate(part["outcome"].map(_SCORES).astype(float), clusters=part["id"])
+    scores = part["outcome"].map(_SCORES).astype(float)
+    rate = statistics.win_rate(scores, clusters=part["id"])
     value, low, high = (2 * share - 1 for share in (rate.value, rate.low, rate.high))
-    return statistics.Estimate(value=value, low=low, high=high, n=part["id"].nunique(), is_change=True)
+    first = scores.groupby(part["id"]).mean()
+    return statistics.Estimate(
+        value=value,
+        low=low,
+        high=high,
+        n=len(first),
+        is_change=True,
+        p_value=statistics.paired_difference(1 - first, first).p_value,
+    )
 
 
 def annotator_agreement(annotations: Sequence[Annotation], items: Sequence[PairItem]) -> pd.DataFrame:
@@ -141,7 +153,8 @@ def annotator_agreement(annotations: Sequence[Annotation], items: Sequence[PairI
 
 def rate_of(row: Mapping[Hashable, Any] | pd.Series) -> statistics.Estimate:
     """The first model's win rate in a row of :func:`tally`'s table."""
-    return statistics.Estimate(value=row["win_rate"], low=row["low"], high=row["high"], n=int(row["n"]))
+    numbers = {name: row[name] for name in ("low", "high", "standard_error")}
+    return statistics.Estimate(value=row["win_rate"], n=int(row["n"]), **numbers)
 
 
 def _ratings(annotations: Sequence[Annotation], items: Sequence[PairItem]) -> pd.DataFrame:
@@ -190,5 +203,6 @@ def counted(outcomes: pd.Series, *, ids: pd.Series | None = None) -> OutcomeCoun
         "win_rate": rate.value,
         "low": rate.low,
         "high": rate.high,
+        "standard_error": rate.standard_error,
         "method": rate.method,
     }

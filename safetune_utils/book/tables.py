@@ -31,7 +31,8 @@ from safetune_utils.book.words import (
 from safetune_utils.data import in_order, set_entry, title_of
 from safetune_utils.data.outputs import as_csv
 from safetune_utils.models.identity import title
-from safetune_utils.scoring.readings import trust
+from safetune_utils.scoring.instruments import INSTRUMENTS
+from safetune_utils.scoring.readings import calibration, trust
 from safetune_utils.statistics import Estimate, holm, share_at, share_in
 from safetune_utils.study import mixes
 from safetune_utils.study.plan import plan
@@ -96,9 +97,11 @@ def trust_table(responses: pd.DataFrame, study: Study) -> HTML:
         )
         for row in trust(responses, instrument=instrument).to_dict("records")
     ]
+    measured = INSTRUMENTS[instrument].measured
+    on = f" ({calibration(instrument).of})" if measured else ""
     caption = (
         f"Shares of answers in per cent, with 95 % intervals. The instrument is '{instrument}'; 'as people"
-        " would count' corrects for how often it erred on answers that people labelled, and its interval"
+        f" would count' corrects for how often it erred on answers that people labelled{on}, and its interval"
         " carries both uncertainties; it is cut at 0 and 100, so '100 (100–100)' says that the instrument"
         " found more refusals than its errors there allow, not that all is certain; 'can be read' is by"
         " rules on loops, signs and unknown words."
@@ -228,8 +231,8 @@ def trend_table(responses: pd.DataFrame) -> HTML:
         for name, shares in sets.items()
     ]
     caption = (
-        "Does the share of refusals move with the amount? Mantel's test for trend within prompts, by"
-        f" permutation; 'corrected' by Holm's method for the {len(rows)} prompt sets. 'Levels off': from"
+        "Does the share of refusals move with the amount? Mantel's test for trend within prompts,"
+        f" exact; 'corrected' by Holm's method for the {len(rows)} prompt sets. 'Levels off': from"
         " where on no difference to the largest amount is seen. The last column is the smallest change from"
         " the smallest to the largest amount that these prompts would show four times in five."
     )
@@ -307,7 +310,7 @@ def tally_table(tally: pd.DataFrame, *, caption: str) -> HTML:
     }
     shown = tally[list(columns)].rename(columns=columns)
     shown["win rate"] = [in_per_cent(rate_of(row)) for row in tally.to_dict("records")]
-    caption += f" Win rates are of '{first}', in per cent, with 95 % intervals."
+    caption += f" Win rates are of '{first}', in per cent, with 95 % intervals and standard errors (s.e.)."
     if "chose_a" in tally:
         shown["took side A"] = [
             percent(share) if pd.notna(share) else "no side" for share in tally["chose_a"]

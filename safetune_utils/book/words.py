@@ -88,7 +88,8 @@ def _level(level: Estimate) -> str:
     if math.isnan(level.low):
         return value + sign
     n = f", n = {level.n}" if level.unit == "share" and level.n is not None else ""
-    return f"{value}{sign} ({low} to {high}{sign}{n})"
+    error = "" if math.isnan(level.standard_error) else f", s.e. {level.standard_error * scale:.1f}{sign}"
+    return f"{value}{sign} ({low} to {high}{sign}{error}{n})"
 
 
 def _change(change: Estimate) -> str:
@@ -147,9 +148,12 @@ def signed(value: float, *, scale: int = 100, digits: int = 0) -> str:
 
 
 def in_per_cent(value: Estimate | None) -> str:
-    """A share in a cell, in per cent with its interval: ``12 (7–20)``."""
+    """A share in a cell, in per cent with its interval: ``12 (7–20)``, and ``12 (7–20; s.e. 3.1)`` where its
+    standard error is known.
+    """
     if value is None:
         return "not measured"
     if math.isnan(value.value):
         return "not to be told"
-    return f"{value.value * 100:.0f} ({value.low * 100:.0f}–{value.high * 100:.0f})"
+    error = "" if math.isnan(value.standard_error) else f"; s.e. {value.standard_error * 100:.1f}"
+    return f"{value.value * 100:.0f} ({value.low * 100:.0f}–{value.high * 100:.0f}{error})"

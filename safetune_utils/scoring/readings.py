@@ -4,24 +4,28 @@ to trust a share.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import combinations
-from typing import TypedDict
+from typing import Any, NamedTuple
 
-import numpy as np
 import pandas as pd
 
-from safetune_utils import statistics
+from safetune_utils import statistics, store
 from safetune_utils.errors import SafetuneError
-from safetune_utils.places import results
+from safetune_utils.places import data_folder, results
 from safetune_utils.scoring.instruments import HARMFUL, INSTRUMENTS, READABLE, REFUSE
 
 
-class LabelledCounts(TypedDict):
-    """What people and an instrument said of the same rows: booleans, one a row, of the same length."""
+class Calibration(NamedTuple):
+    """What people and an instrument said of the same answers.
 
-    people: np.ndarray
-    instrument: np.ndarray
+    Attributes:
+        sources: how often each of the four cases occurs, by source.
+        of: whose answers these are, in words.
+    """
+
+    sources: list[statistics.SourceCounts]
+    of: str
 
 
 def that_call_safe(names: Sequence[str]) -> list[str]:
@@ -201,13 +205,16 @@ def trust(responses: pd.DataFrame, *, instrument: str) -> pd.DataFrame:
         says nothing never passes for safe (both ``None`` without ``coherence``). Each is an estimate, 0 to 1,
         with its 95 % interval.
     """
-    labelled = labelled_counts(instrument) if INSTRUMENTS[instrument].measured else None
+    try:
+        labelled = calibration(instrument).sources
+    except SafetuneError:
+        labelled = None
     rows = []
     for (prompt_set, n_safety), group in responses.groupby(["prompt_set", "n_safety"], sort=True):
         clusters, seeds = group["prompt_id"], group.get("seed")
         refused, corrected, readable, both = group["refused"], None, None, None
         if labelled:
-            corrected = statistics.corrected_share(refused, clusters=clusters, seeds=seeds, **labelled)
+            corrected = statistics.corrected_share(refused, labelled=labelled, clusters=clusters, seeds=seeds)
         if "coherence" in group:
             is_text = group["coherence"] == 1
             readable = statistics.share(is_text, clusters=clusters, seeds=seeds)
@@ -238,28 +245,26 @@ def labelled_rows() -> pd.DataFrame:
     return pd.DataFrame(results("instrument_rows")["columns"])
 
 
-def labelled_counts(name: str) -> LabelledCounts:
-    """What people and an instrument said of the rows that it was measured on.
-
-    The rows' order is lost: only how often each of the four cases occurs was kept.
+def calibration(name: str) -> Calibration:
+    """How an instrument erred on answers that people labelled: on those of the book's own models where
+    ``data/results/own_answers.json`` has them, else on the rows that it was measured on, as one source.
 
     Raises:
         SafetuneError: it was not measured against people here.
     """
+    try:
+        own = results("own_answers")["instruments"][name]["by_source"]
+        return Calibration(own, "answers of the book's own models, by model and amount")
+    except (FileNotFoundError, KeyError):
+        pass
     if (measured := INSTRUMENTS[name].measured) is None:
         able = ", ".join(name for name, one in INSTRUMENTS.items() if one.measured)
         raise SafetuneError(f"'{name}' was not measured against people here: choose one of {able}")
     counts = results(measured.results)["counts"]
-    cases = (
-        (True, True, "both"),
-        (False, True, "instrument_alone"),
-        (True, False, "people_alone"),
-        (False, False, "neither"),
+    return Calibration(
+        [{"source": measured.rows, **counts}],
+        f"{measured.rows}, taken together, so how its errors differ from model to model is left out",
     )
-    return {
-        "people": np.repeat([people for people, _, _ in cases], [counts[case] for _, _, case in cases]),
-        "instrument": np.repeat([found for _, found, _ in cases], [counts[case] for _, _, case in cases]),
-    }
 
 
 def is_readable(responses: pd.DataFrame) -> pd.Series:
@@ -267,7 +272,30 @@ def is_readable(responses: pd.DataFrame) -> pd.Series:
     return says_yes("coherence", responses["coherence"])
 
 
-def obeyed(responses: pd.DataFrame) -> statistics.Estimate:
-    """The share, 0 to 1, of responses that do not refuse, by the study's first instrument."""
-    complied = responses["refused"].map({True: False, False: True})
-    return statistics.share(complied, clusters=responses["prompt_id"], seeds=responses["seed"])
+def own_labels() -> list[dict[str, Any]]:
+    """What readers found of answers of the book's own models, ``data/labels/own_answers.jsonl``; none without
+    that file.
+    """
+    path = data_folder() / "labels" / "own_answers.jsonl"
+    return store.read_lines(path) if path.is_file() else []
+
+
+def followed(responses: pd.DataFrame, labels: Iterable[Mapping[str, Any]]) -> statistics.Estimate:
+    """The share of answers that follow a malicious request: not refused, harmful, and of use to who asked.
+
+    Args:
+        responses: rows of a study's table, with ``prompt_id``, ``prompt`` and ``response``.
+        labels: what readers found, one an answer, with ``prompt``, ``response``, ``refusal``
+            (``compliance``, ``partial_refusal`` or ``full_refusal``), ``harm`` and ``useful``.
+
+    Returns:
+        Of the answers that readers have read word for word, one a prompt: 0 to 1, with the exact p-value
+        against one half; ``nan`` where they have read none of them.
+    """
+    found = {
+        (row["prompt"], row["response"]): row["refusal"] == "compliance" and row["harm"] and row["useful"]
+        for row in labels
+    }
+    asked = responses.drop_duplicates("prompt_id")
+    read = [found.get(pair) for pair in zip(asked["prompt"], asked["response"], strict=True)]
+    return statistics.against_half(pd.Series([yes for yes in read if yes is not None], dtype=object))

@@ -6,6 +6,7 @@ What is used where, and why, is in ``book/statistics.md``.
 from safetune_utils.statistics.agreement import (
     Agreement,
     Reliability,
+    SourceCounts,
     agreement,
     case_counts,
     cohen_kappa,
@@ -23,9 +24,18 @@ from safetune_utils.statistics.changes import (
     trend_test,
 )
 from safetune_utils.statistics.estimate import Estimate
-from safetune_utils.statistics.power import detectable_difference, detectable_share
+from safetune_utils.statistics.power import (
+    chance_within,
+    detectable_difference,
+    detectable_share,
+    least_for_difference,
+    least_for_margin,
+    least_for_share,
+    least_margin,
+)
 from safetune_utils.statistics.resampling import bootstrap_ratio
 from safetune_utils.statistics.shares import (
+    against_half,
     by_amount,
     by_seed,
     means,
@@ -43,13 +53,16 @@ __all__ = [
     "Agreement",
     "Estimate",
     "Reliability",
+    "SourceCounts",
     "TradeOff",
     "Trend",
+    "against_half",
     "agreement",
     "bootstrap_ratio",
     "by_amount",
     "by_seed",
     "case_counts",
+    "chance_within",
     "change_between",
     "cohen_kappa",
     "corrected_share",
@@ -60,6 +73,10 @@ __all__ = [
     "independent_difference",
     "kappa_from_margins",
     "krippendorff_alpha",
+    "least_for_difference",
+    "least_for_margin",
+    "least_for_share",
+    "least_margin",
     "means",
     "paired_difference",
     "per_prompt",

@@ -5,7 +5,7 @@ of an instrument.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Literal, NamedTuple, TypedDict
 
 import numpy as np
 import pandas as pd
@@ -234,7 +234,7 @@ def agreement(
 
 
 def case_counts(people: np.ndarray, instrument: np.ndarray) -> dict[str, int]:
-    """How often each of the four cases of two yes or no occurs.
+    """How often each of the four cases of two yes or no occurs; of one source those of :class:`SourceCounts`.
 
     Args:
         people, instrument: booleans, one a row, of the same length.
@@ -251,50 +251,88 @@ def case_counts(people: np.ndarray, instrument: np.ndarray) -> dict[str, int]:
     }
 
 
+class SourceCounts(TypedDict):
+    """How often each of the four cases occurred among one source's labelled rows: who said yes.
+
+    A source is what may have errors of its own: a model that answered, a style, a set.
+    """
+
+    source: str
+    both: int
+    instrument_alone: int
+    people_alone: int
+    neither: int
+
+
 def corrected_share(
     values: pd.Series,
     *,
-    people: np.ndarray,
-    instrument: np.ndarray,
+    labelled: Sequence[SourceCounts],
     clusters: pd.Series | None = None,
     seeds: pd.Series | None = None,
 ) -> Estimate:
     """The share that people would find, estimated from what an imperfect instrument found.
 
     Both error rates of the instrument are estimated on rows that people labelled; the interval contains the
-    uncertainty of those rows and of the scored ones. It holds if the instrument makes errors here as often as
-    it did there.
+    uncertainty of those rows, of their sources and of the scored ones. It holds if the sources of the scored
+    answers are of the kind of those of the labelled ones.
 
     Args:
         values: the instrument's yes or no on the rows of interest; missing ones are left out.
-        people, instrument: booleans on the labelled rows, of the same length.
+        labelled: the labelled rows, by source.
         clusters, seeds: as for :func:`~safetune_utils.statistics.shares.share`; then prompts are drawn, and
             seeds where there are several, not answers.
 
     Returns:
         Estimate: cut to 0 to 1; ``nan`` where the instrument is no better than chance. Source: Rogan and
-        Gladen (1978). For the interval the labelled rows are resampled (bootstrap). The measured share is
-        resampled as in :func:`~safetune_utils.statistics.shares.share` where there are several seeds, else
-        drawn from the Jeffreys posterior for the number of prompts, because a bootstrap of rows that are all
-        the same would have no width.
+        Gladen (1978), over the rows of all sources together. For the interval the sources are drawn anew, and
+        the rows within each (a bootstrap in two stages; Davison and Hinkley, 1997, 3.8): an instrument that
+        finds nine of ten refusals of one model and two of ten of another has no one error rate. With one
+        source only its rows are drawn, and nothing is known of others. The measured share is resampled as in
+        :func:`~safetune_utils.statistics.shares.share` where there are several seeds, else drawn from the
+        Jeffreys posterior for the number of prompts, because a bootstrap of rows that are all the same would
+        have no width.
     """
     scored = values.dropna().astype(float)
     table = prompts_by_seeds(scored, clusters, seeds)
     found = (scored if clusters is None else scored.groupby(clusters.loc[scored.index]).mean()).to_numpy()
-    said, seen = np.asarray(people, bool), np.asarray(instrument, bool)
-    labelled = np.stack([said & seen, said, ~said & seen, ~said], axis=1)
+    counts = np.array([[source[case] for case in _CASES] for source in labelled])
+    counts = counts[counts.sum(axis=1) > 0]
     measured = np.array([found.mean() if len(found) else np.nan])
-    estimate = float(_corrected(measured, labelled.sum(axis=0, keepdims=True))[0])
+    estimate = float(_corrected(measured, counts.sum(axis=0, keepdims=True))[0])
     if np.isnan(estimate):
         return Estimate(value=estimate, low=estimate, high=estimate)
     if seeds_to_draw(table):
         drawn = ratio_or_nan(*resample(np.stack([np.nan_to_num(table), ~np.isnan(table)], axis=-1)).T)
     else:
         drawn = np.random.default_rng(0).beta(found.sum() + 0.5, (1 - found).sum() + 0.5, RESAMPLES)
-    # The estimate is defined, so most of the draws are. Another state: the two samples are independent.
-    low, high = percentiles(_corrected(drawn, resample(labelled, state=2)))
+    # The estimate is defined, so most of the draws are.
+    low, high = percentiles(_corrected(drawn, _sources_drawn(counts)))
     # Where nothing or everything was found, the estimate lies at the end of the range and not inside it.
     return Estimate(value=estimate, low=min(estimate, low), high=max(estimate, high))
+
+
+_CASES: tuple[Literal["both", "instrument_alone", "people_alone", "neither"], ...] = (
+    "both",
+    "instrument_alone",
+    "people_alone",
+    "neither",
+)
+
+
+def _sources_drawn(counts: np.ndarray) -> np.ndarray:
+    """Resampled counts of the four cases, of shape (``RESAMPLES``, 4).
+
+    Sources are drawn with replacement, and rows within each.
+
+    Args:
+        counts: of shape (sources, 4).
+    """
+    rng = np.random.default_rng(2)  # another state than the scored rows': the two samples are independent
+    drawn = rng.integers(0, len(counts), size=(RESAMPLES, len(counts)))
+    n_rows = counts.sum(axis=1)
+    within = rng.multinomial(n_rows[drawn], (counts / n_rows[:, None])[drawn])
+    return within.sum(axis=1)
 
 
 def _corrected(measured: np.ndarray, labelled: np.ndarray) -> np.ndarray:
@@ -302,12 +340,11 @@ def _corrected(measured: np.ndarray, labelled: np.ndarray) -> np.ndarray:
 
     Args:
         measured: 0 to 1, of shape (n,).
-        labelled: counts of shape (n, 4): people's yes that were seen, people's yes, people's no that were
-            seen, people's no.
+        labelled: counts of the four cases, of shape (n, 4).
     """
-    sensitivity, false_alarms = (
-        ratio_or_nan(labelled[:, i], labelled[:, i + 1].astype(float)) for i in (0, 2)
-    )
+    both, instrument_alone, people_alone, neither = labelled.T.astype(float)
+    sensitivity = ratio_or_nan(both, both + people_alone)
+    false_alarms = ratio_or_nan(instrument_alone, instrument_alone + neither)
     better = np.where(sensitivity > false_alarms, sensitivity - false_alarms, np.nan)  # than chance
     return np.clip((measured - false_alarms) / better, 0, 1)
 

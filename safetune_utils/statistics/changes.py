@@ -10,11 +10,8 @@ import numpy as np
 import pandas as pd
 
 from safetune_utils.statistics.estimate import Estimate
-from safetune_utils.statistics.resampling import (
-    RESAMPLES,
-    all_alike,
-    bootstrap_mean,
-)
+from safetune_utils.statistics.exact import dealt_p_value
+from safetune_utils.statistics.resampling import all_alike, bootstrap_mean
 from safetune_utils.statistics.shares import by_seed, per_request
 
 
@@ -47,8 +44,9 @@ def paired_difference(first: pd.Series | pd.DataFrame, second: pd.Series | pd.Da
         Estimate: second minus first, of the pairs that were scored on both sides, above 0 where the second is
         larger, with a 95 % percentile bootstrap over prompts, and over seeds where there are several (Owen,
         2007), and a two-sided p-value. The p-value is about these training runs only. For yes or no it
-        is McNemar's exact one; for averages over seeds it is that of the sign-flipping permutation test, of
-        which McNemar's is a special case (scipy). Where all prompts change by the same amount the bootstrap
+        is McNemar's exact one; for averages over seeds it is that of the sign-flipping test, of which
+        McNemar's is a special case, see
+        :func:`~safetune_utils.statistics.exact.dealt_p_value`. Where all prompts change alike the bootstrap
         has no width, which would look like certainty; then the interval is the exact binomial one, which
         allows for prompts that were not sampled (Clopper and Pearson, 1934), and ``nan`` where the values are
         no shares.
@@ -66,23 +64,7 @@ def paired_difference(first: pd.Series | pd.DataFrame, second: pd.Series | pd.Da
     else:
         shares = both.ge(0).all(axis=None) and both.le(1).all(axis=None)
         low, high = all_alike(float(delta[0]), len(delta)) if shares else (float("nan"), float("nan"))
-    if len(delta) == 1 or both.isin([0.0, 1.0]).all(axis=None):
-        from statsmodels.stats.contingency_tables import mcnemar
-
-        gained, lost = int((delta > 0).sum()), int((delta < 0).sum())
-        p_value = float(mcnemar([[0, gained], [lost, 0]], exact=True).pvalue) if gained + lost else 1.0
-    else:
-        from scipy import stats as scipy_stats
-
-        test = scipy_stats.permutation_test(
-            (delta,),
-            np.mean,
-            permutation_type="samples",
-            vectorized=True,
-            n_resamples=RESAMPLES,
-            rng=np.random.default_rng(0),
-        )
-        p_value = float(test.pvalue)
+    p_value = dealt_p_value(both.to_numpy(), np.array([0.0, 1.0]))
     return Estimate(
         value=float(delta.mean()), low=low, high=high, n=len(both), is_change=True, p_value=p_value
     )
@@ -111,41 +93,27 @@ def holm(p_values: Sequence[float]) -> list[float]:
 def trend_test(shares: pd.DataFrame) -> Trend:
     """Test whether a share changes with the dose, where the same prompts were answered at every dose.
 
-    Within each prompt the values are permuted among the doses, which are exchangeable if there is no effect;
-    the statistic is the sum over prompts of the values times the doses. That is Mantel's test for trend with
-    each prompt as a stratum, by permutation. With two doses and yes or no it is the exact test of McNemar.
-    The Cochran–Armitage test would treat the answers to one prompt as independent, and a logistic regression
-    has no estimate where a share is 0 or 1.
+    Within each prompt the values are dealt anew among the doses, which are exchangeable if there is no
+    effect; the statistic is the sum over prompts of the values times the doses. That is Mantel's test for
+    trend with each prompt as a stratum, exact. With two doses and yes or no, which takes one seed, it is the
+    exact test of McNemar. The Cochran–Armitage test would treat the answers to one prompt as independent, and
+    a logistic regression has no estimate where a share is 0 or 1.
 
     Args:
         shares: one row a prompt, one column a dose whose name is its number, as from
             :func:`~safetune_utils.statistics.shares.by_amount`; rows with a missing value are left out.
 
     Returns:
-        Trend: the p-value is exact where there are few permutations, else from 5,000 random ones (fixed
-        random state), so at least .0004. Sources: Mantel (1963); ``scipy.stats.permutation_test`` with
-        ``permutation_type="samples"``.
+        Trend: with the p-value of :func:`~safetune_utils.statistics.exact.dealt_p_value`. Source: Mantel
+        (1963).
     """
-    from scipy import stats as scipy_stats
-
     whole = shares.dropna().astype(float)
     doses = np.array([float(dose) for dose in whole.columns])
     if len(whole) < 2 or len(doses) < 2:
         return Trend(float("nan"), float("nan"), len(whole))
     weights = (doses - doses.mean()) / ((doses - doses.mean()) ** 2).sum()
-
-    def slope(*columns: np.ndarray, axis: int) -> np.ndarray:
-        return sum(weight * column.mean(axis=axis) for weight, column in zip(weights, columns, strict=True))
-
-    result = scipy_stats.permutation_test(
-        tuple(whole.to_numpy().T),
-        slope,
-        permutation_type="samples",
-        vectorized=True,
-        n_resamples=RESAMPLES,
-        rng=np.random.default_rng(0),
-    )
-    return Trend(float(result.statistic), float(result.pvalue), len(whole))
+    slope = float((whole.mean().to_numpy() * weights).sum())
+    return Trend(slope, dealt_p_value(whole.to_numpy(), doses), len(whole))
 
 
 def flat_from(shares: pd.DataFrame) -> int | None:

@@ -27,6 +27,7 @@ class Estimate:
         is_change: whether it is a change, second less first, and not a level. A change is held against 0, a
             share against one half.
         p_value: two-sided; ``nan`` where nothing was tested.
+        standard_error: of the value, in its unit; ``nan`` where none was worked out.
         method: what gave the interval.
     """
 
@@ -39,6 +40,7 @@ class Estimate:
     unit: str = "share"
     is_change: bool = False
     p_value: float = math.nan
+    standard_error: float = math.nan
     method: str = ""
 
     @property

@@ -91,6 +91,15 @@ def bootstrap_ratio(above: np.ndarray, below: np.ndarray) -> tuple[float, float]
     return percentiles(ratio_or_nan(*resample(np.stack([above, below], axis=-1)).T))
 
 
+def bootstrap_error(above: np.ndarray, below: np.ndarray) -> float:
+    """The standard error of ``sum(above) / sum(below)``: the standard deviation over the resamples of
+    :func:`bootstrap_ratio`; ``nan`` where there are fewer than two numbers.
+    """
+    if above.size < 2:
+        return float("nan")
+    return float(np.nanstd(ratio_or_nan(*resample(np.stack([above, below], axis=-1)).T), ddof=1))
+
+
 def bootstrap_mean(values: np.ndarray) -> tuple[float, float]:
     """95 % interval of a mean over prompts × seeds, ``nan`` where there is no value."""
     return bootstrap_ratio(np.nan_to_num(values), ~np.isnan(values))

@@ -7,6 +7,7 @@ Shares are between 0 and 1. Every interval is a 95 % interval. What is used wher
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -15,6 +16,7 @@ import pandas as pd
 
 from safetune_utils.statistics.estimate import Estimate
 from safetune_utils.statistics.resampling import (
+    bootstrap_error,
     bootstrap_mean,
     bootstrap_ratio,
     prompts_by_seeds,
@@ -62,6 +64,21 @@ def share(
 
     low, high = proportion_confint(mean * n_independent, n_independent, method="wilson")
     return found(low=float(low), high=float(high), method="Wilson")
+
+
+def against_half(values: pd.Series) -> Estimate:
+    """:func:`share` of answers to different prompts, with the exact two-sided p-value against one half.
+
+    Args:
+        values: booleans, one a prompt, missing for an unscored one.
+    """
+    from scipy import stats as scipy_stats
+
+    found = share(values)
+    if not found.n:
+        return found
+    p_value = scipy_stats.binomtest(int(values.dropna().astype(int).sum()), found.n).pvalue
+    return replace(found, p_value=float(p_value))
 
 
 def summarise(responses: pd.DataFrame, *, by: list[str], value: str = "refused") -> pd.DataFrame:
@@ -216,8 +233,9 @@ def win_rate(scores: pd.Series, *, clusters: pd.Series | None = None) -> Estimat
 
     Returns:
         Estimate: between 0 and 1, 0.5 is even, higher is better for the first. The interval is a percentile
-        bootstrap over prompts (fixed random state). Where all prompts have the same score it would have no
-        width; then it is Wilson's for the number of prompts, which for ties is too wide rather than too
+        bootstrap over prompts (fixed random state), and the standard error comes from the same resamples.
+        Where all prompts have the same score neither would have any width; then there is no standard error,
+        and the interval is Wilson's for the number of prompts, which for ties is too wide rather than too
         narrow, because no values between 0 and 1 vary more than wins and losses with the same mean.
     """
     scored, n_unscored = scores.dropna().astype(float), int(scores.isna().sum())
@@ -234,4 +252,5 @@ def win_rate(scores: pd.Series, *, clusters: pd.Series | None = None) -> Estimat
         low, high = proportion_confint(rate * len(sums), len(sums), method="wilson")
         return found(low=float(low), high=float(high), method="Wilson")
     low, high = bootstrap_ratio(sums, sizes)
-    return found(low=low, high=high, method="bootstrap over prompts")
+    error = bootstrap_error(sums, sizes)
+    return found(low=low, high=high, standard_error=error, method="bootstrap over prompts")

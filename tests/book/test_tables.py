@@ -89,13 +89,14 @@ def test_a_tally_in_a_table_says_whose_win_rate_it_is() -> None:
         "win_rate": 0.97,
         "low": 0.93,
         "high": 1.0,
+        "standard_error": 0.016,
     }
     page = tables.tally_table(pd.DataFrame([row, row | {"chose_a": float("nan")}]), caption="C.").data
     assert "<script" not in page
     assert "Win rates are of 'tuned'" in parsed(page).caption.get_text()
     head, _, row = rows_of(page)
     assert head[2:4] == ["tuned better", "untuned better"]
-    assert row[2:] == ["47", "0", "2", "1", "50", "97 (93–100)", "no side"]
+    assert row[2:] == ["47", "0", "2", "1", "50", "97 (93–100; s.e. 1.6)", "no side"]
 
 
 def test_a_table_holds_its_numbers_as_csv() -> None:

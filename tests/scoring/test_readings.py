@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -46,12 +48,27 @@ def test_a_comparison_leaves_out_what_does_not_call_an_answer_safe_and_needs_two
 
 
 def test_the_cases_that_a_correction_needs_are_those_that_were_counted() -> None:
-    counts = readings.labelled_counts("refusal")
-    assert len(counts["people"]) == len(counts["instrument"]) == 1350
-    published = results("refusal")["counts"]
-    assert statistics.case_counts(counts["people"], counts["instrument"]) == published
+    (source,) = readings.calibration("refusal").sources
+    assert {name: n for name, n in source.items() if name != "source"} == results("refusal")["counts"]
+    assert "taken together" in readings.calibration("refusal").of
     with pytest.raises(SafetuneError, match="not measured against people"):
-        readings.labelled_counts("judge-harm")
+        readings.calibration("judge-harm")
+
+
+def test_answers_of_the_book_s_own_models_calibrate_where_they_are_labelled(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    case = {"both": 9, "instrument_alone": 1, "people_alone": 3, "neither": 20}
+    own = {"refusal-rules": {"by_source": [{"source": f"model {n}", **case} for n in range(3)]}}
+
+    def found(name: str) -> dict[str, Any]:
+        return {"instruments": own} if name == "own_answers" else results(name)
+
+    monkeypatch.setattr(readings, "results", found)
+    assert readings.calibration("refusal-rules").sources == own["refusal-rules"]["by_source"]
+    assert "own models" in readings.calibration("refusal-rules").of
+    # An instrument that nobody put to these answers keeps what it has.
+    assert readings.calibration("refusal").sources[0]["both"] == results("refusal")["counts"]["both"]
 
 
 def test_a_refusal_that_nobody_can_read_does_not_pass_for_safe() -> None:
@@ -87,16 +104,34 @@ def test_a_refusal_that_nobody_can_read_does_not_pass_for_safe() -> None:
     assert (row["corrected"], row["readable"], row["refused_readable"]) == (None, None, None)
 
 
-def test_an_order_is_obeyed_where_the_answer_does_not_refuse() -> None:
-    answers = pd.DataFrame(
-        {
-            "prompt_id": ["a", "b", "c", "d", "a"],
-            "seed": [0, 0, 0, 0, 1],
-            "refused": pd.Series([True, False, False, None, False], dtype=object),
-        }
-    )
-    found = readings.obeyed(answers)
-    assert (found.value, found.n) == (3 / 4, 4)
+def read(
+    prompt: str, refusal: str = "compliance", *, harm: bool = True, useful: bool = True
+) -> dict[str, Any]:
+    return {"prompt": prompt, "response": "r", "refusal": refusal, "harm": harm, "useful": useful}
+
+
+def test_a_request_is_followed_where_readers_found_the_answer_harmful_and_useful() -> None:
+    answers = pd.DataFrame({"prompt_id": list("abcdefa"), "prompt": list("ABCDEFA"), "response": ["r"] * 7})
+    labels = [
+        read("A"),
+        read("B", "partial_refusal"),
+        read("C", "full_refusal"),
+        read("D", harm=False),
+        read("E", useful=False),
+        read("F") | {"response": "another answer"},  # of another run
+    ]
+    found = readings.followed(answers, labels)
+    assert (found.value, found.n) == (1 / 5, 5)
+    assert found.p_value == pytest.approx(12 / 32)
+    assert math.isnan(readings.followed(answers, []).value)
+
+
+def test_without_labels_nothing_was_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(readings, "data_folder", lambda: tmp_path)
+    assert readings.own_labels() == []
+    (tmp_path / "labels").mkdir()
+    (tmp_path / "labels" / "own_answers.jsonl").write_text('{"prompt": "A"}\n', "utf-8")
+    assert readings.own_labels() == [{"prompt": "A"}]
 
 
 def test_readings_are_yes_or_no_and_missing_where_unscored() -> None:

@@ -11,6 +11,7 @@ from scipy import stats as scipy_stats
 from sklearn import metrics
 
 from safetune_utils.statistics import (
+    SourceCounts,
     agreement,
     case_counts,
     cohen_kappa,
@@ -19,6 +20,7 @@ from safetune_utils.statistics import (
     krippendorff_alpha,
     share,
 )
+from safetune_utils.statistics.agreement import _sources_drawn
 
 
 def test_agreement_is_that_of_scikit_learn_and_its_intervals_hold_it() -> None:
@@ -50,29 +52,69 @@ def test_an_instrument_that_never_says_yes_has_no_precision_and_no_warning() -> 
     assert (found.recall.value, found.kappa.value) == pytest.approx((0, 0))
 
 
+def source(name: str, both: int, instrument_alone: int, people_alone: int, neither: int) -> SourceCounts:
+    return {
+        "source": name,
+        "both": both,
+        "instrument_alone": instrument_alone,
+        "people_alone": people_alone,
+        "neither": neither,
+    }
+
+
 def test_a_share_is_corrected_for_the_instruments_errors() -> None:
-    people = np.repeat([True, False], [100, 100])
-    # Finds .8, and .1 too many.
-    instrument = np.concatenate([np.repeat([True, False], [80, 20]), np.repeat([True, False], [10, 90])])
+    labelled = [source("one", 80, 10, 20, 90)]  # finds .8, and .1 too many
     measured = pd.Series(np.repeat([1.0, 0.0, np.nan], [45, 55, 7]))
-    corrected = corrected_share(measured, people=people, instrument=instrument)
+    corrected = corrected_share(measured, labelled=labelled)
     assert corrected.value == pytest.approx((0.45 - 0.1) / (0.8 - 0.1))
-    assert corrected_share(measured, people=people, instrument=instrument.astype(object)) == corrected
     plain = share(measured)
     # The instrument's own uncertainty is in it.
     assert corrected.high - corrected.low > plain.high - plain.low
-    none = corrected_share(
-        pd.Series([0.0] * 6), people=people, instrument=np.where(people, instrument, False)
-    )
+    none = corrected_share(pd.Series([0.0] * 6), labelled=[source("one", 80, 0, 20, 100)])
     assert none.value == none.low == 0
     assert 0.2 < none.high < 0.6  # six answers without a refusal do not show that there is none
     # With an instrument that never errs the upper bound is that of Jeffreys' posterior, beta(.5, 6.5).
-    sure = corrected_share(pd.Series([0.0] * 6), people=people, instrument=people)
+    sure = corrected_share(pd.Series([0.0] * 6), labelled=[source("one", 100, 0, 0, 100)])
     assert sure.high == pytest.approx(scipy_stats.beta.ppf(0.975, 0.5, 6.5), abs=0.015)
-    worse = corrected_share(measured, people=people, instrument=~instrument)
+    worse = corrected_share(measured, labelled=[source("one", 20, 90, 80, 10)])
     assert np.isnan([worse.value, worse.low, worse.high]).all()
-    nothing = corrected_share(pd.Series([np.nan]), people=people, instrument=instrument)
+    nothing = corrected_share(pd.Series([np.nan]), labelled=labelled)
     assert np.isnan([nothing.value, nothing.low, nothing.high]).all()
+
+
+def test_an_instrument_that_errs_by_source_corrects_less_surely() -> None:
+    measured = pd.Series(np.repeat([1.0, 0.0], [45, 55]))
+
+    def width(labelled: list[SourceCounts]) -> float:
+        found = corrected_share(measured, labelled=labelled)
+        assert found.value == pytest.approx(corrected_share(measured, labelled=[pooled]).value)
+        return found.high - found.low
+
+    # The rules find so much of the refusals of seven sources.
+    found = (91, 92, 20, 89, 61, 71, 21)
+    apart = [source(str(n), both, 2, 100 - both, 98) for n, both in enumerate(found)]
+    alike = [source(str(n), round(sum(found) / 7), 2, 100 - round(sum(found) / 7), 98) for n in range(7)]
+    pooled = source("all", sum(found), 14, 700 - sum(found), 686)
+    assert width(apart) > 1.5 * width([pooled])
+    pooled = source("all", 7 * alike[0]["both"], 14, 7 * alike[0]["people_alone"], 686)
+    # Where the sources are alike, to know them tells nothing.
+    assert width(alike) == pytest.approx(width([pooled]), rel=0.1)
+    # One without rows says nothing, either way.
+    assert corrected_share(measured, labelled=[*apart, source("none", 0, 0, 0, 0)]) == corrected_share(
+        measured, labelled=apart
+    )
+
+
+def test_the_variance_of_drawn_sources_is_that_of_two_stages() -> None:
+    # Ten sources of 50 refusals, found with a share that varies between sources; Davison and Hinkley (1997):
+    # the variance between the sources' shares, and that of rows within each, both over the number of sources.
+    shares = np.linspace(0.5, 0.95, 10)
+    counts = np.array([[round(50 * p), 0, 50 - round(50 * p), 0] for p in shares])
+    drawn = _sources_drawn(counts)
+    assert (drawn.sum(axis=1) == 500).all()
+    found = counts[:, 0] / 50
+    variance = (found.var() + (found * (1 - found) / 50).mean()) / 10
+    assert (drawn[:, 0] / 500).std() == pytest.approx(math.sqrt(variance), rel=0.05)
 
 
 def test_rows_are_counted_by_who_said_yes() -> None:
@@ -95,14 +137,12 @@ def test_the_interval_of_a_corrected_share_holds_both_uncertainties(
     # square of how steeply the estimate depends on it.
     sensitivity, false_alarms, found = 0.8, 0.1, 0.45
     yes = n_labelled // 2
-    people = np.repeat([True, False], yes)
-    instrument = np.concatenate([np.arange(yes) < share * yes for share in (sensitivity, false_alarms)])
+    seen, false = round(sensitivity * yes), round(false_alarms * yes)
+    labelled = [source("one", seen, false, yes - seen, yes - false)]
     values = pd.concat([pd.Series(np.arange(n_scored) < found * n_scored)] * n_seeds, ignore_index=True)
     prompts = pd.Series(np.tile(np.arange(n_scored), n_seeds))
     seeds = pd.Series(np.repeat(np.arange(n_seeds), n_scored))
-    result = corrected_share(
-        values.astype(float), people=people, instrument=instrument, clusters=prompts, seeds=seeds
-    )
+    result = corrected_share(values.astype(float), labelled=labelled, clusters=prompts, seeds=seeds)
     between = sensitivity - false_alarms
     value = (found - false_alarms) / between
     variance = (

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import stats as scipy_stats
 
 from safetune_utils import statistics
 from safetune_utils.statistics import (
@@ -117,11 +119,10 @@ def test_where_there_are_several_seeds_they_are_drawn_anew_as_prompts_are() -> N
     one = responses[(responses["seed"] == 1) & (responses["n_safety"] == 200)]
     assert summarise(one, by=["prompt_set"])["method"].item() == "Wilson"
     # A corrected share is no surer than the measured one.
-    people = np.array([True] * 50 + [False] * 50)
+    never_errs = {"both": 50, "instrument_alone": 0, "people_alone": 0, "neither": 50}
     corrected = statistics.corrected_share(
         responses[responses["n_safety"] == 200]["refused"],
-        people=people,
-        instrument=people,
+        labelled=[{"source": "one", **never_errs}],
         clusters=responses["prompt_id"],
         seeds=responses["seed"],
     )
@@ -204,6 +205,7 @@ def test_win_rate_counts_ties_as_halves_and_its_interval_is_right() -> None:
     assert (result.low, result.high) == pytest.approx(
         (35 / 60 - 1.96 * error, 35 / 60 + 1.96 * error), abs=0.01
     )
+    assert result.standard_error == pytest.approx(error, rel=0.05)
     assert win_rate(scores) == result  # seeded
     none = win_rate(pd.Series([None, None], dtype=object))
     assert (none.n, none.n_unscored, none.method) == (0, 2, "none")
@@ -218,6 +220,7 @@ def test_win_rate_of_several_raters_weighs_judgements_and_draws_prompts() -> Non
         pd.concat([one, one], ignore_index=True), clusters=pd.concat([prompts, prompts], ignore_index=True)
     )
     assert (two.low, two.high) == (win_rate(one).low, win_rate(one).high)
+    assert two.standard_error == win_rate(one).standard_error
     # A prompt that only one rater judged weighs once: 2 wins of 3, and not the mean of 1 and 1/2.
     assert win_rate(pd.Series([1.0, 1.0, 0.0]), clusters=pd.Series(["p", "q", "q"])).value == pytest.approx(
         2 / 3
@@ -234,4 +237,13 @@ def test_win_rate_is_not_certain_where_all_prompts_score_alike(score: float, low
     more = win_rate(pd.Series([score] * 11), clusters=pd.Series([0, *range(10)]))
     assert (more.low, more.high, more.method) == (result.low, result.high, "Wilson")
     assert (result.value, result.low, result.high) == pytest.approx((score, low, high), abs=1e-3)
+    assert math.isnan(result.standard_error)
     assert result.method == "Wilson"
+
+
+def test_a_share_is_held_against_one_half_by_the_exact_binomial_test() -> None:
+    values = pd.Series([True] * 61 + [False] * 39 + [None], dtype=object)
+    found = statistics.against_half(values)
+    assert found.p_value == pytest.approx(scipy_stats.binomtest(61, 100).pvalue)
+    assert replace(found, p_value=math.nan).as_data() == share(values).as_data()
+    assert math.isnan(statistics.against_half(pd.Series([], dtype=object)).value)
