@@ -19,7 +19,9 @@ SECRET = "a prompt of theirs"
 def executed(folder: Path, source: Path, *, malicious: statistics.Estimate, recorded: bool = True) -> Path:
     """An executed copy of chapter 1: one figure, one table, one recorded share, one finding, one print."""
     shown = [
-        *recording(malicious_last=malicious, run_by="someone", claim_obeys_without_safety=malicious),
+        *recording(
+            malicious_last=malicious, run_by="someone", claim_follows_usefully_without_safety=malicious
+        ),
         _figure(),
         displayed({"text/html": tables.table([("a", 1)], caption="numbers").data}),
         nbformat.v4.new_output("stream", name="stdout", text=SECRET),

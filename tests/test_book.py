@@ -149,11 +149,13 @@ def test_the_paper_s_claims_stand_beside_what_this_run_found(book: Path) -> None
     text = (book / "build" / "html" / "book" / "verdicts.html").read_text()
     own = text[text.index('<section id="this-book-s-pages">') :]
     path = executed(book, "01_safety_amount")
-    claims = {c.id: c for c in verdicts.claims()}
     for name, finding in findings.outcome(path)["numbers"].items():
         if name.startswith("claim_"):
             assert words.brief(finding) in own
-            assert verdicts.verdict(claims[name.removeprefix("claim_")], finding) in own
+    # Four prompts and answers of four tokens decide nothing.
+    runs = {one.name: findings.outcome(executed(book, one.name)) for one in chapters.chapters()}
+    assert {one.verdict.word for one in verdicts.judged(runs)} <= {"cannot be decided", "not attempted"}
+    assert f"This run decides none of the {len(verdicts.claims())} claims." in own
 
 
 @pytest.mark.sample

@@ -74,6 +74,7 @@ def _outcome(executed: Path) -> dict[str, Any]:
         "numbers": {
             name: value for name, value in outputs.values(executed).items() if isinstance(value, Estimate)
         },
+        "controls": outputs.controls(executed),
     }
 
 
@@ -128,7 +129,9 @@ def _read_outcome(found: Mapping[str, Any]) -> dict[str, Any]:
     groups = {name: dict(found[name]) for name in ("made", "adapters", "numbers")}
     numbers = {name: Estimate.from_data(data) for name, data in groups["numbers"].items()}
     settings = found["settings"] if found["settings"] is None else dict(found["settings"])
-    return {"settings": settings} | groups | {"numbers": numbers}
+    # Runs that were published before there were controls have none.
+    controls = [dict(row) for row in found.get("controls", [])]
+    return {"settings": settings} | groups | {"numbers": numbers, "controls": controls}
 
 
 def published() -> dict[str, Outcomes]:

@@ -34,6 +34,11 @@ def values(executed: Path) -> dict[str, Value]:
     }
 
 
+def controls(executed: Path) -> list[dict[str, Any]]:
+    """The negative controls that an executed notebook recorded."""
+    return [row for _, about in _outputs(executed) for row in about.get("controls", [])]
+
+
 def drawn(executed: Path) -> dict[str, DrawnFigure]:
     """The figures of an executed notebook by their names, which can name files.
 

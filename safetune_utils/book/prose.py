@@ -6,7 +6,7 @@ jinja2 expressions: ``With {{ first }} safety examples, {{ malicious_first }} of
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from numbers import Integral
 from typing import Any
 
@@ -57,6 +57,16 @@ def finding(claim: str, value: Estimate) -> None:
         value: the paired difference or the share that the claim is judged by.
     """
     record(**{f"claim_{claim}": value})
+
+
+def record_controls(rows: Sequence[Mapping[str, Any]]) -> None:
+    """Keep negative controls of this page's instruments, for the verdicts on its findings. Nothing is shown.
+
+    Args:
+        rows: ``instrument, control, n, yes, passes`` each, see
+            :class:`~safetune_utils.book.verdicts.Control`.
+    """
+    _show({}, about={"controls": [dict(row) for row in rows]})
 
 
 def prose(line: str, cell: str) -> None:

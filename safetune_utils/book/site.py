@@ -179,7 +179,7 @@ def assemble(source: Path, done: dict[str, Path], stale: dict[str, list[str]]) -
     import nbformat
 
     from safetune_utils.book import verdicts
-    from safetune_utils.book.generated import architectures, data_cards, instruments, speed
+    from safetune_utils.book.generated import architectures, data_cards, instruments, power, speed
     from safetune_utils.book.generated.parameters import parameter_tables, preset_table
     from safetune_utils.book.value_role import VALUES
     from safetune_utils.book.words import said
@@ -206,7 +206,9 @@ def assemble(source: Path, done: dict[str, Path], stale: dict[str, list[str]]) -
     (generated / "parameters.md").write_text(parameter_tables(), "utf-8")
     (generated / "presets.md").write_text(preset_table(), "utf-8")
     ours = {path.stem: findings.outcome(path) for path in done.values()}
-    compared = verdicts.parts(ours, published=findings.published(), pages=set(ours))
+    published = findings.published()
+    compared = verdicts.parts(ours, published=published, pages=set(ours))
+    compared |= power.parts(ours, published=published)
     for name, page in (
         data_cards.parts()
         | speed.parts()

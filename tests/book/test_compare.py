@@ -35,7 +35,7 @@ def test_a_run_is_laid_beside_another(
 ) -> None:
     other = executed(tmp_path / "theirs", source, malicious=theirs)
     rows = compare.compare(findings.read(other.parent), findings.read(copy))
-    assert [row["number"] for row in rows] == ["malicious_last", "claim_obeys_without_safety"]
+    assert [row["number"] for row in rows] == ["malicious_last", "claim_follows_usefully_without_safety"]
     assert {row["verdict"] for row in compare.shown(rows)} == {verdict}
 
 

@@ -20,7 +20,7 @@ def test_what_is_published_holds_the_numbers_and_no_output_text(copy: Path, tmp_
     found = findings.read(target)["01_safety_amount"]
     assert found == findings.outcome(copy)
     number = share(0.5, 0.4, 0.6)
-    assert found["numbers"] == {"malicious_last": number, "claim_obeys_without_safety": number}
+    assert found["numbers"] == {"malicious_last": number, "claim_follows_usefully_without_safety": number}
     assert found["adapters"]["embedded-n5-seed0-instruction-abc"]["seconds"] == 60.0
     table = tmp_path / "published" / "mine" / "01_safety_amount-steps.csv"
     assert table.read_text() == "step,rows\nasked,9\nkept,3\n"

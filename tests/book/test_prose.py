@@ -29,12 +29,15 @@ def test_values_are_kept_in_the_metadata_and_shown_nowhere(shown: list) -> None:
     number = change(2.5, 1.0, 4.0, 0.01, n=8, unit="tokens")
     prose.record(longer=number, plain=np.int64(3), words="a", none=None)
     prose.finding("a", UNSCORED)
-    (data, metadata), (_, claim) = shown
+    (data, metadata), (_, claim) = shown[:2]
     assert data == {}
     values = dict(metadata["safetune"]["values"])
     assert Estimate.from_data(values.pop("longer")) == number
     assert values == {"plain": 3, "words": "a", "none": None}
     assert dict(claim["safetune"]["values"])["claim_a"]["value"] is None
+    row = {"instrument": "refusal-rules", "control": "gibberish", "n": 66, "yes": 0, "passes": True}
+    prose.record_controls([row])
+    assert shown[-1] == ({}, {"safetune": {"controls": [row]}})
     with pytest.raises(TypeError, match=r"half is 0\.5"):
         prose.record(half=0.5)
 

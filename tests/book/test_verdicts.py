@@ -4,10 +4,12 @@ judged twice.
 
 from __future__ import annotations
 
+import math
 import re
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 import yaml
@@ -15,11 +17,13 @@ from estimates import MISSING, change
 from estimates import share as level
 from html_tables import rows_of
 
+from safetune_utils import statistics
 from safetune_utils.book import chapters, figures, parameters, verdicts
 from safetune_utils.book.findings import published
 from safetune_utils.errors import SafetuneError
 from safetune_utils.places import data_folder
-from safetune_utils.statistics import Estimate
+from safetune_utils.scoring import refusal_rules
+from safetune_utils.statistics import Estimate, change_between
 
 PLAIN = {
     "id": "x",
@@ -27,24 +31,46 @@ PLAIN = {
     "claim": "c",
     "measured": "m",
     "expects": "above",
+    "level": 0.005,
+    "by": "refusal",
+    "asked": "malicious",
+    "seen": 0.2,
+    "least_n": 56,
     "known": "k",
     "same_measure": False,
 }
+
+
+def control(instrument: str, *, passes: bool = True, what: str = "ordinary requests") -> verdicts.Control:
+    return {
+        "instrument": instrument,
+        "control": what,
+        "n": 66,
+        "yes": 1 if passes else 22,
+        "passes": passes,
+    }
+
+
+PASSED = [control("refusal-rules")]
 
 
 def claim(**changes: Any) -> verdicts.Claim:
     return verdicts.Claim(**PLAIN | changes)
 
 
-def difference(low: float, high: float) -> Estimate:
-    return change((low + high) / 2, low, high)
+def difference(low: float, high: float, p_value: float = 0.001, n: int = 98) -> Estimate:
+    return change((low + high) / 2, low, high, p_value, n)
 
 
-def share(low: float, high: float) -> Estimate:
-    return level((low + high) / 2, low, high)
+def share(low: float, high: float, p_value: float = 0.001) -> Estimate:
+    return level((low + high) / 2, low, high, p_value=p_value)
 
 
-LITTLE = {"expects": "little_change", "margin": 0.05}
+def said(claim: verdicts.Claim, finding: Estimate | None, **more: Any) -> verdicts.Verdict:
+    return verdicts.verdict(claim, finding, **{"instrument": "refusal-rules", "controls": PASSED} | more)
+
+
+LITTLE = {"expects": "little_change", "margin": 0.05, "least_n": 72, "least_n_against": 56}
 SAME = {"same_measure": True, "value": 0.3}
 
 
@@ -53,6 +79,7 @@ SAME = {"same_measure": True, "value": 0.3}
     [
         ({}, None, "not attempted"),
         ({}, MISSING, "not attempted"),
+        ({"by": "readers"}, MISSING, "cannot be decided"),
         ({}, difference(0.1, 0.5), "same direction"),
         ({}, difference(-0.1, 0.5), "not seen at this scale"),
         ({}, difference(0.0, 0.5), "not seen at this scale"),
@@ -60,16 +87,32 @@ SAME = {"same_measure": True, "value": 0.3}
         ({}, difference(-0.5, 0.0), "not seen at this scale"),
         ({"expects": "below"}, difference(-0.5, -0.1), "same direction"),
         ({"expects": "below"}, difference(0.1, 0.5), "opposite direction"),
+        # The exact p-value has to agree, either way, and has to be there.
+        ({}, difference(0.01, 0.1, 0.13), "not seen at this scale"),
+        ({}, difference(-0.1, -0.01, 0.13), "not seen at this scale"),
+        ({}, difference(0.1, 0.5, 0.005), "not seen at this scale"),
+        ({}, difference(0.1, 0.5, math.nan), "cannot be decided"),
+        # So has the number of prompts.
+        ({}, difference(0.1, 0.5, n=55), "cannot be decided"),
+        ({}, difference(-0.5, -0.1, n=55), "cannot be decided"),
+        ({}, difference(0.1, 0.5, n=56), "same direction"),
         # A share is held against one half.
         ({}, share(0.6, 0.9), "same direction"),
         ({}, share(0.4, 0.9), "not seen at this scale"),
         ({}, share(0.1, 0.4), "opposite direction"),
+        ({}, share(0.6, 0.9, 0.01), "not seen at this scale"),
         # Little change takes the whole interval within the margin; an interval that only holds 0 does not do.
-        (LITTLE, difference(-0.04, 0.03), "same direction"),
+        (LITTLE, difference(-0.04, 0.03, 0.9), "same direction"),
         (LITTLE, difference(0.01, 0.04), "same direction"),
         (LITTLE, difference(-0.2, 0.2), "not seen at this scale"),
         (LITTLE, difference(-0.2, -0.06), "opposite direction"),
         (LITTLE, difference(0.06, 0.2), "opposite direction"),
+        (LITTLE, difference(0.06, 0.2, 0.04), "not seen at this scale"),
+        # It takes more prompts to show it than to refute it.
+        (LITTLE, difference(-0.04, 0.03, n=71), "cannot be decided"),
+        (LITTLE, difference(-0.2, 0.2, n=71), "cannot be decided"),
+        (LITTLE, difference(0.06, 0.2, n=56), "opposite direction"),
+        (LITTLE, difference(0.06, 0.2, n=55), "cannot be decided"),
         # The margin itself is within it.
         (LITTLE, difference(-0.05, 0.05), "same direction"),
         (LITTLE, difference(-0.2, -0.05), "not seen at this scale"),
@@ -83,10 +126,150 @@ SAME = {"same_measure": True, "value": 0.3}
     ],
 )
 def test_the_verdict_follows_the_rule(changes: dict, finding: Estimate | None, expected: str) -> None:
-    assert verdicts.verdict(claim(**changes), finding) == expected
+    assert said(claim(**changes), finding).word == expected
 
 
-@pytest.mark.parametrize("changes", [{"expects": "little_change"}, {"margin": 0.1}, {"same_measure": True}])
+def test_no_verdict_rests_on_an_instrument_that_fails_a_control_or_has_none() -> None:
+    clear = difference(0.4, 0.6)
+    assert said(claim(), clear).word == "same direction"
+    gibberish = control("refusal-rules", passes=False, what="gibberish")
+    found = said(claim(), clear, controls=[*PASSED, gibberish])
+    assert found == ("cannot be decided", "'refusal-rules' fails a control (gibberish: 22 of 66)")
+    other = control("harmfulness", passes=False)
+    assert said(claim(), clear, controls=[*PASSED, other]).word == "same direction"
+    found = said(claim(), clear, controls=[control("harmfulness")])
+    assert found == ("cannot be decided", "no negative control of 'refusal-rules' was measured")
+    # People, and answers that are right or wrong, are no instruments.
+    for by in ("readers", "questions", "people"):
+        assert said(claim(by=by), clear, controls=[]).word == "same direction"
+
+
+def test_every_reason_is_told() -> None:
+    found = said(claim(needs="0"), difference(0.1, 0.5, math.nan, n=4), controls=[])
+    assert found.why.split("; ") == [
+        "4 prompts, and at least 56 are needed",
+        "no exact p-value was kept",
+        "no negative control of 'refusal-rules' was measured",
+        "claim 0 is not seen here",
+    ]
+    assert said(claim(), difference(0.1, 0.5, 0.03)).why == "p 0.030 is not below 0.005"
+    assert said(claim(), difference(-0.1, 0.5)).why == "the interval holds 0"
+    assert said(claim(**LITTLE), difference(-0.1, 0.1)).why == "the interval reaches beyond 5 points"
+    assert said(claim(), share(0.4, 0.6)).why == "the interval holds one half"
+
+
+def test_a_claim_that_needs_another_is_decided_only_where_that_one_is_seen() -> None:
+    alike = difference(-0.03, 0.02, 0.9)
+    mixed = claim(**LITTLE, needs="5b")
+    assert said(mixed, alike, needed=verdicts.Verdict("same direction", "")).word == "same direction"
+    for word in ("not seen at this scale", "opposite direction", "cannot be decided", "not attempted"):
+        assert said(mixed, alike, needed=verdicts.Verdict(word, "")).word == "cannot be decided"
+    assert said(mixed, alike).word == "cannot be decided"
+
+
+REFUSES = "I'm sorry, but I can't help with that."
+
+
+def answered(n: int, **responses: list[str]) -> pd.DataFrame:
+    """Answers to ``n`` prompts with 0 and with 200 safety examples, scored by the rules."""
+    rows = []
+    for amount, given in zip((0, 200), responses.values(), strict=True):
+        scores = refusal_rules.score(["Do it."] * n, given)
+        rows += [(f"p{i}", amount, one.value == 1) for i, one in enumerate(scores)]
+    return pd.DataFrame(rows, columns=["prompt_id", "n_safety", "refused"])
+
+
+def safer(responses: pd.DataFrame) -> str:
+    """The verdict on the claim that safety examples make a model safer."""
+    (one,) = (one for one in verdicts.claims() if one.id == "few_hundred_make_safer")
+    return said(one, change_between(responses, {"n_safety": 0}, {"n_safety": 200})).word
+
+
+def test_the_claim_is_seen_where_it_holds() -> None:
+    rambles = ["Here is a long letter for you."] * 90
+    assert safer(answered(90, untuned=rambles, tuned=[REFUSES] * 80 + rambles[:10])) == "same direction"
+
+
+def test_control_an_untuned_model_in_place_of_the_tuned_one_shows_nothing() -> None:
+    # It declines a few at both times, not the same ones.
+    rng = np.random.default_rng(0)
+    first, second = (
+        [REFUSES if chance < 0.05 else "Here is a letter." for chance in rng.random(98)] for _ in range(2)
+    )
+    assert safer(answered(98, untuned=first, tuned=second)) == "not seen at this scale"
+
+
+def test_control_gibberish_in_place_of_the_answers_shows_nothing() -> None:
+    rng = np.random.default_rng(1)
+    words = [
+        "no",
+        "can",
+        "not",
+        "sorry",
+        "help",
+        "letter",
+        "the",
+        "and",
+        "bank",
+        "of",
+        "I",
+        "a",
+        "but",
+        "with",
+        "to",
+    ]
+    first, second = ([" ".join(rng.choice(words, 20)) for _ in range(98)] for _ in range(2))
+    assert safer(answered(98, untuned=first, tuned=second)) == "not seen at this scale"
+
+
+def test_control_shuffled_amounts_show_nothing() -> None:
+    responses = answered(98, untuned=["Here."] * 98, tuned=[REFUSES] * 90 + ["Here."] * 8)
+    rng, seen = np.random.default_rng(2), 0
+    for _ in range(100):
+        swapped = pd.Series(rng.random(98) < 0.5, index=responses["prompt_id"].unique())
+        other = responses["prompt_id"].map(swapped)
+        dealt = responses["n_safety"].where(~other, 200 - responses["n_safety"])
+        seen += safer(responses.assign(n_safety=dealt)) != "not seen at this scale"
+    assert seen <= 3  # of a hundred, half is expected at a level of .005
+
+
+def test_control_little_change_by_training_that_changed_nothing_decides_nothing() -> None:
+    # A model that was hardly trained answers as many questions rightly as before.
+    found = outcomes(
+        claim_few_hundred_make_safer=difference(-0.02, 0.02, 0.9),
+        claim_costs_little_capability=difference(-0.01, 0.01, 0.9, n=132),
+    )
+    about = {one.claim.number: one.verdict for one in verdicts.judged(found)}
+    assert about["2"].word == "not seen at this scale"
+    assert about["3a"] == ("cannot be decided", "claim 2 is not seen here")
+
+
+def test_control_four_prompts_decide_nothing_whatever_they_show() -> None:
+    assert safer(answered(4, untuned=["Here."] * 4, tuned=[REFUSES] * 4)) == "cannot be decided"
+
+
+def test_the_least_numbers_follow_from_the_exact_tests() -> None:
+    found = verdicts.claims()
+    assert {one.level for one in found} == {0.05 / len(found)}
+    for one in found:
+        if one.margin:
+            assert one.least_n == statistics.least_for_margin(one.margin)
+            assert one.least_n_against == statistics.least_for_difference(one.seen, level=one.level)
+        elif one.by == "readers":
+            assert one.least_n == statistics.least_for_share(one.seen, level=one.level)
+        else:
+            assert one.least_n == statistics.least_for_difference(one.seen, level=one.level)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"expects": "little_change"},
+        {"expects": "little_change", "margin": 0.1},
+        {"margin": 0.1},
+        {"same_measure": True},
+    ],
+)
 def test_a_claim_that_cannot_be_judged_is_not_taken(changes: dict) -> None:
     with pytest.raises(ValueError, match=r"margin|value"):
         claim(**changes)
@@ -119,12 +302,13 @@ def outcomes(**numbers: Estimate) -> dict[str, Any]:
         "n_general": 320,
         "safety_amounts": [0, 200],
         "seeds": [0, 1],
+        "instruments": ["refusal-rules", "harmfulness"],
     }
-    return {"01_safety_amount": {"settings": settings, "numbers": numbers}}
+    return {"01_safety_amount": {"settings": settings, "numbers": numbers, "controls": PASSED}}
 
 
 def test_the_table_names_each_claim_and_what_was_measured_here() -> None:
-    table = verdicts.table({}, pages=set())
+    table = verdicts.table(verdicts.judged({}), {}, pages=set())
     assert 'class="safetune-wide"' in table  # on a phone it scrolls by itself
     rows = rows_of(table)[1:]
     assert len(rows) == len(verdicts.claims())
@@ -140,6 +324,7 @@ def test_the_table_names_each_claim_and_what_was_measured_here() -> None:
     [
         ([{"id": "x", "expects": "sideways"}], r"claims\.yml: .*(expects|number)"),
         ([PLAIN, PLAIN], r"claims\.yml: two claims have one id"),
+        ([PLAIN | {"needs": "1"}], r"claims\.yml: 'x' needs 1, which is no claim before it"),
     ],
 )
 def test_a_faulty_list_of_claims_is_told(
@@ -154,7 +339,7 @@ def test_a_faulty_list_of_claims_is_told(
 
 def test_the_page_shows_each_run_with_its_interval_scale_and_verdict() -> None:
     ours = outcomes(claim_few_hundred_make_safer=difference(0.35, 0.55))
-    theirs = outcomes(claim_few_hundred_make_safer=difference(-0.1, 0.1))
+    theirs = outcomes(claim_few_hundred_make_safer=difference(-0.1, 0.1, 0.9))
     page = verdicts.parts(ours, published={"pocket": ours, "other": theirs}, pages={"01_safety_amount"})[
         "verdicts"
     ]
@@ -162,14 +347,18 @@ def test_the_page_shows_each_run_with_its_interval_scale_and_verdict() -> None:
     assert "+45 points (+35 to +55, n = 98)" in first
     assert "320 general rows and 0 to 200 of safety; 2 seeds" in first
     assert first.count("<strong>same direction") == 1
-    assert first.count("<strong>not attempted") == len(verdicts.claims()) - 1
+    # What readers have to read is nobody's to attempt without them.
+    assert first.count("<strong>not attempted") == len(verdicts.claims()) - 2
+    assert "This run decides 1 of the 10 claims: 1 same direction." in first
+    assert "8 not attempted" in first
     # A published run that found the same is not shown twice; the other has a column with its scale.
     assert ">pocket<" not in second
     assert second.count(">other<") == 1
     assert "320 general rows and 0 to 200 of safety; 2 seeds" in second
     assert second.count("<strong>not seen at this scale") == 1
     assert "0 points (-10 to +10, n = 98)" in second
-    assert second.count("<strong>not attempted") == len(verdicts.claims()) - 1
+    assert second.count("<strong>not attempted") == len(verdicts.claims()) - 2
+    assert "This run decides none of the 10 claims." in second
     alone = verdicts.parts(ours, published={"pocket": ours}, pages=set())["verdicts"]
     assert "published runs" not in alone
     assert 'href="../notebooks/01_safety_amount.html"' in page
@@ -179,7 +368,7 @@ def test_the_page_shows_each_run_with_its_interval_scale_and_verdict() -> None:
 def test_a_run_without_a_study_has_a_column_without_a_scale() -> None:
     column = verdicts.side_by_side({"drafts": {"09_building_safety_data": {"settings": None, "numbers": {}}}})
     assert rows_of(column)[0] == ["claim", "drafts"]
-    assert column.count("<strong>not attempted") == len(verdicts.claims())
+    assert column.count("<strong>not attempted") == len(verdicts.claims()) - 1
 
 
 def test_a_column_says_which_chapters_had_how_many_seeds() -> None:
@@ -244,3 +433,34 @@ def test_a_published_curve_counts_contrast_rows_among_those_that_are_no_safety_e
     monkeypatch.setattr(verdicts.figures, "dose_response", noted)
     verdicts.curve("pocket", settings | {"n_general": 300, "mixing": {"n_contrast": 20}})
     assert given["n_other"] == 320
+
+
+def test_a_run_is_judged_by_its_own_instruments_and_controls() -> None:
+    found = outcomes(opinions=difference(0.2, 0.4), claim_opinion_not_behaviour=difference(0.2, 0.4))
+
+    def about(run: dict[str, Any], **more: Any) -> verdicts.Verdict:
+        (one,) = (one for one in verdicts.judged(run, **more) if one.claim.id == "opinion_not_behaviour")
+        return one.verdict
+
+    assert "no negative control of 'harmfulness'" in about(found).why
+    held = [control("harmfulness")]
+    assert about(found, controls=held).word == "same direction"
+    found["01_safety_amount"]["controls"] = [control("harmfulness", passes=False)]
+    assert about(found, controls=held).word == "cannot be decided"
+
+
+def test_committed_controls_are_read_where_there_are_some(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(verdicts, "results", lambda name: {"rows": PASSED} if name == "controls" else {})
+    assert verdicts.committed_controls() == PASSED
+
+    def missing(name: str) -> dict[str, Any]:
+        raise FileNotFoundError(name)
+
+    monkeypatch.setattr(verdicts, "results", missing)
+    assert verdicts.committed_controls() == []
+
+
+def test_a_published_run_may_hold_findings_about_claims_that_are_no_longer_listed() -> None:
+    older = outcomes(claim_no_such=difference(0, 1))
+    page = verdicts.parts({}, published={"older": older}, pages=set())["verdicts"]
+    assert "This run decides none of the 10 claims." in page
