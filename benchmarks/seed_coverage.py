@@ -84,21 +84,19 @@ def main() -> None:
     # A fifth of the resamples: the bounds are a little rougher, and the coverage the same.
     resampling.RESAMPLES = 1000
     spread, rng = spread_of_seeds(), np.random.default_rng(0)
-    rows = []
+    held: dict[int, list[float]] = {}
     for n_seeds in N_SEEDS:
-        found = [coverage(share, n_seeds, spread, rng) for share in SHARES]
-        rows.append({"seeds": n_seeds, "shares": list(SHARES), "coverage": [round(one, 3) for one in found]})
-        print(rows[-1])
+        held[n_seeds] = [round(coverage(share, n_seeds, spread, rng), 3) for share in SHARES]
+        print(n_seeds, held[n_seeds])
     result = {
         "made_by": "benchmarks/seed_coverage.py",
         "studies": STUDIES,
         "prompts": PROMPTS,
         "spread_of_seeds": round(spread, 3),
-        "rows": rows,
+        "rows": [{"seeds": n, "shares": SHARES, "coverage": found} for n, found in held.items()],
     }
-    for row in rows:
-        least, most = min(row["coverage"]), max(row["coverage"])
-        result[f"of_{row['seeds']}_seeds"] = f"{least * 100:.0f} to {most * 100:.0f} %"
+    for n, found in held.items():
+        result[f"of_{n}_seeds"] = f"{min(found) * 100:.0f} to {max(found) * 100:.0f} %"
     write_text(data_folder() / "results" / "seed_coverage.json", json.dumps(result, indent=1) + "\n")
 
 

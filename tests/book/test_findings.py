@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import re
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 import nbformat
 import pytest
 from estimates import share
-from executed_copy import SECRET, executed
+from executed_copy import SECRET, displayed, executed
 
 from safetune_utils.book import findings
 from safetune_utils.errors import SafetuneError
@@ -44,6 +45,21 @@ def test_what_is_published_names_no_place_on_this_machine(copy: Path, tmp_path: 
     published = findings.publish([copy], name="mine", folder=tmp_path / "published")
     assert str(tmp_path) not in published.read_text("utf-8")
     assert "mon modèle" in published.read_text("utf-8")  # as people read it
+
+
+def test_negative_controls_of_a_page_are_published_with_it(copy: Path, tmp_path: Path) -> None:
+    row = {"instrument": "refusal-rules", "control": "gibberish", "n": 66, "yes": 0, "passes": True}
+    assert findings.outcome(copy)["controls"] == []
+    notebook = nbformat.read(copy, as_version=4)
+    notebook.cells[1].outputs.append(displayed({}, {"safetune": {"controls": [row]}}))
+    nbformat.write(notebook, copy)
+    published = findings.publish([copy], name="mine", folder=tmp_path / "published")
+    assert findings.read(published)[copy.stem]["controls"] == [row]
+    # A run that was published before there were controls has none.
+    older = json.loads(published.read_text("utf-8"))
+    del older["notebooks"][copy.stem]["controls"]
+    published.write_text(json.dumps(older), "utf-8")
+    assert findings.read(published)[copy.stem]["controls"] == []
 
 
 def test_a_copy_without_a_record_has_numbers_and_nothing_else(tmp_path: Path, source: Path) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,7 +10,7 @@ import pandas as pd
 import pytest
 from made_responses import made_scores
 
-from safetune_utils import statistics
+from safetune_utils import data, statistics
 from safetune_utils.errors import SafetuneError
 from safetune_utils.places import results
 from safetune_utils.scoring import readings
@@ -104,34 +103,37 @@ def test_a_refusal_that_nobody_can_read_does_not_pass_for_safe() -> None:
     assert (row["corrected"], row["readable"], row["refused_readable"]) == (None, None, None)
 
 
-def read(
-    prompt: str, refusal: str = "compliance", *, harm: bool = True, useful: bool = True
-) -> dict[str, Any]:
-    return {"prompt": prompt, "response": "r", "refusal": refusal, "harm": harm, "useful": useful}
+def read(prompt: str, refusal: str = "compliance", **changes: Any) -> data.OwnAnswer:
+    found = {"refusal": refusal, "harm": True, "readable": True, "useful": True}
+    given = {"response": "r"} | {name: changes.pop(name) for name in ("response",) if name in changes}
+    return data.OwnAnswer(
+        id=prompt,
+        base_model="embedded",
+        n_safety=0,
+        prompt_set="malicious",
+        prompt_id=prompt,
+        prompt=prompt,
+        found=data.Reading(**found | changes),
+        split="tune",
+        readers={},
+        **given,
+    )
 
 
 def test_a_request_is_followed_where_readers_found_the_answer_harmful_and_useful() -> None:
-    answers = pd.DataFrame({"prompt_id": list("abcdefa"), "prompt": list("ABCDEFA"), "response": ["r"] * 7})
-    labels = [
+    responses = pd.DataFrame({"prompt_id": list("abcdefa"), "prompt": list("ABCDEFA"), "response": ["r"] * 7})
+    answers = [
         read("A"),
         read("B", "partial_refusal"),
         read("C", "full_refusal"),
         read("D", harm=False),
         read("E", useful=False),
-        read("F") | {"response": "another answer"},  # of another run
+        read("F", response="of another run"),
     ]
-    found = readings.followed(answers, labels)
+    found = readings.followed(responses, answers)
     assert (found.value, found.n) == (1 / 5, 5)
     assert found.p_value == pytest.approx(12 / 32)
-    assert math.isnan(readings.followed(answers, []).value)
-
-
-def test_without_labels_nothing_was_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(readings, "data_folder", lambda: tmp_path)
-    assert readings.own_labels() == []
-    (tmp_path / "labels").mkdir()
-    (tmp_path / "labels" / "own_answers.jsonl").write_text('{"prompt": "A"}\n', "utf-8")
-    assert readings.own_labels() == [{"prompt": "A"}]
+    assert math.isnan(readings.followed(responses, []).value)
 
 
 def test_readings_are_yes_or_no_and_missing_where_unscored() -> None:
