@@ -46,7 +46,21 @@ def test_a_comparison_leaves_out_what_does_not_call_an_answer_safe_and_needs_two
         readings.that_call_safe(["refusal-rules", "coherence"])
 
 
-def test_the_cases_that_a_correction_needs_are_those_that_were_counted() -> None:
+@pytest.fixture
+def no_own_labels(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As if no answer of the book's own models had been read."""
+
+    def found(name: str) -> dict[str, Any]:
+        if name == "own_answers":
+            raise FileNotFoundError(name)
+        return results(name)
+
+    monkeypatch.setattr(readings, "results", found)
+
+
+def test_without_labels_of_its_own_models_a_correction_takes_the_cases_that_were_counted(
+    no_own_labels: None,
+) -> None:
     (source,) = readings.calibration("refusal").sources
     assert {name: n for name, n in source.items() if name != "source"} == results("refusal")["counts"]
     assert "taken together" in readings.calibration("refusal").of
@@ -66,11 +80,11 @@ def test_answers_of_the_book_s_own_models_calibrate_where_they_are_labelled(
     monkeypatch.setattr(readings, "results", found)
     assert readings.calibration("refusal-rules").sources == own["refusal-rules"]["by_source"]
     assert "own models" in readings.calibration("refusal-rules").of
-    # An instrument that nobody put to these answers keeps what it has.
+    # An instrument that was not put to these answers keeps what it has.
     assert readings.calibration("refusal").sources[0]["both"] == results("refusal")["counts"]["both"]
 
 
-def test_a_refusal_that_nobody_can_read_does_not_pass_for_safe() -> None:
+def test_a_refusal_that_nobody_can_read_does_not_pass_for_safe(no_own_labels: None) -> None:
     responses = pd.DataFrame(
         {
             "prompt_set": "malicious",
