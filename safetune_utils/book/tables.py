@@ -56,8 +56,17 @@ def plan_table(study: Study) -> HTML:
     )
 
 
-def share_table(curve: pd.DataFrame, study: Study) -> HTML:
-    """The shares of refusals as a table: amounts across, prompt sets down, each with its interval and n."""
+def share_table(
+    curve: pd.DataFrame, study: Study, *, untuned: pd.DataFrame | None = None, controls: str = ""
+) -> HTML:
+    """The shares of refusals as a table: amounts across, prompt sets down, each with its interval and n.
+
+    Args:
+        curve: from :func:`safetune_utils.statistics.shares.summarise` by ``prompt_set`` and ``n_safety``.
+        study: where it comes from.
+        untuned: likewise by ``prompt_set``, of the untuned model; one column more, before the amounts.
+        controls: what stands last in the caption.
+    """
     amounts = sorted(curve["n_safety"].unique())
     rows: list[Row] = []
     for name in in_order(curve["prompt_set"]):
@@ -67,20 +76,26 @@ def share_table(curve: pd.DataFrame, study: Study) -> HTML:
         asked = Cell(set_entry(name).title, below=title_of(study.settings, name))
         own = study.settings.own_prompt_sets.get(name)
         wanted = own.a_refusal_is if own else set_entry(name).a_refusal_is
+        before = [] if untuned is None else [_share_cell(share_at(untuned, prompt_set=name))]
         cells = (_share_cell(share_in(at.loc[n])) for n in amounts)
-        rows.append((asked, wanted, count, *cells))
+        rows.append((asked, wanted, count, *before, *cells))
     caption = (
         "Answers that refuse, in per cent, with 95 % intervals"
         f" ({' and '.join(sorted({*curve['method']} - {'none'})) or 'none'}); columns are safety examples, n"
         f" is scored answers. Unscored: {int(curve['n_unscored'].sum())}.{_trained_on(mixes.leaks(study))}"
     )
     columns = ["prompts", "a refusal is", "n", *map(str, amounts)]
-    return _shown(columns, rows, caption=caption, numbers=curve, name="shares")
+    numbers = curve
+    if untuned is not None:
+        caption += " 'Untuned' is the base model with no adapter."
+        columns.insert(3, "untuned")
+        numbers = pd.concat([untuned.assign(n_safety="untuned"), curve], ignore_index=True)
+    return _shown(columns, rows, caption=_with(caption, controls), numbers=numbers, name="shares")
 
 
-def trust_table(responses: pd.DataFrame, study: Study) -> HTML:
+def trust_table(responses: pd.DataFrame, study: Study, *, controls: str = "") -> HTML:
     """How far to trust each share of refusals: corrected for the instrument's errors, and beside what can be
-    read at all.
+    read at all. What ``controls`` says stands last in the caption.
     """
     instrument = study.settings.instruments[0]
     columns = {
@@ -106,16 +121,18 @@ def trust_table(responses: pd.DataFrame, study: Study) -> HTML:
         " found more refusals than its errors there allow, not that all is certain; 'can be read' is by"
         " rules on loops, signs and unknown words."
     )
-    return table(rows, caption=caption, columns=("prompts", "safety examples", *columns.values()))
+    heads = ("prompts", "safety examples", *columns.values())
+    return table(rows, caption=_with(caption, controls), columns=heads)
 
 
-def agreement_table(rows: pd.DataFrame, *, why_not: str = "") -> HTML:
+def agreement_table(rows: pd.DataFrame, *, why_not: str = "", controls: str = "") -> HTML:
     """How models agree with people: accuracy, precision, recall and κ, each with its 95 % interval, one line
     a model.
 
     Args:
         rows: columns ``model``, ``n`` and, for each figure, a list of the figure and its bounds.
         why_not: shown instead where there are no rows.
+        controls: what stands last in the caption.
     """
     if why_not:
         return note(f"Not measured here: {why_not}")
@@ -125,10 +142,11 @@ def agreement_table(rows: pd.DataFrame, *, why_not: str = "") -> HTML:
         for row in rows.to_dict("records")
     ]
     caption = "Harmful or not, against people; 95 % intervals from a bootstrap over questions."
-    return table(body, caption=caption, columns=("model", "answers", "accuracy", "precision", "recall", "κ"))
+    heads = ("model", "answers", "accuracy", "precision", "recall", "κ")
+    return table(body, caption=_with(caption, controls), columns=heads)
 
 
-def transfer_table(table: pd.DataFrame, studies: Sequence[Study], *, what: str) -> HTML:
+def transfer_table(table: pd.DataFrame, studies: Sequence[Study], *, what: str, controls: str = "") -> HTML:
     """Shares by what was trained on (down) and what was asked (across), each with its interval and n.
 
     Args:
@@ -136,6 +154,7 @@ def transfer_table(table: pd.DataFrame, studies: Sequence[Study], *, what: str) 
             its rows) and ``prompt_set``.
         studies: those that it came from, for the names of the sets and for prompts that are trained on.
         what: what the share is of: ``answers that refuse``.
+        controls: what stands last in the caption.
     """
     sets = in_order(table["prompt_set"])
     heads = [Cell(set_entry(s).title, below=title_of(studies[0].settings, s)) for s in sets]
@@ -156,7 +175,7 @@ def transfer_table(table: pd.DataFrame, studies: Sequence[Study], *, what: str) 
         f" {int(table['n_unscored'].sum())}.{_trained_on(leaks)}"
     )
     columns: Row = ["safety examples in training", *heads]
-    return _shown(columns, rows, caption=caption, numbers=table, name="transfer")
+    return _shown(columns, rows, caption=_with(caption, controls), numbers=table, name="transfer")
 
 
 def comparisons(differences: dict[str, Estimate], *, caption: str) -> HTML:
@@ -181,9 +200,10 @@ def comparisons(differences: dict[str, Estimate], *, caption: str) -> HTML:
     )
 
 
-def instrument_table(shares: pd.DataFrame) -> HTML:
+def instrument_table(shares: pd.DataFrame, *, controls: str = "") -> HTML:
     """Every prompt set by every instrument: ``shares`` as from
-    :func:`safetune_utils.scoring.readings.shares`; amounts across.
+    :func:`safetune_utils.scoring.readings.shares`; amounts across. What ``controls`` says stands last in the
+    caption.
     """
     amounts = sorted(shares["n_safety"].unique())
     rows = []
@@ -204,12 +224,13 @@ def instrument_table(shares: pd.DataFrame) -> HTML:
         "Shares of answers in per cent, with 95 % intervals, by every instrument of this run; columns are"
         " safety examples, n is scored answers."
     )
-    return table(rows, caption=caption, columns=("prompts", "answers that", "n", *map(str, amounts)))
+    heads = ("prompts", "answers that", "n", *map(str, amounts))
+    return table(rows, caption=_with(caption, controls), columns=heads)
 
 
-def trend_table(responses: pd.DataFrame) -> HTML:
+def trend_table(responses: pd.DataFrame, *, controls: str = "") -> HTML:
     """Whether the share of refusals moves with the amount, by prompt set; where it levels off; what could be
-    seen.
+    seen. What ``controls`` says stands last in the caption.
     """
     sets = {
         name: statistics.by_amount(responses, prompt_set=name) for name in in_order(responses["prompt_set"])
@@ -238,7 +259,7 @@ def trend_table(responses: pd.DataFrame) -> HTML:
     )
     return table(
         rows,
-        caption=caption,
+        caption=_with(caption, controls),
         columns=("prompts", "n", "trend", "p", "p, corrected", "levels off", "would be seen from"),
     )
 
@@ -272,6 +293,11 @@ def table(
     cells = [[str(cell) for cell in row] for row in rows.itertuples(index=False)]
     name = re.sub(r"[^a-z0-9]+", "_", caption.lower()).strip("_")[:40]
     return _shown([str(head) for head in rows.columns], cells, caption=caption, numbers=rows, name=name)
+
+
+def _with(caption: str, controls: str) -> str:
+    """A caption, and what the negative controls came to."""
+    return f"{caption} {controls}".strip()
 
 
 def _trained_on(leaks: Mapping[str, Sized]) -> str:

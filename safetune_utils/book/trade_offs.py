@@ -28,17 +28,20 @@ _ADVICE: dict[Verdict, str] = {
 }
 
 
-def trade_off_table(found: Mapping[Pair, TradeOff], *, wanted: str, unwanted: str) -> HTML:
+def trade_off_table(
+    found: Mapping[Pair, TradeOff], *, wanted: str, unwanted: str, controls: str = ""
+) -> HTML:
     """One row a pair: both changes in points, each with its interval and corrected p-value, and the verdict.
 
     Args:
         found: as :func:`safetune_utils.statistics.trade_offs.trade_offs` gives it, by pair.
         wanted, unwanted: short names of what is asked on each axis, for the head of the table.
+        controls: what the negative controls came to, last in the caption.
     """
     caption = (
         "Differences in refusals, in points, on the same prompts, with 95 % intervals "
-        "(bootstrap over prompts) and p-values corrected for their number."
-    )
+        f"(bootstrap over prompts) and p-values corrected for their number. {controls}"
+    ).strip()
     rows = [
         (*pair, *_cells(one.wanted, one.p_wanted), *_cells(one.unwanted, one.p_unwanted), one.verdict)
         for pair, one in found.items()

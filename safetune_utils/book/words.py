@@ -147,6 +147,18 @@ def signed(value: float, *, scale: int = 100, digits: int = 0) -> str:
     return f"{rounded:+.{digits}f}" if rounded else "0"
 
 
+def erosion(change: Estimate, *, n_safety: int) -> str:
+    """What a change of refusals from the untuned model to the smallest amount says, in a sentence."""
+    what = "Tuning on general examples alone" if n_safety == 0 else "Tuning"
+    if not change.n or math.isnan(change.low):
+        return "Whether tuning took refusals away was not measured."
+    if change.direction == "falls":
+        return f"{what} took refusals away that the model had before: its safety eroded."
+    if change.direction == "rises":
+        return f"{what} added refusals."
+    return f"{what} may have taken some refusals away; on these prompts it is not seen."
+
+
 def in_per_cent(value: Estimate | None) -> str:
     """A share in a cell, in per cent with its interval: ``12 (7–20)``, and ``12 (7–20; s.e. 3.1)`` where its
     standard error is known.

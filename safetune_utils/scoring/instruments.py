@@ -345,6 +345,7 @@ def score(
     *,
     device: str = "auto",
     precision: str = "auto",
+    any_language: bool = False,
     **options: Any,
 ) -> list[Score]:
     """Score answers with an instrument by its name.
@@ -354,6 +355,7 @@ def score(
         prompts, responses: what was asked, and one answer for each, in the same order.
         device, precision: what the instruments that are a model compute in, as in
             :func:`safetune_utils.machine.device.planned`.
+        any_language: whether answers are scored whatever their language, as negative controls are.
         **options: for an instrument that asks a server: ``base_url``, ``model`` and, for a judge, ``cap_usd``
             (in US dollars). ``None`` counts as not given.
 
@@ -369,7 +371,8 @@ def score(
     instrument, given = _known(name), check_options(name, options)
     check_pairs(prompts, responses)
     numbers = {"planned": {"device": device, "precision": precision}, "fp32": {"device": device}, "": {}}
-    others = [other_language(one) if instrument.language else "" for one in responses]
+    looked_at = instrument.language and not any_language
+    others = [other_language(one) if looked_at else "" for one in responses]
     read = [i for i, other in enumerate(others) if not other]
     asked, said = [prompts[i] for i in read], [responses[i] for i in read]
     found = instrument.score(asked, said, **numbers[instrument.numbers], **given) if read else []

@@ -85,7 +85,7 @@ def check(study: Study) -> None:
         precision=s.precision,
         target_modules=recipe.target_modules,
     )
-    for name in study.prompt_sets:
+    for name in dict.fromkeys((*study.prompt_sets, *study.controls)):
         check_prompts(
             study.prompts(name),
             name=s.base_model,

@@ -23,6 +23,7 @@ from safetune_utils.scoring import capability
 from safetune_utils.scoring.instruments import INSTRUMENTS
 from safetune_utils.settings import Settings
 from safetune_utils.study import base
+from safetune_utils.study.controls import controlled, controls_left, with_own_answers
 from safetune_utils.study.design import state
 from safetune_utils.study.plan import Left, left_of
 from safetune_utils.study.side_effects import REFERENCE_LOSSES, side_effects_left
@@ -74,9 +75,10 @@ def check(studies: Sequence[Study], *, only_trained: bool = False) -> None:
             or the disk; an instrument lacks a key, a server, a recording or a model, or a benchmark its data;
             or the base model cannot be trained and asked as the study says.
     """
-    for study in studies:
+    for study in with_own_answers(studies):
         left = [left_of([(study, run)]) for run in study.runs]
-        if not any(map(_needs_a_model, left)):
+        controls = controls_left(study)
+        if not any(map(_needs_a_model, left)) and not controls.answers and not controls.read:
             continue
         _check_variables(study.settings.device)
         store = check_folder(store_folder(), mend="set SAFETUNE_STORE to a folder that can be written")
@@ -88,6 +90,9 @@ def check(studies: Sequence[Study], *, only_trained: bool = False) -> None:
             _check_instruments(
                 study, [run for run, one in zip(study.runs, left, strict=True) if one.responses]
             )
+            if controls.read:
+                for name in controlled(study):
+                    INSTRUMENTS[name].ready([])
         sizes = {name: len(study.prompts(name)) for name in study.prompt_sets}
         base.check(study)
         check_room(study.settings, prompt_sets=sizes, store=store)

@@ -32,6 +32,7 @@ def state(
     prompt_sets: Sequence[str],
     read_as: Mapping[str, str] | None = None,
     side_effects: Sequence[str] = (),
+    controls: Sequence[str] = (),
     **parameters: Any,
 ) -> Study:
     """State a study: one adapter for each amount of safety data and seed, answering each prompt set.
@@ -42,6 +43,7 @@ def state(
             takes none.
         prompt_sets: names from :data:`safetune_utils.data.PROMPT_SETS`.
         read_as, side_effects: what is wanted besides, see :class:`~safetune_utils.study.study.Study`.
+        controls: likewise; sets that the data does not have are left out.
         **parameters: any field of :class:`safetune_utils.settings.Settings`; they go before ``names``.
             ``None`` keeps the preset's value.
 
@@ -50,7 +52,10 @@ def state(
             trained.
     """
     settings = resolve(**among(names or {}, Settings) | parameters)
-    return _checked(Study(settings, tuple(prompt_sets), dict(read_as or {}), tuple(side_effects)))
+    there = [name for name in controls if name in prompt_sets_of(settings)]
+    return _checked(
+        Study(settings, tuple(prompt_sets), dict(read_as or {}), tuple(side_effects), tuple(there))
+    )
 
 
 def sets_there(names: Mapping[str, Any]) -> list[str]:
@@ -63,9 +68,15 @@ def sets_there(names: Mapping[str, Any]) -> list[str]:
     return prompt_sets_of(resolve(**among(names, Settings)))
 
 
-def vary(study: Study, *, prompt_sets: Sequence[str] | None = None, **changes: Any) -> Study:
+def vary(
+    study: Study,
+    *,
+    prompt_sets: Sequence[str] | None = None,
+    controls: Sequence[str] = (),
+    **changes: Any,
+) -> Study:
     """The same study but for some settings, such as ``safety_amounts=[100]`` or ``mixing={"choice":
-    "topics"}``, or with other prompt sets.
+    "topics"}``, or with other prompt sets. The first study's controls are its own: name those of this one.
 
     Raises:
         SafetuneError: as for :func:`state`.
@@ -79,7 +90,9 @@ def vary(study: Study, *, prompt_sets: Sequence[str] | None = None, **changes: A
         for name, value in changes.items()
     }
     sets = study.prompt_sets if prompt_sets is None else tuple(prompt_sets)
-    return _checked(replace(study, settings=resolve(**settings | both), prompt_sets=sets))
+    changed = resolve(**settings | both)
+    there = tuple(name for name in controls if name in prompt_sets_of(changed))
+    return _checked(replace(study, settings=changed, prompt_sets=sets, controls=there))
 
 
 def without_topics(study: Study, topics: Sequence[str]) -> Study | None:
@@ -98,7 +111,7 @@ def without_topics(study: Study, topics: Sequence[str]) -> Study | None:
         # This study was checked when it was stated, so nothing but the smaller pool can be wrong here.
         with contextlib.suppress(SafetuneError):
             changed = given | {"safety_amounts": [amount], "mixing": mixing}
-            return _checked(replace(study, settings=resolve(**changed)))
+            return _checked(replace(study, settings=resolve(**changed), controls=()))
     return None
 
 
@@ -147,6 +160,6 @@ def _check(asked: Study) -> None:
         )
     check_side_effects(asked.side_effects)
     mixes.check(asked)
-    for name in (*asked.prompt_sets, *asked.read_as.values()):
+    for name in (*asked.prompt_sets, *asked.read_as.values(), *asked.controls):
         asked.prompts(name)
     instruments.check(s.instruments)

@@ -14,6 +14,7 @@ from safetune_utils import places, store
 from safetune_utils.machine.processes import share_of_threads
 from safetune_utils.scoring.instruments import INSTRUMENTS
 from safetune_utils.settings import off_default
+from safetune_utils.study.controls import controls_left, own_answers, untuned
 from safetune_utils.study.side_effects import n_measured, side_effect_folder, side_effects_left
 from safetune_utils.study.stages import (
     adapter_folder,
@@ -36,19 +37,35 @@ def plan(study: Study) -> pd.DataFrame:
     Returns:
         ``n_safety, seed, rows`` (of the mix), ``adapter`` (``there`` or ``to train``), ``responses_there,
         responses_left``, ``scores_left`` (of all instruments together, and what the side effects are measured
-        on), and ``minutes_left``, a forecast without what a server scores.
+        on), and ``minutes_left``, a forecast without what a server scores. A study with controls has one row
+        more, for the ``untuned`` model, with a dash for what it lacks.
     """
     rows = []
+    own = own_answers(study)
     for run in study.runs:
-        left = left_of([(study, run)])
+        of_controls = [(own, run)] if own and run in own.runs else []
+        left = left_of([(study, run), *of_controls])
+        sets = {name for asking, _ in [(study, run), *of_controls] for name in asking.prompt_sets}
         rows.append(
             {
                 "n_safety": run.n_safety, "seed": run.seed, "rows": study.n_rows(run),
                 "adapter": "to train" if left.tokens else "there",
-                "responses_there": sum(map(len, map(study.prompts, study.prompt_sets))) - left.responses,
+                "responses_there": sum(map(len, map(study.prompts, sets))) - left.responses,
                 "responses_left": left.responses,
                 "scores_left": left.scores,
                 "tokens": left.tokens, "answers": left.answers or 0,
+            }
+        )  # fmt: skip
+    if study.controls:
+        to_come = controls_left(study)
+        answers = sum(to_come.answers.values())
+        asked = sum(len(study.prompts(one.prompt_set)) for one in untuned(study))
+        rows.append(
+            {
+                "n_safety": "untuned", "seed": "–", "rows": "–", "adapter": "none",
+                "responses_there": asked - answers, "responses_left": answers,
+                "scores_left": sum(to_come.scores.values()),
+                "tokens": 0, "answers": answers + sum(to_come.read.values()),
             }
         )  # fmt: skip
     found = pd.DataFrame(rows)

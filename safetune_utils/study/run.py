@@ -15,7 +15,8 @@ import pandas as pd
 from safetune_utils.machine.memory import release_memory
 from safetune_utils.machine.processes import Piece, side_by_side
 from safetune_utils.scoring.instruments import INSTRUMENTS
-from safetune_utils.study import begin
+from safetune_utils.study import base, begin
+from safetune_utils.study.controls import controls_left, make_controls, with_own_answers
 from safetune_utils.study.mixes import base_losses_folder, candidates, is_known
 from safetune_utils.study.plan import left_of, speeds
 from safetune_utils.study.responses import responses_of
@@ -95,7 +96,8 @@ def fill(studies: Sequence[Study], *, beside: Sequence[Piece] = ()) -> None:
         studies: an adapter that several of them share is made once.
         beside: other work with the embedded model, for the same processes.
     """
-    pieces = [*beside, *_pieces(studies)]
+    studies = with_own_answers(studies)
+    pieces = [*beside, *_control_pieces(studies), *_pieces(studies)]
     if not pieces:
         return
     begin.check(studies)
@@ -149,6 +151,23 @@ def _pieces(studies: Sequence[Study]) -> list[Piece]:
             parts = _parts(asks, 2 if minutes >= _HALVES_FROM_MINUTES else 1)
             pieces += [Piece(respond, (asks, part), minutes / len(parts), after=before) for part in parts]
     return [*losses.values(), *pieces]
+
+
+def _control_pieces(studies: Sequence[Study]) -> list[Piece]:
+    """What is left of the studies' controls: one piece for each base model, as it is held."""
+    same: dict[str, list[Study]] = {}
+    answers: dict[str, dict[Path, int]] = {}
+    for study in studies:
+        left = controls_left(study)
+        if left.answers or left.scores:
+            key = base.key(study)
+            held = f"{key['base_model']} {key['arithmetic']} {key.get('quantization')}"
+            same.setdefault(held, []).append(study)
+            answers.setdefault(held, {}).update(left.answers | left.read)
+    return [
+        Piece(make_controls, (asking,), sum(answers[held].values()) / (60 * speeds(asking[0])[1]))
+        for held, asking in same.items()
+    ]
 
 
 def _parts(asks: Sequence[tuple[Study, Run]], n: int) -> list[list[str]]:

@@ -47,6 +47,8 @@ class Study:
         side_effects: what each adapter is measured by besides:
             :data:`safetune_utils.study.side_effects.REFERENCE_LOSSES`, or one of
             :func:`safetune_utils.scoring.capability.task_names`.
+        controls: prompt sets that the untuned model is asked too, and with that whether the study's
+            instruments have negative controls, see :mod:`safetune_utils.study.controls`.
         drawn, row_keys: the mixes drawn so far and the hashes of their rows, so that each is made once;
             :mod:`safetune_utils.study.mixes` fills them.
         asked: the prompts of each set read so far.
@@ -56,6 +58,7 @@ class Study:
     prompt_sets: tuple[str, ...]
     read_as: dict[str, str] = field(default_factory=dict)
     side_effects: tuple[str, ...] = ()
+    controls: tuple[str, ...] = ()
     drawn: dict[Run, Mix] = field(default_factory=dict, init=False, repr=False, compare=False)
     row_keys: dict[Run, Facts] = field(default_factory=dict, init=False, repr=False, compare=False)
     asked: dict[str, list[data.Prompt]] = field(default_factory=dict, init=False, repr=False, compare=False)

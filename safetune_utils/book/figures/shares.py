@@ -21,6 +21,7 @@ from safetune_utils.book.figures.figure import (
     records,
 )
 from safetune_utils.data import in_order, set_entry
+from safetune_utils.data.prompt_sets import Look
 
 
 def dose_response(
@@ -31,6 +32,8 @@ def dose_response(
     x: str = "n_safety",
     by_seed: pd.DataFrame | None = None,
     n_other: int | None = None,
+    untuned: pd.DataFrame | None = None,
+    words: pd.DataFrame | None = None,
 ) -> Figure:
     """Share of answers that refuse against the amount of safety data, one line a prompt set, with 95 %
     intervals.
@@ -44,13 +47,16 @@ def dose_response(
             their spread is seen.
         n_other: rows of every mix that are no safety examples; if given, a second axis shows the share of
             safety data.
+        untuned: the same of the untuned model, by ``prompt_set`` alone; hollow marks to the left of all.
+        words: the same of a bag of words, by ``prompt_set`` and ``x``; thin grey lines.
     """
     sets = in_order(curve["prompt_set"])
     if by_seed is not None and by_seed["seed"].nunique() < 2:
         by_seed = None
 
     def draw(axes: Axes, theme: int) -> None:
-        shift = (curve[x].max() or 1) * 0.006
+        most = curve[x].max() or 1
+        shift, left = most * 0.006, curve[x].min() - most * 0.07
         for place, prompt_set in enumerate(sets):
             look = look_of(prompt_set, place)
             rows = curve[curve["prompt_set"] == prompt_set].sort_values(x)
@@ -75,15 +81,79 @@ def dose_response(
                 axes.fill_between(
                     spread.index, spread["min"], spread["max"], color=look[theme], alpha=0.16, linewidth=0
                 )
+            if untuned is not None:
+                _mark_untuned(
+                    axes, untuned[untuned["prompt_set"] == prompt_set], at=left, look=look, theme=theme
+                )
+        if words is not None:
+            _draw_words(axes, words, sets, x=x, theme=theme)
         _set_dose_axes(axes, sorted(curve[x].unique()), n_other)
+        if untuned is not None:
+            ticks = sorted(curve[x].unique())
+            axes.set_xticks([left, *ticks], ["untuned", *map(str, ticks)])
 
     alt = _dose_alt(curve, sets, x)
     shown = curve
+    for name_of, others in (("untuned", untuned), ("bag of words", words)):
+        if others is not None:
+            alt += f" {name_of.capitalize()}: {_others_alt(others, sets, x)}."
+            shown = pd.concat(
+                [shown.assign(by=shown.get("by", "adapter")), others.assign(by=name_of)], ignore_index=True
+            )
+    if words is not None:
+        caption += " Grey: what a bag of words would refuse, which saw the instructions of the mix alone."
     if by_seed is not None:
         caption += f" Bands: from the lowest to the highest of {by_seed['seed'].nunique()} seeds."
         alt += _seeds_alt(by_seed, sets, x)
-        shown = pd.concat([curve.assign(seed="all"), by_seed], ignore_index=True)
+        shown = pd.concat([shown.assign(seed="all"), by_seed], ignore_index=True)
     return make_figure(draw, name=name, caption=caption, alt=alt, data=shown, size=(8.2, 4.2))
+
+
+def _mark_untuned(axes: Axes, rows: pd.DataFrame, *, at: float, look: Look, theme: int) -> None:
+    """The untuned model's share as a hollow mark with its interval."""
+    axes.errorbar(
+        [at] * len(rows),
+        rows["share"] * 100,
+        yerr=error_bars(rows),
+        color=look[theme],
+        marker=look.marker,
+        markerfacecolor="none",
+        linestyle="none",
+        capsize=2,
+        markersize=5.5,
+        elinewidth=1,
+    )
+
+
+def _draw_words(axes: Axes, words: pd.DataFrame, sets: list[str], *, x: str, theme: int) -> None:
+    """What a bag of words would refuse, a thin grey line a prompt set, each with its name at its end."""
+    grey = SEQUENCE[-1][theme]
+    for place, prompt_set in enumerate(sets):
+        rows = words[words["prompt_set"] == prompt_set].sort_values(x)
+        if rows.empty:
+            continue
+        look = look_of(prompt_set, place)
+        axes.plot(rows[x], rows["share"] * 100, color=grey, linewidth=0.9, marker=look.marker, markersize=2.5)
+        axes.annotate(
+            f"bag of words, {set_entry(prompt_set).title}",
+            (rows[x].iloc[-1], rows["share"].iloc[-1] * 100),
+            textcoords="offset points",
+            xytext=(-4, 3),
+            ha="right",
+            fontsize=7,
+            color=grey,
+        )
+
+
+def _others_alt(others: pd.DataFrame, sets: list[str], x: str) -> str:
+    return "; ".join(
+        f"{set_entry(s).title} "
+        + ", ".join(
+            percent(r.share) + (f" at {getattr(r, x)}" if x in others else "")
+            for r in records(others[others["prompt_set"] == s])
+        )
+        for s in sets
+    )
 
 
 def _set_dose_axes(axes: Axes, ticks: list[Any], n_other: int | None) -> None:

@@ -1,0 +1,125 @@
+"""The line of negative controls under every figure and table of harm or refusals, and the table of them all.
+
+What is controlled, and what counts as failing, is told in :mod:`safetune_utils.scoring.controls` and
+:mod:`safetune_utils.study.controls`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pandas as pd
+from IPython.display import HTML
+
+from safetune_utils import statistics
+from safetune_utils.book import tables
+from safetune_utils.book.words import in_per_cent, percent
+from safetune_utils.data import set_entry
+from safetune_utils.scoring.controls import MOST, UPPER_MOST, Control, failing
+from safetune_utils.scoring.instruments import INSTRUMENTS, REFUSE
+from safetune_utils.study.bag_of_words import would_refuse
+from safetune_utils.study.controls import controlled, measured
+from safetune_utils.study.study import Study
+
+_RESTS = "no claim rests on it"
+
+
+def line(study: Study, *instruments: str, tuned: bool = True) -> str:
+    """What the negative controls of a study's instruments came to, in one line for a caption.
+
+    Args:
+        study: one that was run, with ``controls``.
+        *instruments: by default the study's first, the one that says what a refusal is. Of one instrument all
+            its controls are told; of several, whether each passes, and what it fails.
+        tuned: whether the answers of the study's adapters are among the controls.
+    """
+    if not study.controls:
+        return f"This data has nothing to control the instruments by: {_RESTS.replace('it', 'them')}."
+    names = instruments or (study.settings.instruments[0],)
+    found = measured(study, tuned=tuned)
+    if len(names) > 1:
+        judged = "; ".join(_judged(name, found) for name in names if INSTRUMENTS[name].says)
+        return f"Negative controls: {judged}."
+    name = names[0]
+    if name not in controlled(study):
+        return f"Negative controls: {_judged(name, found)}."
+    told = _told([one for one in found if one.instrument == name])
+    said = f"Negative controls, answers {_of(name)} by '{name}': {told}."
+    return f"{said} {_judged(name, found)}.{_words(study) if INSTRUMENTS[name].says == REFUSE else ''}"
+
+
+def _of(name: str) -> str:
+    says = INSTRUMENTS[name].says
+    return says if says.startswith("called") else f"that {says}"
+
+
+def _told(controls: Sequence[Control]) -> str:
+    """The shares of some controls, those of the same answers together."""
+    groups: dict[str, list[str]] = {}
+    for one in controls:
+        whose, _, asked = one.control.partition(", ")
+        groups.setdefault(whose, []).append(f"{asked} {percent(one.found.value)}".strip())
+    return "; ".join(f"{whose} {', '.join(shares)}" for whose, shares in groups.items())
+
+
+def _judged(name: str, controls: Sequence[Control]) -> str:
+    """Whether an instrument passes its controls, and what it does not pass."""
+    mine = [one for one in controls if one.instrument == name]
+    if not mine:
+        return f"'{name}' asks a server, and has none here: {_RESTS}"
+    failed = [one for one in mine if one.verdict == "fails"]
+    if failed:
+        return f"'{name}' FAILS its controls ({_told(failed)}; at most {percent(MOST)} is allowed): {_RESTS}"
+    if name in failing(controls):
+        few = [one for one in mine if one.verdict == "too few to tell"]
+        return f"whether '{name}' passes its controls cannot be told ({_told(few)}): {_RESTS}"
+    return f"'{name}' passes its controls"
+
+
+def _words(study: Study) -> str:
+    """What a bag of words would refuse at the largest amount."""
+    n = study.settings.safety_amounts[-1]
+    shares = _bag_of_words(study).query("n_safety == @n")
+    if not n or shares.empty:
+        return ""
+    told = ", ".join(
+        f"{percent(row.share)} of {set_entry(row.prompt_set).title}" for row in shares.itertuples()
+    )
+    return f" From the words of the request alone, a bag of words would refuse {told} at {n}."
+
+
+def _bag_of_words(study: Study) -> pd.DataFrame:
+    return statistics.summarise(would_refuse(study), by=["prompt_set", "n_safety"])
+
+
+def table(study: Study, *instruments: str, tuned: bool = True) -> HTML:
+    """Every negative control of a study's instruments, and what a bag of words would refuse, as a table.
+
+    Args:
+        study: one that was run, with ``controls``.
+        *instruments: by default all of the study.
+        tuned: whether its adapters are part of it: their answers, and the bag of words on their mixes.
+    """
+    rows: list[tuple[object, ...]] = [
+        (one.instrument, one.control, in_per_cent(one.found), f"{one.yes} of {one.found.n}", one.verdict)
+        for one in measured(study, tuned=tuned)
+        if one.instrument in (instruments or controlled(study))
+    ]
+    for row in [] if not tuned else _bag_of_words(study).to_dict("records"):
+        share = statistics.share_in(row)
+        asked = f"{row['n_safety']} safety examples, {set_entry(row['prompt_set']).title}"
+        yes = f"{round(share.value * (share.n or 0))} of {share.n}"
+        rows.append(("bag of words", asked, in_per_cent(share), yes, "no limit"))
+    caption = (
+        "What each instrument says where it should find nothing, in per cent with 95 % intervals. Where there"
+        f" is a limit, it passes if it says yes to at most {percent(MOST)} and the interval ends by"
+        f" {percent(UPPER_MOST)}, and fails if the whole interval is above {percent(MOST)}. On an instrument"
+        " that does not pass all its controls no claim rests."
+    )
+    if tuned:
+        caption += (
+            " The bag of words learned which instructions of the mix are safety instructions, and sees no"
+            " answer: what it refuses too can be told from the words of the request."
+        )
+    columns = ("instrument", "whose answers", "says yes", "answers", "result")
+    return tables.table(rows, caption=caption, columns=columns)
