@@ -441,6 +441,9 @@ def _curve_file(name: str) -> Path:
 def curve(name: str, settings: dict[str, Any]) -> str:
     """The main figure of a published run, drawn from its committed numbers."""
     drawn = pd.read_csv(_curve_file(name))
+    # Runs that were published before there were controls have neither of the two.
+    others = {by: drawn[drawn["by"] == by] if "by" in drawn else None for by in ("untuned", "bag of words")}
+    drawn = drawn[drawn["by"] == "adapter"] if "by" in drawn else drawn
     by_seed = drawn[drawn["seed"] != "all"] if "seed" in drawn else None
     figure = figures.dose_response(
         drawn if by_seed is None else drawn[drawn["seed"] == "all"],
@@ -448,6 +451,8 @@ def curve(name: str, settings: dict[str, Any]) -> str:
         caption=f"Published run '{name}': answers that refuse, with 95 % intervals. {scale(settings)}.",
         by_seed=by_seed,
         n_other=settings["n_general"] + settings["mixing"]["n_contrast"],
+        untuned=others["untuned"],
+        words=others["bag of words"],
     )
     return block(figure._repr_html_())
 

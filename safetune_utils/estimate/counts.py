@@ -13,6 +13,7 @@ from safetune_utils.data.mix import held_out_safety, mix, topics_in_turn
 from safetune_utils.errors import SafetuneError
 from safetune_utils.estimate.result import AdapterCounts, PromptCounts, PromptTokens, TrainingCounts
 from safetune_utils.models.template import encode_prompt, prompt_text
+from safetune_utils.scoring.controls import CONTROL_SETS, FORMS
 from safetune_utils.settings import Reading, Recipe, Settings
 from safetune_utils.training.rows import IGNORED, encode_row
 
@@ -198,7 +199,15 @@ def count_prompts(settings: Settings, prompt_sets: Sequence[str] | None = None) 
         if found
         else []
     )
-    return {"sets": sizes, "counted": list(asked) if found else [], **_prompt_tokens(encoded)}
+    _, of_controls = read_asked(
+        settings, [name for name in CONTROL_SETS if name in data.prompt_sets_of(settings)]
+    )
+    return {
+        "sets": sizes,
+        "counted": list(asked) if found else [],
+        "controls": len(FORMS) * sum(of_controls.values()),
+        **_prompt_tokens(encoded),
+    }
 
 
 def read_asked(

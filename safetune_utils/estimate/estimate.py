@@ -23,7 +23,7 @@ from safetune_utils.estimate.memory import (
     number_bytes,
 )
 from safetune_utils.estimate.report import assumed, verdict
-from safetune_utils.estimate.result import AdapterTime, Estimate, Numbers, TimeReport
+from safetune_utils.estimate.result import AdapterTime, Estimate, Numbers, PromptCounts, TimeReport
 from safetune_utils.estimate.time import (
     LOADING_BYTES_PER_SECOND,
     generation_seconds,
@@ -82,12 +82,15 @@ def estimate(
     ]
     answering = generation_seconds(shape, s, device, prompts)
     loading = 2 * counts["total"] * shape.stored_bytes / LOADING_BYTES_PER_SECOND  # to train and to answer
+    untuned: PromptCounts = {**prompts, "sets": {"controls": prompts["controls"]}}
+    controls = generation_seconds(shape, s, device, untuned) + loading / 2
     training = sum(entry["training"] + entry["validating"] for entry in adapters)
     time: TimeReport = {
         "adapters": adapters,
         "answering": answering,
         "loading": loading,
-        "study": training + len(adapters) * (answering + loading),
+        "controls": controls,
+        "study": training + len(adapters) * (answering + loading) + controls,
     }
     n_together = min(how.batch_size, max(prompts["sets"].values(), default=1))
     context = prompts["tokens"] + how.max_new_tokens / 2

@@ -181,7 +181,11 @@ def _total_lines(found: Estimate) -> dict[str, tuple[str, str]]:
         "time, an adapter": (
             f"training {training} + validating {validating} + answering {_duration(seconds['answering'])}"
             f" + loading {_duration(seconds['loading'])}",
-            _duration(seconds["study"] / n),
+            _duration((seconds["study"] - seconds["controls"]) / n),
+        ),
+        "time, the controls": (
+            f"{found['prompts']['controls']} answers of the untuned model, in its two forms + loading",
+            _duration(seconds["controls"]),
         ),
         "time, the study": (
             f"{len(settings['safety_amounts'])} amounts x {len(settings['seeds'])} seed(s)",

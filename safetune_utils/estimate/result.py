@@ -50,10 +50,12 @@ class PromptCounts(PromptTokens):
     Attributes:
         sets: how many prompts of each set are answered.
         counted: sets whose texts were read; where there are none, the tokens are assumed.
+        controls: how many answers of the untuned model the negative controls take.
     """
 
     sets: dict[str, int]
     counted: list[str]
+    controls: int
 
 
 class TrainingTime(TypedDict):
@@ -111,12 +113,14 @@ class TimeReport(TypedDict):
     Attributes:
         adapters: one entry for each.
         answering, loading: of one adapter.
+        controls: of the untuned model's answers, which the negative controls of a study need, in both forms.
         study: of everything.
     """
 
     adapters: list[AdapterTime]
     answering: float
     loading: float
+    controls: float
     study: float
 
 

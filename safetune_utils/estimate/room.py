@@ -41,7 +41,7 @@ def check_room(settings: Settings, *, prompt_sets: Mapping[str, int], store: Pat
         return
     hardware = _planned(settings)
     # Counting takes seconds, so it is left out where the study fits even with rows as long as can be.
-    sets: PromptCounts = {"sets": dict(prompt_sets), "counted": [], **GUESSED_PROMPT}
+    sets: PromptCounts = {"sets": dict(prompt_sets), "counted": [], "controls": 0, **GUESSED_PROMPT}
     found = memory_report(shape, settings, hardware, guess_rows(settings), sets)
     if not found["fits"]:
         prompts = count_prompts(settings, list(prompt_sets)) if prompt_sets else sets

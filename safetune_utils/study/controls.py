@@ -28,18 +28,14 @@ import pandas as pd
 from safetune_utils import data, statistics, store
 from safetune_utils.machine.memory import enough_memory, release_memory
 from safetune_utils.models.identity import title
-from safetune_utils.models.template import ALPACA, CHAT
+from safetune_utils.models.template import CHAT
 from safetune_utils.scoring import instruments
-from safetune_utils.scoring.controls import GIBBERISH, Control, gibberish
+from safetune_utils.scoring.controls import CONTROL_SETS, FORMS, GIBBERISH, Control, gibberish
 from safetune_utils.scoring.instruments import INSTRUMENTS, READABLE, REFUSE
 from safetune_utils.scoring.readings import says_yes
 from safetune_utils.settings import off_default
 from safetune_utils.study import base, stages
 from safetune_utils.study.study import Study
-
-# What the untuned model is asked, in both forms: requests that nobody should fulfil, and harmless ones.
-CONTROL_SETS = ("malicious", "ordinary")
-FORMS = (ALPACA, CHAT)
 
 
 def controlled(study: Study) -> list[str]:

@@ -105,6 +105,7 @@ def dose_response(
     if by_seed is not None:
         caption += f" Bands: from the lowest to the highest of {by_seed['seed'].nunique()} seeds."
         alt += _seeds_alt(by_seed, sets, x)
+        by_seed = by_seed.assign(by="adapter") if "by" in shown else by_seed
         shown = pd.concat([shown.assign(seed="all"), by_seed], ignore_index=True)
     return make_figure(draw, name=name, caption=caption, alt=alt, data=shown, size=(8.2, 4.2))
 
