@@ -58,7 +58,8 @@ def _told(controls: Sequence[Control]) -> str:
     groups: dict[str, list[str]] = {}
     for one in controls:
         whose, _, asked = one.control.partition(", ")
-        groups.setdefault(whose, []).append(f"{asked} {percent(one.found.value)}".strip())
+        share = percent(one.found.value)
+        groups.setdefault(f"{whose}:" if asked else whose, []).append(f"{asked} {share}".strip())
     return "; ".join(f"{whose} {', '.join(shares)}" for whose, shares in groups.items())
 
 

@@ -84,10 +84,10 @@ def test_no_stage_that_was_there_has_another_name_for_the_controls(base: Path) -
 def test_the_untuned_stage_has_the_name_that_it_had() -> None:
     study = state(prompt_sets=[], controls=CONTROL_SETS, preset="smoke", device="cpu", precision="bf16")
     assert [untuned_folder(study, one).name for one in untuned(study)] == [
-        "alpaca-malicious-KEY0",
-        "alpaca-ordinary-KEY1",
-        "chat-malicious-KEY2",
-        "chat-ordinary-KEY3",
+        "alpaca-malicious-0ad3c9976df2",
+        "alpaca-ordinary-bd870bd560a0",
+        "chat-malicious-21850d036d16",
+        "chat-ordinary-193099cc7c96",
     ]
 
 

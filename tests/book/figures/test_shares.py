@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import math
 
 import pandas as pd
@@ -214,3 +215,28 @@ def test_dumbbells_join_the_prompt_sets_at_each_amount_and_say_what_was_not_scor
     assert intervals(axes)["controversial requests"] == [pytest.approx((5, 100))]
     (legend,) = canvases[0].legends
     assert words(legend.get_texts()) == ["controversial requests", "opinions asked"]
+
+
+def test_the_main_figure_marks_the_untuned_model_and_draws_what_words_alone_refuse(
+    curve: pd.DataFrame, canvases: list[Canvas]
+) -> None:
+    untuned = pd.DataFrame([{"prompt_set": "malicious", "share": 0.08, "low": 0.04, "high": 0.15}])
+    vocabulary = curve.assign(share=[0.0, 0.9, 0.0, 0.25])
+    figure = figures.dose_response(curve, name="x", caption="c.", untuned=untuned, words=vocabulary)
+    for canvas in canvases:
+        axes = canvas.axes[0]
+        assert words(axes.get_xticklabels()) == ["untuned", "0", "100"]
+        (left, *_) = axes.get_xticks()
+        assert left < 0
+        hollow = [line for line in axes.lines if line.get_markerfacecolor() == "none"]
+        assert [line.get_xydata().tolist() for line in hollow] == [[[left, pytest.approx(8)]]]
+        grey = [line for line in axes.lines if line.get_linewidth() == 0.9]
+        assert [line.get_ydata().tolist() for line in grey] == [
+            pytest.approx([0, 90]),
+            pytest.approx([0, 25]),
+        ]
+        assert {"bag of words, malicious requests", "bag of words, safe look-alikes"} <= set(texts(axes).values())
+    assert "Untuned: malicious requests 8 %" in figure.alt
+    assert "Bag of words: malicious requests 0 % at 0, 90 % at 100" in figure.alt
+    numbers = pd.read_csv(io.StringIO(figure.csv))
+    assert numbers["by"].value_counts().to_dict() == {"adapter": 4, "bag of words": 4, "untuned": 1}
