@@ -448,7 +448,8 @@ def curve(name: str, settings: dict[str, Any]) -> str:
     figure = figures.dose_response(
         drawn if by_seed is None else drawn[drawn["seed"] == "all"],
         name=f"published_{name.replace('-', '_')}",
-        caption=f"Published run '{name}': answers that refuse, with 95 % intervals. {scale(settings)}.",
+        caption=f"Published run '{name}': answers that refuse, with 95 % intervals. {scale(settings)}."
+        + ("" if "by" in drawn else " Published before there were negative controls: it has none."),
         by_seed=by_seed,
         n_other=settings["n_general"] + settings["mixing"]["n_contrast"],
         untuned=others["untuned"],

@@ -228,14 +228,18 @@ def test_the_main_figure_marks_the_untuned_model_and_draws_what_words_alone_refu
         assert words(axes.get_xticklabels()) == ["untuned", "0", "100"]
         (left, *_) = axes.get_xticks()
         assert left < 0
-        hollow = [line for line in axes.lines if line.get_markerfacecolor() == "none"]
+        hollow = [
+            line for line in axes.lines if line.get_markerfacecolor() == "none" and len(line.get_xdata())
+        ]
         assert [line.get_xydata().tolist() for line in hollow] == [[[left, pytest.approx(8)]]]
         grey = [line for line in axes.lines if line.get_linewidth() == 0.9]
         assert [line.get_ydata().tolist() for line in grey] == [
             pytest.approx([0, 90]),
             pytest.approx([0, 25]),
         ]
-        assert {"bag of words, malicious requests", "bag of words, safe look-alikes"} <= set(texts(axes).values())
+        assert {"bag of words, malicious requests", "bag of words, safe look-alikes"} <= set(
+            texts(axes).values()
+        )
     assert "Untuned: malicious requests 8 %" in figure.alt
     assert "Bag of words: malicious requests 0 % at 0, 90 % at 100" in figure.alt
     numbers = pd.read_csv(io.StringIO(figure.csv))
