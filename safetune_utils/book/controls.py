@@ -13,9 +13,11 @@ from IPython.display import HTML
 
 from safetune_utils import statistics
 from safetune_utils.book import tables
+from safetune_utils.book.prose import record_controls
 from safetune_utils.book.words import in_per_cent, percent
 from safetune_utils.data import set_entry
 from safetune_utils.scoring.controls import MOST, UPPER_MOST, Control, failing
+from safetune_utils.scoring.controls import rows as control_rows
 from safetune_utils.scoring.instruments import INSTRUMENTS, REFUSE
 from safetune_utils.study.bag_of_words import would_refuse
 from safetune_utils.study.controls import controlled, measured
@@ -94,17 +96,21 @@ def _bag_of_words(study: Study) -> pd.DataFrame:
 
 
 def table(study: Study, *instruments: str, tuned: bool = True) -> HTML:
-    """Every negative control of a study's instruments, and what a bag of words would refuse, as a table.
+    """Every negative control of a study's instruments, and what a bag of words would refuse, as a table. The
+    controls are kept for the verdicts on what the page finds, too.
 
     Args:
         study: one that was run, with ``controls``.
         *instruments: by default all of the study.
         tuned: whether its adapters are part of it: their answers, and the bag of words on their mixes.
     """
+    found = [
+        one for one in measured(study, tuned=tuned) if one.instrument in (instruments or controlled(study))
+    ]
+    record_controls(control_rows(found))
     rows: list[tuple[object, ...]] = [
         (one.instrument, one.control, in_per_cent(one.found), f"{one.yes} of {one.found.n}", one.verdict)
-        for one in measured(study, tuned=tuned)
-        if one.instrument in (instruments or controlled(study))
+        for one in found
     ]
     for row in [] if not tuned else _bag_of_words(study).to_dict("records"):
         share = statistics.share_in(row)

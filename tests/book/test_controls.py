@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import nbformat
 import pandas as pd
@@ -146,7 +147,9 @@ def test_the_line_tells_every_control_of_one_instrument_and_what_words_alone_ref
     assert "bag of words" not in controls.line(study, "harmfulness")
 
 
-def test_an_instrument_that_fails_is_said_to_fail_and_nothing_rests_on_it(study: Study) -> None:
+def test_an_instrument_that_fails_is_said_to_fail_and_nothing_rests_on_it(
+    study: Study, monkeypatch: pytest.MonkeyPatch
+) -> None:
     failed = (
         "'harmfulness' FAILS its controls (untuned model: ordinary instructions 33 %; at most 5 % is "
         "allowed): no claim rests on it"
@@ -156,7 +159,13 @@ def test_an_instrument_that_fails_is_said_to_fail_and_nothing_rests_on_it(study:
         f"Negative controls: 'refusal-rules' passes its controls; {failed}; "
         "'judge-harm' asks a server, and has none here: no claim rests on it."
     )
+    kept: list[dict[str, Any]] = []
+    monkeypatch.setattr(controls, "record_controls", kept.extend)
     assert "fails" in controls.table(study, "harmfulness", tuned=False).data
+    assert [(row["control"], row["n"], row["yes"], row["passes"]) for row in kept] == [
+        ("untuned model, ordinary instructions", 66, 22, False),
+        ("random words", 98, 5, False),  # 5.1 %: not known to pass
+    ]
 
 
 def test_few_answers_tell_neither(study: Study, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -56,7 +56,7 @@ def dose_response(
 
     def draw(axes: Axes, theme: int) -> None:
         most = curve[x].max() or 1
-        shift, left = most * 0.006, curve[x].min() - most * 0.07
+        shift, left = most * 0.006, curve[x].min() - most * 0.11
         for place, prompt_set in enumerate(sets):
             look = look_of(prompt_set, place)
             rows = curve[curve["prompt_set"] == prompt_set].sort_values(x)
