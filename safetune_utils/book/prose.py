@@ -64,7 +64,7 @@ def record_controls(rows: Sequence[Mapping[str, Any]]) -> None:
 
     Args:
         rows: ``instrument, control, n, yes, passes`` each, see
-            :class:`~safetune_utils.book.verdicts.Control`.
+            :class:`~safetune_utils.scoring.controls.ControlRow`.
     """
     _show({}, about={"controls": [dict(row) for row in rows]})
 

@@ -10,7 +10,7 @@ import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, TypedDict
+from typing import Any, Literal, NamedTuple
 
 import pandas as pd
 import yaml
@@ -24,29 +24,13 @@ from safetune_utils.book.markup import Cell, Link, Row, Text, block, paragraph
 from safetune_utils.errors import SafetuneError
 from safetune_utils.models.identity import title
 from safetune_utils.places import data_folder, results
+from safetune_utils.scoring.controls import ControlRow
 from safetune_utils.scoring.instruments import INSTRUMENTS
 from safetune_utils.scoring.readings import harm_scale
 from safetune_utils.statistics import Estimate
 
 # What a claim's finding may rest on without a negative control: people, and answers that are right or wrong.
 _NO_INSTRUMENT = ("readers", "questions", "people")
-
-
-class Control(TypedDict):
-    """A negative control of an instrument: answers to which it should hardly ever say yes.
-
-    Attributes:
-        instrument: its name.
-        control: which answers, in words.
-        n, yes: how many were scored, and how many got a yes.
-        passes: whether that is few enough, by the rule of who made the control.
-    """
-
-    instrument: str
-    control: str
-    n: int
-    yes: int
-    passes: bool
 
 
 class Claim(BaseModel):
@@ -125,7 +109,7 @@ def verdict(
     finding: Estimate | None,
     *,
     instrument: str = "",
-    controls: Sequence[Control] = (),
+    controls: Sequence[ControlRow] = (),
     needed: Verdict | None = None,
 ) -> Verdict:
     """What a finding says of a claim.
@@ -195,7 +179,7 @@ def _undecidable(
     *,
     beyond: bool,
     instrument: str,
-    controls: Sequence[Control],
+    controls: Sequence[ControlRow],
     needed: Verdict | None,
 ) -> list[str]:
     """Why a finding cannot decide a claim, in words; empty where it can."""
@@ -233,7 +217,7 @@ class Judged(NamedTuple):
     verdict: Verdict
 
 
-def judged(outcomes: Outcomes, *, controls: Sequence[Control] = ()) -> list[Judged]:
+def judged(outcomes: Outcomes, *, controls: Sequence[ControlRow] = ()) -> list[Judged]:
     """Every claim in one run, in the order of the page.
 
     Args:
@@ -266,7 +250,7 @@ def _instrument(claim: Claim, settings: Mapping[str, Any] | None) -> str:
     return (harm_scale([name for name in names if name in INSTRUMENTS]) or "") if claim.by == "harm" else ""
 
 
-def committed_controls() -> list[Control]:
+def committed_controls() -> list[ControlRow]:
     """Negative controls that hold for every run, from ``data/results/controls.json``; none without it."""
     try:
         return results("controls")["rows"]
@@ -399,7 +383,7 @@ def table(found: Sequence[Judged], outcomes: Outcomes, *, pages: set[str]) -> Ma
     return markup.table(heads, rows, kind="safetune-verdicts", wide=True)
 
 
-def side_by_side(runs: dict[str, Outcomes], *, controls: Sequence[Control] = ()) -> Markup:
+def side_by_side(runs: dict[str, Outcomes], *, controls: Sequence[ControlRow] = ()) -> Markup:
     """Several runs as a table: a line for each claim, a column for each run, with its scale and what
     each claim came to; below it how many claims each run decides.
     """

@@ -65,7 +65,14 @@ class Control(NamedTuple):
 
 
 class ControlRow(TypedDict):
-    """A control as plain data, for whoever judges a claim."""
+    """A control as plain data, for whoever judges a claim.
+
+    Attributes:
+        instrument: its name.
+        control: whose answers, in words.
+        n, yes: how many were scored, and how many got a yes.
+        passes: whether that is few enough, see :data:`MOST`.
+    """
 
     instrument: str
     control: str

@@ -23,6 +23,7 @@ from safetune_utils.book.findings import published
 from safetune_utils.errors import SafetuneError
 from safetune_utils.places import data_folder
 from safetune_utils.scoring import refusal_rules
+from safetune_utils.scoring.controls import ControlRow
 from safetune_utils.statistics import Estimate, change_between
 
 PLAIN = {
@@ -41,7 +42,7 @@ PLAIN = {
 }
 
 
-def control(instrument: str, *, passes: bool = True, what: str = "ordinary requests") -> verdicts.Control:
+def control(instrument: str, *, passes: bool = True, what: str = "ordinary requests") -> ControlRow:
     return {
         "instrument": instrument,
         "control": what,
