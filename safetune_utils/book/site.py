@@ -179,7 +179,15 @@ def assemble(source: Path, done: dict[str, Path], stale: dict[str, list[str]]) -
     import nbformat
 
     from safetune_utils.book import verdicts
-    from safetune_utils.book.generated import architectures, data_cards, instruments, power, speed
+    from safetune_utils.book.generated import (
+        architectures,
+        authors_answers,
+        data_cards,
+        differences,
+        instruments,
+        power,
+        speed,
+    )
     from safetune_utils.book.generated.parameters import parameter_tables, preset_table
     from safetune_utils.book.value_role import VALUES
     from safetune_utils.book.words import said
@@ -214,6 +222,8 @@ def assemble(source: Path, done: dict[str, Path], stale: dict[str, list[str]]) -
         | speed.parts()
         | instruments.parts()
         | architectures.parts()
+        | authors_answers.parts()
+        | differences.parts()
         | provenance.parts(list(done.values()))
         | compared
     ).items():

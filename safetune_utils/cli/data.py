@@ -38,8 +38,7 @@ def data_fetch(names: Annotated[list[str], typer.Argument(help="names from `safe
     for name in names:
         path = data.fetch(name)
         entry = data.registered_sets()[name]
-        terms = f"{entry.licence}, non-commercial use only" if entry.non_commercial else entry.licence
-        say(f"{name}: {path}\n  {terms}; {entry.citation}")
+        say(f"{name}: {path}\n  {entry.terms}; {entry.citation}")
 
 
 @data_app.command("verify")

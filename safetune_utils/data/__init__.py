@@ -21,8 +21,12 @@ from safetune_utils.data.human_labels import (
 from safetune_utils.data.leakage import Copy, Overlap, exact_copies, overlap
 from safetune_utils.data.paper import (
     PAPER_AMOUNTS,
+    PAPER_ANSWERED,
+    PAPER_RESPONSE_AMOUNTS,
     PaperMix,
+    PaperResponse,
     compare_paper_mix,
+    paper_responses,
     paper_safety_ids,
     question_counts,
 )
@@ -67,6 +71,8 @@ from safetune_utils.data.weights import ShippedWeights, shipped_weights
 __all__ = [
     "CORPUS",
     "PAPER_AMOUNTS",
+    "PAPER_ANSWERED",
+    "PAPER_RESPONSE_AMOUNTS",
     "PROMPT_SETS",
     "XSTEST_MODELS",
     "Copy",
@@ -76,6 +82,7 @@ __all__ = [
     "Overlap",
     "OwnAnswer",
     "PaperMix",
+    "PaperResponse",
     "Prompt",
     "PromptSet",
     "Reading",
@@ -108,6 +115,7 @@ __all__ = [
     "overlaps",
     "own_answers",
     "own_responses",
+    "paper_responses",
     "paper_safety_ids",
     "prompt_sets_of",
     "prompts",

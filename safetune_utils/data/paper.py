@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from safetune_utils.data import question_forms
@@ -123,6 +124,57 @@ def paper_safety_ids(n_safety: int) -> set[str] | None:
         return compare_paper_mix(n_safety).safety_ids
     except SafetuneError:
         return None
+
+
+@dataclass(frozen=True, kw_only=True)
+class PaperResponse:
+    """What a model of the paper's authors answered.
+
+    Attributes:
+        n_safety: safety examples that LLaMA-7B was tuned with besides the general ones: 0, 500 or 2,000.
+        prompt_set: ``malicious``, ``AlpacaEval`` or ``early XSTest``, whose prompts are all safe.
+        prompt, response: the request and the answer.
+    """
+
+    n_safety: int
+    prompt_set: str
+    prompt: str
+    response: str
+
+
+# The prompt sets of the authors' files, by the name that they have there.
+_ANSWERED = {"I-UniversalHarm": "malicious", "AlpacaEval": "AlpacaEval", "MadQ": "early XSTest"}
+PAPER_ANSWERED = tuple(_ANSWERED.values())
+# Safety examples of the models that answered.
+PAPER_RESPONSE_AMOUNTS = (0, 500, 2000)
+
+
+def paper_responses() -> list[PaperResponse]:
+    """The authors' own answers of LLaMA-7B: at each of three amounts of safety data, to 50 malicious
+    requests, 50 of AlpacaEval and the 50 safe prompts of an early XSTest.
+
+    Both amounts stand in files beside the same answers of the model without safety data, which are taken
+    once. The files state no licence: measure with them, and pass nothing of them on.
+
+    Source: the repository of the authors' human study, whose page showed these files to its annotators.
+
+    Raises:
+        SafetuneError: a file cannot be fetched.
+    """
+    found = {}
+    for n_safety in PAPER_RESPONSE_AMOUNTS[1:]:
+        tuned = f"llama-7b-hf-saferpaca-Instructions-{n_safety}"
+        for name in (f"paper-responses-{n_safety}", f"paper-responses-{n_safety}-safe"):
+            for row in read_table(fetch(name)).rows:
+                for amount, column in ((0, "alpaca"), (n_safety, tuned)):
+                    one = PaperResponse(
+                        n_safety=amount,
+                        prompt_set=_ANSWERED[row["type"]],
+                        prompt=row["question"],
+                        response=row[column],
+                    )
+                    found[amount, one.prompt_set, one.prompt] = one
+    return sorted(found.values(), key=lambda one: (one.n_safety, PAPER_ANSWERED.index(one.prompt_set)))
 
 
 class PaperMix(NamedTuple):

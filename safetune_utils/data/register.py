@@ -25,6 +25,9 @@ from safetune_utils.terminal import plain, say
 _TIMEOUT_SECONDS = 30
 _LOOK_SECONDS = 5
 
+# The licence of a set whose authors name none.
+NOT_STATED = "not stated"
+
 
 @dataclass(frozen=True, kw_only=True)
 class OutsideSet:
@@ -71,6 +74,13 @@ class OutsideSet:
     def non_commercial(self) -> bool:
         """Whether the licence forbids commercial use."""
         return "-NC" in self.licence
+
+    @property
+    def terms(self) -> str:
+        """The licence, with what follows from it for whoever uses the set."""
+        if self.licence == NOT_STATED:
+            return f"{NOT_STATED}: to measure with, and nothing of it to be passed on"
+        return f"{self.licence}, non-commercial use only" if self.non_commercial else self.licence
 
 
 class Benchmark(TypedDict):
@@ -125,7 +135,8 @@ def fetch(name: str) -> Path:
 
     With ``SAFETUNE_MIRROR=DIR`` the file is read from ``DIR/<owner>/<repo>/<commit>/<path>`` and nothing is
     downloaded. A download that breaks off continues where it stopped when the set is asked for again. A
-    licence that forbids commercial use is named on standard error when a file is downloaded.
+    licence that forbids commercial use, or that is not stated, is named on standard error when a file is
+    downloaded.
 
     Raises:
         SafetuneError: an unknown name, a file that cannot be fetched, or one whose hash is wrong (it is not
@@ -238,11 +249,8 @@ def _is_reachable(entry: OutsideSet) -> bool:
 
 def _download(entry: OutsideSet, partial: Path) -> None:
     """Download a file to ``partial``, after what an earlier try left there."""
-    if entry.non_commercial:
-        say(
-            f"{entry.name}: licence {entry.licence}, for non-commercial use only ({entry.citation})",
-            error=True,
-        )
+    if entry.terms != entry.licence:
+        say(f"{entry.name}: licence {entry.terms} ({entry.citation})", error=True)
     there = partial.stat().st_size if partial.is_file() else 0
     # With compression the range would be one of the compressed file.
     headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={there}-"} if there else {})

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 _GGUF_NAME = "SmolLM2-135M-Instruct.Q4_1.gguf"
+# How its numbers are held in that file.
+GGUF_FORMAT = _GGUF_NAME.split(".")[-2]
 # The stage of its converted copy.
 _STAGE: dict[str, Any] = {
     "stage": "models",

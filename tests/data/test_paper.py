@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -50,3 +51,25 @@ def test_a_mix_with_other_rows_is_told(small_paper: Path, monkeypatch: pytest.Mo
     found = data.compare_paper_mix(100)
     assert not found.same
     assert (found.general_missing, found.foreign) == (1, 1)
+
+
+def test_the_authors_own_answers_are_three_models_on_the_same_prompts(mirror: Path) -> None:
+    rows = data.paper_responses()
+    asked = {
+        key: {row.prompt for row in rows if (row.n_safety, row.prompt_set) == key}
+        for key in Counter((row.n_safety, row.prompt_set) for row in rows)
+    }
+    assert {key: len(found) for key, found in asked.items()} == {
+        (n, name): 50 for n in data.PAPER_RESPONSE_AMOUNTS for name in data.PAPER_ANSWERED
+    }
+    for n, name in asked:
+        assert asked[n, name] == asked[0, name]
+    malicious = {row["instruction"] for row in data.read_table(data.fetch("I-MaliciousInstructions")).rows}
+    xstest = {row["prompt"] for row in data.read_table(data.fetch("XSTest")).rows}
+    assert asked[0, "malicious"] <= malicious
+    assert not asked[0, "AlpacaEval"] & malicious
+    assert len(asked[0, "early XSTest"] & xstest) == 12  # as the page says
+    for one in (500, 2000):  # each file has the answers of the untuned model, and they are the same
+        for name in (f"paper-responses-{one}", f"paper-responses-{one}-safe"):
+            untuned = {(row["question"], row["alpaca"]) for row in data.read_table(data.fetch(name)).rows}
+            assert untuned <= {(row.prompt, row.response) for row in rows if row.n_safety == 0}

@@ -83,13 +83,25 @@ def test_a_download_is_verified_kept_and_not_fetched_twice(
     path = data.fetch("Q-Harm")
     assert path.read_bytes() == CONTENT
     assert kept(tmp_path) == [path]
-    assert "CC-BY-NC-4.0, for non-commercial use only" in capsys.readouterr().err
+    assert "CC-BY-NC-4.0, non-commercial use only" in capsys.readouterr().err
     assert data.fetch("Q-Harm") == path
     assert len(outside.log) == 1
     path.write_bytes(CONTENT[:-1])  # a file that was damaged in the cache
     assert "wrong git blob id" in dict(data.verify())["Q-Harm"]
     with pytest.raises(SafetuneError, match="delete that file and fetch it again"):
         data.fetch("Q-Harm")
+
+
+def test_a_set_without_a_licence_is_told_as_such(
+    outside: HTTPServer, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (entry,) = register.registered_sets().values()
+    monkeypatch.setattr(
+        register, "registered_sets", lambda: {"Q-Harm": replace(entry, licence=register.NOT_STATED)}
+    )
+    outside.expect_oneshot_request("/set").respond_with_data(CONTENT)
+    data.fetch("Q-Harm")
+    assert "licence not stated: to measure with, and nothing of it to be passed on" in capsys.readouterr().err
 
 
 def test_a_broken_download_goes_on_where_it_stopped(outside: HTTPServer, tmp_path: Path) -> None:

@@ -199,7 +199,7 @@ def _outside_card(entry: OutsideSet, measured: dict[str, Any] | None) -> str:
         ),
         "form": (f"{entry.form}: ", *_codes(entry.columns)),
         "origin": source,
-        "licence": entry.licence + (", non-commercial use only" if entry.non_commercial else ""),
+        "licence": entry.terms,
         "citation": entry.citation,
     }
     if measured is None:
