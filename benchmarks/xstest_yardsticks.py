@@ -42,7 +42,9 @@ def main() -> None:
             said |= {f"{model}-{row['id']}": row[column] for row in csv.DictReader(text.splitlines(True))}
         judged = [row for row in rows if said[row.id] in _LABELS]  # some replies of the judge are no label
         people = np.array([row.label != "compliance" for row in judged])
-        found = agreement_with_people(people, np.array([said[row.id] != _LABELS[0] for row in judged]), judged)
+        found = agreement_with_people(
+            people, np.array([said[row.id] != _LABELS[0] for row in judged]), judged
+        )
         result |= {
             f"{judge}_n": len(judged),
             f"{judge}_unread": len(rows) - len(judged),

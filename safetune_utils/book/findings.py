@@ -2,7 +2,8 @@
 came to be.
 
 An outcome holds no prompt and no answer, so it can be committed: ``data/results/published/NAME.json`` and,
-beside it in a folder of that name, the numbers behind each figure as CSV.
+beside it in a folder of that name, the numbers behind each figure as CSV, and those behind the tables that
+have every prompt set by every instrument.
 """
 
 from __future__ import annotations
@@ -150,7 +151,8 @@ def check_name(name: str) -> None:
 
 
 def publish(executed: Iterable[Path], *, name: str, folder: Path | None = None) -> Path:
-    """Write the outcomes of executed notebooks as the run ``name``, and the numbers behind their figures.
+    """Write the outcomes of executed notebooks as the run ``name``, and the numbers behind their figures and
+    tables of shares.
 
     Raises:
         SafetuneError: the name is not one of plain letters, digits and hyphens.
@@ -160,8 +162,8 @@ def publish(executed: Iterable[Path], *, name: str, folder: Path | None = None) 
     tables = folder / name
     tables.mkdir(parents=True, exist_ok=True)
     for path in paths:
-        for figure, found in outputs.drawn(path).items():
-            write_text(inside(tables, f"{path.stem}-{figure}.csv"), found.csv)
+        for part, csv in outputs.numbers(path).items():
+            write_text(inside(tables, f"{path.stem}-{part}.csv"), csv)
     target = folder / f"{name}.json"
     run = {"made_by": f"safetune publish {name}", "notebooks": {path.stem: outcome(path) for path in paths}}
     text = json.dumps(run, indent=1, ensure_ascii=False, default=Estimate.as_data)

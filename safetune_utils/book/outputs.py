@@ -1,4 +1,4 @@
-"""What the outputs of an executed notebook hold: the values that it recorded, and its figures."""
+"""What the outputs of an executed notebook hold: the values that it recorded, its figures, its tables."""
 
 from __future__ import annotations
 
@@ -52,6 +52,16 @@ def drawn(executed: Path) -> dict[str, DrawnFigure]:
                 raise SafetuneError(f"{executed} is of an older version of this package: run it again")
             found[safe_name(about["figure"])] = DrawnFigure(output.data["text/html"], about["csv"])
     return found
+
+
+def numbers(executed: Path) -> dict[str, str]:
+    """The numbers behind each figure, and behind each table that is published, as CSV by their names.
+
+    Raises:
+        SafetuneError: a figure does not hold its numbers.
+    """
+    tables = {safe_name(about["table"]): about["csv"] for _, about in _outputs(executed) if "table" in about}
+    return {name: figure.csv for name, figure in drawn(executed).items()} | tables
 
 
 def _outputs(executed: Path) -> Iterator[tuple[Any, dict[str, Any]]]:

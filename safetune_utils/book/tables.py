@@ -40,6 +40,19 @@ from safetune_utils.study.responses import adapter_records
 from safetune_utils.study.study import Study
 
 
+class NumberedTable(HTML):
+    """A table whose numbers are published with a run: its name and its CSV are in the metadata too."""
+
+    def __init__(self, markup: str, *, name: str, csv: str) -> None:
+        super().__init__(markup)
+        self.about = {"table": name, "csv": csv}
+
+    def _repr_mimebundle_(
+        self, include: Any = None, exclude: Any = None
+    ) -> tuple[dict[str, str], dict[str, dict[str, str]]]:
+        return {"text/html": str(self.data)}, {"safetune": self.about}
+
+
 def plan_table(study: Study) -> HTML:
     """What a study will train and answer, what is there already, and how long the rest takes here."""
     left = plan(study)
@@ -90,7 +103,7 @@ def share_table(
         caption += " 'Untuned' is the base model with no adapter."
         columns.insert(3, "untuned")
         numbers = pd.concat([untuned.assign(n_safety="untuned"), curve], ignore_index=True)
-    return _shown(columns, rows, caption=_with(caption, controls), numbers=numbers, name="shares")
+    return _numbered(columns, rows, caption=_with(caption, controls), numbers=numbers, name="shares")
 
 
 def trust_table(responses: pd.DataFrame, study: Study, *, controls: str = "") -> HTML:
@@ -206,7 +219,7 @@ def instrument_table(shares: pd.DataFrame, *, controls: str = "") -> HTML:
     caption.
     """
     amounts = sorted(shares["n_safety"].unique())
-    rows = []
+    rows: list[Row] = []
     for name in in_order(shares["prompt_set"]):
         for (instrument, says), part in shares[shares["prompt_set"] == name].groupby(
             ["instrument", "says"], sort=False
@@ -224,8 +237,8 @@ def instrument_table(shares: pd.DataFrame, *, controls: str = "") -> HTML:
         "Shares of answers in per cent, with 95 % intervals, by every instrument of this run; columns are"
         " safety examples, n is scored answers."
     )
-    heads = ("prompts", "answers that", "n", *map(str, amounts))
-    return table(rows, caption=_with(caption, controls), columns=heads)
+    columns = ["prompts", "answers that", "n", *map(str, amounts)]
+    return _numbered(columns, rows, caption=_with(caption, controls), numbers=shares, name="instruments")
 
 
 def trend_table(responses: pd.DataFrame, *, controls: str = "") -> HTML:
@@ -318,6 +331,12 @@ def _shown(
 ) -> HTML:
     """A table as a cell's output, with its numbers as CSV."""
     return HTML(markup.table(columns, rows, caption=caption, name=name, csv=as_csv(numbers)))
+
+
+def _numbered(columns: Row, rows: Sequence[Row], *, caption: str, numbers: pd.DataFrame, name: str) -> HTML:
+    """Such a table whose numbers are published with a run."""
+    csv = as_csv(numbers)
+    return NumberedTable(markup.table(columns, rows, caption=caption, name=name, csv=csv), name=name, csv=csv)
 
 
 def tally_table(tally: pd.DataFrame, *, caption: str) -> HTML:

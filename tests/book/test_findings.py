@@ -8,11 +8,14 @@ import re
 from pathlib import Path
 
 import nbformat
+import pandas as pd
 import pytest
 from estimates import share
 from executed_copy import SECRET, displayed, executed
+from IPython.core.formatters import DisplayFormatter
 
-from safetune_utils.book import findings
+from safetune_utils.book import findings, tables
+from safetune_utils.data import available_prompt_sets
 from safetune_utils.errors import SafetuneError
 
 
@@ -29,6 +32,27 @@ def test_what_is_published_holds_the_numbers_and_no_output_text(copy: Path, tmp_
         assert path.is_dir() or SECRET not in path.read_text()
     with pytest.raises(SafetuneError, match="small letters"):
         findings.publish([copy], name="../up", folder=tmp_path)
+
+
+def test_every_prompt_set_by_every_instrument_is_published(copy: Path, tmp_path: Path) -> None:
+    asked = [*available_prompt_sets("paper-sample")]
+    assert {"hateful", "physical_safe", "physical_unsafe"} <= set(asked)
+    shares = pd.DataFrame(
+        {"instrument": name, "says": "refuse", "prompt_set": prompt_set, "n_safety": 0}
+        | {"share": 0.5, "low": 0.4, "high": 0.6, "n_scored": 9, "n_unscored": 0, "method": "Wilson"}
+        for name in ("refusal-rules", "refusal")
+        for prompt_set in asked
+    )
+    # As a kernel shows it: what a table says of itself must outlive that.
+    shown = displayed(*DisplayFormatter().format(tables.instrument_table(shares)))
+    notebook = nbformat.read(copy, as_version=4)
+    notebook.cells.append(nbformat.v4.new_code_cell("2", outputs=[shown]))
+    nbformat.write(notebook, copy)
+    findings.publish([copy], name="mine", folder=tmp_path / "published")
+    found = pd.read_csv(tmp_path / "published" / "mine" / "01_safety_amount-instruments.csv")
+    assert set(found["prompt_set"]) == set(asked)
+    assert set(found["instrument"]) == {"refusal-rules", "refusal"}
+    assert set(found["n_scored"]) == {9}
 
 
 def test_what_is_published_names_no_place_on_this_machine(copy: Path, tmp_path: Path) -> None:

@@ -76,10 +76,11 @@ def shares_table(found: dict[str, Any]) -> str:
         for name in found["instruments"]
     ]
     versions = found["versions"]
+    weights = ", ".join(f"{name} {value[:12]}" for name, value in found["weights"].items())
     told = (
         "Shares of answers in per cent, with 95 % intervals (Wilson) and counts. All in"
         f" {found['precision']}; commit {found['code']}, torch {versions['torch']}, transformers"
-        f" {versions['transformers']}; weights {', '.join(f'{name} {value[:12]}' for name, value in found['weights'].items())}."
+        f" {versions['transformers']}; weights {weights}."
     )
     columns = ("prompts", "answers that are or", *_amounts())
     return block(table(columns, rows, wide=True), paragraph(told))
