@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from safetune_utils import secrets
+from safetune_utils import secrets, strict_json
 from safetune_utils.errors import SafetuneError, did_you_mean
 
 PresetName = Literal["smoke", "classroom", "pocket", "course", "paper", "repository"]
@@ -313,6 +313,28 @@ def shown_name(source: str) -> str:
     other source as it is.
     """
     return Path(source).name if Path(source).is_absolute() else source
+
+
+def read_texts(values: Mapping[str, Any], schema: type[BaseModel]) -> dict[str, Any]:
+    """Parameters with those read as JSON that came as a text and are lists or groups of entries: papermill's
+    ``-p`` hands ``'[0, 3]'`` on as it was typed.
+
+    Raises:
+        SafetuneError: such a text is not JSON.
+    """
+    found = dict(values)
+    for name, value in values.items():
+        field = schema.model_fields.get(name)
+        is_text = field is None or field.annotation in (str, str | None)
+        if not is_text and isinstance(value, str) and value.lstrip().startswith(("[", "{")):
+            try:
+                found[name] = strict_json.parse(value)
+            except strict_json.JsonFault as fault:
+                raise SafetuneError(
+                    f"parameter '{name}' is {value[:60]!r}, which is not JSON ({fault}): write it as in "
+                    '[0, 100] or {"epochs": 1}, texts in double quotes'
+                ) from None
+    return found
 
 
 def checked(schema: type[_Kind], values: Mapping[str, object]) -> _Kind:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from safetune_utils.errors import SafetuneError
-from safetune_utils.presets import PRESETS, resolve, resolve_decoding
+from safetune_utils.presets import PRESETS, among, resolve, resolve_decoding
+from safetune_utils.settings import Settings
 
 
 @pytest.mark.parametrize("preset", PRESETS)
@@ -80,3 +81,41 @@ def test_the_paper_s_recipe_and_its_repository_s_differ_as_known() -> None:
     assert paper.batch_size == repository.batch_size == 128
     assert paper.loss_on == repository.loss_on == "everything"
     assert paper.validation == repository.validation == "from_mix"
+
+
+def test_a_list_or_a_group_may_come_as_the_text_that_papermill_hands_on() -> None:
+    given = {"safety_amounts": "[0, 3]", "recipe": '{"epochs": 1}', "own_prompt_sets": '{"mine": "a.csv"}'}
+    settings = resolve(preset="smoke", **given)
+    assert (settings.safety_amounts, settings.recipe.epochs, settings.recipe.batch_size) == ([0, 3], 1, 12)
+    assert settings.own_prompt_sets["mine"].file == "a.csv"
+    assert among(given, Settings)["safety_amounts"] == [0, 3]
+    with pytest.raises(
+        SafetuneError, match=r"^parameter 'instruments' is \"\['refusal'\]\", which is not JSON"
+    ):
+        resolve(instruments="['refusal']")
+
+
+@pytest.mark.parametrize(
+    ("names", "meant"),
+    [
+        ({"safety_amount": [0]}, "safety_amounts"),
+        ({"safety_amount": "[0]"}, "safety_amounts"),
+        ({"seeds": None, "seed": 3, "In": ["", "# Parameters\nseed = 3\n"]}, "seeds"),
+        ({"recipes": {"epochs": 1}}, "recipe"),
+    ],
+)
+def test_a_name_that_is_nearly_a_parameter_s_is_told(names: dict, meant: str) -> None:
+    with pytest.raises(SafetuneError, match=rf"^'\w+' is no parameter: did you mean '{meant}'\?"):
+        among(names, Settings)
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        {"seed": 3, "instrument": "refusal", "In": ["for seed in seeds: pass"]},
+        {"there": ["malicious"], "amounts": [0], "_seeds": [1], "sets": ["a"], "prompt_sets": ["a"]},
+    ],
+)
+def test_a_notebook_s_other_names_are_its_own(names: dict) -> None:
+    assert among(names, Settings) == {}
+    assert among({"seed": [1]}, Settings, given={"seeds"}) == {}

@@ -49,7 +49,7 @@ def state(
         SafetuneError: a parameter is wrong, or the data does not have what is asked for, before anything is
             trained.
     """
-    settings = resolve(**among(names or {}, Settings) | parameters)
+    settings = resolve(**among(names or {}, Settings, given=parameters) | parameters)
     return _checked(Study(settings, tuple(prompt_sets), dict(read_as or {}), tuple(side_effects)))
 
 
