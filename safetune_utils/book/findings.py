@@ -17,7 +17,7 @@ from safetune_utils import strict_json
 from safetune_utils.book import outputs, provenance
 from safetune_utils.errors import SafetuneError, did_you_mean
 from safetune_utils.machine.files import write_text
-from safetune_utils.places import data_folder, inside
+from safetune_utils.places import data_folder, inside, own_data_folder
 from safetune_utils.settings import shown_name
 from safetune_utils.statistics import Estimate
 
@@ -153,7 +153,7 @@ def publish(executed: Iterable[Path], *, name: str, folder: Path | None = None) 
         SafetuneError: the name is not one of plain letters, digits and hyphens.
     """
     check_name(name)
-    paths, folder = list(executed), folder or published_folder()
+    paths, folder = list(executed), folder or own_data_folder() / "results" / "published"
     tables = folder / name
     tables.mkdir(parents=True, exist_ok=True)
     for path in paths:

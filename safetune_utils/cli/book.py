@@ -24,7 +24,7 @@ def book(
     ] = None,
     parameter: Assignments = None,
     output: Annotated[
-        Path | None, typer.Option(help="the folder to build in; default: _build of the repository")
+        Path | None, typer.Option(help="the folder to build in; default: _build of the clone, or here")
     ] = None,
     executed: Annotated[
         Path | None,
@@ -56,11 +56,13 @@ def publish(
     """Run the notebooks that are missing or out of date, then write what they found into
     data/results/published/.
     """
+    from safetune_utils import places
     from safetune_utils.book import findings, site
     from safetune_utils.machine.files import check_folder
 
     findings.check_name(name)
-    check_folder(findings.published_folder(), mend="set SAFETUNE_DATA to a data folder that can be written")
+    folder = places.own_data_folder() / "results" / "published"
+    check_folder(folder, mend="set SAFETUNE_DATA to a data folder that can be written")
     done, _ = site.executed(given=given_from(parameter, preset))
     say(findings.publish(done.values(), name=name))
 

@@ -147,6 +147,19 @@ def generate(
     say(output)
 
 
+model_app = typer.Typer(no_args_is_help=True, help="The embedded model.")
+app.add_typer(model_app, name="model")
+
+
+@model_app.command("install")
+def model_install() -> None:
+    """Install the embedded model, 94 MB, and compare its hash."""
+    from safetune_utils.models import install
+
+    path, missing = install.install()
+    typer.echo(f"{path}: {'installed' if missing else 'was there already'}, its hash is right")
+
+
 @app.command()
 def capability(
     task: Annotated[

@@ -129,13 +129,13 @@ def train_instrument(name: Annotated[str, typer.Argument(help="refusal or harmfu
     results into data/.
     """
     from safetune_utils.machine.files import check_folder
-    from safetune_utils.places import data_folder
+    from safetune_utils.places import own_data_folder
     from safetune_utils.scoring import train
 
     publish = {"refusal": train.publish_refusal, "harmfulness": train.publish_harmfulness}
     if name not in publish:
         raise SafetuneError(f"there is no instrument '{name}' to train: choose {' or '.join(publish)}")
-    check_folder(data_folder() / "results", mend="set SAFETUNE_DATA to a data folder that can be written")
+    check_folder(own_data_folder() / "results", mend="set SAFETUNE_DATA to a data folder that can be written")
     found = publish[name]()
     _say_terms(name)
     say(json.dumps(found, indent=1))

