@@ -15,7 +15,8 @@ from safetune_utils.errors import SafetuneError
 
 _PACKAGE = Path(__file__).resolve().parent
 # The repository's `data`, `notebooks` and `book` as a wheel brings them; pyproject.toml puts them there.
-_BROUGHT = _PACKAGE / "_repository"
+BROUGHT = "_repository"
+_BROUGHT = _PACKAGE / BROUGHT
 
 
 def clone() -> Path | None:

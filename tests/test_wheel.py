@@ -151,7 +151,7 @@ def test_every_command_of_the_readme_runs_with_no_clone_in_sight(installed: Inst
         done = installed.run("safetune", *words)
         assert done.returncode == 0, f"{' '.join(words)}: {done.stderr[-2000:]}"
         assert done.stdout.strip(), words
-        assert str(ROOT) not in done.stdout + done.stderr
+        assert f"{ROOT}/" not in done.stdout + done.stderr
     assert files_of(package) == before
     beside = {path.name for path in installed.folder.parent.iterdir()}
     assert beside == {"environment", "share", "cache", "hub", "work"}

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypeVar
 
+from safetune_utils.book.launch import is_install_cell
 from safetune_utils.book.parameters import Given, schema_of, validate, with_whole_paths
 from safetune_utils.errors import SafetuneError
 from safetune_utils.machine.processes import Piece, in_subprocess
@@ -105,7 +106,7 @@ def _execute(path: Path, given: Given) -> None:
     logging.getLogger("papermill").setLevel(logging.ERROR)  # of a notebook without parameters it warns later
     shell = InteractiveShell()
     for cell in parameterize_notebook(load_notebook_node(str(path)), given).cells:
-        if cell.cell_type != "code":
+        if cell.cell_type != "code" or is_install_cell(cell.metadata):
             continue
         answer = shell.run_cell(cell.source)
         if isinstance(answer.error_in_exec, KeyboardInterrupt):
