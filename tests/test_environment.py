@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from packaging.requirements import Requirement
 
 from safetune_utils.places import data_folder
 
@@ -31,28 +32,55 @@ def pins(lines: list[str]) -> dict[str, str]:
     return found
 
 
-def test_every_dependency_is_pinned_and_the_extras_are_there() -> None:
+def lines_of(name: str) -> list[str]:
+    """The lines of a file of pins, without comments and hashes."""
+    lines = (ROOT / name).read_text("utf-8").splitlines()
+    return [line.split(" ")[0] for line in lines if line and line[0] not in "# "]
+
+
+CONSTRAINTS = pins(lines_of("constraints.txt"))
+EXACT = [line for extra in EXTRAS.values() for line in extra]
+
+
+def test_a_dependency_is_a_range_with_two_ends_that_holds_the_version_of_the_book() -> None:
     assert set(EXTRAS) == {"book", "gpu", "api", "bench", "cluster", "capability", "dev"}
-    pins([*PROJECT["dependencies"], *(line for extra in EXTRAS.values() for line in extra)])
+    for line in PROJECT["dependencies"]:
+        one = Requirement(line)
+        assert {part.operator for part in one.specifier} == {">=", "<"}, line
+        assert CONSTRAINTS[one.name.lower().replace("_", "-")] in one.specifier
 
 
-def test_environment_yml_gives_the_versions_of_pyproject() -> None:
+def test_constraints_hold_every_pin_of_the_extras_and_are_what_is_installed() -> None:
+    wanted = pins([*EXTRAS["book"], *EXTRAS["dev"]])
+    assert pins(EXACT).keys() >= wanted.keys()
+    for name, version in wanted.items():
+        assert CONSTRAINTS[name] == version
+    names = [Requirement(line).name for line in PROJECT["dependencies"]]
+    for name in (*wanted, *names):
+        assert importlib.metadata.version(name).split("+")[0] == CONSTRAINTS[name.lower().replace("_", "-")]
+
+
+@pytest.mark.parametrize("name", ["requirements-lock.txt", "requirements-lock-cuda.txt"])
+def test_every_package_of_the_lock_is_exact_and_has_hashes(name: str) -> None:
+    text = (ROOT / name).read_text("utf-8")
+    for block in re.findall(r"^[^#\s].*(?:\n {4}.*)*", text, flags=re.MULTILINE):
+        assert re.match(r"[\w.-]+==[^\s;]+( ; .*)? \\\n( {4}--hash=sha256:[0-9a-f]{64}( \\\n)?)+$", block), (
+            block
+        )
+
+
+def test_the_lock_is_of_the_constraints_and_holds_all_that_the_book_needs() -> None:
+    lock = pins(lines_of("requirements-lock.txt"))
+    other = {name for name, version in lock.items() if CONSTRAINTS.get(name) != version}
+    assert other == {"appnope", "httpx2-jsfetch", "pywinpty", "pyyaml-ft"}  # of other systems and versions
+    names = [Requirement(line).name.lower().replace("_", "-") for line in PROJECT["dependencies"]]
+    assert lock.keys() >= {*names, *pins([*EXTRAS["book"], *EXTRAS["dev"]]), "hatchling"}
+
+
+def test_conda_installs_the_versions_of_the_constraints() -> None:
     environment = yaml.safe_load((ROOT / "environment.yml").read_text("utf-8"))
     (pip,) = (entry["pip"] for entry in environment["dependencies"] if isinstance(entry, dict))
-    assert pip[-1] == "-e ."
-    assert pins(pip[:-1]) == pins([*PROJECT["dependencies"], *EXTRAS["book"], *EXTRAS["dev"]])
-
-
-def test_constraints_hold_every_pin_and_are_what_is_installed() -> None:
-    lines = [
-        line
-        for line in (ROOT / "constraints.txt").read_text("utf-8").splitlines()
-        if line and not line.startswith("#")
-    ]
-    constraints = pins(lines)
-    for name, version in pins([*PROJECT["dependencies"], *EXTRAS["book"], *EXTRAS["dev"]]).items():
-        assert constraints[name] == version
-        assert importlib.metadata.version(name).split("+")[0] == version
+    assert pip == ["--constraint constraints.txt", "--editable .[book,dev]"]
 
 
 @pytest.mark.parametrize(
