@@ -9,7 +9,7 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
 
 from safetune_utils.errors import SafetuneError, closest
-from safetune_utils.settings import Decoding, Settings, checked, read_texts
+from safetune_utils.settings import Decoding, Settings, checked, name_and_revision, read_texts
 
 # Decodings that have a name. The paper's repository was to sample, but its flags never reached the call: it
 # decoded with four beams and 128 new tokens, and did not sample.
@@ -125,6 +125,12 @@ def resolve(**parameters: Any) -> Settings:
         for name, value in layer.items():
             below = merged.get(name)
             merged[name] = below | value if isinstance(below, dict) and isinstance(value, dict) else value
+    if isinstance(base_model := merged.get("base_model"), str):
+        merged["base_model"], revision = name_and_revision(base_model)
+        if revision and merged.setdefault("revision", revision) != revision:
+            raise SafetuneError(
+                f"base_model is {base_model!r} and revision is {merged['revision']!r}: give one of the two"
+            )
     return checked(Settings, merged)
 
 

@@ -216,7 +216,9 @@ class Settings(Schema):
         None, min_length=1, description="safety rows from elsewhere: a source, a file or a Hugging Face id"
     )
     base_model: str = Field(
-        "embedded", min_length=1, description="embedded, a Hugging Face id, or a local folder"
+        "embedded",
+        min_length=1,
+        description="embedded, a Hugging Face id (also with @ and a revision), or a local folder",
     )
     revision: str | None = Field(
         None,
@@ -306,6 +308,13 @@ def off_default(settings: BaseModel) -> dict[str, Any]:
     if entries.get("target_modules") == USUAL_TARGETS:
         del entries["target_modules"]
     return entries
+
+
+def name_and_revision(base_model: str) -> tuple[str, str | None]:
+    """The two parts of ``org/name@revision``; any other name is whole, and its revision ``None``."""
+    name, at, revision = base_model.rpartition("@")
+    is_id = at and name and revision and not Path(base_model).expanduser().exists()
+    return (name, revision) if is_id else (base_model, None)
 
 
 def shown_name(source: str) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from safetune_utils.errors import SafetuneError
@@ -119,3 +121,14 @@ def test_a_name_that_is_nearly_a_parameter_s_is_told(names: dict, meant: str) ->
 def test_a_notebook_s_other_names_are_its_own(names: dict) -> None:
     assert among(names, Settings) == {}
     assert among({"seed": [1]}, Settings, given={"seeds"}) == {}
+
+
+def test_a_base_model_may_name_its_revision(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    named = resolve(base_model="org/name@v1.2")
+    assert (named.base_model, named.revision) == ("org/name", "v1.2")
+    assert resolve(base_model="org/name@v1", revision="v1").revision == "v1"
+    with pytest.raises(SafetuneError, match=r"^base_model is 'org/name@v1' and revision is 'v2'"):
+        resolve(base_model="org/name@v1", revision="v2")
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a@b").mkdir()
+    assert resolve(base_model="a@b").base_model == "a@b"

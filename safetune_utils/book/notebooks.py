@@ -24,7 +24,7 @@ from safetune_utils.machine import surroundings
 from safetune_utils.machine.files import make_private, replacing
 from safetune_utils.machine.opened import noted
 from safetune_utils.secrets import scrubbed
-from safetune_utils.terminal import say
+from safetune_utils.terminal import level, say
 
 
 def execute(path: Path, *, given: Given, output: Path) -> None:
@@ -200,7 +200,16 @@ def _log_to_stderr() -> None:
     if not logger.handlers:
         handler = _Said()
         # Its parameters were checked; papermill knows only those of the notebook's own cell.
-        handler.addFilter(lambda line: not line.getMessage().startswith("Passed unknown parameter"))
+        # And what it tells of each cell and file is for those who ask.
+        handler.addFilter(
+            lambda line: (
+                not line.getMessage().startswith("Passed unknown parameter")
+                and (level() == "verbose" or not line.getMessage().startswith(_OF_PAPERMILL))
+            )
+        )
         logger.addHandler(handler)
         logger.propagate = False
-    logger.setLevel(logging.INFO)
+    logger.setLevel(logging.WARNING if level() == "quiet" else logging.INFO)
+
+
+_OF_PAPERMILL = ("Executing ", "Ending Cell", "Input Notebook", "Output Notebook", "Working directory")

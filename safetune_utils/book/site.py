@@ -178,7 +178,7 @@ def assemble(source: Path, done: dict[str, Path], stale: dict[str, list[str]]) -
     """
     import nbformat
 
-    from safetune_utils.book import verdicts
+    from safetune_utils.book import compare, verdicts
     from safetune_utils.book.generated import architectures, data_cards, instruments, speed
     from safetune_utils.book.generated.parameters import parameter_tables, preset_table
     from safetune_utils.book.value_role import VALUES
@@ -214,6 +214,7 @@ def assemble(source: Path, done: dict[str, Path], stale: dict[str, list[str]]) -
         | architectures.parts()
         | provenance.parts(list(done.values()))
         | compared
+        | {"compared": compare.part(ours)}
     ).items():
         (generated / f"{name}.md").write_text(page, "utf-8")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -32,6 +33,7 @@ def finetune(
     words_for_nothing: WordsForNothing = "ask",
     preset: Annotated[str, typer.Option(help="where all other settings come from")] = "pocket",
     output: Annotated[Path, typer.Option(help="a new folder for the adapter")] = Path("adapter"),
+    as_json: AsJson = False,
 ) -> None:
     """Train one adapter and copy it to a folder, in PEFT's form.
 
@@ -65,7 +67,7 @@ def finetune(
             begin.check([study], only_trained=True)
             _copy(stages.adapter_folder(study, study.runs[0]), output)
     if distributed.rank() == 0:
-        say(output)
+        say(json.dumps({"adapter": str(output)}) if as_json else output)
 
 
 @app.command()
@@ -96,6 +98,7 @@ def generate(
     template: _Template = "alpaca",
     columns: Columns = "",
     words_for_nothing: WordsForNothing = "ask",
+    as_json: AsJson = False,
 ) -> None:
     """Answer the prompts of a file."""
     from safetune_utils import data
@@ -144,7 +147,7 @@ def generate(
             adapter=adapter,
             template=template,
         )
-    say(output)
+    say(json.dumps({"output": str(output), "responses": len(responses)}) if as_json else output)
 
 
 model_app = typer.Typer(no_args_is_help=True, help="The embedded model.")
@@ -152,12 +155,15 @@ app.add_typer(model_app, name="model")
 
 
 @model_app.command("install")
-def model_install() -> None:
+def model_install(as_json: AsJson = False) -> None:
     """Install the embedded model, 94 MB, and compare its hash."""
     from safetune_utils.models import install
 
     path, missing = install.install()
-    typer.echo(f"{path}: {'installed' if missing else 'was there already'}, its hash is right")
+    if as_json:
+        say(json.dumps({"file": str(path), "installed_now": missing}))
+    else:
+        say(f"{path}: {'installed' if missing else 'was there already'}, its hash is right")
 
 
 @app.command()

@@ -47,6 +47,7 @@ def score(
     ] = None,
     columns: Columns = "",
     words_for_nothing: WordsForNothing = "ask",
+    as_json: AsJson = False,
 ) -> None:
     """Score the answers of a file."""
     from safetune_utils.data import outputs
@@ -64,7 +65,7 @@ def score(
         pairs = list(zip(*response_files.read_responses(input, reading=reading), strict=True))
         if explain is None or not 1 <= explain <= len(pairs):
             raise SafetuneError(f"{input} has no row {explain}: --explain takes 1 to {len(pairs)}")
-        _explain(scorer, *pairs[explain - 1], **asked)
+        _explain(scorer, *pairs[explain - 1], as_json=as_json, **asked)
         return
     with outputs.held(output, apart_from=[input]):
         prompts, responses = response_files.read_responses(input, reading=reading)
@@ -72,10 +73,15 @@ def score(
         _say_terms(scorer)
         outputs.write_rows(output, [one.line() for one in scores])
     values = [one.value for one in scores if one.value is not None]
+    reasons = Counter(one.reason for one in scores if one.value is None)
+    if as_json:
+        about = {"output": str(output), "scorer": scorer, "values": instruments.INSTRUMENTS[scorer].values}
+        counts = {"rows": len(scores), "scored": len(values), "unscored": dict(reasons.most_common())}
+        say(json.dumps(about | counts | {"mean": sum(values) / len(values) if values else None}, indent=1))
+        return
     mean = (
         f", mean {sum(values) / len(values):.3f} ({instruments.INSTRUMENTS[scorer].values})" if values else ""
     )
-    reasons = Counter(one.reason for one in scores if one.value is None)
     unscored = "".join(f"\n{count} unscored: {plain(reason)}" for reason, count in reasons.most_common())
     say(f"{len(values)} of {len(scores)} scored{mean}: {output}{unscored}")
 
@@ -88,13 +94,17 @@ def _say_terms(scorer: str) -> None:
         say(f"{scorer}: its weights {told}", error=True)
 
 
-def _explain(scorer: str, prompt: str, response: str, **asked: Any) -> None:
+def _explain(scorer: str, prompt: str, response: str, *, as_json: bool, **asked: Any) -> None:
     """Print the score of one answer, and which rule or model said what, on which words."""
     from safetune_utils.scoring import explain, instruments
 
     score, steps = explain.explain(scorer, prompt, response, **asked)
     _say_terms(scorer)
     values = instruments.INSTRUMENTS[scorer].values
+    if as_json:
+        found = {"scorer": scorer, "prompt": prompt, "response": response, "values": values}
+        say(json.dumps(found | score.line() | {"steps": [step._asdict() for step in steps]}, indent=1))
+        return
     said = "unscored" if score.value is None else f"{score.label or 'value'} {score.value:g} ({values})"
     say(f"asked: {plain(prompt)}\nanswered: {plain(response)}\n{scorer}: {said}")
     for step in steps:

@@ -32,7 +32,7 @@ from safetune_utils.models.adapters import is_zero, save_adapter
 from safetune_utils.models.architecture import targets_of
 from safetune_utils.models.template import ALPACA
 from safetune_utils.settings import Recipe
-from safetune_utils.terminal import plain, say
+from safetune_utils.terminal import plain, say, shows
 from safetune_utils.training.checkpoint import RunState, StepLosses, copy_weights, resume, save
 from safetune_utils.training.loss import accumulate_gradient, mean_loss, proven_way
 from safetune_utils.training.rows import (
@@ -285,7 +285,7 @@ def _progress_bar(label: str | None, first_step: int, n_steps: int) -> tqdm:
         initial=first_step,
         desc=plain(label or ""),
         unit="step",
-        disable=label is None,
+        disable=not shows(label or ""),
         mininterval=10,
     )
 
