@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -13,9 +13,17 @@ from safetune_utils.cli.common import AsJson, Columns, WordsForNothing, app, rea
 from safetune_utils.errors import SafetuneError, first_line, of_system
 from safetune_utils.terminal import say
 
+if TYPE_CHECKING:
+    from safetune_utils.settings import Decoding, Reading
+
 _Template = Annotated[
     Literal["alpaca", "chat"],
     typer.Option(help="the form of a prompt; chat is that of the base model's own tokenizer"),
+]
+
+_Adapter = Annotated[
+    str | None,
+    typer.Option(help="a folder in PEFT's form, or a Hugging Face id: org/name, org/name@revision"),
 ]
 
 # What brings torch is imported inside the commands, so that --help answers at once.
@@ -86,7 +94,14 @@ def generate(
         ),
     ],
     base: Annotated[str, typer.Option()] = "embedded",
-    adapter: Annotated[Path | None, typer.Option(help="a folder in PEFT's form")] = None,
+    adapter: _Adapter = None,
+    server: Annotated[
+        str | None,
+        typer.Option(help="in place of --base and --adapter: a server's address, up to and with /v1"),
+    ] = None,
+    served_model: Annotated[
+        str | None, typer.Option(help="the model or adapter, as that server knows it")
+    ] = None,
     decoding: Annotated[
         str, typer.Option(help="greedy, or paper: 4 beams, 128 new tokens, no sampling")
     ] = "greedy",
@@ -104,7 +119,7 @@ def generate(
     from safetune_utils import data
     from safetune_utils.data import outputs
     from safetune_utils.presets import resolve_decoding
-    from safetune_utils.settings import Reading, checked
+    from safetune_utils.settings import Reading, checked, name_and_revision
     from safetune_utils.study import begin
 
     how = resolve_decoding(
@@ -116,7 +131,12 @@ def generate(
         sampling_seed=sampling_seed,
     )
     reading = checked(Reading, reading_from(columns, words_for_nothing))
-    begin.check_model(base, adapter)
+    if server:
+        _generate_from_server(input, output, server, served_model, how, reading, base, adapter, as_json)
+        return
+    base, revision = name_and_revision(base)
+    folder = _adapter_folder(adapter)
+    begin.check_model(base, folder)
     with outputs.held(output, apart_from=[input]):
         prompts = data.read_prompts(input, repeats=True, reading=reading)
 
@@ -126,9 +146,9 @@ def generate(
         from safetune_utils.machine.memory import enough_memory
         from safetune_utils.models.checks import check_base
 
-        config, tokenizer = check_base(base)
+        config, tokenizer = check_base(base, revision=revision)
         check_prompts(prompts, name=base, config=config, tokenizer=tokenizer, decoding=how, template=template)
-        model, tokenizer = _loaded(base, adapter)
+        model, tokenizer = _loaded(base, folder, revision=revision)
         with enough_memory(f"lower --batch-size (now {batch_size})"):
             responses = generation.generate(
                 model=model,
@@ -144,10 +164,44 @@ def generate(
             prompts=prompts,
             responses=[one.text for one in responses],
             model=base,
-            adapter=adapter,
+            adapter=folder,
             template=template,
         )
     say(json.dumps({"output": str(output), "responses": len(responses)}) if as_json else output)
+
+
+@app.command()
+def push(
+    adapter: Annotated[Path, typer.Argument(help="a folder that `safetune finetune` wrote")],
+    to: Annotated[str, typer.Argument(help="org/name on the Hugging Face hub")],
+    scores: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="WHAT=FILE",
+            help="what `safetune score` measured of its answers, for the card; as often as you like",
+        ),
+    ] = None,
+    private: Annotated[bool, typer.Option(help="only for those whom you let in")] = False,
+    card_only: Annotated[bool, typer.Option("--card-only", help="print the card and push nothing")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Push an adapter to the Hugging Face hub, with a card made from its record: base model, data and its
+    terms, recipe, measured numbers with intervals, limits.
+    """
+    from safetune_utils.book.model_card import card
+    from safetune_utils.models import hub
+
+    if not hub.is_id(to) or "@" in to:
+        raise SafetuneError(f"'{to}' is no name on the hub: write org/name")
+    pairs = [one.partition("=") for one in scores or []]
+    if not all(what.strip() and equals and file for what, equals, file in pairs):
+        raise SafetuneError("--scores takes WHAT=FILE, such as 'refusals of my prompts=scores.jsonl'")
+    text = card(adapter, scores={what.strip(): Path(file) for what, _, file in pairs})
+    if card_only:
+        say(text)
+        return
+    address = hub.push_adapter(adapter, to=to, card=text, private=private)
+    say(json.dumps({"pushed": address}) if as_json else address)
 
 
 model_app = typer.Typer(no_args_is_help=True, help="The embedded model.")
@@ -172,19 +226,62 @@ def capability(
         list[str], typer.Option(help="four_choice (embedded), boolq, piqa, openbookqa; as often as you like")
     ],
     base: Annotated[str, typer.Option(help="embedded, a Hugging Face id or a folder")] = "embedded",
-    adapter: Annotated[Path | None, typer.Option(help="a folder in PEFT's form")] = None,
+    adapter: _Adapter = None,
     limit: Annotated[int | None, typer.Option(help="only the first so many questions of each task")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Measure what a model can do, with lm-evaluation-harness."""
     from safetune_utils.scoring import capability as harness
+    from safetune_utils.settings import name_and_revision
     from safetune_utils.study import begin
 
     harness.check_asked(task, limit=limit)
-    begin.check_model(base, adapter)
-    model, tokenizer = _loaded(base, adapter)
+    base, revision = name_and_revision(base)
+    folder = _adapter_folder(adapter)
+    begin.check_model(base, folder)
+    model, tokenizer = _loaded(base, folder, revision=revision)
     table = harness.evaluate(model=model, tokenizer=tokenizer, tasks=task, limit=limit)
     say(table.to_json(orient="records", indent=1) if as_json else table.round(3).to_string(index=False))
+
+
+def _generate_from_server(
+    input: str,
+    output: Path,
+    server: str,
+    served_model: str | None,
+    decoding: Decoding,
+    reading: Reading,
+    base: str,
+    adapter: str | None,
+    as_json: bool,
+) -> None:
+    from safetune_utils import data
+    from safetune_utils.data import outputs
+    from safetune_utils.generation import from_server, response_files
+
+    if base != "embedded" or adapter:
+        raise SafetuneError(
+            "--server asks what the server has loaded: leave out --base and --adapter, and name the model or"
+            " adapter by --served-model"
+        )
+    if not served_model:
+        raise SafetuneError("--server needs --served-model: the model's name, as the server knows it")
+    with outputs.held(output, apart_from=[input]):
+        prompts = data.read_prompts(input, repeats=True, reading=reading)
+        responses = from_server.generate(prompts, base_url=server, model=served_model, decoding=decoding)
+        response_files.write_responses(
+            output, prompts=prompts, responses=responses, model=served_model, adapter=None, template="chat"
+        )
+    say(json.dumps({"output": str(output), "responses": len(responses)}) if as_json else output)
+
+
+def _adapter_folder(adapter: str | None) -> Path | None:
+    """The folder of an adapter, fetched from the Hugging Face hub where its name is an id there."""
+    if adapter is None or Path(adapter).expanduser().exists():
+        return Path(adapter).expanduser() if adapter else None
+    from safetune_utils.models import hub
+
+    return hub.fetch_adapter(adapter) if hub.is_id(adapter) else Path(adapter)
 
 
 def _copy(adapter: Path, output: Path) -> None:
@@ -206,7 +303,7 @@ def _copy(adapter: Path, output: Path) -> None:
         ) from None
 
 
-def _loaded(base: str, adapter: Path | None) -> tuple[Any, Any]:
+def _loaded(base: str, adapter: Path | None, *, revision: str | None = None) -> tuple[Any, Any]:
     """A base model with an adapter on it, and its tokenizer.
 
     Raises:
@@ -219,7 +316,7 @@ def _loaded(base: str, adapter: Path | None) -> tuple[Any, Any]:
     if adapter is not None:
         check_adapter(adapter)
     try:
-        model, tokenizer = load_base(base)
+        model, tokenizer = load_base(base, revision=revision)
         return model if adapter is None else load_adapter(model, adapter), tokenizer
     except (SafetuneError, OSError, MemoryError):
         raise
