@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import http.server
 import importlib.metadata
+import json
+import os
 import re
 import subprocess
 import sys
@@ -144,3 +146,24 @@ def test_torch_comes_from_the_index_of_cpu_builds_where_it_answers_and_no_gpu_is
     assert pip_flags(f"CPU_TORCH={at}") == ""  # it does not answer
     assert pip_flags(f"CPU_TORCH={at}", "PIP_FLAGS=--pre") == "--pre"
     assert pip_flags(f"CPU_TORCH={at}", "PIP_FLAGS=") == ""
+
+
+@pytest.mark.parametrize("kind", ["cpu", "cuda"])
+def test_a_devcontainer_is_made_by_the_container_file_and_sets_up_as_make_does(kind: str) -> None:
+    folder = ROOT / ".devcontainer"
+    found = json.loads((folder / kind / "devcontainer.json").read_text("utf-8"))
+    built = found["build"]
+    assert (folder / kind / built["dockerfile"]).resolve() == folder / "Containerfile"
+    assert (folder / kind / built["context"]).resolve() == ROOT
+    assert f" AS {built['target']}\n" in (folder / "Containerfile").read_text("utf-8")
+    assert found["postCreateCommand"].startswith("make setup")
+    assert ("--gpus=all" in found.get("runArgs", [])) == (kind == "cuda")
+
+
+def test_binder_installs_the_package_at_the_versions_of_the_constraints() -> None:
+    environment = yaml.safe_load((ROOT / ".binder" / "environment.yml").read_text("utf-8"))
+    (pip,) = (entry["pip"] for entry in environment["dependencies"] if isinstance(entry, dict))
+    folder = ROOT / ".binder"
+    assert (folder / pip[1].removeprefix("--constraint ")).resolve() == ROOT / "constraints.txt"
+    assert (folder / pip[2]).resolve() == ROOT
+    assert os.access(folder / "postBuild", os.X_OK)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from safetune_utils import presets
 from safetune_utils.errors import SafetuneError
 from safetune_utils.presets import PRESETS, among, resolve, resolve_decoding
 from safetune_utils.settings import Settings
@@ -132,3 +134,16 @@ def test_a_base_model_may_name_its_revision(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.chdir(tmp_path)
     (tmp_path / "a@b").mkdir()
     assert resolve(base_model="a@b").base_model == "a@b"
+
+
+@pytest.mark.parametrize(
+    ("memory", "gpus", "threads", "chosen"),
+    [(2e9, 0, 8, "smoke"), (8e9, 0, 2, "classroom"), (8e9, 0, 4, "pocket"), (12e9, 1, 2, "pocket")],
+)
+def test_auto_is_the_preset_that_this_machine_can_do(
+    memory: float, gpus: int, threads: int, chosen: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(presets.psutil, "virtual_memory", lambda: SimpleNamespace(total=memory))
+    monkeypatch.setattr(presets, "n_gpus", lambda: gpus)
+    monkeypatch.setattr(presets, "n_threads", lambda: threads)
+    assert resolve(preset="auto") == resolve(preset=chosen)

@@ -168,7 +168,7 @@ def test_every_command_of_the_readme_runs_with_no_clone_in_sight(installed: Inst
 
 @pytest.fixture(scope="module")
 def with_jupyter(installed: Installed) -> Installed:
-    """The same environment with JupyterLab and nbconvert, a kernel of another name, and the embedded model."""
+    """The same environment with JupyterLab, nbconvert, a kernel of another name and the model."""
     pip = ["-m", "pip", "install", "--quiet", "--constraint", str(ROOT / "constraints.txt")]
     for words in (
         [*pip, "jupyterlab", "nbconvert"],

@@ -1,20 +1,23 @@
-"""A chapter outside the book: the cell that installs the package where it is missing.
+"""A chapter outside the book: where it can be opened, and the cell that installs the package there.
 
-What it installs stands in ``_config.yml``, under ``safetune``. ``python -m safetune_utils.book.launch``
+What that installs stands in ``_config.yml``, under ``safetune``. ``python -m safetune_utils.book.launch``
 writes the cell into every chapter anew; a test holds that they are as it would write them.
 """
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
+from urllib.parse import quote
 
 import yaml
 
 from safetune_utils.book.parameters import folder
-from safetune_utils.places import data_folder
+from safetune_utils.errors import SafetuneError
+from safetune_utils.places import repository_folder
 
 # The tag of that cell, which the book does not run and does not show.
 TAG = "installs-package"
@@ -36,9 +39,45 @@ class Addresses(NamedTuple):
 
 
 def addresses() -> Addresses:
-    """What ``_config.yml`` says."""
-    config = yaml.safe_load((data_folder().parent / "_config.yml").read_text("utf-8"))
-    return Addresses(**config["safetune"])
+    """What ``_config.yml`` says.
+
+    Raises:
+        SafetuneError: the repository is none of GitHub, where the services look for it.
+    """
+    config = yaml.safe_load((repository_folder() / "_config.yml").read_text("utf-8"))
+    found = Addresses(**config["safetune"])
+    if found.repository and not re.fullmatch(r"https://github\.com/[\w.-]+/[\w.-]+/?", found.repository):
+        raise SafetuneError(
+            f"repository in _config.yml is {found.repository!r}: write https://github.com/NAME/NAME, or"
+            " nothing"
+        )
+    return found
+
+
+def links(chapter: str, at: Addresses) -> dict[str, str]:
+    """Where a chapter of the repository can be opened and run, by the service's name; empty where no
+    repository is named.
+    """
+    if not at.repository:
+        return {}
+    repository = at.repository.removesuffix("/").removeprefix("https://github.com/")
+    notebook = f"{repository}/blob/{at.branch}/notebooks/{chapter}.ipynb"
+    place = quote(f"notebooks/{chapter}.ipynb", safe="")
+    return {
+        "Colab": f"https://colab.research.google.com/github/{notebook}",
+        "Kaggle": f"https://kaggle.com/kernels/welcome?src=https://github.com/{notebook}",
+        "Binder": f"https://mybinder.org/v2/gh/{repository}/{at.branch}?labpath={place}",
+    }
+
+
+def launch_line(chapter: str, at: Addresses) -> str:
+    """The line of a page that leads to these places, as Markdown; empty where there are none."""
+    shown = " · ".join(f"[{name}]({address})" for name, address in links(chapter, at).items())
+    return (
+        f'Run this chapter: {shown}. There, `preset = "auto"` chooses by what the machine has.'
+        if shown
+        else ""
+    )
 
 
 def is_install_cell(about: Mapping[str, Any]) -> bool:

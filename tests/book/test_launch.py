@@ -13,6 +13,7 @@ import pytest
 from notebook_cells import write_notebook
 
 from safetune_utils.book import launch, notebooks, parameters
+from safetune_utils.errors import SafetuneError
 
 CHAPTERS = sorted(parameters.folder().glob("*.ipynb"))
 
@@ -72,3 +73,25 @@ def test_the_book_does_not_run_it_and_its_copy_keeps_it(tmp_path: Path) -> None:
     assert cells[1].execution_count is None
     assert cells[-1].outputs[0].data["text/plain"] == "2"
     assert notebooks.output_faults(tmp_path / "out.ipynb") == []
+
+
+def test_no_repository_means_no_link_and_a_named_one_leads_to_the_chapter() -> None:
+    assert launch.launch_line("01_a", launch.Addresses("", "main", "")) == ""
+    at = launch.Addresses("https://github.com/some/book/", "main", "")
+    assert launch.links("01_a", at) == {
+        "Colab": "https://colab.research.google.com/github/some/book/blob/main/notebooks/01_a.ipynb",
+        "Kaggle": "https://kaggle.com/kernels/welcome?src="
+        "https://github.com/some/book/blob/main/notebooks/01_a.ipynb",
+        "Binder": "https://mybinder.org/v2/gh/some/book/main?labpath=notebooks%2F01_a.ipynb",
+    }
+    for address in launch.links("01_a", at).values():
+        assert address in launch.launch_line("01_a", at)
+
+
+def test_a_repository_elsewhere_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "_config.yml").write_text(
+        'safetune: {repository: "https://example.org/a", branch: main, wheel: ""}'
+    )
+    monkeypatch.setattr(launch, "repository_folder", lambda: tmp_path)
+    with pytest.raises(SafetuneError, match=r"^repository in _config\.yml is 'https://example\.org/a'"):
+        launch.addresses()
