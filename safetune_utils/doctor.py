@@ -160,7 +160,7 @@ def _embedded_model() -> str:
 
 def _package(what: str, module: str, extra: str) -> _Look:
     there = _is_installed(module)
-    return _look(what, "installed" if there else "not installed", there, f"pip install -e '.[{extra}]'")
+    return _look(what, "installed" if there else "not installed", there, places.extra(extra))
 
 
 def _is_installed(module: str) -> bool:
