@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypedDict
 
+from safetune_utils import places
 from safetune_utils.errors import SafetuneError
 from safetune_utils.machine.device import n_gpus, n_threads, planned
 from safetune_utils.machine.memory import memory_bytes
