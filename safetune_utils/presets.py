@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from typing import Any
+from typing import Any, cast
 
 import psutil
 from pydantic import BaseModel, TypeAdapter, ValidationError
@@ -200,7 +200,7 @@ def _is_like(value: Any, field: FieldInfo) -> bool:
     ``seeds``.
     """
     try:
-        TypeAdapter[Any](field.annotation).validate_python(value, strict=True)
+        TypeAdapter(cast(Any, field.annotation)).validate_python(value, strict=True)
     except ValidationError:
         return False
     return True

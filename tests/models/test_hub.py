@@ -65,6 +65,7 @@ def test_an_adapter_is_pushed_with_a_card_of_its_record(
 
     about = {"url": httpserver.url_for("/org/mine"), "id": "org/mine"}
     httpserver.expect_request("/api/repos/create", method="POST").respond_with_json(about)
+    httpserver.expect_request("/api/validate-yaml", method="POST").respond_with_json({})
     httpserver.expect_request("/api/models/org/mine/preupload/main").respond_with_handler(preupload)
     httpserver.expect_request("/api/models/org/mine/commit/main").respond_with_handler(commit)
     told = ["--scores", f"refusals of my prompts={scores}"]
