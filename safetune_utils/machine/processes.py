@@ -260,6 +260,7 @@ def _start(
     loads_models: bool = True,
     forked: bool = True,
 ) -> _Worker:
+    forked = forked and "forkserver" in multiprocessing.get_all_start_methods()  # Windows has none
     context: Any = multiprocessing.get_context("forkserver" if forked else "spawn")
     context.set_forkserver_preload([_FIRST, work.__module__, *(_PRELOADED if loads_models else ())])
     # The environment of the server process is that of the time when it started.

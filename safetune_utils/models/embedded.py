@@ -111,8 +111,9 @@ def read_gguf(path: Path) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
 @contextlib.contextmanager
 def _without_bars() -> Iterator[None]:
     """Hide the bar of transformers' reader of GGUF files, which heeds no setting."""
-    from transformers import modeling_gguf_pytorch_utils as reader
+    from transformers import modeling_gguf_pytorch_utils
 
+    reader: Any = modeling_gguf_pytorch_utils
     shown = reader.tqdm
     reader.tqdm = functools.partial(shown, disable=True)
     try:
