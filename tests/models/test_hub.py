@@ -60,7 +60,10 @@ def test_an_adapter_is_pushed_with_a_card_of_its_record(
         return Response(json.dumps(at), content_type="application/json")
 
     def preupload(request: Request) -> Response:
-        files = [{"path": one["path"], "uploadMode": "regular"} for one in request.get_json()["files"]]
+        files = [
+            {"path": one["path"], "uploadMode": "regular", "shouldIgnore": False}
+            for one in request.get_json()["files"]
+        ]
         return Response(json.dumps({"files": files}), content_type="application/json")
 
     about = {"url": httpserver.url_for("/org/mine"), "id": "org/mine"}
