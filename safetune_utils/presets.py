@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Any, cast
 
-import psutil
 from pydantic import BaseModel, TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
 
 from safetune_utils.errors import SafetuneError, closest
 from safetune_utils.machine.device import n_gpus, n_threads
+from safetune_utils.machine.memory import memory_bytes
 from safetune_utils.settings import Decoding, Settings, checked, name_and_revision, read_texts
 
 # Decodings that have a name. The paper's repository was to sample, but its flags never reached the call: it
@@ -108,7 +108,7 @@ def of_this_machine() -> str:
     an hour or so. ``smoke`` below 5 GB of memory, ``pocket`` with a GPU or more than two threads, else
     ``classroom``.
     """
-    if psutil.virtual_memory().total < 5e9:
+    if memory_bytes() < 5e9:
         return "smoke"
     return "pocket" if n_gpus() or n_threads() > 2 else "classroom"
 

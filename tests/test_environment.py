@@ -45,7 +45,7 @@ EXACT = [line for extra in EXTRAS.values() for line in extra]
 
 
 def test_a_dependency_is_a_range_with_two_ends_that_holds_the_version_of_the_book() -> None:
-    assert set(EXTRAS) == {"book", "gpu", "api", "bench", "cluster", "capability", "dev"}
+    assert set(EXTRAS) == {"book", "gpu", "api", "bench", "cluster", "capability", "curves", "dev"}
     for line in PROJECT["dependencies"]:
         one = Requirement(line)
         assert {part.operator for part in one.specifier} == {">=", "<"}, line

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 
@@ -143,7 +142,7 @@ def test_a_base_model_may_name_its_revision(tmp_path: Path, monkeypatch: pytest.
 def test_auto_is_the_preset_that_this_machine_can_do(
     memory: float, gpus: int, threads: int, chosen: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(presets.psutil, "virtual_memory", lambda: SimpleNamespace(total=memory))
+    monkeypatch.setattr(presets, "memory_bytes", lambda: int(memory))
     monkeypatch.setattr(presets, "n_gpus", lambda: gpus)
     monkeypatch.setattr(presets, "n_threads", lambda: threads)
     assert resolve(preset="auto") == resolve(preset=chosen)

@@ -14,7 +14,8 @@ from safetune_utils.errors import SafetuneError, first_line, of_system
 from safetune_utils.terminal import say
 
 if TYPE_CHECKING:
-    from safetune_utils.settings import Decoding, Reading
+    from safetune_utils.data import Prompt
+    from safetune_utils.settings import Decoding
 
 _Template = Annotated[
     Literal["alpaca", "chat"],
@@ -131,41 +132,32 @@ def generate(
         sampling_seed=sampling_seed,
     )
     reading = checked(Reading, reading_from(columns, words_for_nothing))
-    if server:
-        _generate_from_server(input, output, server, served_model, how, reading, base, adapter, as_json)
-        return
     base, revision = name_and_revision(base)
-    folder = _adapter_folder(adapter)
-    begin.check_model(base, folder)
+    folder = None
+    if server is None:
+        folder = _adapter_folder(adapter)
+        begin.check_model(base, folder)
+    elif base != "embedded" or adapter:
+        raise SafetuneError(
+            "--server asks what the server has loaded: leave out --base and --adapter, and name the model or"
+            " adapter by --served-model"
+        )
+    elif not served_model:
+        raise SafetuneError("--server needs --served-model: the model's name, as the server knows it")
     with outputs.held(output, apart_from=[input]):
         prompts = data.read_prompts(input, repeats=True, reading=reading)
 
-        from safetune_utils.generation import generate as generation
-        from safetune_utils.generation import response_files
-        from safetune_utils.generation.prompts import check_prompts
-        from safetune_utils.machine.memory import enough_memory
-        from safetune_utils.models.checks import check_base
+        from safetune_utils.generation import from_server, response_files
 
-        config, tokenizer = check_base(base, revision=revision)
-        check_prompts(prompts, name=base, config=config, tokenizer=tokenizer, decoding=how, template=template)
-        model, tokenizer = _loaded(base, folder, revision=revision)
-        with enough_memory(f"lower --batch-size (now {batch_size})"):
-            responses = generation.generate(
-                model=model,
-                tokenizer=tokenizer,
-                instructions=[prompt.text for prompt in prompts],
-                inputs=[prompt.input for prompt in prompts],
-                decoding=how,
-                template=template,
-                progress="answering",
+        if server and served_model:
+            base, template = served_model, "chat"
+            responses = from_server.generate(prompts, base_url=server, model=served_model, decoding=how)
+        else:
+            responses = _answers(
+                prompts, base=base, revision=revision, adapter=folder, decoding=how, template=template
             )
         response_files.write_responses(
-            output,
-            prompts=prompts,
-            responses=[one.text for one in responses],
-            model=base,
-            adapter=folder,
-            template=template,
+            output, prompts=prompts, responses=responses, model=base, adapter=folder, template=template
         )
     say(json.dumps({"output": str(output), "responses": len(responses)}) if as_json else output)
 
@@ -244,35 +236,37 @@ def capability(
     say(table.to_json(orient="records", indent=1) if as_json else table.round(3).to_string(index=False))
 
 
-def _generate_from_server(
-    input: str,
-    output: Path,
-    server: str,
-    served_model: str | None,
-    decoding: Decoding,
-    reading: Reading,
+def _answers(
+    prompts: list[Prompt],
+    *,
     base: str,
-    adapter: str | None,
-    as_json: bool,
-) -> None:
-    from safetune_utils import data
-    from safetune_utils.data import outputs
-    from safetune_utils.generation import from_server, response_files
+    revision: str | None,
+    adapter: Path | None,
+    decoding: Decoding,
+    template: str,
+) -> list[str]:
+    """What a model on this machine answers."""
+    from safetune_utils.generation import generate as generation
+    from safetune_utils.generation.prompts import check_prompts
+    from safetune_utils.machine.memory import enough_memory
+    from safetune_utils.models.checks import check_base
 
-    if base != "embedded" or adapter:
-        raise SafetuneError(
-            "--server asks what the server has loaded: leave out --base and --adapter, and name the model or"
-            " adapter by --served-model"
+    config, tokenizer = check_base(base, revision=revision)
+    check_prompts(
+        prompts, name=base, config=config, tokenizer=tokenizer, decoding=decoding, template=template
+    )
+    model, tokenizer = _loaded(base, adapter, revision=revision)
+    with enough_memory(f"lower --batch-size (now {decoding.batch_size})"):
+        responses = generation.generate(
+            model=model,
+            tokenizer=tokenizer,
+            instructions=[prompt.text for prompt in prompts],
+            inputs=[prompt.input for prompt in prompts],
+            decoding=decoding,
+            template=template,
+            progress="answering",
         )
-    if not served_model:
-        raise SafetuneError("--server needs --served-model: the model's name, as the server knows it")
-    with outputs.held(output, apart_from=[input]):
-        prompts = data.read_prompts(input, repeats=True, reading=reading)
-        responses = from_server.generate(prompts, base_url=server, model=served_model, decoding=decoding)
-        response_files.write_responses(
-            output, prompts=prompts, responses=responses, model=served_model, adapter=None, template="chat"
-        )
-    say(json.dumps({"output": str(output), "responses": len(responses)}) if as_json else output)
+    return [one.text for one in responses]
 
 
 def _adapter_folder(adapter: str | None) -> Path | None:
