@@ -212,6 +212,15 @@ def model_install(as_json: AsJson = False) -> None:
         say(f"{path}: {'installed' if missing else 'was there already'}, its hash is right")
 
 
+@model_app.command("path")
+def model_path(as_json: AsJson = False) -> None:
+    """Say in which folder the embedded model is, in the form that other programs read."""
+    from safetune_utils.models.embedded import embedded_folder
+
+    folder = embedded_folder()
+    say(json.dumps({"folder": str(folder)}) if as_json else folder)
+
+
 @app.command()
 def capability(
     task: Annotated[
