@@ -44,7 +44,8 @@ def data_folder() -> Path:
     folder = Path(os.environ.get("SAFETUNE_DATA") or repository_folder() / "data")
     if not (folder / "register.yml").is_file():
         raise SafetuneError(
-            f"no register.yml in {folder}: set SAFETUNE_DATA to the data folder of a clone of the book"
+            f"no register.yml in {folder}: set SAFETUNE_DATA to the data folder of a clone of the book, or"
+            " leave it out"
         )
     return folder
 

@@ -104,7 +104,7 @@ def compare(
     from safetune_utils.statistics import Estimate
 
     with outputs.held(output, forms=(".html",)) if output else contextlib.nullcontext():
-        run = findings.read(theirs) if theirs else findings.of_store(preset)
+        run = findings.of_store(preset) if theirs is None else findings.read(theirs)
         ours = ours or findings.published_like(run)
         theirs = theirs or "run store"
         sides = run, findings.read(ours)

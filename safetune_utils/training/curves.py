@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from safetune_utils.errors import SafetuneError
 from safetune_utils.machine import distributed
+from safetune_utils.machine.files import check_folder
 from safetune_utils.places import extra
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ def check() -> Path | None:
     """The folder that was asked for; ``None`` where none was.
 
     Raises:
-        SafetuneError: one was, and TensorBoard's package is not installed.
+        SafetuneError: one was, and it cannot be written to, or TensorBoard's package is not installed.
     """
     asked = os.environ.get("SAFETUNE_TENSORBOARD")
     if asked and importlib.util.find_spec("tensorboard") is None:
@@ -34,7 +35,8 @@ def check() -> Path | None:
             f"--tensorboard needs TensorBoard: {extra('curves')}, or leave out --tensorboard and"
             " SAFETUNE_TENSORBOARD"
         )
-    return Path(asked) if asked else None
+    mend = "set --tensorboard to a folder that can be written"
+    return check_folder(Path(asked), mend=mend) if asked else None
 
 
 @contextlib.contextmanager
