@@ -204,7 +204,8 @@ class Settings(Schema):
     """Everything that decides the result of a study."""
 
     preset: PresetName = Field(
-        "pocket", description="which set of defaults: smoke, classroom, pocket, course, paper, repository"
+        "pocket",
+        description="which set of defaults: auto, smoke, classroom, pocket, course, paper, repository",
     )
     data: str = Field(
         "embedded", min_length=1, description="embedded, paper, paper-sample, or a folder of your own"

@@ -102,7 +102,8 @@ if importlib.util.find_spec("safetune_utils") is None:
         )
     for words in (["pip", "install", "--quiet", WHEEL], ["safetune_utils", "model", "install"]):
         subprocess.check_call([sys.executable, "-m", *words])
-    importlib.invalidate_caches()'''
+    importlib.invalidate_caches()
+    print('Installed. Below, preset = "auto" takes what this machine can do.')'''
 
 
 def write_install_cell(path: Path, *, wheel: str) -> bool:

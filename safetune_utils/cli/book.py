@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from safetune_utils.cli.common import AsJson, Assignments, Config, app, given_from, table
+from safetune_utils.cli.common import AsJson, Assignments, Config, Preset, app, given_from, table
 from safetune_utils.errors import SafetuneError
 from safetune_utils.terminal import say
 
@@ -19,9 +19,7 @@ from safetune_utils.terminal import say
 
 @app.command()
 def book(
-    preset: Annotated[
-        str | None, typer.Option(help="smoke, classroom, pocket, course, paper, repository")
-    ] = None,
+    preset: Preset = None,
     parameter: Assignments = None,
     output: Annotated[
         Path | None, typer.Option(help="the folder to build in; default: _build of the clone, or here")
@@ -54,9 +52,7 @@ def book(
 @app.command()
 def publish(
     name: Annotated[str, typer.Argument(help="what to call the run: small letters, digits and hyphens")],
-    preset: Annotated[
-        str | None, typer.Option(help="smoke, classroom, pocket, course, paper, repository")
-    ] = None,
+    preset: Preset = None,
     parameter: Assignments = None,
     config: Config = None,
     as_json: AsJson = False,

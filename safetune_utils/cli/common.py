@@ -33,6 +33,14 @@ Assignments = Annotated[
 ]
 
 
+Preset = Annotated[
+    str | None,
+    typer.Option(
+        help="smoke, classroom, pocket, course, paper or repository; auto is what this machine can do"
+    ),
+]
+
+
 Config = Annotated[
     Path | None,
     typer.Option(help="parameters from a YAML file, as papermill's -f takes them; -p and --preset go before"),

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from safetune_utils.cli.common import AsJson, Assignments, Config, app, given_from, save_config, table
+from safetune_utils.cli.common import AsJson, Assignments, Config, Preset, app, given_from, save_config, table
 from safetune_utils.terminal import say
 
 # What brings torch is imported inside the commands, so that --help answers at once.
@@ -18,9 +18,7 @@ from safetune_utils.terminal import say
 def run(
     notebook: Annotated[str, typer.Argument(help="path, name or number of a notebook: 01")],
     parameter: Assignments = None,
-    preset: Annotated[
-        str | None, typer.Option(help="smoke, classroom, pocket, course, paper, repository")
-    ] = None,
+    preset: Preset = None,
     output: Annotated[
         Path | None, typer.Option(help="where the executed copy goes; default: executed/NAME.ipynb")
     ] = None,
@@ -63,9 +61,7 @@ def run(
 
 @app.command()
 def estimate(
-    preset: Annotated[
-        str | None, typer.Option(help="smoke, classroom, pocket, course, paper, repository")
-    ] = None,
+    preset: Preset = None,
     base: Annotated[
         str | None, typer.Option(help="embedded, a Hugging Face id or a folder; default: the preset's")
     ] = None,
