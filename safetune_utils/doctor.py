@@ -6,10 +6,12 @@ import importlib.util
 import os
 import platform
 import shutil
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypedDict
 
+from safetune_utils import places
 from safetune_utils.errors import SafetuneError
 from safetune_utils.machine.device import n_gpus, n_threads, planned
 from safetune_utils.machine.memory import memory_bytes
@@ -58,15 +60,17 @@ class _Look(TypedDict):
 
 
 def _read() -> list[_Look]:
-    page = Path(__file__).resolve().parents[1] / "_build" / "html" / "index.html"
-    version = tuple(map(int, platform.python_version_tuple()[:2]))
+    clone = places.clone()
+    page = (clone or Path.cwd()) / "_build" / "html" / "index.html"
+    built = "make book" if clone else "safetune book"
+    version = sys.version_info[:3]
     return [
         _look(
-            "Python", platform.python_version(), version >= (3, 11), "make PYTHON=/path/to/python3.11 book"
+            "Python", platform.python_version(), version >= (3, 11, 5), "make PYTHON=/path/to/python3.11 book"
         ),
         _attempt("data folder", lambda: str(data_folder()), "export SAFETUNE_DATA=/the/repository/data"),
         _package("jupyter-book", "jupyter_book", "book"),
-        _look("built book", str(page) if page.is_file() else "not built yet", page.is_file(), "make book"),
+        _look("built book", str(page) if page.is_file() else "not built yet", page.is_file(), built),
     ]
 
 
@@ -160,7 +164,7 @@ def _embedded_model() -> str:
 
 def _package(what: str, module: str, extra: str) -> _Look:
     there = _is_installed(module)
-    return _look(what, "installed" if there else "not installed", there, f"pip install -e '.[{extra}]'")
+    return _look(what, "installed" if there else "not installed", there, places.extra(extra))
 
 
 def _is_installed(module: str) -> bool:

@@ -21,6 +21,10 @@ class SafetuneError(Exception):
     def __init__(self, message: str) -> None:
         super().__init__(plain(message))
 
+    def _render_traceback_(self) -> list[str]:
+        """What a notebook shows of it: IPython looks for this name."""
+        return [f"{type(self).__name__}: {self}"]
+
 
 def first_line(error: BaseException) -> str:
     """What another library's error says first: its first line with words, or else its type's name."""
@@ -71,12 +75,15 @@ def unwritable(error: BaseException) -> str:
     return of_system(error) if isinstance(error, OSError) and error.errno in _UNWRITABLE else ""
 
 
-def closest(word: str, known: Iterable[str]) -> str | None:
+def closest(word: str, known: Iterable[str], *, at_least: float = 0.6) -> str | None:
     """The known word that was probably meant, or ``None`` where none is near.
 
-    Source: difflib's similarity, at least .6.
+    Args:
+        at_least: how near, from 0 to 1, where the same word is 1.
+
+    Source: difflib's similarity.
     """
-    return next(iter(difflib.get_close_matches(word, known, n=1)), None)
+    return next(iter(difflib.get_close_matches(word, known, n=1, cutoff=at_least)), None)
 
 
 def did_you_mean(word: str, known: Iterable[str], *, otherwise: str) -> str:

@@ -2,20 +2,37 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import os
 import re
 from pathlib import Path
 from typing import Any
 
-from platformdirs import user_cache_path
+from platformdirs import user_cache_path, user_data_path
 
 from safetune_utils import strict_json
 from safetune_utils.errors import SafetuneError
 
+_PACKAGE = Path(__file__).resolve().parent
+# The repository's `data`, `notebooks` and `book` as a wheel brings them; pyproject.toml puts them there.
+BROUGHT = "_repository"
+_BROUGHT = _PACKAGE / BROUGHT
+
+
+def clone() -> Path | None:
+    """The clone of the repository that this package lies in; ``None`` where it was installed from a wheel."""
+    return None if _BROUGHT.is_dir() else _PACKAGE.parent
+
+
+def repository_folder() -> Path:
+    """What holds ``notebooks``, ``book`` and the pages' settings: the clone, or what the wheel brought."""
+    return clone() or _BROUGHT
+
 
 def store_folder() -> Path:
-    """Where runs are kept: ``SAFETUNE_STORE``, or ``runs/`` of the repository."""
-    return Path(os.environ.get("SAFETUNE_STORE") or Path(__file__).resolve().parents[1] / "runs")
+    """Where runs are kept: ``SAFETUNE_STORE``, or ``runs/`` of the clone, or the user's own data folder."""
+    given, here = os.environ.get("SAFETUNE_STORE"), clone()
+    return Path(given) if given else (here or user_data_path("safetune", appauthor=False)) / "runs"
 
 
 def data_folder() -> Path:
@@ -24,13 +41,34 @@ def data_folder() -> Path:
     Raises:
         SafetuneError: the folder has no ``register.yml``.
     """
-    folder = Path(os.environ.get("SAFETUNE_DATA") or Path(__file__).resolve().parents[1] / "data")
+    folder = Path(os.environ.get("SAFETUNE_DATA") or repository_folder() / "data")
     if not (folder / "register.yml").is_file():
         raise SafetuneError(
-            f"no register.yml in {folder}: run from a clone of the book, or set SAFETUNE_DATA to its data "
-            "folder"
+            f"no register.yml in {folder}: set SAFETUNE_DATA to the data folder of a clone of the book, or"
+            " leave it out"
         )
     return folder
+
+
+def own_data_folder() -> Path:
+    """The data folder as a place to write to: a clone's, or the one named by ``SAFETUNE_DATA``.
+
+    Raises:
+        SafetuneError: there is only the installed package, which nothing is written into.
+    """
+    if clone() is None and not os.environ.get("SAFETUNE_DATA"):
+        raise SafetuneError(
+            "this writes into the repository's data folder, and here is only the installed package: run it "
+            f"in a clone, or copy {_BROUGHT / 'data'} and set SAFETUNE_DATA to the copy"
+        )
+    return data_folder()
+
+
+def extra(name: str) -> str:
+    """How an extra of this package, such as ``gpu``, is installed: a command, as an error names it."""
+    version = importlib.metadata.version("safetune-utils")
+    source = "-e '." if clone() else f"'safetune_utils-{version}-py3-none-any.whl"
+    return f"pip install {source}[{name}]'"
 
 
 def results(name: str) -> dict[str, Any]:
@@ -49,7 +87,7 @@ def results(name: str) -> dict[str, Any]:
 
 def cache_folder() -> Path:
     """Where fetched files and converted models are kept: ``SAFETUNE_CACHE`` or the user's cache folder."""
-    return Path(os.environ.get("SAFETUNE_CACHE") or user_cache_path("safetune"))
+    return Path(os.environ.get("SAFETUNE_CACHE") or user_cache_path("safetune", appauthor=False))
 
 
 def safe_name(text: str, *, length: int = 80) -> str:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Collection, Mapping
+from typing import Any, cast
 
-from pydantic import BaseModel
+from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic.fields import FieldInfo
 
-from safetune_utils.errors import SafetuneError
-from safetune_utils.settings import Decoding, Settings, checked
+from safetune_utils.errors import SafetuneError, closest
+from safetune_utils.machine.device import n_gpus, n_threads
+from safetune_utils.machine.memory import memory_bytes
+from safetune_utils.settings import Decoding, Settings, checked, name_and_revision, read_texts
 
 # Decodings that have a name. The paper's repository was to sample, but its flags never reached the call: it
 # decoded with four beams and 128 new tokens, and did not sample.
@@ -100,6 +103,16 @@ PRESETS: dict[str, dict[str, object]] = {
 }
 
 
+def of_this_machine() -> str:
+    """The preset that ``auto`` stands for: of those that we have run, the largest that this machine does in
+    an hour or so. ``smoke`` below 5 GB of memory, ``pocket`` with a GPU or more than two threads, else
+    ``classroom``.
+    """
+    if memory_bytes() < 5e9:
+        return "smoke"
+    return "pocket" if n_gpus() or n_threads() > 2 else "classroom"
+
+
 def resolve(**parameters: Any) -> Settings:
     """Return the checked settings of a study: the preset's, with the given parameters laid over them.
 
@@ -113,6 +126,9 @@ def resolve(**parameters: Any) -> Settings:
             correct it.
     """
     given = {name: value for name, value in parameters.items() if value is not None}
+    given = read_texts(given, Settings)
+    if given.get("preset") == "auto":
+        given["preset"] = of_this_machine()
     preset = given.get("preset", "pocket")
     if not isinstance(preset, str) or preset not in PRESETS:
         raise SafetuneError(f"preset is {preset!r}: choose one of {', '.join(PRESETS)}")
@@ -123,6 +139,12 @@ def resolve(**parameters: Any) -> Settings:
         for name, value in layer.items():
             below = merged.get(name)
             merged[name] = below | value if isinstance(below, dict) and isinstance(value, dict) else value
+    if isinstance(base_model := merged.get("base_model"), str):
+        merged["base_model"], revision = name_and_revision(base_model)
+        if revision and merged.setdefault("revision", revision) != revision:
+            raise SafetuneError(
+                f"base_model is {base_model!r} and revision is {merged['revision']!r}: give one of the two"
+            )
     return checked(Settings, merged)
 
 
@@ -146,6 +168,39 @@ def _named_decoding(name: str) -> dict[str, int]:
     return DECODINGS[name]
 
 
-def among(names: Mapping[str, Any], schema: type[BaseModel]) -> dict[str, Any]:
-    """Those of some names, such as a notebook's ``globals()``, that a schema has, with their values."""
-    return {name: names[name] for name in schema.model_fields if name in names}
+def among(
+    names: Mapping[str, Any], schema: type[BaseModel], *, given: Collection[str] = ()
+) -> dict[str, Any]:
+    """Those of some names, such as a notebook's ``globals()``, that a schema has, with their values.
+
+    Args:
+        given: parameters that are given besides, so that a name like theirs is no slip: a loop over ``seed``
+            that gives ``seeds``.
+
+    Raises:
+        SafetuneError: a name is nearly that of a parameter, as ``safety_amount`` is, and was given by
+            papermill or has a value of that parameter's kind; taken as a name of the notebook's own, it would
+            change nothing, and nobody would see it.
+    """
+    fields = schema.model_fields
+    injected = "\n".join(cell for cell in names.get("In", ()) if cell.startswith("# Parameters\n"))
+    for name, value in names.items():
+        near = None if name in fields or name.startswith("_") else closest(name, fields, at_least=0.85)
+        if not near or near in given:
+            continue
+        if f"\n{name} = " in injected or _is_like(read_texts({near: value}, schema)[near], fields[near]):
+            raise SafetuneError(
+                f"'{name}' is no parameter: did you mean '{near}'? Give it that name, or one less like it"
+            )
+    return read_texts({name: names[name] for name in fields if name in names}, schema)
+
+
+def _is_like(value: Any, field: FieldInfo) -> bool:
+    """Whether a value has the kind of a parameter's; ``seed``, left over by a loop, has not that of
+    ``seeds``.
+    """
+    try:
+        TypeAdapter(cast(Any, field.annotation)).validate_python(value, strict=True)
+    except ValidationError:
+        return False
+    return True

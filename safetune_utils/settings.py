@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from safetune_utils import secrets
+from safetune_utils import secrets, strict_json
 from safetune_utils.errors import SafetuneError, did_you_mean
 
 PresetName = Literal["smoke", "classroom", "pocket", "course", "paper", "repository"]
@@ -204,7 +204,8 @@ class Settings(Schema):
     """Everything that decides the result of a study."""
 
     preset: PresetName = Field(
-        "pocket", description="which set of defaults: smoke, classroom, pocket, course, paper, repository"
+        "pocket",
+        description="which set of defaults: auto, smoke, classroom, pocket, course, paper, repository",
     )
     data: str = Field(
         "embedded", min_length=1, description="embedded, paper, paper-sample, or a folder of your own"
@@ -216,7 +217,9 @@ class Settings(Schema):
         None, min_length=1, description="safety rows from elsewhere: a source, a file or a Hugging Face id"
     )
     base_model: str = Field(
-        "embedded", min_length=1, description="embedded, a Hugging Face id, or a local folder"
+        "embedded",
+        min_length=1,
+        description="embedded, a Hugging Face id (also with @ and a revision), or a local folder",
     )
     revision: str | None = Field(
         None,
@@ -308,11 +311,40 @@ def off_default(settings: BaseModel) -> dict[str, Any]:
     return entries
 
 
+def name_and_revision(base_model: str) -> tuple[str, str | None]:
+    """The two parts of ``org/name@revision``; any other name is whole, and its revision ``None``."""
+    name, at, revision = base_model.rpartition("@")
+    is_id = at and name and revision and not Path(base_model).expanduser().exists()
+    return (name, revision) if is_id else (base_model, None)
+
+
 def shown_name(source: str) -> str:
     """A source as pages show it: of a folder or file only its own name, not where it is on this machine; any
     other source as it is.
     """
     return Path(source).name if Path(source).is_absolute() else source
+
+
+def read_texts(values: Mapping[str, Any], schema: type[BaseModel]) -> dict[str, Any]:
+    """Parameters with those read as JSON that came as a text and are lists or groups of entries: papermill's
+    ``-p`` hands ``'[0, 3]'`` on as it was typed.
+
+    Raises:
+        SafetuneError: such a text is not JSON.
+    """
+    found = dict(values)
+    for name, value in values.items():
+        field = schema.model_fields.get(name)
+        is_text = field is None or field.annotation in (str, str | None)
+        if not is_text and isinstance(value, str) and value.lstrip().startswith(("[", "{")):
+            try:
+                found[name] = strict_json.parse(value)
+            except strict_json.JsonFault as fault:
+                raise SafetuneError(
+                    f"parameter '{name}' is {value[:60]!r}, which is not JSON ({fault}): write it as in "
+                    '[0, 100] or {"epochs": 1}, texts in double quotes'
+                ) from None
+    return found
 
 
 def checked(schema: type[_Kind], values: Mapping[str, object]) -> _Kind:

@@ -6,9 +6,24 @@ clipboard, or turn the direction of writing round. File names, prompts and answe
 
 from __future__ import annotations
 
+import os
 import sys
 
 from safetune_utils.secrets import hidden
+
+# How much is told of work under way: `quiet` shows no progress, `verbose` what the libraries say, too.
+LEVELS = ("quiet", "normal", "verbose")
+
+
+def level() -> str:
+    """How much is told: ``SAFETUNE_LOG``, one of :data:`LEVELS`; ``normal`` where it says nothing known."""
+    said = os.environ.get("SAFETUNE_LOG", "")
+    return said if said in LEVELS else "normal"
+
+
+def shows(progress: str) -> bool:
+    """Whether a progress bar with this caption is shown; one without a caption never is."""
+    return bool(progress) and level() != "quiet"
 
 
 def disarmed(text: str) -> str:

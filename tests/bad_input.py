@@ -588,7 +588,19 @@ def of_flags() -> Iterator[Case]:
     for words, needed in (
         (["no-such-command"], "No such command 'no-such-command': see `safetune --help`"),
         (["data", "lisst"], "No such command 'lisst'"),
-        (["--verbose"], "No such option: --verbose"),
+        (["--loud"], "No such option: --loud"),
+        (["--quiet", "--verbose", "instruments"], "leave one out"),
+        (["--tensorboard", "ok.jsonl", "instruments"], "set --tensorboard to a folder"),
+        (["compare"], "has no executed chapter: run `safetune book` first"),
+        (["compare", "--preset", "vast"], "has no executed chapter of preset vast"),
+        (["run", "01", "--config", "missing.yml"], "missing.yml"),
+        (["run", "01", "--config", "cut.json"], "cut.json is no YAML"),
+        (["run", "01", *SMOKE, "--save-config", "nothing"], "nothing"),
+        (["push", "nothing", "mine"], "'mine' is no name on the hub: write org/name"),
+        (["push", "nothing", "org/mine"], "give a folder that `safetune finetune` wrote"),
+        (["push", "nothing", "org/mine", "--scores", "a"], "--scores takes WHAT=FILE"),
+        (["generate", "--input", "ok.jsonl", *OUT, "--server", "http://127.0.0.1:9/v1"], "needs --served-model"),
+        (["generate", "--input", "ok.jsonl", *OUT, "--adapter", "org/none@v1"], "adapter 'org/none@v1' cannot be reached"),
         (["score", *OUT], "Missing option '--input': see `safetune score --help`"),
         (["score", "--input", "ok.jsonl", "--outputt", "o.csv"], "No such option: --outputt"),
         (["score", "--input", "ok.jsonl"], "one of two is needed: --output for the scores of all rows"),
@@ -670,9 +682,10 @@ def of_surroundings() -> Iterator[Case]:
     train = ["finetune", *NEW]
     score = ["score", "--input", "ok.jsonl", *OUT, "--scorer"]
     for words, name, value, needed in (
-        (["data", "list"], "SAFETUNE_DATA", "nowhere", "no register.yml in nowhere: run from a clone"),
+        (["data", "list"], "SAFETUNE_DATA", "nowhere", "no register.yml in nowhere: set SAFETUNE_DATA"),
         (run, "SAFETUNE_DATA", "nothing", "no register.yml in nothing"),
         ([*score, "refusal"], "SAFETUNE_DATA", "ok.jsonl", "ok.jsonl"),
+        (["instruments"], "SAFETUNE_LOG", "loud", "SAFETUNE_LOG is 'loud': set it to quiet, normal, verbose"),
         (["compare", "a"], "SAFETUNE_DATA", "nowhere", "no register.yml in nowhere"),
         (train, "SAFETUNE_STORE", "ok.jsonl", "set SAFETUNE_STORE to a folder that can be written"),
         (train, "SAFETUNE_STORE", "/proc/store", "set SAFETUNE_STORE to a folder that can be written"),

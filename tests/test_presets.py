@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
+from safetune_utils import presets
 from safetune_utils.errors import SafetuneError
-from safetune_utils.presets import PRESETS, resolve, resolve_decoding
+from safetune_utils.presets import PRESETS, among, resolve, resolve_decoding
+from safetune_utils.settings import Settings
 
 
 @pytest.mark.parametrize("preset", PRESETS)
@@ -80,3 +84,65 @@ def test_the_paper_s_recipe_and_its_repository_s_differ_as_known() -> None:
     assert paper.batch_size == repository.batch_size == 128
     assert paper.loss_on == repository.loss_on == "everything"
     assert paper.validation == repository.validation == "from_mix"
+
+
+def test_a_list_or_a_group_may_come_as_the_text_that_papermill_hands_on() -> None:
+    given = {"safety_amounts": "[0, 3]", "recipe": '{"epochs": 1}', "own_prompt_sets": '{"mine": "a.csv"}'}
+    settings = resolve(preset="smoke", **given)
+    assert (settings.safety_amounts, settings.recipe.epochs, settings.recipe.batch_size) == ([0, 3], 1, 12)
+    assert settings.own_prompt_sets["mine"].file == "a.csv"
+    assert among(given, Settings)["safety_amounts"] == [0, 3]
+    with pytest.raises(
+        SafetuneError, match=r"^parameter 'instruments' is \"\['refusal'\]\", which is not JSON"
+    ):
+        resolve(instruments="['refusal']")
+
+
+@pytest.mark.parametrize(
+    ("names", "meant"),
+    [
+        ({"safety_amount": [0]}, "safety_amounts"),
+        ({"safety_amount": "[0]"}, "safety_amounts"),
+        ({"seeds": None, "seed": 3, "In": ["", "# Parameters\nseed = 3\n"]}, "seeds"),
+        ({"recipes": {"epochs": 1}}, "recipe"),
+    ],
+)
+def test_a_name_that_is_nearly_a_parameter_s_is_told(names: dict, meant: str) -> None:
+    with pytest.raises(SafetuneError, match=rf"^'\w+' is no parameter: did you mean '{meant}'\?"):
+        among(names, Settings)
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        {"seed": 3, "instrument": "refusal", "In": ["for seed in seeds: pass"]},
+        {"there": ["malicious"], "amounts": [0], "_seeds": [1], "sets": ["a"], "prompt_sets": ["a"]},
+    ],
+)
+def test_a_notebook_s_other_names_are_its_own(names: dict) -> None:
+    assert among(names, Settings) == {}
+    assert among({"seed": [1]}, Settings, given={"seeds"}) == {}
+
+
+def test_a_base_model_may_name_its_revision(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    named = resolve(base_model="org/name@v1.2")
+    assert (named.base_model, named.revision) == ("org/name", "v1.2")
+    assert resolve(base_model="org/name@v1", revision="v1").revision == "v1"
+    with pytest.raises(SafetuneError, match=r"^base_model is 'org/name@v1' and revision is 'v2'"):
+        resolve(base_model="org/name@v1", revision="v2")
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a@b").mkdir()
+    assert resolve(base_model="a@b").base_model == "a@b"
+
+
+@pytest.mark.parametrize(
+    ("memory", "gpus", "threads", "chosen"),
+    [(2e9, 0, 8, "smoke"), (8e9, 0, 2, "classroom"), (8e9, 0, 4, "pocket"), (12e9, 1, 2, "pocket")],
+)
+def test_auto_is_the_preset_that_this_machine_can_do(
+    memory: float, gpus: int, threads: int, chosen: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(presets, "memory_bytes", lambda: int(memory))
+    monkeypatch.setattr(presets, "n_gpus", lambda: gpus)
+    monkeypatch.setattr(presets, "n_threads", lambda: threads)
+    assert resolve(preset="auto") == resolve(preset=chosen)

@@ -9,9 +9,10 @@ from typing import Any
 
 from safetune_utils import statistics
 from safetune_utils.annotation.page import hash_source, only
+from safetune_utils.book import findings
 from safetune_utils.book.content_policy import with_policy
 from safetune_utils.book.findings import Outcomes
-from safetune_utils.book.markup import render
+from safetune_utils.book.markup import block, paragraph, render, table
 from safetune_utils.book.words import brief
 from safetune_utils.errors import SafetuneError
 from safetune_utils.settings import Settings
@@ -110,6 +111,25 @@ def summary(rows: list[dict[str, Any]]) -> str:
     return (
         f"{inside} of {inside + outside} numbers are inside the noise, {outside} outside;"
         f" {len(rows) - inside - outside} could not be compared."
+    )
+
+
+def part(ours: Outcomes) -> str:
+    """What the book's page of the comparison includes: this book's pages beside the published run of the same
+    preset, as Markdown.
+    """
+    try:
+        name = findings.published_like(ours)
+        published = findings.read(name)
+        rows = compare(ours, published)
+    except SafetuneError as error:
+        return block(paragraph(f"Nothing is compared here: {error}."))
+    lines = [tuple(row[column] for column in COLUMNS) for row in shown(rows)]
+    apart = settings_apart(ours, published)
+    return block(
+        paragraph(f"Theirs is this book, ours the published run {name}. {summary(rows)} {RULE}"),
+        *([paragraph(f"Settings that differ: {'; '.join(apart)}.")] if apart else []),
+        table(tuple(COLUMNS), lines, wide=True),
     )
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from safetune_utils import strict_json
 from safetune_utils.book import outputs, provenance
 from safetune_utils.errors import SafetuneError, did_you_mean
 from safetune_utils.machine.files import write_text
-from safetune_utils.places import data_folder, inside
+from safetune_utils.places import data_folder, inside, own_data_folder, store_folder
 from safetune_utils.settings import shown_name
 from safetune_utils.statistics import Estimate
 
@@ -121,6 +122,56 @@ def read(source: str | Path) -> Outcomes:
         ) from None
 
 
+def of_store(preset: str | None = None) -> Outcomes:
+    """The outcomes of the run store's executed notebooks, of each chapter the one that was executed last.
+
+    Args:
+        preset: only of this one; ``None`` takes that of the notebook that was executed last. A chapter that
+            has no preset is taken always.
+
+    Raises:
+        SafetuneError: there are none.
+    """
+    paths = [
+        path
+        for path in sorted((store_folder() / "notebooks").glob("*/*.ipynb"))
+        if not path.stem.endswith((".failed", ".partial"))
+    ]
+    found = sorted(
+        ((path.stem, one) for path in paths if (one := outcome(path))["made"]),
+        key=lambda pair: pair[1]["made"]["started"],
+    )
+    presets = [name for _, one in found if (name := _preset_of(one))]
+    wanted = preset or (presets[-1] if presets else None)
+    last = {name: one for name, one in found if _preset_of(one) in (None, wanted)}
+    if not any(map(_preset_of, last.values())):
+        of_preset = f" of preset {preset}" if preset else ""
+        raise SafetuneError(
+            f"{store_folder()} has no executed chapter{of_preset}: run `safetune book` first, or name a"
+            " folder of executed notebooks"
+        )
+    return dict(sorted(last.items()))
+
+
+def published_like(run: Outcomes) -> str:
+    """The name of the published run that has the preset of most of a run's notebooks.
+
+    Raises:
+        SafetuneError: there is none of that name.
+    """
+    presets = Counter(filter(None, map(_preset_of, run.values())))
+    name = presets.most_common(1)[0][0] if presets else "pocket"
+    if not (published_folder() / f"{name}.json").is_file():
+        raise SafetuneError(
+            f"no run of preset {name} is published: name one of {', '.join(published())} to compare with"
+        )
+    return name
+
+
+def _preset_of(found: Mapping[str, Any]) -> str | None:
+    return (found["settings"] or {}).get("preset")
+
+
 def _read_outcome(found: Mapping[str, Any]) -> dict[str, Any]:
     """What :func:`outcome` gave, from JSON.
 
@@ -158,7 +209,7 @@ def publish(executed: Iterable[Path], *, name: str, folder: Path | None = None) 
         SafetuneError: the name is not one of plain letters, digits and hyphens.
     """
     check_name(name)
-    paths, folder = list(executed), folder or published_folder()
+    paths, folder = list(executed), folder or own_data_folder() / "results" / "published"
     tables = folder / name
     tables.mkdir(parents=True, exist_ok=True)
     for path in paths:

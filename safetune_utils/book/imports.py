@@ -12,6 +12,7 @@ from pathlib import Path
 
 from safetune_utils.book.notebook_file import read_notebook
 from safetune_utils.errors import SafetuneError, first_line
+from safetune_utils.places import BROUGHT
 
 _PACKAGE = Path(__file__).resolve().parents[1]
 
@@ -85,7 +86,11 @@ def _files(name: str) -> list[Path]:
 def _beside(folder: Path) -> Iterator[Path]:
     """The templates and texts of a folder of modules, and of its folders without modules."""
     for path in folder.iterdir():
-        if path.is_dir() and not (path / "__init__.py").is_file() and path.name != "__pycache__":
+        if (
+            path.is_dir()
+            and not (path / "__init__.py").is_file()
+            and path.name not in ("__pycache__", BROUGHT)
+        ):
             yield from _beside(path)
         elif path.is_file() and path.suffix in (".html", ".md", ".css", ".js"):
             yield path

@@ -16,6 +16,7 @@ import psutil
 
 from safetune_utils import store
 from safetune_utils.book.freshness import changes, files_read, inputs, stage_of
+from safetune_utils.book.launch import is_install_cell
 from safetune_utils.book.notebook_file import read_notebook, whole_notebook
 from safetune_utils.book.parameters import Given, schema_of, validate, with_whole_paths
 from safetune_utils.errors import SafetuneError, first_line
@@ -23,7 +24,7 @@ from safetune_utils.machine import surroundings
 from safetune_utils.machine.files import make_private, replacing
 from safetune_utils.machine.opened import noted
 from safetune_utils.secrets import scrubbed
-from safetune_utils.terminal import say
+from safetune_utils.terminal import level, say
 
 
 def execute(path: Path, *, given: Given, output: Path) -> None:
@@ -53,6 +54,7 @@ def execute(path: Path, *, given: Given, output: Path) -> None:
     output.parent.mkdir(parents=True, exist_ok=True)
     partial = output.with_suffix(".partial.ipynb")
     make_private(partial)
+    installs = _write_without_install_cell(path, partial)
     _log_to_stderr()
 
     import nbformat
@@ -69,7 +71,7 @@ def execute(path: Path, *, given: Given, output: Path) -> None:
             folder_of_sockets() as sockets,
         ):
             papermill.execute_notebook(
-                str(path), str(partial), parameters=given, kernel_name="python3", cwd=str(path.parent),
+                str(partial), str(partial), parameters=given, kernel_name="python3", cwd=str(path.parent),
                 progress_bar=False, log_output=True, request_save_on_cell_execute=False,
                 kernel_manager_class=own_kernel(sockets),
             )  # fmt: skip
@@ -106,9 +108,22 @@ def execute(path: Path, *, given: Given, output: Path) -> None:
     }
     notebook = whole_notebook(partial)
     notebook.metadata["safetune"] = record
+    for place, cell in installs:
+        notebook.cells.insert(place, cell)
     with replacing(output) as finished:
         nbformat.write(notebook, finished)
     partial.unlink()
+
+
+def _write_without_install_cell(path: Path, to: Path) -> list[tuple[int, Any]]:
+    """Write a notebook without the cell for readers who lack the package; that cell, with its place."""
+    import nbformat
+
+    notebook = whole_notebook(path)
+    cells = list(enumerate(notebook.cells))
+    notebook.cells = [cell for _, cell in cells if not is_install_cell(cell.metadata)]
+    nbformat.write(notebook, to)
+    return [(place, cell) for place, cell in cells if is_install_cell(cell.metadata)]
 
 
 def _scrub(path: Path) -> None:
@@ -120,7 +135,8 @@ def _scrub(path: Path) -> None:
 
 def output_faults(path: Path) -> list[str]:
     """What must not stand in an executed notebook: error outputs, cells that did not run, out of order."""
-    cells = [cell for cell in read_notebook(path).code if cell.source.strip()]
+    code = [cell for cell in read_notebook(path).code if cell.source.strip()]
+    cells = [cell for cell in code if not is_install_cell(cell.metadata)]
     faults = [
         f"cell {n} has an error output"
         for n, cell in enumerate(cells, 1)
@@ -184,7 +200,16 @@ def _log_to_stderr() -> None:
     if not logger.handlers:
         handler = _Said()
         # Its parameters were checked; papermill knows only those of the notebook's own cell.
-        handler.addFilter(lambda line: not line.getMessage().startswith("Passed unknown parameter"))
+        # And what it tells of each cell and file is for those who ask.
+        handler.addFilter(
+            lambda line: (
+                not line.getMessage().startswith("Passed unknown parameter")
+                and (level() == "verbose" or not line.getMessage().startswith(_OF_PAPERMILL))
+            )
+        )
         logger.addHandler(handler)
         logger.propagate = False
-    logger.setLevel(logging.INFO)
+    logger.setLevel(logging.WARNING if level() == "quiet" else logging.INFO)
+
+
+_OF_PAPERMILL = ("Executing ", "Ending Cell", "Input Notebook", "Output Notebook", "Working directory")

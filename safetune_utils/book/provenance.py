@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 from bs4 import BeautifulSoup
 
 from safetune_utils import store
+from safetune_utils.book.launch import addresses, launch_line
 from safetune_utils.book.markup import Code, Link, block, paragraph, render, table
 from safetune_utils.book.notebook_file import read_notebook, whole_notebook
 from safetune_utils.book.parameters import Given
@@ -118,6 +119,8 @@ def page(executed: Path, *, changes: list[str]) -> nbformat.NotebookNode:
             markup = output.get("data", {}).get("text/html")
             if markup is not None:
                 output.data["text/html"] = linked(markup, notebook=executed.stem)
+    if line := launch_line(executed.stem, addresses()):
+        notebook.cells.insert(1, nbformat.v4.new_markdown_cell(line, id="safetune-launch"))
     if changes:
         notebook.cells.insert(1, nbformat.v4.new_markdown_cell(_stale(changes), id="safetune-stale"))
     notebook.cells.append(nbformat.v4.new_markdown_cell(_closing(executed), id="safetune-provenance"))

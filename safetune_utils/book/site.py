@@ -29,7 +29,7 @@ from safetune_utils.errors import SafetuneError
 from safetune_utils.machine import stopping
 from safetune_utils.machine.files import check_folder
 from safetune_utils.machine.processes import Piece, side_by_side
-from safetune_utils.places import data_folder, inside
+from safetune_utils.places import clone, data_folder, inside
 from safetune_utils.study.run import fill
 from safetune_utils.terminal import say
 
@@ -48,7 +48,7 @@ def build(*, given: Given, target: Path | None = None, taken_from: Path | None =
     Args:
         given: parameters laid over the defaults of every notebook that has them, for instance ``{"preset":
             "smoke"}``.
-        target: the folder to build in, by default ``_build`` of the repository.
+        target: the folder to build in, by default ``_build`` of the clone, or of this folder outside one.
         taken_from: a folder of executed copies, to be taken as they are: nothing is executed, and a page
             whose notebook, package code or data changed since then says so and is a fault of the site.
 
@@ -59,7 +59,7 @@ def build(*, given: Given, target: Path | None = None, taken_from: Path | None =
         SafetuneError: a parameter is wrong, a notebook failed, or the site has a fault.
     """
     root = data_folder().parent
-    target = target or root / "_build"
+    target = target or (clone() or Path.cwd()) / "_build"
     check_target(target)
     done, made = _taken(taken_from) if taken_from else executed(given=given)
 
@@ -178,7 +178,7 @@ def assemble(source: Path, done: dict[str, Path], stale: dict[str, list[str]]) -
     """
     import nbformat
 
-    from safetune_utils.book import verdicts
+    from safetune_utils.book import compare, verdicts
     from safetune_utils.book.generated import (
         architectures,
         authors_answers,
@@ -226,6 +226,7 @@ def assemble(source: Path, done: dict[str, Path], stale: dict[str, list[str]]) -
         | differences.parts()
         | provenance.parts(list(done.values()))
         | compared
+        | {"compared": compare.part(ours)}
     ).items():
         (generated / f"{name}.md").write_text(page, "utf-8")
 

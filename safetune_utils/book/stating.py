@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypeVar
 
+from safetune_utils.book.launch import is_install_cell
 from safetune_utils.book.notebook_file import read_notebook
 from safetune_utils.book.parameters import Given, schema_of, validate, with_whole_paths
 from safetune_utils.errors import SafetuneError
@@ -104,6 +105,8 @@ def _execute(path: Path, given: Given) -> None:
     shell = InteractiveShell()
     shell.push(dict(given))
     for cell in read_notebook(path).code:
+        if is_install_cell(cell.metadata):
+            continue
         answer = shell.run_cell(cell.source)
         if isinstance(answer.error_in_exec, KeyboardInterrupt):
             raise answer.error_in_exec

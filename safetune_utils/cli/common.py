@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from safetune_utils.errors import SafetuneError
+from safetune_utils.errors import SafetuneError, first_line
 from safetune_utils.terminal import plain
 
 app = typer.Typer(
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     help=(
         "Run the experiments of the Safety-Tuned LLaMAs book, and each of their steps by itself.\n\nExit"
@@ -30,6 +30,20 @@ Assignments = Annotated[
         metavar="NAME VALUE",
         help="a notebook parameter, as with papermill: -p safety_amounts '[0, 100]'",
     ),
+]
+
+
+Preset = Annotated[
+    str | None,
+    typer.Option(
+        help="smoke, classroom, pocket, course, paper or repository; auto is what this machine can do"
+    ),
+]
+
+
+Config = Annotated[
+    Path | None,
+    typer.Option(help="parameters from a YAML file, as papermill's -f takes them; -p and --preset go before"),
 ]
 
 
@@ -61,15 +75,18 @@ def table(rows: Sequence[Mapping[str, object]], columns: list[str]) -> str:
     )
 
 
-def given_from(assignments: list[str] | None, preset: str | None) -> dict[str, Any]:
+def given_from(
+    assignments: list[str] | None, preset: str | None, config: Path | None = None
+) -> dict[str, Any]:
     """The parameters that a command line gives, by name.
 
     Raises:
-        SafetuneError: one has no value.
+        SafetuneError: one has no value, or the file is no YAML with names and values.
     """
     from safetune_utils.book.parameters import parse_value
 
-    given: dict[str, Any] = {"preset": preset} if preset else {}
+    given = _read_config(config) if config else {}
+    given |= {"preset": preset} if preset else {}
     for assignment in assignments or []:
         name, equals, value = assignment.partition("=")
         name = name.strip()
@@ -80,6 +97,27 @@ def given_from(assignments: list[str] | None, preset: str | None) -> dict[str, A
             raise SafetuneError(f"parameter '{name}' is given twice: leave one of the two away")
         given[name] = parse_value(value)
     return given
+
+
+def _read_config(path: Path) -> dict[str, Any]:
+    import yaml
+
+    try:
+        found = yaml.safe_load(path.read_text("utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
+        raise SafetuneError(f"{path} is no YAML ({first_line(error)}): correct it there") from None
+    if not isinstance(found, dict) or not all(isinstance(name, str) for name in found):
+        raise SafetuneError(f"{path} holds no parameters: write one a line, such as `seeds: [0, 1]`")
+    return found
+
+
+def save_config(path: Path, given: Mapping[str, Any]) -> None:
+    """Write parameters as a YAML file, for ``--config`` and for papermill's ``-f``."""
+    import yaml
+
+    from safetune_utils.machine.files import write_text
+
+    write_text(path, yaml.safe_dump(dict(given), sort_keys=False, allow_unicode=True))
 
 
 def reading_from(columns: str, words_for_nothing: str) -> dict[str, Any]:

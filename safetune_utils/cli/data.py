@@ -31,39 +31,57 @@ def data_list(as_json: AsJson = False) -> None:
 
 
 @data_app.command("fetch")
-def data_fetch(names: Annotated[list[str], typer.Argument(help="names from `safetune data list`")]) -> None:
+def data_fetch(
+    names: Annotated[list[str], typer.Argument(help="names from `safetune data list`")],
+    as_json: AsJson = False,
+) -> None:
     """Fetch outside sets to the cache and verify them."""
     from safetune_utils import data
 
     for name in names:
         path = data.fetch(name)
         entry = data.registered_sets()[name]
+        if as_json:  # one line a set, as each is there
+            about = ("licence", "non_commercial", "citation")
+            say(json.dumps({"name": name, "path": str(path)} | {key: getattr(entry, key) for key in about}))
+            continue
         say(f"{name}: {path}\n  {entry.terms}; {entry.citation}")
 
 
 @data_app.command("verify")
-def data_verify() -> None:
+def data_verify(as_json: AsJson = False) -> None:
     """Check every outside set that is in the cache or on the mirror against its hash, and the paper's mixes
     against its sets.
     """
     from safetune_utils import data
 
-    wrong = 0
-    for name, fault in data.verify():
-        say(fault or f"ok {name}")
-        wrong += bool(fault)
-    if wrong:
-        raise SafetuneError(f"{wrong} file(s) have the wrong hash: delete them and fetch them again")
-    for amount in data.PAPER_AMOUNTS:
-        if all(data.is_at_hand(name) for name in (f"mix-{amount}", "alpaca-20000", "safety-instructions")):
-            mix = data.compare_paper_mix(amount)
+    files = [{"name": name, "fault": fault} for name, fault in data.verify()]
+    wrong = [one for one in files if one["fault"]]
+    mixes = []
+    if not wrong:
+        needed = ("alpaca-20000", "safety-instructions")
+        for amount in data.PAPER_AMOUNTS:
+            there = all(data.is_at_hand(name) for name in (f"mix-{amount}", *needed))
+            mixes.append((f"mix-{amount}", data.compare_paper_mix(amount) if there else None))
+    if as_json:
+        found = {
+            name: mix and mix._asdict() | {"safety_ids": len(mix.safety_ids), "same": mix.same}
+            for name, mix in mixes
+        }
+        say(json.dumps({"files": files, "mixes": found}, indent=1))
+    else:
+        for one in files:
+            say(one["fault"] or f"ok {one['name']}")
+        for name, mix in mixes:
             say(
-                f"{'ok' if mix.same else 'NOT THE SAME'} mix-{amount}: {mix.rows} rows, {mix.general} of"
+                f"{'ok' if mix.same else 'NOT THE SAME'} {name}: {mix.rows} rows, {mix.general} of"
                 f" alpaca-20000 ({mix.general_missing} missing), {mix.safety} of safety-instructions,"
                 f" {mix.foreign} of neither"
+                if mix
+                else f"not compared: {name} (it, alpaca-20000 or safety-instructions is not at hand)"
             )
-        else:
-            say(f"not compared: mix-{amount} (it, alpaca-20000 or safety-instructions is not at hand)")
+    if wrong:
+        raise SafetuneError(f"{len(wrong)} file(s) have the wrong hash: delete them and fetch them again")
 
 
 @data_app.command("overlap")

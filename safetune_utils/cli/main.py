@@ -10,6 +10,8 @@ import signal
 import sys
 import tempfile
 import traceback
+import warnings
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -20,7 +22,8 @@ from safetune_utils.errors import SafetuneError, did_you_mean, first_line, of_sy
 from safetune_utils.machine import distributed, stopping
 from safetune_utils.machine.memory import is_out_of_memory
 from safetune_utils.secrets import hidden
-from safetune_utils.terminal import plain, say
+from safetune_utils.terminal import LEVELS, level, plain, say
+from safetune_utils.training import curves
 
 __all__ = ["app", "book", "data", "main", "models", "people", "run", "score", "store"]
 
@@ -37,8 +40,30 @@ def program(
         bool,
         typer.Option("--version", callback=_show_version, is_eager=True, help="print the version and stop"),
     ] = False,
+    quiet: Annotated[
+        bool, typer.Option("--quiet", "-q", help="no progress, only results and faults")
+    ] = False,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", "-v", help="what the libraries say, too; SAFETUNE_LOG sets either")
+    ] = False,
+    tensorboard: Annotated[
+        Path | None, typer.Option(help="a folder for the losses of what is trained, for TensorBoard to show")
+    ] = None,
 ) -> None:
     """What all commands share."""
+    said = os.environ.get("SAFETUNE_LOG")
+    if said and said not in LEVELS:
+        raise SafetuneError(f"SAFETUNE_LOG is {said!r}: set it to {', '.join(LEVELS)}")
+    if quiet and verbose:
+        raise SafetuneError("--quiet and --verbose do not go together: leave one out")
+    if quiet or verbose:
+        os.environ["SAFETUNE_LOG"] = "quiet" if quiet else "verbose"
+    if tensorboard:
+        os.environ["SAFETUNE_TENSORBOARD"] = str(tensorboard.expanduser().absolute())
+    curves.check()
+    if level() != "verbose":  # here, and in each process that we start
+        warnings.simplefilter("ignore", FutureWarning)
+        os.environ.setdefault("PYTHONWARNINGS", "ignore::FutureWarning")
 
 
 @app.command()

@@ -40,6 +40,7 @@ def preference_make(
     title: Annotated[str, typer.Option()] = "Which answer is better?",
     columns: Columns = "",
     words_for_nothing: WordsForNothing = "ask",
+    as_json: AsJson = False,
 ) -> None:
     """Make the page on which people judge two models' answers, side by side and blind."""
     from safetune_utils.annotation import preference
@@ -48,7 +49,9 @@ def preference_make(
     with outputs.held(output, forms=(".html",), apart_from=[first, second]):
         items = _preference_items(first, second, seed, reading_from(columns, words_for_nothing))
         outputs.write_text(output, preference.page(items, title=title))
-    say(f"{len(items)} pairs: {output}")
+    say(
+        json.dumps({"pairs": len(items), "page": str(output)}) if as_json else f"{len(items)} pairs: {output}"
+    )
 
 
 @people_app.command("tally")

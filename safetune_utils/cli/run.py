@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from safetune_utils.cli.common import AsJson, Assignments, app, given_from, table
+from safetune_utils.cli.common import AsJson, Assignments, Config, Preset, app, given_from, save_config, table
 from safetune_utils.terminal import say
 
 # What brings torch is imported inside the commands, so that --help answers at once.
@@ -18,15 +18,19 @@ from safetune_utils.terminal import say
 def run(
     notebook: Annotated[str, typer.Argument(help="path, name or number of a notebook: 01")],
     parameter: Assignments = None,
-    preset: Annotated[
-        str | None, typer.Option(help="smoke, classroom, pocket, course, paper, repository")
-    ] = None,
+    preset: Preset = None,
     output: Annotated[
         Path | None, typer.Option(help="where the executed copy goes; default: executed/NAME.ipynb")
+    ] = None,
+    config: Config = None,
+    write_config: Annotated[
+        Path | None,
+        typer.Option("--save-config", help="write the parameters into a YAML file for --config and stop"),
     ] = None,
     help_notebook: Annotated[
         bool, typer.Option("--help-notebook", help="print the notebook's parameters and stop")
     ] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Check a notebook's parameters, then run it with papermill."""
     from safetune_utils.book import begin, notebooks, parameters, stating
@@ -34,23 +38,30 @@ def run(
 
     path = parameters.find(notebook)
     if help_notebook:
+        names = ("name", "type", "default", "meaning")
+        if as_json:
+            rows = [dict(zip(names, row, strict=True)) for row in parameters.described(path)]
+            say(json.dumps(rows, indent=1))
+            return
         for name, kind, default, meaning in parameters.described(path):
             say(f"{name}: {kind} = {default}\n    {meaning}")
         return
     target = output or Path("executed") / path.name
-    given = given_from(parameter, preset)
+    given = given_from(parameter, preset, config)
     begin.check_parameters([(path, given)])
+    if write_config:
+        save_config(write_config, given)
+        say(write_config)
+        return
     with outputs.held(target, forms=(".ipynb",), apart_from=[path]):
         stating.check(path, given)
         notebooks.execute(path, given=given, output=target)
-    say(target)
+    say(json.dumps({"executed": str(target)}) if as_json else target)
 
 
 @app.command()
 def estimate(
-    preset: Annotated[
-        str | None, typer.Option(help="smoke, classroom, pocket, course, paper, repository")
-    ] = None,
+    preset: Preset = None,
     base: Annotated[
         str | None, typer.Option(help="embedded, a Hugging Face id or a folder; default: the preset's")
     ] = None,
@@ -63,6 +74,7 @@ def estimate(
         list[str] | None,
         typer.Option(help="a prompt set to answer, as often as you like; default: all of the data's"),
     ] = None,
+    config: Config = None,
     as_json: AsJson = False,
 ) -> None:
     """Predict the memory, time and disk of a study, with the counts behind them."""
@@ -73,7 +85,7 @@ def estimate(
     if card is not None:
         say("safetune: --card is now --hardware; the old name still works", error=True)
         hardware = card
-    given = given_from(parameter, preset) | ({"base_model": base} if base else {})
+    given = given_from(parameter, preset, config) | ({"base_model": base} if base else {})
     settings = resolve(**given)
     found = forecast.estimate(settings=settings, hardware=hardware, prompt_sets=prompt_set or None)
     if found is None:

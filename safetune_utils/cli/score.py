@@ -47,6 +47,7 @@ def score(
     ] = None,
     columns: Columns = "",
     words_for_nothing: WordsForNothing = "ask",
+    as_json: AsJson = False,
 ) -> None:
     """Score the answers of a file."""
     from safetune_utils.data import outputs
@@ -65,7 +66,7 @@ def score(
         pairs = list(zip(*response_files.read_responses(input, reading=reading), strict=True))
         if explain is None or not 1 <= explain <= len(pairs):
             raise SafetuneError(f"{input} has no row {explain}: --explain takes 1 to {len(pairs)}")
-        _explain(scorer, *pairs[explain - 1], **asked)
+        _explain(scorer, *pairs[explain - 1], as_json=as_json, **asked)
         return
     with outputs.held(output, apart_from=[input]):
         prompts, responses = response_files.read_responses(input, reading=reading)
@@ -73,15 +74,20 @@ def score(
         _say_terms(scorer)
         outputs.write_rows(output, [one.line() for one in scores])
     values = [one.value for one in scores if one.value is not None]
-    mean = (
-        f", mean {sum(values) / len(values):.3f} ({instruments.INSTRUMENTS[scorer].values})" if values else ""
-    )
     reasons = Counter(one.reason for one in scores if one.value is None)
     if not values and instruments.INSTRUMENTS[scorer].options and set(reasons) - {NO_WORDS.reason}:
         raise SafetuneError(
             f"none of {len(scores)} rows was scored ({reasons.most_common(1)[0][0]}): see whether the server "
             f"answers as it should, and run it again; the reason of each row is in {output}"
         )
+    if as_json:
+        about = {"output": str(output), "scorer": scorer, "values": instruments.INSTRUMENTS[scorer].values}
+        counts = {"rows": len(scores), "scored": len(values), "unscored": dict(reasons.most_common())}
+        say(json.dumps(about | counts | {"mean": sum(values) / len(values) if values else None}, indent=1))
+        return
+    mean = (
+        f", mean {sum(values) / len(values):.3f} ({instruments.INSTRUMENTS[scorer].values})" if values else ""
+    )
     unscored = "".join(f"\n{count} unscored: {plain(reason)}" for reason, count in reasons.most_common())
     say(f"{len(values)} of {len(scores)} scored{mean}: {output}{unscored}")
 
@@ -94,13 +100,17 @@ def _say_terms(scorer: str) -> None:
         say(f"{scorer}: its weights {told}", error=True)
 
 
-def _explain(scorer: str, prompt: str, response: str, **asked: Any) -> None:
+def _explain(scorer: str, prompt: str, response: str, *, as_json: bool, **asked: Any) -> None:
     """Print the score of one answer, and which rule or model said what, on which words."""
     from safetune_utils.scoring import explain, instruments
 
     score, steps = explain.explain(scorer, prompt, response, **asked)
     _say_terms(scorer)
     values = instruments.INSTRUMENTS[scorer].values
+    if as_json:
+        found = {"scorer": scorer, "prompt": prompt, "response": response, "values": values}
+        say(json.dumps(found | score.line() | {"steps": [step._asdict() for step in steps]}, indent=1))
+        return
     said = "unscored" if score.value is None else f"{score.label or 'value'} {score.value:g} ({values})"
     say(f"asked: {plain(prompt)}\nanswered: {plain(response)}\n{scorer}: {said}")
     for step in steps:
@@ -135,13 +145,13 @@ def train_instrument(name: Annotated[str, typer.Argument(help="refusal or harmfu
     results into data/.
     """
     from safetune_utils.machine.files import check_folder
-    from safetune_utils.places import data_folder
+    from safetune_utils.places import own_data_folder
     from safetune_utils.scoring import train
 
     publish = {"refusal": train.publish_refusal, "harmfulness": train.publish_harmfulness}
     if name not in publish:
         raise SafetuneError(f"there is no instrument '{name}' to train: choose {' or '.join(publish)}")
-    check_folder(data_folder() / "results", mend="set SAFETUNE_DATA to a data folder that can be written")
+    check_folder(own_data_folder() / "results", mend="set SAFETUNE_DATA to a data folder that can be written")
     found = publish[name]()
     _say_terms(name)
     say(json.dumps(found, indent=1))

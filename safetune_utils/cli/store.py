@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import typer
 
 from safetune_utils.cli.common import AsJson, app
@@ -25,7 +27,7 @@ def store_list(as_json: AsJson = False) -> None:
 
 
 @store_app.command("verify")
-def store_verify() -> None:
+def store_verify(as_json: AsJson = False) -> None:
     """Read every file of every stage and compare it with the hash that it was written with."""
     from safetune_utils import store
 
@@ -35,8 +37,11 @@ def store_verify() -> None:
         unmarked += record is not None and "itself" not in record
         if fault:
             faults.append(f"{folder.parent.name}/{folder.name} {fault}")
-    say("\n".join([*faults, f"{n} stages, {len(faults)} of them not as they were written"]))
-    if unmarked:
+    if as_json:
+        say(json.dumps({"stages": n, "faults": faults, "without_hash_of_record": unmarked}, indent=1))
+    else:
+        say("\n".join([*faults, f"{n} stages, {len(faults)} of them not as they were written"]))
+    if unmarked and not as_json:
         say(f"{unmarked} records are of an older version, which wrote no hash of the record itself")
     if faults:
         raise SafetuneError(

@@ -20,7 +20,7 @@ from tqdm import tqdm
 
 from safetune_utils.errors import SafetuneError, first_line
 from safetune_utils.places import cache_folder, data_folder
-from safetune_utils.terminal import plain, say
+from safetune_utils.terminal import plain, say, shows
 
 _TIMEOUT_SECONDS = 30
 _LOOK_SECONDS = 5
@@ -270,6 +270,7 @@ def _download(entry: OutsideSet, partial: Path) -> None:
                     unit="B",
                     unit_scale=True,
                     desc=plain(entry.name),
+                    disable=not shows(entry.name),
                 ) as bar,
             ):
                 for chunk in reply.iter_bytes():

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 from tqdm import tqdm
 
-from safetune_utils.terminal import plain
+from safetune_utils.terminal import plain, shows
 
 Result = TypeVar("Result")
 
@@ -45,7 +45,11 @@ def longest_first(
     """
     order = sorted(range(len(lengths)), key=lengths.__getitem__, reverse=True)
     with tqdm(
-        total=len(order), desc=plain(progress or ""), unit=unit, disable=not progress, mininterval=10
+        total=len(order),
+        desc=plain(progress or ""),
+        unit=unit,
+        disable=not shows(progress or ""),
+        mininterval=10,
     ) as bar:
         while order:
             n = len(order) if rows is None else rows

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import gc
-import resource
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +12,11 @@ from pathlib import Path
 import psutil
 
 from safetune_utils.errors import SafetuneError
+
+try:
+    import resource
+except ImportError:  # Windows
+    resource = None  # type: ignore[assignment]
 
 
 @contextlib.contextmanager
@@ -23,7 +27,7 @@ def peak_memory() -> Iterator[dict[str, int]]:
         A dictionary whose entry ``bytes`` is set when the block ends without an error.
 
     Linux can reset the peak at the start, so the value is that of the block; on other systems it is the peak
-    since the process started.
+    since the process started, on Windows what is in use at the end.
     """
     reset = Path("/proc/self/clear_refs")
     with contextlib.suppress(OSError):
@@ -34,9 +38,11 @@ def peak_memory() -> Iterator[dict[str, int]]:
     if status.is_file():
         line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM"))
         result["bytes"] = int(line.split()[1]) * 1024
-    else:
+    elif resource:
         unit = 1 if sys.platform == "darwin" else 1024
         result["bytes"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+    else:
+        result["bytes"] = psutil.Process().memory_info().rss
 
 
 @contextlib.contextmanager
@@ -69,8 +75,9 @@ def memory_bytes() -> int:
     a limit of the shell allows of it.
     """
     there = psutil.virtual_memory().total + psutil.swap_memory().total
-    limit, _ = resource.getrlimit(resource.RLIMIT_AS)
-    limits = [limit] if limit != resource.RLIM_INFINITY else []
+    limits = []
+    if resource and (limit := resource.getrlimit(resource.RLIMIT_AS)[0]) != resource.RLIM_INFINITY:
+        limits.append(limit)
     for name in ("memory.max", "memory/memory.limit_in_bytes"):  # Linux's second and first version of them
         with contextlib.suppress(OSError, ValueError):
             limits.append(int((Path("/sys/fs/cgroup") / name).read_text()))  # "max" where there is none

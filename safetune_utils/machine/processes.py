@@ -4,6 +4,7 @@ adapter together. None of them is left when the call that started it ends, or wh
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
 import os
 import pickle
@@ -11,7 +12,8 @@ import signal
 import sys
 import tempfile
 import traceback
-from collections.abc import Callable, Collection, Mapping, Sequence
+import types
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
@@ -24,7 +26,7 @@ from tqdm import tqdm
 from safetune_utils.errors import SafetuneError
 from safetune_utils.machine import distributed, stopping
 from safetune_utils.machine.device import n_gpus, n_threads
-from safetune_utils.terminal import plain
+from safetune_utils.terminal import plain, shows
 
 _Result = TypeVar("_Result")
 _FIRST = "safetune_utils.machine.server_process"  # not imported here: it is for the server
@@ -112,7 +114,7 @@ def side_by_side(
     failure: Exception | None = None
     threads = max(1, n_threads() // n) if loads_models else None
     total = sum(piece.minutes for piece in pieces)
-    bar = tqdm(total=total, desc=plain(progress), disable=not progress, bar_format=_BAR, mininterval=0)
+    bar = tqdm(total=total, desc=plain(progress), disable=not shows(progress), bar_format=_BAR, mininterval=0)
     bar.set_postfix_str(f"{total:.0f} min by the forecast")
     with bar, stopping.none_left():
         while running or (waiting and not failure):
@@ -258,13 +260,14 @@ def _start(
     loads_models: bool = True,
     forked: bool = True,
 ) -> _Worker:
+    forked = forked and "forkserver" in multiprocessing.get_all_start_methods()  # Windows has none
     context: Any = multiprocessing.get_context("forkserver" if forked else "spawn")
     context.set_forkserver_preload([_FIRST, work.__module__, *(_PRELOADED if loads_models else ())])
     # The environment of the server process is that of the time when it started.
     of_now = os.environ | (environment or {})
     answer, its_end = context.Pipe(duplex=False)
     process = context.Process(target=_do, args=(its_end, of_now, threads, quiet, work, arguments))
-    with stopping.signals_held_back(), its_end:
+    with stopping.signals_held_back(), its_end, _without_script():
         try:
             process.start()
         except OSError as error:
@@ -275,6 +278,21 @@ def _start(
                 "socket in it: set TMPDIR to a shorter one"
             ) from None
     return _Worker(process, answer)
+
+
+@contextlib.contextmanager
+def _without_script() -> Iterator[None]:
+    """Let a subprocess not run the user's script, which Python would do to know what stands in it.
+
+    All that it is sent is of modules. So a plain script that runs a study needs no guard against running
+    itself again in each subprocess.
+    """
+    script = sys.modules["__main__"]
+    sys.modules["__main__"] = types.ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = script
 
 
 def _do(

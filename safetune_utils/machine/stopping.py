@@ -17,9 +17,9 @@ import time
 from collections.abc import Iterator, Sequence
 from multiprocessing import resource_tracker
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-# Ctrl-C reaches all processes of a terminal, and the first of them tells the others.
-OF_OTHERS = (signal.SIGTERM, signal.SIGHUP)
+# Ctrl-C reaches all processes of a terminal, and the first of them tells the others. Windows has no SIGHUP.
+OF_OTHERS = tuple(signal.Signals[name] for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name))
+SIGNALS = (signal.SIGINT, *OF_OTHERS)
 _LOOK_EVERY = 0.5  # seconds
 # Seconds that a process has after SIGTERM. One that was started itself gives less to those that it started,
 # so that all are gone in five.
@@ -47,7 +47,13 @@ def stop_on_signals(signals: Sequence[signal.Signals] = SIGNALS) -> None:
     for one in signals:
         if signal.getsignal(one) != signal.SIG_IGN:
             signal.signal(one, stop)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, signals)
+    let_through(signals)
+
+
+def let_through(signals: Sequence[signal.Signals] = SIGNALS) -> None:
+    """Hold these signals back no longer; Windows never does."""
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, signals)
 
 
 def asked() -> signal.Signals | None:
@@ -85,8 +91,8 @@ def python(code: str, *arguments: str) -> list[str]:
         arguments: what they find in ``sys.argv``.
     """
     begin = (
-        f"import signal; from {__name__} import SIGNALS, end_with_parent; end_with_parent({os.getpid()}); "
-        "signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS); "
+        f"from {__name__} import end_with_parent, let_through; end_with_parent({os.getpid()}); "
+        "let_through(); "
     )
     return [sys.executable, "-c", begin + code, *arguments]
 
@@ -96,6 +102,9 @@ def signals_held_back() -> Iterator[None]:
     """Processes started in the block begin with the signals held back, until they call
     :func:`stop_on_signals`; so none of them ends in the middle of its start.
     """
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
     resource_tracker.ensure_running()  # to start it would let the signals through again
     before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
     try:

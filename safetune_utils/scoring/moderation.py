@@ -36,7 +36,7 @@ from safetune_utils.places import store_folder
 from safetune_utils.scoring.score import NO_WORDS, Score, check_pairs, has_words
 from safetune_utils.services import http, requests
 from safetune_utils.services.kept import keep, kept
-from safetune_utils.terminal import plain
+from safetune_utils.terminal import plain, shows
 
 if TYPE_CHECKING:
     import openai
@@ -152,7 +152,7 @@ def _ask(waiting: list[str], *, service: requests.Service, folder: Path, progres
     batches = [waiting[start : start + BATCH] for start in range(0, len(waiting), BATCH)]
     with (
         http.open_client(service) as client,
-        tqdm(total=len(waiting), desc=plain(progress), unit="answer", disable=not progress) as bar,
+        tqdm(total=len(waiting), desc=plain(progress), unit="answer", disable=not shows(progress)) as bar,
     ):
         private_folder(folder)
         while batches:

@@ -23,6 +23,7 @@ from safetune_utils.data.mix import Mix
 from safetune_utils.errors import SafetuneError
 from safetune_utils.machine.files import write_json
 from safetune_utils.models.identity import ADAPTER_FILE, identity
+from safetune_utils.presets import of_this_machine
 from safetune_utils.scoring import embedded_judge, refusal
 from safetune_utils.scoring.embedded_judge import HARMFUL, Question
 from safetune_utils.scoring.measured import (
@@ -70,6 +71,8 @@ def resolve_scorer_training(**parameters: Any) -> ScorerTraining:
             it.
     """
     given = {name: value for name, value in parameters.items() if value is not None}
+    if given.get("preset") == "auto":
+        given["preset"] = of_this_machine()
     few = {"n_train": 8, "n_test": 8} if given.get("preset") == "smoke" else {}
     return checked(ScorerTraining, few | given)
 

@@ -36,7 +36,7 @@ from safetune_utils.services.kept import keep, kept
 from safetune_utils.services.requests import Reply, Request, Service, as_plain, canonical, content_of, key_of
 from safetune_utils.services.spending import Cost, Purse, check_cap, count_prompt_tokens, most_usd, usd_for
 from safetune_utils.store import read_lines, write_lines
-from safetune_utils.terminal import plain
+from safetune_utils.terminal import plain, shows
 
 if TYPE_CHECKING:
     import openai
@@ -95,7 +95,7 @@ def ask(
         purse = Purse(cap_usd)
         with (
             open_client(service) as client,
-            tqdm(total=len(waiting), desc=plain(progress), unit="call", disable=not progress) as bar,
+            tqdm(total=len(waiting), desc=plain(progress), unit="call", disable=not shows(progress)) as bar,
             ThreadPoolExecutor(service.concurrency) as pool,
         ):
             try:

@@ -51,7 +51,7 @@ def state(
         SafetuneError: a parameter is wrong, or the data does not have what is asked for, before anything is
             trained.
     """
-    settings = resolve(**among(names or {}, Settings) | parameters)
+    settings = resolve(**among(names or {}, Settings, given=parameters) | parameters)
     there = [name for name in controls if name in prompt_sets_of(settings)]
     return _checked(
         Study(settings, tuple(prompt_sets), dict(read_as or {}), tuple(side_effects), tuple(there))

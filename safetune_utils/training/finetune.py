@@ -32,7 +32,8 @@ from safetune_utils.models.adapters import is_zero, save_adapter
 from safetune_utils.models.architecture import targets_of
 from safetune_utils.models.template import ALPACA
 from safetune_utils.settings import Recipe
-from safetune_utils.terminal import plain, say
+from safetune_utils.terminal import plain, say, shows
+from safetune_utils.training import curves
 from safetune_utils.training.checkpoint import RunState, StepLosses, copy_weights, resume, save
 from safetune_utils.training.loss import accumulate_gradient, mean_loss, proven_way
 from safetune_utils.training.rows import (
@@ -133,7 +134,11 @@ def finetune(
     run = resumed or _new_run()
     first_step, first_token, clock = run["step"], run["n_tokens"], time.perf_counter()
     left = [] if _is_done(run, recipe) else plan[first_step:]
-    with _progress_bar(progress, first_step, sum(steps)) as bar:
+    name = (checkpoint or output).stem
+    with (
+        _progress_bar(progress, first_step, sum(steps)) as bar,
+        curves.drawing(name, first_step=first_step) as draw,
+    ):
         for batch in left:
             adapted.train()
             loss = accumulate_gradient(
@@ -163,6 +168,7 @@ def finetune(
             run["losses"].append(
                 {"step": run["step"], "train_loss": loss, "validation_loss": validation_loss}
             )
+            draw(run["losses"][-1])
             if run["step"] % _TRIM_EVERY == 0:
                 trim_heap()
             if checkpoint and run["step"] % checkpoint_every == 0:
@@ -285,7 +291,7 @@ def _progress_bar(label: str | None, first_step: int, n_steps: int) -> tqdm:
         initial=first_step,
         desc=plain(label or ""),
         unit="step",
-        disable=label is None,
+        disable=not shows(label or ""),
         mininterval=10,
     )
 

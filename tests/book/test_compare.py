@@ -8,6 +8,7 @@ import math
 import re
 from pathlib import Path
 
+import nbformat
 import pytest
 from estimates import UNSCORED, change, share
 from executed_copy import executed
@@ -17,6 +18,7 @@ from typer.testing import CliRunner
 from safetune_utils.book import compare, findings
 from safetune_utils.cli.main import app
 from safetune_utils.errors import SafetuneError
+from safetune_utils.places import store_folder
 from safetune_utils.statistics import Estimate
 
 
@@ -130,3 +132,36 @@ def test_the_page_of_a_comparison_is_inert() -> None:
     assert "<script" not in page
     assert "<img" not in page
     assert "inside the noise" in page
+
+
+def in_store(source: Path, value: float, *, preset: str, started: str) -> None:
+    """An executed copy of chapter 1 as the run store holds it."""
+    folder = store_folder() / "notebooks" / f"{source.stem}-{preset}-{value}"
+    path = executed(folder, source, malicious=share(value, value - 0.1, value + 0.1))
+    notebook = nbformat.read(path, as_version=4)
+    notebook.metadata["safetune"]["settings"]["preset"] = preset
+    notebook.metadata["safetune"]["started"] = started
+    nbformat.write(notebook, path)
+
+
+def test_alone_it_takes_the_store_s_last_pages_and_the_published_run_of_their_preset(source: Path) -> None:
+    in_store(source, 0.3, preset="pocket", started="2026-01-01T00:00:00+00:00")
+    in_store(source, 0.5, preset="pocket", started="2026-01-02T00:00:00+00:00")
+    in_store(source, 0.7, preset="smoke", started="2026-01-01T12:00:00+00:00")
+    told = json.loads(CliRunner().invoke(app, ["compare", "--json"]).output)
+    assert (told["theirs"], told["ours"]) == ("run store", "pocket")
+    assert {row["theirs"]["value"] for row in told["rows"] if row["theirs"]} == {0.5}
+    assert findings.of_store("smoke")["01_safety_amount"]["numbers"]["malicious_last"].value == 0.7
+    with pytest.raises(SafetuneError, match="no run of preset smoke is published"):
+        findings.published_like(findings.of_store("smoke"))
+
+
+def test_the_book_s_page_lays_its_pages_beside_the_published_run_or_says_why_not(source: Path) -> None:
+    with pytest.raises(SafetuneError, match="has no executed chapter: run `safetune book` first"):
+        findings.of_store()
+    in_store(source, 0.5, preset="pocket", started="2026-01-01T00:00:00+00:00")
+    part = compare.part(findings.of_store())
+    assert "ours the published run pocket" in part
+    assert "50 % (40 to 60 %, n = 98)" in part
+    in_store(source, 0.5, preset="smoke", started="2026-01-02T00:00:00+00:00")
+    assert "no run of preset smoke is published" in compare.part(findings.of_store())

@@ -6,18 +6,20 @@ import io
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import matplotlib as mpl
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
-from matplotlib.typing import RcKeyType
 
 from safetune_utils.book.markup import render
 from safetune_utils.data import set_entry
 from safetune_utils.data.outputs import as_csv
 from safetune_utils.data.prompt_sets import Look
+
+if TYPE_CHECKING:
+    from matplotlib.typing import RcKeyType  # of matplotlib 3.11
 
 LIGHT, DARK = 0, 1
 THEMES = ("light", "dark")

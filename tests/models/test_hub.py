@@ -1,0 +1,121 @@
+"""Adapters on the Hugging Face hub, against servers on this machine."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from local_hub import NAME, Hub
+from pytest_httpserver import HTTPServer
+from werkzeug import Request, Response
+
+from safetune_utils import store
+from safetune_utils.models import hub
+
+FACTS = {
+    "rows": 24, "n_safety": 4, "data": "embedded", "base_model": "SmolLM2-135M-Instruct", "steps": 6,
+    "best_step": 3, "best_validation_loss": 1.5,
+}  # fmt: skip
+INPUTS = {"recipe": {"epochs": 1}, "seed": 0, "base_model": "gguf:abc", "arithmetic": "cpu-bf16"}
+
+
+@pytest.fixture
+def adapter(tmp_path: Path) -> Path:
+    """A stage of the store that is an adapter by its files' names."""
+
+    def make(folder: Path) -> dict:
+        (folder / "adapter_config.json").write_text("{}")
+        (folder / "adapter_model.safetensors").write_bytes(b"weights")
+        return FACTS
+
+    return store.produce(stage="adapters", label="a", inputs=INPUTS, make=make)
+
+
+def test_what_is_an_id_and_what_is_a_path() -> None:
+    assert all(map(hub.is_id, ("org/name", "org/na.me@v1", "o/n@refs/pr/1")))
+    assert not any(map(hub.is_id, ("name", "/tmp/name", "./org/name", "a/b/c", "../name", "org/name@")))
+
+
+def safetune(*words: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "safetune_utils", *words]
+    return subprocess.run(command, env=os.environ | variables, capture_output=True, text=True)
+
+
+def test_an_adapter_is_pushed_with_a_card_of_its_record(
+    adapter: Path, tmp_path: Path, httpserver: HTTPServer
+) -> None:
+    scores = tmp_path / "scores.jsonl"
+    scores.write_text("".join(json.dumps({"value": float(n < 6)}) + "\n" for n in range(8)))
+    commits = []
+
+    def commit(request: Request) -> Response:
+        commits.append([json.loads(line) for line in request.get_data().splitlines()])
+        at = {"commitUrl": f"{httpserver.url_for('')}org/mine/commit/{'a' * 40}", "commitOid": "a" * 40}
+        return Response(json.dumps(at), content_type="application/json")
+
+    def preupload(request: Request) -> Response:
+        files = [
+            {"path": one["path"], "uploadMode": "regular", "shouldIgnore": False}
+            for one in request.get_json()["files"]
+        ]
+        return Response(json.dumps({"files": files}), content_type="application/json")
+
+    about = {"url": httpserver.url_for("/org/mine"), "id": "org/mine"}
+    httpserver.expect_request("/api/repos/create", method="POST").respond_with_json(about)
+    httpserver.expect_request("/api/validate-yaml", method="POST").respond_with_json({})
+    httpserver.expect_request("/api/models/org/mine/preupload/main").respond_with_handler(preupload)
+    httpserver.expect_request("/api/models/org/mine/commit/main").respond_with_handler(commit)
+    told = ["--scores", f"refusals of my prompts={scores}"]
+    at = {"HF_ENDPOINT": httpserver.url_for("").rstrip("/"), "HF_TOKEN": "hf_aaaaaaaaaaaaaaaaaaaa"}
+    done = safetune("push", str(adapter), "org/mine", *told, **at)
+    assert done.returncode == 0, done.stderr
+    assert "org/mine" in done.stdout
+    (lines,) = commits
+    pushed = {
+        line["value"]["path"]: base64.b64decode(line["value"]["content"])
+        for line in lines
+        if line["key"] == "file"
+    }
+    assert set(pushed) == {"README.md", "adapter_config.json", "adapter_model.safetensors"}
+    assert pushed["adapter_model.safetensors"] == b"weights"
+    card = pushed["README.md"].decode()
+    head = yaml.safe_load(card.split("---")[1])
+    assert head["base_model"] == "HuggingFaceTB/SmolLM2-135M-Instruct"
+    assert (head["library_name"], head["license"]) == ("peft", "cc-by-4.0")
+    for part in ("20 other and 4 safety rows", '"epochs": 1', "refusals of my prompts: 75 %", "n = 8"):
+        assert part in card
+    assert safetune("push", str(adapter), "org/mine", "--card-only", *told).stdout.strip() == card.strip()
+
+
+def test_a_push_that_cannot_be_is_one_line(adapter: Path, httpserver: HTTPServer) -> None:
+    httpserver.expect_request("/api/repos/create", method="POST").respond_with_data(status=401)
+    refused = safetune("push", str(adapter), "org/mine", HF_ENDPOINT=httpserver.url_for("").rstrip("/"))
+    assert (refused.returncode, refused.stderr.count("\n")) == (2, 1)
+    assert "'org/mine' could not be pushed" in refused.stderr
+    assert "write org/name" in safetune("push", str(adapter), "mine").stderr
+
+
+def test_an_adapter_is_fetched_by_its_id_and_revision(adapter: Path, tmp_path: Path) -> None:
+    script = """
+import json, sys
+from safetune_utils.errors import SafetuneError
+from safetune_utils.models import hub
+
+try:
+    folder = hub.fetch_adapter(sys.argv[1] + sys.argv[3])
+    print(json.dumps(sorted(path.name for path in folder.iterdir())))
+except SafetuneError as error:
+    print(json.dumps(str(error)))
+"""
+    local = Hub([adapter])
+    found = local.ask(script, "", home=tmp_path / "one")
+    unknown = local.ask(script, "@nowhere", home=tmp_path / "two")
+    local.shutdown()
+    assert f"adapter '{NAME}@nowhere' cannot be reached" in unknown
+    assert found == ["adapter_config.json", "adapter_model.safetensors"]
