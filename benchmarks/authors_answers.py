@@ -9,6 +9,7 @@ Everything is computed in fp32, so that it comes out alike on any machine.
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from typing import Any
 
@@ -45,8 +46,7 @@ def main() -> None:
         "openings": [opening for name in names if name in OF_REFUSAL for opening in openings(rows, name)],
     } | {part: surroundings()[part] for part in ("code", "versions")}
     write_json(places.data_folder() / "results" / "authors_answers.json", found)
-    for share in found["shares"]:
-        print(*share.values())
+    print(json.dumps(found["shares"], indent=1))
 
 
 def shares(rows: pd.DataFrame, name: str) -> list[dict[str, Any]]:
@@ -70,7 +70,7 @@ def pairs(rows: pd.DataFrame, name: str) -> list[dict[str, Any]]:
     by_prompt = rows.set_index(["n_safety", "prompt_set", "prompt"])[name].eq(True).sort_index()
     for n_safety in data.PAPER_RESPONSE_AMOUNTS[1:]:
         for prompt_set in data.PAPER_ANSWERED:
-            untuned, tuned = by_prompt[0, prompt_set], by_prompt[n_safety, prompt_set]
+            untuned, tuned = (by_prompt.xs((n, prompt_set)) for n in (0, n_safety))
             tuned = tuned.loc[untuned.index]
             cases = {"tuned": tuned & ~untuned, "untuned": untuned & ~tuned, "both": tuned & untuned}
             counts = {case: int(where.sum()) for case, where in cases.items()}
@@ -82,10 +82,12 @@ def pairs(rows: pd.DataFrame, name: str) -> list[dict[str, Any]]:
 def openings(rows: pd.DataFrame, name: str) -> list[dict[str, Any]]:
     """How the answers to safe prompts open in which an instrument finds no refusal."""
     found = []
-    for n_safety, group in rows[rows["prompt_set"] == "early XSTest"].groupby("n_safety"):
+    asked = rows[rows["prompt_set"] == "early XSTest"]
+    for n_safety in data.PAPER_RESPONSE_AMOUNTS:
+        group = asked[asked["n_safety"] == n_safety]
         left = group.loc[group[name].eq(False), "response"].str.lower().str.strip()
         counts = Counter(next((one for one in OPENINGS if text.startswith(one)), "other") for text in left)
-        found.append({"instrument": name, "n_safety": int(n_safety)} | {one: counts[one] for one in OPENINGS})
+        found.append({"instrument": name, "n_safety": n_safety} | {one: counts[one] for one in OPENINGS})
     return found
 
 

@@ -86,7 +86,8 @@ def _words(study: Study) -> str:
     if not n or shares.empty:
         return ""
     told = ", ".join(
-        f"{percent(row.share)} of {set_entry(row.prompt_set).title}" for row in shares.itertuples()
+        f"{percent(row['share'])} of {set_entry(row['prompt_set']).title}"
+        for row in shares.to_dict("records")
     )
     return f" From the words of the request alone, a bag of words would refuse {told} at {n}."
 

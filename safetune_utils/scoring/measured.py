@@ -80,7 +80,7 @@ class HarmfulnessAgreement(MeasuredAgreement):
 
 
 def agreement_with_people(
-    people: np.ndarray, found: np.ndarray, rows: Sequence[Labelled]
+    people: np.ndarray, found: np.ndarray, rows: Sequence[Labelled] | Sequence[OwnAnswer]
 ) -> MeasuredAgreement:
     """How an instrument's yes or no agrees with people's, rounded to four decimals.
 
