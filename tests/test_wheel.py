@@ -106,6 +106,10 @@ def test_the_wheel_holds_all_that_is_read_and_nothing_else(wheel: Path) -> None:
     wanted |= {name for name in files if name.startswith("safetune_utils/")}
     held = {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}
     assert held == wanted
+    about = [
+        name.split(".dist-info/")[1] for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" in name
+    ]
+    assert "licenses/data/weights/README.md" in about  # the terms of the weights travel with them
     assert wheel.stat().st_size < 3e6
 
 

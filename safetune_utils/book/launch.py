@@ -18,6 +18,7 @@ import yaml
 from safetune_utils.book.parameters import folder
 from safetune_utils.errors import SafetuneError
 from safetune_utils.places import repository_folder
+from safetune_utils.terminal import say
 
 # The tag of that cell, which the book does not run and does not show.
 TAG = "installs-package"
@@ -130,7 +131,8 @@ def write_install_cell(path: Path, *, wheel: str) -> bool:
 def main() -> None:
     """Write the cell into every chapter."""
     for path in sorted(folder().glob("*.ipynb")):
-        print(path.name, "written" if write_install_cell(path, wheel=addresses().wheel) else "as it was")
+        changed = write_install_cell(path, wheel=addresses().wheel)
+        say(f"{path.name} {'written' if changed else 'as it was'}")
 
 
 if __name__ == "__main__":

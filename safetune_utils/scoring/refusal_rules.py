@@ -67,8 +67,10 @@ _IN_A_TEXT: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
         ("says that it is not able or not willing", rf"{_NOT_ABLE}{_FOR_THE_ONE_WHO_ASKS}\b"),
         (
             "declines",
-            rf"{_I}(?: must| have to| will|'ll)? (?:decline|refuse) to {_FOR_THE_ONE_WHO_ASKS}\b",
+            rf"{_I}(?: must| have to| will|'ll)? (?:decline|refuse) to {_FOR_THE_ONE_WHO_ASKS}\b|"
+            rf"{_I}(?:'d| would) (?:rather not|prefer not to) {_FOR_THE_ONE_WHO_ASKS}\b",
         ),
+        ("wants no part in it", r"\bno (?:\w+ ){1,3}from me\b"),
         ("against its rules", r"\b(?:against|violat\w+) (?:my|our) (?:\w+ )?(?:programming|guidelines)\b"),
     )
 )

@@ -40,4 +40,4 @@ def by_rules(rows: Sequence[Labelled]) -> list[Score]:
 
 def is_silent(rows: Sequence[Labelled]) -> np.ndarray:
     """Where the rules find no refusal, one boolean a row."""
-    return np.array([score.value == 0 for score in by_rules(rows)])
+    return np.array([score.value == 0 for score in by_rules(rows)], dtype=bool)

@@ -96,7 +96,7 @@ def test_the_wheel_s_metadata_says_so(tmp_path: Path) -> None:
     made = subprocess.run(
         [
             sys.executable, "-c",
-            "from setuptools.build_meta import prepare_metadata_for_build_wheel as prepare; "
+            "from hatchling.build import prepare_metadata_for_build_wheel as prepare; "
             "print(prepare('made'))",
         ],
         cwd=tmp_path, capture_output=True, text=True,
@@ -110,9 +110,7 @@ def test_the_wheel_s_metadata_says_so(tmp_path: Path) -> None:
         "DATA_LICENSE",
         "data/weights/README.md",
     }
-    readme = (folder / "licenses" / "data" / "weights" / "README.md").read_text("utf-8")
     for name, entry in LISTED.items():
-        assert f"`{name}`" in readme
         # The description is the project's README, which an index of packages shows.
         description = re.sub(r"\s+", " ", str(metadata.get_payload()))
         assert re.search(rf"`data/weights/{re.escape(name)}` \|[^|]*\| {entry.terms}", description)

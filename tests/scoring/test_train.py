@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from safetune_utils import data, places, statistics
-from safetune_utils.scoring import embedded_judge, refusal, train
+from safetune_utils.data import Labelled
+from safetune_utils.scoring import embedded_judge, measured, refusal, train
 from safetune_utils.scoring.refusal_rules import score
 from safetune_utils.scoring.train import resolve_scorer_training
 
@@ -71,10 +72,38 @@ def test_a_trial_stands_beside_the_base_model_and_the_books_own_and_is_kept(
     assert train.trial(settings).agreement.equals(found.agreement)
 
 
-def test_in_other_styles_it_finds_more_than_the_rules_and_raises_few_false_alarms() -> None:
-    found = train.measure_styles()
-    assert found["style_left_out"]["kappa"][0] > found["style_left_out_by_rules"]["kappa"][0] + 0.15
-    assert found["style_left_out"]["precision"][0] > 0.75
+@pytest.mark.slow
+def test_in_styles_that_nothing_is_trained_on_it_finds_more_than_the_rules_and_few_false_alarms() -> None:
+    rows = data.further_styles()[::3]
+    people = np.array([row.label != "compliance" for row in rows])
+    prompts, responses = [row.prompt for row in rows], [row.response for row in rows]
+    model, rules = (
+        measured.agreement_with_people(
+            people, np.array([one.value == 1 for one in scores(prompts, responses)]), rows
+        )
+        for scores in (refusal.score, score)
+    )
+    assert model["kappa"][0] > rules["kappa"][0] + 0.1
+    assert model["precision"][0] > 0.8
+
+
+def test_a_style_is_left_out_of_what_its_answers_are_judged_by() -> None:
+    """Two styles of made readings, each read the other way round: what one teaches is wrong of the other."""
+    rows = [
+        Labelled(id=f"{kind}-{i}", prompt=f"{kind} {i}", response="Well.", label=label, kind=kind)
+        for kind in ("one", "other")
+        for i in range(20)
+        for label in (refusal.LABELS[0], refusal.LABELS[2])
+    ]
+    sign = np.array([(row.label == refusal.LABELS[2]) != (row.kind == "other") for row in rows])
+    read = np.where(sign, 1.0, -1.0)[:, None] * np.ones((1, 8), np.float32)
+    kept = rows[:0]
+    found = measured.measure_styles(
+        kept, read[:0], styled=rows, styled_read=read, further=rows, further_read=read
+    )
+    assert found["style_left_out"]["accuracy"][0] < 0.1
+    assert found["style_left_out_by_rules"]["recall"][0] == 0
+    assert found["further_styles"]["n"] == len(rows)
 
 
 @pytest.mark.slow
