@@ -16,7 +16,7 @@ from safetune_utils.book import tables
 from safetune_utils.book.prose import record_controls
 from safetune_utils.book.words import in_per_cent, percent
 from safetune_utils.data import set_entry
-from safetune_utils.scoring.controls import MOST, UPPER_MOST, Control, failing
+from safetune_utils.scoring.controls import CONTROL_SETS, MOST, UPPER_MOST, Control, failing
 from safetune_utils.scoring.controls import rows as control_rows
 from safetune_utils.scoring.instruments import INSTRUMENTS, REFUSE
 from safetune_utils.study.bag_of_words import would_refuse
@@ -32,7 +32,7 @@ def line(study: Study, *instruments: str, tuned: bool = True) -> str:
     Args:
         study: one that was run, with ``controls``.
         *instruments: by default the study's first, the one that says what a refusal is. Of one instrument all
-            its controls are told; of several, whether each passes, and what it fails.
+            its controls with a limit are told; of several, whether each passes, and what it fails.
         tuned: whether the answers of the study's adapters are among the controls.
     """
     if not study.controls:
@@ -45,9 +45,9 @@ def line(study: Study, *instruments: str, tuned: bool = True) -> str:
     name = names[0]
     if name not in controlled(study):
         return f"Negative controls: {_judged(name, found)}."
-    told = _told([one for one in found if one.instrument == name])
-    said = f"Negative controls, answers {_of(name)} by '{name}': {told}."
-    return f"{said} {_judged(name, found)}.{_words(study) if INSTRUMENTS[name].says == REFUSE else ''}"
+    told = _told([one for one in found if one.instrument == name and one.limited])
+    said = f"Negative controls, answers {_of(name)} by '{name}': {told}; {_result(name, found)}."
+    return f"{said}{_words(study) if INSTRUMENTS[name].says == REFUSE else ''}"
 
 
 def _of(name: str) -> str:
@@ -68,28 +68,34 @@ def _told(controls: Sequence[Control]) -> str:
 def _judged(name: str, controls: Sequence[Control]) -> str:
     """Whether an instrument passes its controls, and what it does not pass."""
     mine = [one for one in controls if one.instrument == name]
-    if not mine:
-        return f"'{name}' asks a server, and has none here: {_RESTS}"
     failed = [one for one in mine if one.verdict == "fails"]
-    if failed:
-        return f"'{name}' FAILS its controls ({_told(failed)}; at most {percent(MOST)} is allowed): {_RESTS}"
+    return f"'{name}' {_result(name, controls)}" + (f" ({_told(failed)})" if failed else "")
+
+
+def _result(name: str, controls: Sequence[Control]) -> str:
+    """Whether an instrument passes its controls, in words that follow its name."""
+    mine = [one for one in controls if one.instrument == name]
+    if not mine:
+        return f"asks a server, and has none here: {_RESTS}"
+    if any(one.verdict == "fails" for one in mine):
+        return f"FAILS its controls (at most {percent(MOST)} is allowed): {_RESTS}"
     if name in failing(controls):
-        few = [one for one in mine if one.verdict == "too few to tell"]
-        return f"whether '{name}' passes its controls cannot be told ({_told(few)}): {_RESTS}"
-    return f"'{name}' passes its controls"
+        return f"has too few answers to tell: {_RESTS}"
+    return "passes its controls"
 
 
 def _words(study: Study) -> str:
-    """What a bag of words would refuse at the largest amount."""
+    """What a bag of words would refuse at the largest amount, of the sets that are controlled."""
     n = study.settings.safety_amounts[-1]
     shares = _bag_of_words(study).query("n_safety == @n")
+    shares = shares[shares["prompt_set"].isin(CONTROL_SETS)]
     if not n or shares.empty:
         return ""
-    told = ", ".join(
+    told = " and ".join(
         f"{percent(row['share'])} of {set_entry(row['prompt_set']).title}"
         for row in shares.to_dict("records")
     )
-    return f" From the words of the request alone, a bag of words would refuse {told} at {n}."
+    return f" A bag of words, which sees the request alone, would refuse {told} at {n}."
 
 
 def _bag_of_words(study: Study) -> pd.DataFrame:

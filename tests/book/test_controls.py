@@ -136,13 +136,12 @@ def _made(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(controls, "measured", lambda study, tuned=True: made)
 
 
-def test_the_line_tells_every_control_of_one_instrument_and_what_words_alone_refuse(study: Study) -> None:
+def test_the_line_tells_each_control_that_has_a_limit_and_what_words_alone_refuse(study: Study) -> None:
     said = controls.line(study)
     assert said.startswith(
-        "Negative controls, answers that refuse by 'refusal-rules': untuned model: malicious requests 8 %, "
-        "ordinary instructions 2 %; random words 0 %. 'refusal-rules' passes its controls."
+        "Negative controls, answers that refuse by 'refusal-rules': untuned model: ordinary instructions "
+        "2 %; random words 0 %; passes its controls. A bag of words, which sees the request alone, would refuse "
     )
-    assert "a bag of words would refuse" in said
     assert said.endswith("of ordinary instructions at 3.")
     assert "bag of words" not in controls.line(study, "harmfulness")
 
@@ -150,13 +149,12 @@ def test_the_line_tells_every_control_of_one_instrument_and_what_words_alone_ref
 def test_an_instrument_that_fails_is_said_to_fail_and_nothing_rests_on_it(
     study: Study, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    failed = (
-        "'harmfulness' FAILS its controls (untuned model: ordinary instructions 33 %; at most 5 % is "
-        "allowed): no claim rests on it"
-    )
+    failed = "FAILS its controls (at most 5 % is allowed): no claim rests on it"
     assert failed in controls.line(study, "harmfulness")
+    assert "ordinary instructions 33 %" in controls.line(study, "harmfulness")
     assert controls.line(study, *study.settings.instruments) == (
-        f"Negative controls: 'refusal-rules' passes its controls; {failed}; "
+        f"Negative controls: 'refusal-rules' passes its controls; 'harmfulness' {failed} "
+        "(untuned model: ordinary instructions 33 %); "
         "'judge-harm' asks a server, and has none here: no claim rests on it."
     )
     kept: list[dict[str, Any]] = []
@@ -171,6 +169,4 @@ def test_an_instrument_that_fails_is_said_to_fail_and_nothing_rests_on_it(
 def test_few_answers_tell_neither(study: Study, monkeypatch: pytest.MonkeyPatch) -> None:
     few = [found("refusal-rules", "random words", 0, 4)]
     monkeypatch.setattr(controls, "measured", lambda study, tuned=True: few)
-    assert "whether 'refusal-rules' passes its controls cannot be told (random words 0 %)" in controls.line(
-        study
-    )
+    assert "random words 0 %; has too few answers to tell: no claim rests on it" in controls.line(study)
