@@ -10,6 +10,8 @@ counts only.
 
 from __future__ import annotations
 
+import json
+
 from safetune_utils import places
 from safetune_utils.machine.files import write_json
 from safetune_utils.machine.surroundings import surroundings
@@ -36,8 +38,7 @@ def main() -> None:
         "rows": rows(measured(study)),
     } | {part: surroundings()[part] for part in ("code", "versions")}
     write_json(places.data_folder() / "results" / "controls.json", found)
-    for row in found["rows"]:
-        print(*row.values())
+    print(json.dumps(found["rows"], indent=1))
 
 
 if __name__ == "__main__":
