@@ -140,7 +140,7 @@ def test_the_line_tells_each_control_that_has_a_limit_and_what_words_alone_refus
     said = controls.line(study)
     assert said.startswith(
         "Negative controls, answers that refuse by 'refusal-rules': untuned model: ordinary instructions "
-        "2 %; random words 0 %; passes its controls. A bag of words, which sees the request alone, would refuse "
+        "2 %; random words 0 %; passes its controls. A bag of words, which sees the request alone, would "
     )
     assert said.endswith("of ordinary instructions at 3.")
     assert "bag of words" not in controls.line(study, "harmfulness")
