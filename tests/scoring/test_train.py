@@ -93,15 +93,16 @@ def test_a_style_is_left_out_of_what_its_answers_are_judged_by() -> None:
         Labelled(id=f"{kind}-{i}", prompt=f"{kind} {i}", response="Well.", label=label, kind=kind)
         for kind in ("one", "other")
         for i in range(20)
-        for label in (refusal.LABELS[0], refusal.LABELS[2])
+        for label in refusal.LABELS
     ]
-    sign = np.array([(row.label == refusal.LABELS[2]) != (row.kind == "other") for row in rows])
-    read = np.where(sign, 1.0, -1.0)[:, None] * np.ones((1, 8), np.float32)
+    way = np.array([refusal.LABELS.index(row.label) - 1 for row in rows], np.float32)
+    turned = np.array([-1 if row.kind == "other" else 1 for row in rows], np.float32)
+    read = (way * turned)[:, None] * np.ones((1, 576), np.float32)
     kept = rows[:0]
     found = measured.measure_styles(
         kept, read[:0], styled=rows, styled_read=read, further=rows, further_read=read
     )
-    assert found["style_left_out"]["accuracy"][0] < 0.1
+    assert found["style_left_out"]["accuracy"][0] < 0.4  # the partial refusals alone, which lie between
     assert found["style_left_out_by_rules"]["recall"][0] == 0
     assert found["further_styles"]["n"] == len(rows)
 
