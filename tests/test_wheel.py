@@ -16,6 +16,7 @@ import sys
 import time
 import zipfile
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -125,7 +126,16 @@ def commands() -> list[list[str]]:
 def small(words: list[str]) -> list[str]:
     """A command in the size of a test, with the model of the test's own hub."""
     more = [] if "--help-notebook" in words else SMALL.get(words[0], [])
-    return [NAME if word == "org/name" else word for word in words] + more
+    given = {name for option, name in pairwise(more) if option == "-p"}
+    kept: list[str] = []
+    rest = iter(words)
+    for word in rest:
+        name = next(rest) if word == "-p" else ""
+        if name in given:  # a parameter is given once
+            next(rest)
+            continue
+        kept += [word, name] if name else [NAME if word == "org/name" else word]
+    return kept + more
 
 
 def files_of(folder: Path) -> dict[str, float]:
