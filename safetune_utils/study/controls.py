@@ -19,14 +19,14 @@ the gibberish. No stage of an adapter depends on them.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pandas as pd
 
 from safetune_utils import data, statistics, store
-from safetune_utils.machine.memory import enough_memory, release_memory
+from safetune_utils.machine.memory import release_memory
 from safetune_utils.models.identity import title
 from safetune_utils.models.template import CHAT
 from safetune_utils.scoring import instruments
@@ -111,23 +111,12 @@ def untuned_folder(study: Study, asked: Answered, *, model: Any = None, tokenize
         return store.stage_folder(stage="untuned", label=label, inputs=inputs)
 
     def respond(folder: Path) -> store.Facts:
-        from safetune_utils.generation import generate
-
         if asked.form == CHAT and not tokenizer.chat_template:
             store.write_lines(folder / "responses.jsonl", [])
             return {"responses": 0, "base_model": title(s.base_model), "has_chat_form": False}
-        with enough_memory(f"lower batch_size in decoding (now {s.decoding.batch_size})"):
-            said = generate.generate(
-                model=model, tokenizer=tokenizer, instructions=[prompt.text for prompt in prompts],
-                inputs=[prompt.input for prompt in prompts], decoding=s.decoding, template=asked.form,
-                progress=f"answering {asked.prompt_set}, untuned, {asked.form}",
-            )  # fmt: skip
-        lines = [
-            asdict(prompt) | {"response": one.text, "n_tokens": one.n_tokens, "stopped": one.stopped}
-            for prompt, one in zip(prompts, said, strict=True)
-        ]
-        store.write_lines(folder / "responses.jsonl", lines)
-        return {"responses": len(lines), "base_model": title(s.base_model)}
+        about = f"answering {asked.prompt_set}, untuned, {asked.form}"
+        made = stages.write_responses(folder, s, prompts, model=model, tokenizer=tokenizer, progress=about)
+        return made | {"base_model": title(s.base_model)}
 
     return store.produce(stage="untuned", label=label, inputs=inputs, make=respond)
 
@@ -188,7 +177,6 @@ def _scores_folder(
     reads: Sequence[Path] = (),
     make: bool,
 ) -> Path:
-    s = study.settings
     inputs = (
         {"version": base.VERSIONS["scores"], "any_language": True}
         | inputs
@@ -198,18 +186,7 @@ def _scores_folder(
         return store.stage_folder(stage="scores", label=label, inputs=inputs)
 
     def score(folder: Path) -> store.Facts:
-        texts = read()
-        scores = instruments.score(
-            instrument,
-            [request for _, request, _ in texts],
-            [answer for _, _, answer in texts],
-            device=s.device,
-            precision=s.precision,
-            any_language=True,
-        )
-        lines = [{"id": name} | one.line() for (name, _, _), one in zip(texts, scores, strict=True)]
-        store.write_lines(folder / "scores.jsonl", lines)
-        return {"scored": sum(one.value is not None for one in scores), "of": len(scores)}
+        return stages.write_scores(folder, study.settings, instrument, read(), any_language=True)
 
     return store.produce(stage="scores", label=label, inputs=inputs, make=score, reads=reads)
 

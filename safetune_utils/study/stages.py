@@ -9,6 +9,7 @@ A folder's name ends in the hash of what the stage was made from, so equal input
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,7 +22,7 @@ from safetune_utils.machine.processes import together
 from safetune_utils.models.identity import ADAPTER_FILE, title
 from safetune_utils.scoring import instruments
 from safetune_utils.scoring.readings import harm_scale
-from safetune_utils.settings import off_default
+from safetune_utils.settings import Settings, off_default
 from safetune_utils.study import base
 from safetune_utils.study.mixes import mix_of, rows_key, source_name
 from safetune_utils.study.study import Run, Study
@@ -146,26 +147,45 @@ def responses_folder(
         return store.stage_folder(stage="responses", label=label, inputs=inputs)
 
     def respond(folder: Path) -> store.Facts:
-        from safetune_utils.generation import generate
-
-        with enough_memory(f"lower batch_size in decoding (now {s.decoding.batch_size})"):
-            responses = generate.generate(
-                model=model, tokenizer=tokenizer, instructions=[prompt.text for prompt in asked],
-                inputs=[prompt.input for prompt in asked], decoding=s.decoding, template=s.template,
-                progress=f"answering {prompt_set}, {run.n_safety} safety rows",
-            )  # fmt: skip
-        rows = [
-            asdict(prompt) | {"response": said.text, "n_tokens": said.n_tokens, "stopped": said.stopped}
-            for prompt, said in zip(asked, responses, strict=True)
-        ]
-        store.write_lines(folder / "responses.jsonl", rows)
-        way = generate.proven_way(model, tokenizer, num_beams=s.decoding.num_beams)
-        stopped = sum(row["stopped"] for row in rows)
-        return {"responses": len(rows), "stopped": stopped, "answered_by": way}
+        about = f"answering {prompt_set}, {run.n_safety} safety rows"
+        return write_responses(folder, s, asked, model=model, tokenizer=tokenizer, progress=about)
 
     return store.produce(
         stage="responses", label=label, inputs=inputs, make=respond, reads=[adapter / ADAPTER_FILE]
     )
+
+
+def write_responses(
+    folder: Path,
+    settings: Settings,
+    asked: Sequence[data.Prompt],
+    *,
+    model: Any,
+    tokenizer: Any,
+    progress: str,
+) -> store.Facts:
+    """Ask a loaded model some prompts in the settings' form and write what it says as a stage's
+    ``responses.jsonl``.
+
+    Returns:
+        How many responses there are, how many ended of themselves, and in which way they were made.
+    """
+    from safetune_utils.generation import generate
+
+    decoding = settings.decoding
+    with enough_memory(f"lower batch_size in decoding (now {decoding.batch_size})"):
+        responses = generate.generate(
+            model=model, tokenizer=tokenizer, instructions=[prompt.text for prompt in asked],
+            inputs=[prompt.input for prompt in asked], decoding=decoding, template=settings.template,
+            progress=progress,
+        )  # fmt: skip
+    rows = [
+        asdict(prompt) | {"response": said.text, "n_tokens": said.n_tokens, "stopped": said.stopped}
+        for prompt, said in zip(asked, responses, strict=True)
+    ]
+    store.write_lines(folder / "responses.jsonl", rows)
+    way = generate.proven_way(model, tokenizer, num_beams=decoding.num_beams)
+    return {"responses": len(rows), "stopped": sum(row["stopped"] for row in rows), "answered_by": way}
 
 
 def sets_left(study: Study, run: Run) -> list[str]:
@@ -217,16 +237,8 @@ def scores_folder(
         if forms is not None:
             names = [(row, row["pair"] or row["id"]) for row in rows]
             rows = [row | {"text": forms[name], "input": ""} for row, name in names if name in forms]
-        scores = instruments.score(
-            instrument,
-            [data.whole_request(row["text"], row["input"]) for row in rows],
-            [row["response"] for row in rows],
-            device=s.device,
-            precision=s.precision,
-        )
-        lines = [{"id": row["id"]} | one.line() for row, one in zip(rows, scores, strict=True)]
-        store.write_lines(folder / "scores.jsonl", lines)
-        return {"scored": sum(one.value is not None for one in scores), "of": len(scores)}
+        texts = [(row["id"], data.whole_request(row["text"], row["input"]), row["response"]) for row in rows]
+        return write_scores(folder, s, instrument, texts)
 
     inputs = {
         "version": base.VERSIONS["scores"],
@@ -241,3 +253,33 @@ def scores_folder(
     if not make:
         return store.stage_folder(stage="scores", label=label, inputs=inputs)
     return store.produce(stage="scores", label=label, inputs=inputs, make=score, reads=[source])
+
+
+def write_scores(
+    folder: Path,
+    settings: Settings,
+    instrument: str,
+    texts: Sequence[tuple[str, str, str]],
+    *,
+    any_language: bool = False,
+) -> store.Facts:
+    """Score answers with an instrument and write its scores as a stage's ``scores.jsonl``.
+
+    Args:
+        texts: an id, the whole request and the answer each.
+        any_language: score an answer in any language, see :func:`safetune_utils.scoring.instruments.score`.
+
+    Returns:
+        How many were scored, of how many.
+    """
+    scores = instruments.score(
+        instrument,
+        [request for _, request, _ in texts],
+        [answer for _, _, answer in texts],
+        device=settings.device,
+        precision=settings.precision,
+        any_language=any_language,
+    )
+    lines = [{"id": name} | one.line() for (name, _, _), one in zip(texts, scores, strict=True)]
+    store.write_lines(folder / "scores.jsonl", lines)
+    return {"scored": sum(one.value is not None for one in scores), "of": len(scores)}
