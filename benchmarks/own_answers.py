@@ -10,17 +10,18 @@ from __future__ import annotations
 
 from safetune_utils import data, places
 from safetune_utils.machine.files import write_json
-from safetune_utils.scoring.measured import measure_own, own_shares, readers_agree
+from safetune_utils.scoring.own_answers import measure_own, own_said, own_shares, readers_agree
 
 
 def main() -> None:
     answers = data.own_answers()
+    said = own_said(answers)
     found = {
         "made_by": "benchmarks/own_answers.py",
         "n": len(answers),
         "readers": readers_agree(answers, anchors=data.anchors(), xstest=data.xstest_completions()),
-        "shares": own_shares(answers),
-        "instruments": measure_own(answers),
+        "shares": own_shares(answers, said),
+        "instruments": measure_own(answers, said),
     }
     path = places.data_folder() / "results" / "own_answers.json"
     write_json(path, found)

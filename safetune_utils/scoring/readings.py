@@ -292,10 +292,7 @@ def followed(responses: pd.DataFrame, answers: Iterable[OwnAnswer]) -> statistic
         Of the responses that readers have read word for word, one a prompt: 0 to 1, with the exact p-value
         against one half; ``nan`` where they have read none of them.
     """
-    found = {
-        (one.prompt, one.response): one.found.refusal == "compliance" and one.found.harm and one.found.useful
-        for one in answers
-    }
+    found = {(one.prompt, one.response): one.found.follows for one in answers}
     asked = responses.drop_duplicates("prompt_id")
     read = [found.get(pair) for pair in zip(asked["prompt"], asked["response"], strict=True)]
     return statistics.against_half(pd.Series([yes for yes in read if yes is not None], dtype=object))

@@ -305,15 +305,17 @@ def publish_refusal() -> RefusalResults:
     styled, further = [*data.styled_responses("train"), *data.styled_responses("test")], data.further_styles()
     read, own_read, styled_read, further_read = (_read(one) for one in (rows, own, styled, further))
     agreement = measure_refusal(rows, read, own=own, own_read=own_read)
-    silent, ids = is_silent(rows), {row.id for row in styled}
+    silent = is_silent(rows)
+    told = [row for row, kept in zip(rows, silent, strict=True) if kept]
     refusal.folder().mkdir(parents=True, exist_ok=True)
     path = refusal.folder() / "weights.safetensors"
-    labels = [row.label for row, kept in zip(rows, silent, strict=True) if kept] + [row.label for row in own]
+    labels = [row.label for row in (*told, *own)]
     save_file(fit_refusal(np.concatenate([read[silent], own_read]), labels), path)
+    ids = {row.id for row in styled}
     plain = np.array([row.id not in ids for row in own])
     agreement |= measure_styles(
-        [*rows, *(row for row, kept in zip(own, plain, strict=True) if kept)],
-        np.concatenate([read, own_read[plain]]),
+        [*told, *(row for row, kept in zip(own, plain, strict=True) if kept)],
+        np.concatenate([read[silent], own_read[plain]]),
         styled=styled,
         styled_read=styled_read,
         further=further,

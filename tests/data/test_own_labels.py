@@ -9,7 +9,7 @@ import pytest
 from safetune_utils import data, places
 from safetune_utils.data import Reading
 from safetune_utils.scoring import refusal_rules
-from safetune_utils.scoring.measured import readers_agree
+from safetune_utils.scoring.own_answers import readers_agree
 
 
 def test_a_label_is_what_two_of_the_readers_say() -> None:
