@@ -90,11 +90,21 @@ def python(code: str, *arguments: str) -> list[str]:
         code: Python statements.
         arguments: what they find in ``sys.argv``.
     """
-    begin = (
-        f"from {__name__} import end_with_parent, let_through; end_with_parent({os.getpid()}); "
-        "let_through(); "
-    )
+    begin = f"from {__name__} import begin_below; begin_below({os.getpid()}); "
     return [sys.executable, "-c", begin + code, *arguments]
+
+
+def begin_below(parent: int) -> None:
+    """What a process of :func:`python` does first. Ctrl-C ends it without a word, as its parent says so;
+    code that handles Ctrl-C, as a kernel does, sets its own way.
+
+    Args:
+        parent: the process id of the one that started it.
+    """
+    end_with_parent(parent)
+    if signal.getsignal(signal.SIGINT) == signal.default_int_handler:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+    let_through()
 
 
 @contextlib.contextmanager

@@ -98,6 +98,22 @@ def test_whatever_ends_a_run_ends_its_kernel_its_workers_and_what_they_started(
         assert not [path for path in short.iterdir() if not path.name.startswith("pymp-")]
 
 
+def test_a_process_below_is_ended_by_ctrl_c_without_a_word(tmp_path: Path) -> None:
+    program = f"import pathlib, time; pathlib.Path({str(tmp_path / 'begun')!r}).touch(); time.sleep(600)"
+    process = subprocess.Popen(
+        stopping.python(program),
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell may have it ignored
+    )
+    while not (tmp_path / "begun").exists():
+        assert process.poll() is None, process.communicate()[1]
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    assert process.communicate(timeout=60)[1] == ""
+    assert process.returncode == -signal.SIGINT
+
+
 def test_one_signal_more_ends_a_process_that_takes_long_to_stop(tmp_path: Path) -> None:
     program = f"""
 import pathlib, time
