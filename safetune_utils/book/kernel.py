@@ -28,6 +28,11 @@ def own_kernel(folder: str) -> type[AsyncKernelManager]:
         def shutdown_wait_time(self) -> float:  # seconds, half of them until SIGTERM
             return 4.0 if stopping.asked() else 5.0
 
+        async def _async_interrupt_kernel(self) -> None:
+            # One that has come to its end would log it as an error.
+            if stopping.asked():
+                await super()._async_interrupt_kernel()
+
         @property
         def kernel_spec(self) -> KernelSpec:
             module = "'ipykernel_launcher', run_name='__main__', alter_sys=True"

@@ -20,7 +20,7 @@ from safetune_utils.book.launch import is_install_cell
 from safetune_utils.book.notebook_file import read_notebook, whole_notebook
 from safetune_utils.book.parameters import Given, schema_of, validate, with_whole_paths
 from safetune_utils.errors import SafetuneError, first_line
-from safetune_utils.machine import surroundings
+from safetune_utils.machine import stopping, surroundings
 from safetune_utils.machine.files import make_private, replacing
 from safetune_utils.machine.opened import noted
 from safetune_utils.secrets import scrubbed
@@ -200,10 +200,12 @@ def _log_to_stderr() -> None:
     if not logger.handlers:
         handler = _Said()
         # Its parameters were checked; papermill knows only those of the notebook's own cell.
-        # And what it tells of each cell and file is for those who ask.
+        # What it tells of each cell and file is for those who ask, and of a notebook that is being stopped
+        # nothing is news.
         handler.addFilter(
             lambda line: (
-                not line.getMessage().startswith("Passed unknown parameter")
+                not stopping.asked()
+                and not line.getMessage().startswith("Passed unknown parameter")
                 and (level() == "verbose" or not line.getMessage().startswith(_OF_PAPERMILL))
             )
         )
