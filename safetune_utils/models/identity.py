@@ -81,10 +81,12 @@ def _commit(name: str, revision: str | None) -> str:
         )
     except HFValidationError:
         raise SafetuneError(no_model(name)) from None
-    except LocalEntryNotFoundError:
+    except LocalEntryNotFoundError as error:
+        status = getattr(getattr(error.__cause__, "response", None), "status_code", None)
+        hub = f"answers with status {status}" if status else "cannot be reached"
         raise SafetuneError(
-            f"model '{name}' is not on this machine, and the hub cannot be reached: check the id and the "
-            "network, or give a folder that holds it"
+            f"model '{name}' is not on this machine, and the hub {hub}: check the id and the network, or "
+            "give a folder that holds it"
         ) from None
     except (OSError, ValueError) as error:
         raise SafetuneError(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -99,6 +100,29 @@ def test_a_push_that_cannot_be_is_one_line(adapter: Path, httpserver: HTTPServer
     assert (refused.returncode, refused.stderr.count("\n")) == (2, 1)
     assert "'org/mine' could not be pushed" in refused.stderr
     assert "write org/name" in safetune("push", str(adapter), "mine").stderr
+
+
+@pytest.mark.slow  # the hub's client tries again for some time
+@pytest.mark.parametrize("status", [429, 500])
+def test_a_hub_that_answers_and_gives_nothing_is_not_said_to_be_out_of_reach(
+    status: int, tmp_path: Path, httpserver: HTTPServer
+) -> None:
+    httpserver.expect_request(re.compile(".*")).respond_with_data("", status=status)
+    script = """
+from safetune_utils.errors import SafetuneError
+from safetune_utils.models.identity import identity
+try:
+    identity("org/model")
+except SafetuneError as error:
+    print(error)
+"""
+    at = {"HF_ENDPOINT": httpserver.url_for("").rstrip("/"), "HF_HOME": str(tmp_path), "HF_HUB_OFFLINE": "0"}
+    said = subprocess.run(
+        [sys.executable, "-c", script], env=os.environ | at, capture_output=True, text=True
+    ).stdout
+    assert said.startswith(
+        f"model 'org/model' is not on this machine, and the hub answers with status {status}:"
+    )
 
 
 def test_an_adapter_is_fetched_by_its_id_and_revision(adapter: Path, tmp_path: Path) -> None:
