@@ -72,6 +72,20 @@ instruments: list[str] = ["refusal-rules", "harmfulness"]  # instruments
 mixing: dict = {"choice": "hardest", "n_candidates": 8}  # mixing
 seeds: list[int] = [0]  # seeds
 """
+# A page of a book has a figure.
+DRAWING = """import pandas as pd
+from safetune_utils.book import figures
+losses = pd.DataFrame({"n_safety": 0, "seed": 0, "step": [1, 2], "validation_loss": [2.0, 1.0]})
+figures.loss_curves(losses, name="made_up", caption="Made up, so that the page has a figure.")
+"""
+WELCOME = """# A small book
+
+Two chapters.
+
+```{raw} html
+:file: _generated/made_up.html
+```
+"""
 MISSING: list[tuple[str, str]] = []  # the kind of what was not tried, and what and why
 
 
@@ -187,12 +201,13 @@ def lay_out(base: Path) -> dict[str, Work]:
         (small / "book" / name).symlink_to(ROOT / "book" / name)
     shutil.copy(ROOT / "_config.yml", small)
     (small / "_toc.yml").write_text("format: jb-book\nroot: book/welcome\nchapters:\n  - glob: notebooks/*\n")
-    (small / "book" / "welcome.md").write_text("# A small book\n\nTwo chapters.\n")
+    (small / "book" / "welcome.md").write_text(WELCOME)
     for number, seeds in (("01", "[0, 1]"), ("02", "[1, 2]")):
         path = small / "notebooks" / f"{number}_study.ipynb"
         write_notebook(path, STUDY, parameters=PARAMETERS.replace("[0]", seeds))
         notebook = nbformat.read(path, as_version=4)
         notebook.cells.insert(0, nbformat.v4.new_markdown_cell(f"# Chapter {number}"))
+        notebook.cells.insert(-1, nbformat.v4.new_code_cell(DRAWING))
         nbformat.write(notebook, path)
     run = ("run", f"{base}/study.ipynb", "--output", "{}/out.ipynb")
     book = {"SAFETUNE_DATA": f"{small}/data", "SAFETUNE_AT_ONCE": "2"}

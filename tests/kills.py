@@ -115,6 +115,8 @@ def ended(
     """
     begun = time.time()
     process, log = _begun(words, folder=folder, variables=variables)
+    # What was killed outright before could not clean up behind itself.
+    there = {path.name for path in (folder / "tmp").iterdir()}
     if at_start:
         wait, stages = moments.uniform(0.05, 8), 99
     elif "SAFETUNE_STORE" in variables:  # all is made, but for the site
@@ -158,16 +160,18 @@ def ended(
         found.faults += _faults_of_a_stop(status, said, by)
         # The cache of PyTorch is meant to stay; a kernel that takes two seconds to stop leaves Python's own
         # empty folder.
-        temporary = [path.name for path in (folder / "tmp").iterdir()]
         found.faults += [
-            f"{name} is left" for name in temporary if not name.startswith(("torchinductor", "pymp-"))
+            f"{path.name} is left"
+            for path in (folder / "tmp").iterdir()
+            if path.name not in there and not path.name.startswith(("torchinductor", "pymp-"))
         ]
     return found
 
 
 def _faults_of_a_stop(status: int, said: list[str], by: str) -> list[str]:
     number = SIGNALS[by]
-    if status == -number and not said:  # before the program could say how it wants to be stopped
+    # Before the program's first line Python itself says what it likes.
+    if status == -number and not any("safetune" in line for line in said):
         return []
     name = "Ctrl-C" if by == "INT" else number.name
     faults = [] if status == 128 + number else [f"status {status}"]

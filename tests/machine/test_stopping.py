@@ -114,6 +114,24 @@ def test_a_process_below_is_ended_by_ctrl_c_without_a_word(tmp_path: Path) -> No
     assert process.returncode == -signal.SIGINT
 
 
+def test_ctrl_c_while_the_program_is_still_imported_is_no_traceback(tmp_path: Path) -> None:
+    slow = f"import pathlib, time\npathlib.Path({str(tmp_path / 'begun')!r}).touch()\ntime.sleep(600)\n"
+    (tmp_path / "typer.py").write_text(slow)  # one of the first libraries that it asks for
+    process = subprocess.Popen(
+        [sys.executable, "-m", "safetune_utils", "--help"],
+        stderr=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"PYTHONPATH": os.pathsep.join([str(tmp_path), *sys.path])},
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
+    while not (tmp_path / "begun").exists():
+        assert process.poll() is None, process.communicate()[1]
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    assert process.communicate(timeout=60)[1] == ""
+    assert process.returncode == -signal.SIGINT
+
+
 def test_one_signal_more_ends_a_process_that_takes_long_to_stop(tmp_path: Path) -> None:
     program = f"""
 import pathlib, time
