@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import tempfile
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from ipykernel.kernelspec import get_kernel_dict
@@ -10,6 +13,9 @@ from jupyter_client.kernelspec import KernelSpec
 from jupyter_client.manager import AsyncKernelManager
 
 from safetune_utils.machine import stopping
+from safetune_utils.terminal import say
+
+_WORDS = "said"  # the file of a kernel's standard error
 
 
 def own_kernel(folder: str) -> type[AsyncKernelManager]:
@@ -28,6 +34,10 @@ def own_kernel(folder: str) -> type[AsyncKernelManager]:
         def shutdown_wait_time(self) -> float:  # seconds, half of them until SIGTERM
             return 4.0 if stopping.asked() else 5.0
 
+        async def _async_launch_kernel(self, kernel_cmd: list[str], **given: Any) -> None:
+            with Path(folder, _WORDS).open("ab") as words:
+                await super()._async_launch_kernel(kernel_cmd, **given | {"stderr": words})
+
         async def _async_interrupt_kernel(self) -> None:
             # One that has come to its end would log it as an error.
             if stopping.asked():
@@ -42,8 +52,22 @@ def own_kernel(folder: str) -> type[AsyncKernelManager]:
     return Own
 
 
-def folder_of_sockets() -> tempfile.TemporaryDirectory[str]:
-    """A folder for a kernel's files, which this user alone can open."""
+@contextlib.contextmanager
+def folder_of_kernel() -> Iterator[str]:
+    """A folder for a kernel's files, which this user alone can open.
+
+    What the kernel itself has said by the end, besides what its cells say, goes to standard error; but not
+    where it is being stopped, which its libraries tell at length.
+    """
     # The path of a socket has room for about 100 characters.
     short = None if len(tempfile.gettempdir()) < 60 else "/tmp"
-    return tempfile.TemporaryDirectory(prefix="safetune-kernel-", dir=short, ignore_cleanup_errors=True)
+    with tempfile.TemporaryDirectory(
+        prefix="safetune-kernel-", dir=short, ignore_cleanup_errors=True
+    ) as folder:
+        try:
+            yield folder
+        finally:
+            words = Path(folder, _WORDS)
+            if words.is_file() and not stopping.asked():
+                for line in words.read_text("utf-8", errors="replace").splitlines():
+                    say(line, error=True)

@@ -60,7 +60,7 @@ def execute(path: Path, *, given: Given, output: Path) -> None:
     import nbformat
     import papermill
 
-    from safetune_utils.book.kernel import folder_of_sockets, own_kernel
+    from safetune_utils.book.kernel import folder_of_kernel, own_kernel
 
     clock = time.perf_counter()
     try:
@@ -68,12 +68,12 @@ def execute(path: Path, *, given: Given, output: Path) -> None:
             noted("SAFETUNE_USED") as stages,
             files_read() as read,
             _peak_of_children() as peak,
-            folder_of_sockets() as sockets,
+            folder_of_kernel() as folder,
         ):
             papermill.execute_notebook(
                 str(partial), str(partial), parameters=given, kernel_name="python3", cwd=str(path.parent),
                 progress_bar=False, log_output=True, request_save_on_cell_execute=False,
-                kernel_manager_class=own_kernel(sockets),
+                kernel_manager_class=own_kernel(folder),
             )  # fmt: skip
     except papermill.PapermillExecutionError as error:
         failed = output.with_suffix(".failed.ipynb")

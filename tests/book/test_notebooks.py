@@ -7,6 +7,7 @@ import importlib
 import inspect
 import json
 import re
+import signal
 import sys
 import textwrap
 from pathlib import Path
@@ -19,6 +20,7 @@ from notebook_cells import body_of, is_prose, python_of, write_notebook
 
 from safetune_utils.book import freshness, notebooks, parameters, prose, provenance
 from safetune_utils.errors import SafetuneError
+from safetune_utils.machine import stopping
 
 ALL = sorted(parameters.folder().glob("*.ipynb"))
 
@@ -159,6 +161,19 @@ def test_a_notebook_runs_in_the_interpreter_that_runs_us_and_nobody_else_can_lis
     monkeypatch.setattr(AsyncKernelManager, "_async_interrupt_kernel", lambda _: pytest.fail("interrupted"))
     notebooks.execute(path, given={}, output=tmp_path / "out.ipynb")
     assert nbformat.read(tmp_path / "out.ipynb", as_version=4).metadata.kernelspec.name == "python3"
+
+
+def test_what_a_kernel_itself_says_is_told_unless_it_is_being_stopped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    # Where ipykernel logs, and libraries tell how they end.
+    words = "import sys\nprint('the kernel broke', file=sys.__stderr__, flush=True)"
+    path = write_notebook(tmp_path / "n.ipynb", words)
+    notebooks.execute(path, given={}, output=tmp_path / "out.ipynb")
+    assert "the kernel broke" in capfd.readouterr().err
+    monkeypatch.setattr(stopping, "asked", lambda: signal.SIGTERM)
+    notebooks.execute(path, given={}, output=tmp_path / "out.ipynb")
+    assert "the kernel broke" not in capfd.readouterr().err
 
 
 BAD_NOTEBOOKS = [
