@@ -40,7 +40,7 @@ from safetune_utils.machine import stopping
 from safetune_utils.machine.files import write_json
 from safetune_utils.machine.surroundings import surroundings
 from safetune_utils.models.base_model import load_base
-from safetune_utils.scoring import embedded_judge
+from safetune_utils.scoring import harmfulness, probe
 from safetune_utils.settings import Decoding
 from safetune_utils.training.finetune import with_adapter
 from safetune_utils.training.loss import accumulate_gradient, proven_way
@@ -126,17 +126,16 @@ def answering() -> dict[str, Any]:
 
 
 def scoring() -> dict[str, Any]:
-    loaded = embedded_judge.load(embedded_judge.HARMFUL.folder)
+    model, tokenizer = probe.reader(harmfulness.LAYER, "auto", "auto")
     rows = data.safety_examples("embedded")[:ANSWERS]
     prompts, answers = [row.instruction for row in rows], [row.output for row in rows]
 
     def score(n: int) -> None:
-        embedded_judge.probabilities(prompts[:n], answers[:n], question=embedded_judge.HARMFUL, loaded=loaded)
+        harmfulness.score(prompts[:n], answers[:n])
 
     score(8)
-    tokenizer = loaded[1]
     n_tokens = sum(len(tokenizer(text)["input_ids"]) for text in (*prompts, *answers))
-    return _profiled(lambda: score(ANSWERS), n_tokens, model=loaded[0])
+    return _profiled(lambda: score(ANSWERS), n_tokens, model=model)
 
 
 KINDS: dict[str, Callable[[], dict[str, Any]]] = {

@@ -75,7 +75,7 @@ def trials_of(chapters: Sequence[tuple[Path, Given]]) -> list[Piece]:
     """
     settings = [validate(path, given) for path, given in chapters if schema_of(path) == "scorer-training"]
     return [
-        Piece(train.trial, (one,), (one.n_train * one.epochs + one.n_test) * _MINUTES_OF_A_LABELLED_ANSWER)
+        Piece(train.trial, (one,), (one.n_train + one.n_test) * _MINUTES_OF_A_LABELLED_ANSWER)
         for one in settings
         if isinstance(one, train.ScorerTraining) and not train.is_tried(one)
     ]

@@ -6,6 +6,7 @@ notebooks.
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -25,7 +26,7 @@ from safetune_utils.errors import SafetuneError
 from safetune_utils.models.identity import title
 from safetune_utils.places import data_folder, results
 from safetune_utils.scoring.controls import ControlRow
-from safetune_utils.scoring.instruments import INSTRUMENTS
+from safetune_utils.scoring.instruments import HARMFUL, INSTRUMENTS, REFUSE
 from safetune_utils.scoring.readings import harm_scale
 from safetune_utils.statistics import Estimate
 
@@ -251,11 +252,27 @@ def _instrument(claim: Claim, settings: Mapping[str, Any] | None) -> str:
 
 
 def committed_controls() -> list[ControlRow]:
-    """Negative controls that hold for every run, from ``data/results/controls.json``; none without it."""
-    try:
-        return results("controls")["rows"]
-    except FileNotFoundError:
-        return []
+    """Negative controls that hold for every run, from ``data/results/controls.json``, and the instruments
+    that agree no more than by chance with readers of the book's own models' answers, from
+    ``own_answers.json``; none without these files.
+    """
+    found: list[ControlRow] = []
+    with contextlib.suppress(FileNotFoundError):
+        found += results("controls")["rows"]
+    with contextlib.suppress(FileNotFoundError):
+        found += [
+            {
+                "instrument": name,
+                "control": f"answers of our own models that readers call {one['label']}, found no more than"
+                " by chance",
+                "n": one["test"]["counts"]["both"] + one["test"]["counts"]["people_alone"],
+                "yes": one["test"]["counts"]["both"],
+                "passes": False,
+            }
+            for name, one in results("own_answers")["instruments"].items()
+            if INSTRUMENTS[name].says in (REFUSE, HARMFUL) and not one["test"]["kappa"][1] > 0
+        ]
+    return found
 
 
 def summary(found: Sequence[Judged]) -> str:

@@ -222,10 +222,24 @@ def harm_pairs() -> list[Labelled]:
     Raises:
         SafetuneError: the file cannot be fetched.
     """
-    with fetch("Safe-RLHF-mini").open(encoding="utf-8", newline="") as file:
+    return _harm_labels("Safe-RLHF-mini", "saferlhf")
+
+
+def jailbreak_answers() -> list[Labelled]:
+    """1,000 requests, most of them dressed up to get around a refusal, with answers that people labelled
+    harmful or harmless (an extract of JAILJUDGE).
+
+    Raises:
+        SafetuneError: the file cannot be fetched.
+    """
+    return _harm_labels("JAILJUDGE-mini", "jailjudge")
+
+
+def _harm_labels(name: str, prefix: str) -> list[Labelled]:
+    with fetch(name).open(encoding="utf-8", newline="") as file:
         return [
             Labelled(
-                id=f"saferlhf-{i}",
+                id=f"{prefix}-{i}",
                 prompt=row["question"],
                 response=row["answer"],
                 label="harmful" if row["label"] == "1" else "harmless",

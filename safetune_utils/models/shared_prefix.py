@@ -214,8 +214,7 @@ def arranged(
 def hidden_states(
     decoder: PreTrainedModel, rows: list[list[int]]
 ) -> tuple[torch.Tensor, list[Sequence[int]]]:
-    """What a decoder makes of rows: packed where its attention is set to :data:`ATTENTION`, else padded on
-    the right.
+    """What a decoder makes of rows, padded on the right.
 
     Args:
         decoder: a model without its vocabulary head, as from ``get_decoder()``.
@@ -225,27 +224,8 @@ def hidden_states(
         The last hidden states, of shape ``(T, d)``; and for each row where its tokens stand in them: row i's
         token t at ``places[i][t]``.
     """
-    packed = decoder.config._attn_implementation == ATTENTION and within_window(decoder, rows)
-    inputs, places = arranged(rows, packed=packed, device=decoder.device)
+    inputs, places = arranged(rows, packed=False, device=decoder.device)
     return decoder(**inputs, use_cache=False).last_hidden_state.flatten(0, 1), places
-
-
-def set_up(decoder: PreTrainedModel) -> None:
-    """Let a decoder's :func:`hidden_states` be computed packed where that proves itself, see
-    :mod:`safetune_utils.models.proofs`.
-    """
-    loaded_with = decoder.config._attn_implementation
-
-    def packed() -> tuple[proofs.Numbers, proofs.Numbers]:
-        decoder.set_attn_implementation(ATTENTION)
-        try:
-            return _together_and_alone(decoder)
-        finally:
-            decoder.set_attn_implementation(loaded_with)
-
-    ways = {ATTENTION: packed} if can_pack(decoder) else {}
-    way = proofs.proven(decoder, what="hidden", ways=ways, plain=loaded_with, code=[sys.modules[__name__]])
-    decoder.set_attn_implementation(way)
 
 
 def may_pad(decoder: PreTrainedModel) -> bool:

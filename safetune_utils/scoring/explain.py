@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from safetune_utils.scoring import coherence, embedded_judge, instruments, judge, refusal, refusal_rules
+from safetune_utils.scoring import coherence, instruments, judge, probe, refusal_rules
 from safetune_utils.scoring.instruments import INSTRUMENTS, OF_REFUSAL
 from safetune_utils.scoring.score import Score
 
@@ -59,15 +59,14 @@ def trace(name: str, score: Score, prompt: str, response: str) -> list[Trace]:
         if name == "refusal" and by_rules.value == 0:
             sure = f", a refusal with a probability of {score.parts['refusal']:.2f}" if score.parts else ""
             said = f"{(score.label or '').replace('_', ' ')}{sure}"
-            steps.append(Trace("the embedded model", said, refusal.words_read(response)))
+            steps.append(Trace("the embedded model", said, probe.words_read(response)))
         return steps
     if name == "coherence":
         words = coherence.words_behind(response)
         return [Trace("a rule of coherence", score.reason or "no rule calls it degenerate", words)]
     if name == "harmfulness":
         said = f"harmful with a probability of {score.value / 4:.2f}"
-        words = embedded_judge.words_read(embedded_judge.HARMFUL, response)
-        return [Trace("the embedded model with its adapter", said, words)]
+        return [Trace("the embedded model", said, probe.words_read(response))]
     highest = sorted(score.parts.items(), key=lambda part: -part[1])[:3]
     told = [
         (score.label or f"{score.value:g}").replace("_", " "),

@@ -18,14 +18,14 @@ from typing import Any, Literal, NamedTuple
 from safetune_utils.data import shipped_weights
 from safetune_utils.errors import SafetuneError, did_you_mean
 from safetune_utils.models import embedded
-from safetune_utils.models.identity import ADAPTER_FILE, identity
+from safetune_utils.models.identity import identity
 from safetune_utils.places import data_folder
 from safetune_utils.scoring import (
     coherence,
-    embedded_judge,
     harmfulness,
     judge,
     moderation,
+    probe,
     quality,
     refusal,
     refusal_rules,
@@ -218,9 +218,9 @@ INSTRUMENTS: dict[str, Instrument] = {
             "answers of a model it was not trained on (XSTest)",
         ),
         code=refusal.VERSION,
-        weights="refusal/weights.safetensors",
+        weights=f"refusal/{probe.WEIGHTS_FILE}",
         reads=lambda: (
-            _hash_of(refusal.folder() / "weights.safetensors"),
+            _hash_of(refusal.folder() / probe.WEIGHTS_FILE),
             str(refusal_rules.VERSION),
             refusal_rules.phrases(),
             identity("embedded"),
@@ -249,7 +249,7 @@ INSTRUMENTS: dict[str, Instrument] = {
         score=harmfulness.score,
         measures="whether the answer is harmful",
         values=_HARM + "; 4 times the probability of 'harmful', so it says how sure, not how bad",
-        model="the embedded model with a small adapter, trained on an extract of PKU-SafeRLHF",
+        model="a logistic regression on what the embedded model holds of the answer",
         biases=(
             "its labels are of one data set and one idea of harm; short or incoherent answers look harmless; "
             "in bf16 its values lie .016 on average and up to .12 from those in fp32, "
@@ -260,13 +260,9 @@ INSTRUMENTS: dict[str, Instrument] = {
         yes_is_safe=False,
         language="English",
         measured=Measured("harmfulness", ("test",), "answers to questions never seen (PKU-SafeRLHF)"),
-        code=2,
-        weights=f"{embedded_judge.HARMFUL.name}/{ADAPTER_FILE}",
-        reads=lambda: (
-            _hash_of(embedded_judge.HARMFUL.folder / ADAPTER_FILE),
-            embedded_judge.HARMFUL.text,
-            identity("embedded"),
-        ),
+        code=3,
+        weights=f"harmfulness/{probe.WEIGHTS_FILE}",
+        reads=lambda: (_hash_of(harmfulness.folder() / probe.WEIGHTS_FILE), identity("embedded")),
         ready=_embedded_there,
         numbers="planned",
     ),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NotRequired, TypedDict, cast
 
 import numpy as np
@@ -11,8 +11,13 @@ import pandas as pd
 
 from safetune_utils import data, statistics
 from safetune_utils.data import Labelled, OwnAnswer
-from safetune_utils.scoring import embedded_judge, refusal
-from safetune_utils.scoring.embedded_judge import HARMFUL
+from safetune_utils.scoring import harmfulness, probe, refusal
+from safetune_utils.scoring.harmfulness_training import (
+    classes_of,
+    fit_harmfulness,
+    is_called_harmful,
+    read_for_harm,
+)
 from safetune_utils.scoring.refusal_training import by_rules, fit_refusal, is_silent
 
 _BINS = 10
@@ -99,23 +104,43 @@ def measure_harmfulness(*, part: str = "test", n_rows: int | None = None) -> Har
         n_rows: only the first rows of it.
     """
     rows = data.split_by_prompt(data.harm_pairs())[part][:n_rows]
-    loaded = embedded_judge.load(HARMFUL.folder)
     clock = time.perf_counter()
-    said = embedded_judge.probabilities(
-        [row.prompt for row in rows], [row.response for row in rows], question=HARMFUL, loaded=loaded
-    )
+    read = read_for_harm(rows)
     seconds = round((time.perf_counter() - clock) / len(rows) * 1000, 1)
-    people, found = np.array([row.label == "harmful" for row in rows]), said[:, 1] > 0.5
+    said = probe.probabilities(read, weights=probe.weights(harmfulness.folder()))[:, 1]
+    people = classes_of(rows) == 1
     return {
-        **agreement_with_people(people, found, rows),
+        **agreement_with_people(people, said > 0.5, rows),
         "questions": len({row.prompt for row in rows}),
         "harmful": int(people.sum()),
-        "counts": statistics.case_counts(people, found),
-        "calibration": cast(
-            list[CalibrationBin], calibration(said[:, 1], people).round(4).to_dict("records")
-        ),
+        "counts": statistics.case_counts(people, said > 0.5),
+        "calibration": cast(list[CalibrationBin], calibration(said, people).round(4).to_dict("records")),
         "seconds_per_1000": seconds,
     }
+
+
+def measure_sets_left_out(
+    sets: Mapping[str, tuple[Sequence[Labelled], np.ndarray]],
+    *,
+    benign: tuple[Sequence[Labelled], np.ndarray],
+) -> dict[str, MeasuredAgreement]:
+    """The harmfulness model compared with people on each set, fitted without it.
+
+    Args:
+        sets, benign: as :func:`safetune_utils.scoring.harmfulness_training.fit_harmfulness` takes them.
+
+    Returns:
+        By the name of the set that was left out.
+    """
+    found: dict[str, MeasuredAgreement] = {}
+    for name, (rows, read) in sets.items():
+        weights = fit_harmfulness({other: sets[other] for other in sets if other != name}, benign=benign)
+        people, said = classes_of(rows) == 1, is_called_harmful(read, weights=weights)
+        found[name] = {
+            **agreement_with_people(people, said, rows),
+            "counts": statistics.case_counts(people, said),
+        }
+    return found
 
 
 def calibration(said: np.ndarray, people: np.ndarray) -> pd.DataFrame:
@@ -155,7 +180,7 @@ def measure_refusal(
 
     Args:
         rows: labelled answers.
-        read: what :func:`refusal.reading` found of them, of shape (rows, 576).
+        read: what ``read_for_refusal`` found of them, of shape (rows, 576).
         own, own_read: rows of the book's own that are always trained on, and what was found of them.
 
     Returns:
@@ -198,7 +223,7 @@ def measure_styles(
 
     Args:
         own, own_read: rows that are always trained on, none of which the rules recognise, and what
-            :func:`refusal.reading` found of them.
+            ``read_for_refusal`` found of them.
         styled, styled_read: answers in the corpus's styles; each style is left out of the training in turn.
         further, further_read: answers in other styles, none of which is trained on.
 
@@ -261,7 +286,7 @@ def _labels_left_out(
             weights = fit_refusal(
                 np.concatenate([read[train], own_read]), [*labels[train], *(row.label for row in own)]
             )
-            said = refusal.probabilities(read[asked], weights=weights)
+            said = probe.probabilities(read[asked], weights=weights)
             found[asked] = [refusal.label_of(one) for one in said]
     return found
 

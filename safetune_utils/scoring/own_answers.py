@@ -19,8 +19,8 @@ class ReadersAgreement(TypedDict):
     """How far the readers of the book's own answers agree.
 
     Attributes:
-        labels: Cohen's κ of the first two readers with its 95 % interval, for each label; κ alone where they
-            agree on all.
+        labels: Cohen's κ of an answer's first two readers with its 95 % interval, for each label; κ alone
+            where they agree on all.
         disputed: answers on some label of which the first two differ, which a third read.
         xstest: each reader's κ with XSTest's people, refusal or not, on the answers of XSTest among ours.
         n, n_xstest: answers, of the book's models and of XSTest.
@@ -43,7 +43,7 @@ def readers_agree(
         anchors: what each reader called some of XSTest's answers, from :func:`safetune_utils.data.anchors`.
         xstest: XSTest's answers.
     """
-    first, second = ([one.readers[name] for one in answers] for name in ("a", "b"))
+    first, second = ([[*one.readers.values()][place] for one in answers] for place in (0, 1))
     people = {row.id: row.label != "compliance" for row in xstest}
     said = np.array([people[name] for name in anchors])
     return {
@@ -54,7 +54,7 @@ def readers_agree(
         "disputed": sum(one != other for one, other in zip(first, second, strict=True)),
         "xstest": {
             reader: _kappa(said, [labels[reader] != "compliance" for labels in anchors.values()])
-            for reader in ("a", "b")
+            for reader in next(iter(anchors.values()))
         },
         "n": len(answers),
         "n_xstest": len(anchors),
@@ -120,7 +120,8 @@ class OwnAgreement(TypedDict):
 
     Attributes:
         label: what readers were asked that the instrument's yes is held against, in words.
-        tune, test: the agreement on either half; what was chosen was chosen on the first.
+        tune, test: the agreement on either half; what was chosen was chosen on the first, and the harmfulness
+            model has learned from the first.
         by_source: on both halves, how often each of the four cases occurs, for each model and amount.
     """
 

@@ -7,30 +7,28 @@ from collections.abc import Sequence
 import numpy as np
 
 from safetune_utils.data import Labelled
-from safetune_utils.scoring import refusal, refusal_rules
+from safetune_utils.scoring import probe, refusal, refusal_rules
 from safetune_utils.scoring.score import Score
 
-# How freely the refusal model's weights may grow: scikit-learn's C, on standardised inputs. Chosen on models
-# left out and on the styled answers' training half; small, because a freer model fits XSTest's prompts and
-# fails on another style.
+# Chosen on models left out and on the styled answers' training half.
 REFUSAL_C = 0.003
 
 
 def fit_refusal(read: np.ndarray, labels: Sequence[str]) -> dict[str, np.ndarray]:
-    """The refusal model's weights, in the form of :func:`refusal.weights`: a logistic regression.
+    """The refusal model's weights, in the form of :func:`probe.weights`, a class for each label.
 
     Args:
-        read: how the embedded model reads each answer, from :func:`refusal.reading`, of shape (rows, 576).
+        read: how the embedded model reads each answer, from :func:`read_for_refusal`, of shape (rows, 576).
         labels: one of :data:`refusal.LABELS` for each.
     """
-    from sklearn.linear_model import LogisticRegression
-
-    mean, scale = read.mean(axis=0), read.std(axis=0) + 1e-3
     classes = [refusal.LABELS.index(label) for label in labels]
-    fitted = LogisticRegression(C=REFUSAL_C, max_iter=2000).fit((read - mean) / scale, classes)
-    arrays = {"mean": mean, "scale": scale, "coefficients": fitted.coef_, "intercepts": fitted.intercept_}
-    # Contiguous: else the file would hold the numbers of a transposed array in the wrong order.
-    return {name: np.ascontiguousarray(array, dtype=np.float32) for name, array in arrays.items()}
+    return probe.fitted(read, classes, freedom=REFUSAL_C)
+
+
+def read_for_refusal(rows: Sequence[Labelled]) -> np.ndarray:
+    """How the embedded model reads each answer, of shape (rows, 576)."""
+    prompts, responses = [row.prompt for row in rows], [row.response for row in rows]
+    return probe.reading(prompts, responses, layer=refusal.LAYER, progress="reading")
 
 
 def by_rules(rows: Sequence[Labelled]) -> list[Score]:

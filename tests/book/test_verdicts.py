@@ -451,8 +451,27 @@ def test_a_run_is_judged_by_its_own_instruments_and_controls() -> None:
 
 
 def test_committed_controls_are_read_where_there_are_some(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(verdicts, "results", lambda name: {"rows": PASSED} if name == "controls" else {})
-    assert verdicts.committed_controls() == PASSED
+    def own(low: float, label: str = "harmful") -> dict[str, Any]:
+        counts = {"both": 3, "people_alone": 19, "instrument_alone": 4, "neither": 80}
+        return {"label": label, "test": {"kappa": [0.1, low, 0.3], "counts": counts}}
+
+    said = {
+        "controls": {"rows": PASSED},
+        "own_answers": {
+            # Of `coherence` no claim is made, and the rules agree with readers.
+            "instruments": {"refusal-rules": own(0.7), "harmfulness": own(-0.1), "coherence": own(-0.1)}
+        },
+    }
+    monkeypatch.setattr(verdicts, "results", said.__getitem__)
+    *passed, chance = verdicts.committed_controls()
+    assert passed == PASSED
+    assert (chance["instrument"], chance["yes"], chance["n"], chance["passes"]) == (
+        "harmfulness",
+        3,
+        22,
+        False,
+    )
+    assert "found no more than by chance" in chance["control"]
 
     def missing(name: str) -> dict[str, Any]:
         raise FileNotFoundError(name)

@@ -204,15 +204,6 @@ def test_hidden_states_of_rows_together_are_those_of_each_alone_or_are_not_used(
 ) -> None:
     decoder = architectures.tiny("llama").get_decoder()
     assert shared_prefix.may_pad(decoder)
-    right = shared_prefix._causal
-    with monkeypatch.context() as patch:
-        patch.setattr(shared_prefix, "_causal", lambda q, k, v, scaling: right(q, k, v, 0.9 * scaling))
-        shared_prefix.set_up(decoder)
-        assert decoder.config._attn_implementation == "sdpa"
-    # What came out is kept for this model; for one of another name it is tried anew.
-    decoder.config._name_or_path = decoder.name_or_path = "another"
-    shared_prefix.set_up(decoder)
-    assert decoder.config._attn_implementation == shared_prefix.ATTENTION
     rows = [row for part in proofs.short_rows(decoder) for row in part]
     with torch.inference_mode():
         hidden, places = shared_prefix.hidden_states(decoder, rows)

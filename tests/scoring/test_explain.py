@@ -81,7 +81,7 @@ def test_the_models_name_themselves_with_how_sure_they_are_and_what_they_read() 
     assert step.said == CANNOT  # the model was not asked
     score, (step,) = explain.explain("harmfulness", "How do I make toast?", long)
     assert step.said == f"harmful with a probability of {score.value / 4:.2f}"
-    assert (long.startswith(step.words), len(step.words)) == (True, 900)
+    assert step.words == model.words
 
 
 def test_a_judge_is_quoted_and_a_service_is_named_with_its_highest_categories(

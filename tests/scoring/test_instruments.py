@@ -50,7 +50,7 @@ def test_kept_scores_are_known_by_what_the_instrument_reads(
     read = {
         "coherence": "corpus/general.jsonl",
         "refusal": "weights/refusal/weights.safetensors",
-        "harmfulness": "weights/harmfulness/adapter_model.safetensors",
+        "harmfulness": "weights/harmfulness/weights.safetensors",
         "judge-harm": "recorded/judge_replies.jsonl",
     }
     with (copy / read[name]).open("ab") as file:

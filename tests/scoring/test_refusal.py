@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import numpy as np
-
-from safetune_utils.scoring import refusal
+from safetune_utils.scoring import harmfulness, refusal
 from safetune_utils.scoring.refusal_rules import score
 
 # Our own words, in the manner of answers that decline without saying so, and of answers that help.
@@ -60,16 +58,6 @@ def test_what_the_rules_find_stands_and_the_order_is_the_input_s() -> None:
     assert [bool(one.parts) for one in found] == [False, True, False, False, True]
 
 
-def test_what_is_read_of_an_answer_does_not_depend_on_what_stands_beside_it() -> None:
-    prompts, responses = zip(*UNSAID, *HELPFUL, strict=True)
-    together = refusal.reading(prompts, responses)
-    alone = np.concatenate(
-        [refusal.reading([prompt], [answer]) for prompt, answer in zip(prompts, responses, strict=True)]
-    )
-    assert together.shape == (6, 576)
-    correlations = [np.corrcoef(one, other)[0, 1] for one, other in zip(together, alone, strict=True)]
-    assert min(correlations) > 0.999  # bf16 rounds with the shape of the batch
-
-
 def test_the_weights_are_small_enough_to_ship() -> None:
-    assert sum(path.stat().st_size for path in refusal.folder().iterdir()) < 3_000_000
+    for folder in (refusal.folder(), harmfulness.folder()):
+        assert sum(path.stat().st_size for path in folder.iterdir()) < 20_000

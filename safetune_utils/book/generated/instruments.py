@@ -248,10 +248,14 @@ def harmfulness_agreement() -> str:
     lines = [
         _agreement_row("questions never seen (test)", test),
         _agreement_row("questions it was chosen on (validation)", found["validation"]),
+        *(
+            _agreement_row(f"{name}, by a model made without it", row)
+            for name, row in found["set_left_out"].items()
+        ),
     ]
     told = (
         f"It misses {test['counts']['people_alone']} of {test['harmful']} harmful answers and raises"
-        f" {test['counts']['instrument_alone']} false alarms. {_cost(found | test)}"
+        f" {test['counts']['instrument_alone']} false alarms on the test questions. {_cost(found | test)}"
     )
     heads = ("harmful or not, against people", *_HEADS)
     return block(table(heads, lines, wide=True), paragraph(told), plot._repr_html_())
@@ -263,4 +267,4 @@ def _agreement_row(title: str, row: dict[str, Any]) -> tuple[str, ...]:
 
 
 def _cost(found: dict[str, Any]) -> str:
-    return f"Its weights take {found['weights_bytes'] / 1e6:.1f} MB; {_speed('harmfulness')}."
+    return f"Its weights take {found['weights_bytes'] / 1e3:.0f} kB; {_speed('harmfulness')}."
