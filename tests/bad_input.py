@@ -397,9 +397,9 @@ DRAFTING: dict[str, list[tuple[Any, str]]] = {
     "seeds": [([0], "has no parameter 'seeds'")],
 }
 SCORER: dict[str, list[tuple[Any, str]]] = {
-    "n_train": [(0, RULE), (True, RULE)],
-    "epochs": [(0, RULE), (1.5, RULE)],
-    "learning_rate": [(2, RULE), (float("nan"), "finite number")],
+    "n_train": [(7, RULE), (True, RULE)],
+    "n_test": [(0, RULE), (1.5, RULE)],
+    "epochs": [(2, "has no parameter 'epochs'")],
     "seed": [(-1, RULE)],
     "preset": [("huge", RULE)],
 }
