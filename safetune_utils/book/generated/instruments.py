@@ -148,7 +148,7 @@ def own_agreement() -> str:
     )
     readers = found["readers"]
     kappas = "; ".join(f"{label} {kappa[0]:.2f}" for label, kappa in readers["labels"].items())
-    people = " and ".join(f"{kappa[0]:.2f}" for kappa in readers["xstest"].values())
+    people = ", ".join(f"{kappa[0]:.2f}" for kappa in readers["xstest"].values())
     told = (
         f"{found['n']} answers. The two readers' κ with one another: {kappas}. A third read the"
         f" {readers['disputed']} on which they differ. With XSTest's people, on {readers['n_xstest']} answers"
