@@ -8,6 +8,7 @@ regress people's ratings. :mod:`safetune_utils.scoring.measured` compares both w
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any, NamedTuple, TypedDict
 
@@ -168,7 +169,10 @@ def _trial_folder(
     settings: ScorerTraining, parts: Mapping[str, Sequence[Labelled]], *, make: bool = True
 ) -> Path:
     order = np.random.default_rng(settings.seed).permutation(len(parts["train"]))
-    rows = [parts["train"][i] for i in order[: settings.n_train]]
+    shuffled = [parts["train"][i] for i in order]
+    # One of each class in turn, so that a few rows hold both.
+    each = [[row for row in shuffled if row.label == label] for label in harmfulness.CLASSES]
+    rows = [row for pair in zip_longest(*each) for row in pair if row][: settings.n_train]
     test = parts["test"][: settings.n_test]
     inputs = {
         "rows": [[row.id for row in some] for some in (rows, test)],
