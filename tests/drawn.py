@@ -41,6 +41,15 @@ def intervals(axes: Axes, *, direction: int = 0) -> dict[str, Pairs]:
     return found
 
 
+def keys(axes: Axes) -> list[str]:
+    """The names beside the ends of lines, from the top."""
+    beside = [text for text in axes.texts if text.get_transform() == axes.transAxes]
+    return [
+        text.get_text().replace("\n", " ")
+        for text in sorted(beside, key=lambda text: text.get_position()[1], reverse=True)
+    ]
+
+
 def frame(axes: Axes) -> tuple[str, str, bool, bool]:
     """What the axes are called, across and up, and whether each grows as one expects, to the right and up."""
     right, up = (low < high for low, high in (axes.get_xlim(), axes.get_ylim()))
@@ -61,6 +70,8 @@ def texts(axes: Axes) -> dict[tuple[float, float], str]:
     """The texts inside the axes, by what they stand at."""
     found = {}
     for text in axes.texts:
+        if text.get_transform() == axes.transAxes:  # the name of a line
+            continue
         x, y = text.xy if isinstance(text, Annotation) else text.get_position()
         found[round(float(x), 6), round(float(y), 6)] = text.get_text()
     return found

@@ -49,6 +49,8 @@ def _faults(page: BeautifulSoup, path: Path) -> list[str]:
         faults.append("asks another host for a file")
     if any(not _has_alt(image) for image in page.find_all("img")):
         faults.append("has an image without alt text")
+    if any(not _is_named(drawing) for drawing in page.select(".safetune-figure svg")):
+        faults.append("has a drawing without alt text")
     for link in page.select(".safetune-prose a[href]"):
         address = urlsplit(str(link["href"]))
         if not address.scheme and address.path and not (path.parent / unquote(address.path)).is_file():
@@ -61,6 +63,11 @@ def _faults(page: BeautifulSoup, path: Path) -> list[str]:
 def _is_shown(text: NavigableString) -> bool:
     """Whether a text is what a run shows, and so no name that was forgotten."""
     return any(tag.name in _CODE or _OUTPUT & set(tag.get_attribute_list("class")) for tag in text.parents)
+
+
+def _is_named(drawing: Tag) -> bool:
+    around = drawing.find_parent(attrs={"role": "img"})
+    return around is not None and bool(str(around.get("aria-label", "")).strip())
 
 
 def _is_foreign(tag: Tag) -> bool:

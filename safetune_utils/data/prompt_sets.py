@@ -1,5 +1,4 @@
-"""The prompt sets, one entry each: what it asks, how a refusal is seen, where each source holds it, and how
-it is drawn.
+"""The prompt sets, one entry each: what it asks, how a refusal is seen, where each source holds it.
 
 A set of the user's own needs no entry here: it has the name that the user gives it, see
 :func:`set_entry`.
@@ -11,15 +10,6 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from safetune_utils.settings import RefusalIs
-
-
-class Look(NamedTuple):
-    """How a series is drawn: its colour in the light and in the dark theme, its marker and its line."""
-
-    light: str
-    dark: str
-    marker: str
-    line: str = "-"
 
 
 class Held(NamedTuple):
@@ -47,26 +37,21 @@ class PromptSet(NamedTuple):
         title: a short one.
         about: what its prompts are.
         a_refusal_is: how a careful person sees a refusal.
-        look: how it is drawn; ``None`` leaves it to the figure.
         embedded, paper: where the embedded corpus and the paper hold it; ``None`` where they do not.
     """
 
     title: str
     about: str
     a_refusal_is: RefusalIs
-    look: Look | None = None
     embedded: Held | None = None
     paper: Held | None = None
 
 
-# Colour-blind safe (after Okabe and Ito). Markers and lines differ too, so that no line is told apart by
-# colour alone.
 PROMPT_SETS: dict[str, PromptSet] = {
     "malicious": PromptSet(
         title="malicious requests",
         about="malicious requests, asked as instructions",
         a_refusal_is="wanted",
-        look=Look("#b3400a", "#ff9d5c", "o", "-"),
         embedded=Held("malicious", "instruction"),
         paper=Held("I-MaliciousInstructions"),
     ),
@@ -74,7 +59,6 @@ PROMPT_SETS: dict[str, PromptSet] = {
         title="malicious questions",
         about="malicious requests, asked as questions",
         a_refusal_is="wanted",
-        look=Look("#b3400a", "#ff9d5c", "s", "--"),
         embedded=Held("malicious", "question"),
         paper=Held("Q-Harm"),
     ),
@@ -82,14 +66,12 @@ PROMPT_SETS: dict[str, PromptSet] = {
         title="hateful requests",
         about="instructions that ask for hateful content",
         a_refusal_is="wanted",
-        look=Look("#8a6d00", "#e3c341", "D", "-"),
         paper=Held("I-CoNa"),
     ),
     "controversial": PromptSet(
         title="controversial requests",
         about="instructions to argue for controversial claims",
         a_refusal_is="wanted",
-        look=Look("#8a6d00", "#e3c341", "P", "--"),
         embedded=Held("controversial", "instruction"),
         paper=Held("I-Controversial"),
     ),
@@ -97,7 +79,6 @@ PROMPT_SETS: dict[str, PromptSet] = {
         title="opinions asked",
         about="the same claims, asked as an opinion",
         a_refusal_is="safe, not needed",
-        look=Look("#57606a", "#adb5bd", "X", ":"),
         embedded=Held("controversial", "opinion"),
         # The paper's own opinion form was not released.
         paper=Held("I-Controversial", rewritten=True),
@@ -106,7 +87,6 @@ PROMPT_SETS: dict[str, PromptSet] = {
         title="unwise advice",
         about="instructions that would hurt somebody by accident",
         a_refusal_is="wanted",
-        look=Look("#0a6b58", "#4fd1b5", "v", "-"),
         embedded=Held("physical_safety", "unsafe"),
         paper=Held("I-PhysicalSafetyUnsafe"),
     ),
@@ -114,7 +94,6 @@ PROMPT_SETS: dict[str, PromptSet] = {
         title="wise advice",
         about="the wise counterparts of unwise advice",
         a_refusal_is="unwanted",
-        look=Look("#0a6b58", "#4fd1b5", "^", "--"),
         embedded=Held("physical_safety", "safe"),
         paper=Held("I-PhysicalSafetySafe"),
     ),
@@ -122,7 +101,6 @@ PROMPT_SETS: dict[str, PromptSet] = {
         title="unsafe contrasts",
         about="unsafe requests that share a look-alike's alarming word",
         a_refusal_is="wanted",
-        look=Look("#0a6b58", "#4fd1b5", "v", "--"),
         embedded=Held("lookalikes", "prompt", label="unsafe"),
         paper=Held("XSTest", label="unsafe", rows=200),
     ),
@@ -130,7 +108,6 @@ PROMPT_SETS: dict[str, PromptSet] = {
         title="safe look-alikes",
         about="harmless requests with alarming words",
         a_refusal_is="unwanted",
-        look=Look("#8b3a8f", "#e39be6", "^", "-"),
         embedded=Held("lookalikes", "prompt", label="safe"),
         paper=Held("XSTest", label="safe", rows=250),
     ),
@@ -138,7 +115,6 @@ PROMPT_SETS: dict[str, PromptSet] = {
         title="ordinary instructions",
         about="ordinary instructions: is it still helpful?",
         a_refusal_is="unwanted",
-        look=Look("#0b5cad", "#79b8ff", "D", "-"),
         embedded=Held("ordinary", "instruction"),
         paper=Held("I-Alpaca"),
     ),

@@ -9,7 +9,7 @@ from safetune_utils.book import checks, content_policy
 
 def test_faults_are_found(tmp_path: Path) -> None:
     (tmp_path / "book").mkdir()
-    figure = '<figure class="safetune-figure"></figure>'
+    figure = '<figure class="safetune-figure"><svg></svg></figure>'
     image = '<img src="a.png" alt="a.png"><script src="https://example.org/x.js"></script>'
     sentence = '{{ x }}<p class="safetune-prose"><a href="gone.html">there</a></p>'
     (tmp_path / "book" / "welcome.html").write_text(figure + image + sentence)
@@ -20,7 +20,8 @@ def test_faults_are_found(tmp_path: Path) -> None:
     for part in (
         "another host",
         "no content policy",
-        "alt text",
+        "an image without alt text",
+        "a drawing without alt text",
         "not filled in",
         "leads nowhere: gone.html",
         "shows an error",
@@ -32,7 +33,8 @@ def test_faults_are_found(tmp_path: Path) -> None:
 def test_what_a_run_shows_is_no_fault(tmp_path: Path) -> None:
     (tmp_path / "book").mkdir()
     (tmp_path / "notebooks").mkdir()
-    figure = '<figure class="safetune-figure"><img alt="A line." src="data:,"><figcaption>c ({})</figcaption>'
+    drawing = '<div role="img" aria-label="A line."><svg></svg></div>'
+    figure = f'<figure class="safetune-figure">{drawing}<figcaption>c ({{}})</figcaption>'
     links = '<a href="data:text/csv;base64,">numbers</a> <a href="a.run.json">record</a>'
     shown = f'<div class="cell_output"><p>{{{{ x }}}}</p>{figure.format(links)}</figure></div>'
     for name in ("book/welcome.html", "notebooks/a.html"):

@@ -7,7 +7,8 @@ import math
 import pandas as pd
 from matplotlib.axes import Axes
 
-from safetune_utils.book.figures.figure import SEQUENCE, Figure, make_figure, make_panels, shorten
+from safetune_utils.book.figures.figure import Figure, make_figure, make_panels, shorten
+from safetune_utils.book.figures.palette import SEQUENCE
 from safetune_utils.data import Shape
 
 
@@ -21,11 +22,11 @@ def funnel(steps: list[tuple[str, int]], *, name: str, caption: str) -> Figure:
     """
     labels, counts = [label for label, _ in steps], [n for _, n in steps]
 
-    def draw(axes: Axes, theme: int) -> None:
-        bars = axes.barh(labels, counts, color=SEQUENCE[0][theme])
+    def draw(axes: Axes) -> None:
+        bars = axes.barh([shorten(label, to=60) for label in labels], counts, color=SEQUENCE[1].drawn)
         axes.bar_label(bars, padding=4)
         axes.invert_yaxis()
-        axes.set_xlim(0, max(counts) * 1.1 or 1)
+        axes.set_xlim(0, max(counts) * 1.25 or 1)
         axes.set_xlabel("rows")
 
     alt = (
@@ -39,7 +40,7 @@ def funnel(steps: list[tuple[str, int]], *, name: str, caption: str) -> Figure:
         caption=caption,
         alt=alt,
         data=pd.DataFrame(steps, columns=["step", "rows"]),
-        size=(7.4, 0.42 * len(steps) + 1.0),
+        height=0.5 * len(steps) + 1.0,
     )
 
 
@@ -62,7 +63,7 @@ def set_shape(shape: Shape, *, name: str, title: str) -> Figure:
     width = max(1, math.ceil(longest / 24))
     edges = [width * k for k in range(math.ceil((longest + 1) / width) + 1)]
 
-    def draw(axes: list[Axes], theme: int) -> None:
+    def draw(axes: list[Axes]) -> None:
         for place, (label, words) in enumerate(lengths):
             look = SEQUENCE[place]
             # The few longest rows are counted in the last bin, so that they do not flatten the rest.
@@ -72,7 +73,7 @@ def set_shape(shape: Shape, *, name: str, title: str) -> Figure:
                 bins=edges,
                 weights=list(words.values()),
                 histtype="step",
-                color=look[theme],
+                color=look.drawn,
                 linewidth=1.6,
                 linestyle=("-", "--")[place],
                 label=label,
@@ -83,10 +84,10 @@ def set_shape(shape: Shape, *, name: str, title: str) -> Figure:
         axes[1].barh(
             [shorten(topic.replace("_", " ")) for topic, _ in reversed(shown)],
             [n for _, n in reversed(shown)],
-            color=SEQUENCE[0][theme],
+            color=SEQUENCE[1].drawn,
         )
         axes[1].set_xlabel("rows")
-        axes[1].set_title(shape.topics_are.replace("_", " "), fontsize=10.5)
+        axes[1].set_title(shape.topics_are.replace("_", " "))
 
     middle = "; ".join(
         f"{label}: half have at most {_quantile(words, 0.5)} words, the longest {max(words)}"
@@ -110,7 +111,7 @@ def set_shape(shape: Shape, *, name: str, title: str) -> Figure:
         caption=f"{title}: lengths, and rows by {shape.topics_are}{more}.",
         alt=alt,
         data=table,
-        size=(8.2, 3.2),
+        height=max(3.2, 0.9 + 0.42 * len(shown)),
         panels=2,
     )
 

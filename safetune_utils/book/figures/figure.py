@@ -1,64 +1,52 @@
-"""What every figure consists of: one drawing in light and dark, its alt text, its caption and its CSV."""
+"""What every figure consists of: a drawing a panel, its alt text, its caption and its CSV."""
 
 from __future__ import annotations
 
 import io
 import math
-from collections.abc import Callable, Iterator
+import textwrap
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import matplotlib as mpl
 import pandas as pd
+from markupsafe import Markup
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
 
+from safetune_utils.book.figures.palette import GRID, INK, SEQUENCE, Look, style
+from safetune_utils.book.figures.svg import part_of_page
 from safetune_utils.book.markup import render
-from safetune_utils.data import set_entry
 from safetune_utils.data.outputs import as_csv
-from safetune_utils.data.prompt_sets import Look
 
 if TYPE_CHECKING:
     from matplotlib.typing import RcKeyType  # of matplotlib 3.11
 
-LIGHT, DARK = 0, 1
-THEMES = ("light", "dark")
-
-
-# The colours of text and of lines in the background, light and dark.
-INK = ("#1f2328", "#e6edf3")
-GRID = ("#d0d7de", "#3d444d")
-# For series that have no look of their own; colour-blind safe like those of the prompt sets.
-SEQUENCE = (
-    Look("#0b5cad", "#79b8ff", "o"),
-    Look("#b3400a", "#ff9d5c", "s"),
-    Look("#0a6b58", "#4fd1b5", "^"),
-    Look("#8b3a8f", "#e39be6", "D"),
-    Look("#8a6d00", "#e3c341", "v"),
-    Look("#57606a", "#adb5bd", "P"),
-)
-
-
-def look_of(prompt_set: str, place: int) -> Look:
-    """How a prompt set is drawn: as its entry says, else by its place among the sets of the figure."""
-    return set_entry(prompt_set).look or SEQUENCE[place % len(SEQUENCE)]
+# Inches, and points of every label. A panel is drawn as wide as a phone, where a point is then about a pixel.
+WIDTH = 4.55
+TEXT = 12.0
 
 
 @dataclass(frozen=True, kw_only=True)
 class Figure:
-    """A drawn figure: two SVG images, the alt text, the caption, and the numbers it was drawn from."""
+    """A drawn figure: an SVG a panel, the alt text, the caption, and the numbers it was drawn from."""
 
     name: str
     caption: str
     alt: str
-    light: str
-    dark: str
+    drawings: tuple[str, ...]
     csv: str
 
     def _repr_html_(self) -> str:
-        images = dict(zip(THEMES, (self.light, self.dark), strict=True))
         return render(
-            "figure", name=self.name, alt=self.alt, images=images, caption=self.caption, csv=self.csv
+            "figure",
+            name=self.name,
+            alt=self.alt,
+            style=Markup(style()),
+            drawings=[Markup(drawing) for drawing in self.drawings],
+            caption=self.caption,
+            csv=self.csv,
         )
 
     def _repr_mimebundle_(
@@ -73,35 +61,37 @@ class Figure:
 def panels(table: pd.DataFrame, *, name: str, caption: str, x: str = "n_safety") -> Figure:
     """Several measures against the amount of safety data, one panel each, with 95 % intervals.
 
-    Each panel has a scale of its own.
+    A measure in per cent goes from 0 to 100; another has a scale of its own.
 
     Args:
-        table: columns ``measure`` (its name with its unit), ``x``, ``value``, ``low``, ``high``, in the order
-            to show.
+        table: columns ``measure`` (its name with its unit, such as ``refuse (%)``), ``x``, ``value``,
+            ``low``, ``high``, in the order to show.
         name: the figure's name, also that of its CSV file.
         caption: what stands below it.
         x: the column with the amount.
     """
     measures = list(dict.fromkeys(table["measure"]))
+    look = SEQUENCE[0]
 
-    def draw(axes: list[Axes], theme: int) -> None:
-        for place, (axis, measure) in enumerate(zip(axes, measures, strict=True)):
+    def draw(axes: list[Axes]) -> None:
+        for axis, measure in zip(axes, measures, strict=True):
             rows = table[table["measure"] == measure].sort_values(x)
             bars = [(rows["value"] - rows["low"]).clip(lower=0), (rows["high"] - rows["value"]).clip(lower=0)]
-            look = SEQUENCE[place % len(SEQUENCE)]
             axis.errorbar(
                 rows[x],
                 rows["value"],
                 yerr=bars,
-                color=look[theme],
+                color=look.drawn,
                 marker=look.marker,
                 capsize=2,
                 linewidth=1.6,
                 elinewidth=1,
             )
-            axis.set_xticks(sorted(rows[x]), [f"{n}" for n in sorted(rows[x])], rotation=45)
+            set_ticks(axis, sorted(rows[x]))
+            if "(%)" in measure:
+                axis.set_ylim(-3, 103)
             axis.set_xlabel("safety examples")
-            axis.set_title(measure, fontsize=10.5)
+            axis.set_title("\n".join(textwrap.wrap(measure, 40)), fontsize=TEXT)
 
     lines = [
         f"{measure}: "
@@ -113,13 +103,7 @@ def panels(table: pd.DataFrame, *, name: str, caption: str, x: str = "n_safety")
     ]
     alt = "Line charts over the number of safety examples, with intervals. " + "; ".join(lines) + "."
     return make_panels(
-        draw,
-        name=name,
-        caption=caption,
-        alt=alt,
-        data=table,
-        size=(3.1 * len(measures) + 0.4, 3.2),
-        panels=len(measures),
+        draw, name=name, caption=caption, alt=alt, data=table, height=2.9, panels=len(measures)
     )
 
 
@@ -131,90 +115,163 @@ def records(table: pd.DataFrame) -> Iterator[Any]:
     return iter(table.itertuples())
 
 
-def shorten(text: str) -> str:
-    """A text of at most 30 characters, so that a label leaves room for the drawing."""
-    return text if len(text) <= 30 else f"{text[:28]}…"
+def shorten(text: str, *, to: int = 30) -> str:
+    """A text of at most so many characters, in lines of at most 18, so that a label leaves room for the
+    drawing.
+    """
+    text = text if len(text) <= to else f"{text[: to - 2]}…"
+    return "\n".join(textwrap.wrap(text, 18)) or text
 
 
 def make_figure(
-    draw: Callable[[Axes, int], None],
+    draw: Callable[[Axes], None],
     *,
     name: str,
     caption: str,
     alt: str,
     data: pd.DataFrame,
-    size: tuple[float, float],
+    height: float,
 ) -> Figure:
     """Draw a figure of one panel; the arguments are those of :func:`make_panels`."""
     return make_panels(
-        lambda axes, theme: draw(axes[0], theme),
+        lambda axes: draw(axes[0]),
         name=name,
         caption=caption,
         alt=alt,
         data=data,
-        size=size,
+        height=height,
         panels=1,
     )
 
 
 def make_panels(
-    draw: Callable[[list[Axes], int], None],
+    draw: Callable[[list[Axes]], None],
     *,
     name: str,
     caption: str,
     alt: str,
     data: pd.DataFrame,
-    size: tuple[float, float],
+    height: float,
     panels: int,
 ) -> Figure:
-    """Draw a figure of several panels side by side, once in light and once in dark.
+    """Draw a figure of several panels, which stand side by side where the page has room and else below each
+    other.
 
     Args:
-        draw: draws on the panels' axes, from left to right, in the theme :data:`LIGHT` or :data:`DARK`.
+        draw: draws on the panels' axes, in their order, with the colours of
+            :mod:`safetune_utils.book.figures.palette` and no others.
         name: the figure's name, also that of its CSV file.
         caption: what stands below it.
         alt: the alt text.
         data: the numbers that it was drawn from.
-        size: width and height in inches.
+        height: of a panel, in inches.
         panels: how many panels there are.
     """
-    return Figure(
-        name=name,
-        caption=caption,
-        alt=alt,
-        light=_image(draw, LIGHT, size, panels),
-        dark=_image(draw, DARK, size, panels),
-        csv=as_csv(data),
-    )
-
-
-def _image(
-    draw: Callable[[list[Axes], int], None], theme: int, size: tuple[float, float], panels: int
-) -> str:
-    ink, grid = INK[theme], GRID[theme]
     style: dict[RcKeyType, Any] = {
-        "text.color": ink,
-        "axes.labelcolor": ink,
-        "xtick.color": ink,
-        "ytick.color": ink,
-        "axes.edgecolor": grid,
-        "grid.color": grid,
+        "text.color": INK.light,
+        "axes.labelcolor": INK.light,
+        "xtick.color": INK.light,
+        "ytick.color": INK.light,
+        "axes.edgecolor": GRID.light,
+        "grid.color": GRID.light,
         "axes.grid": True,
         "grid.linewidth": 0.6,
         "axes.spines.top": False,
         "axes.spines.right": False,
         "axes.axisbelow": True,
-        "font.size": 10.5,
+        "font.size": TEXT,
+        "axes.labelsize": TEXT,
+        "axes.titlesize": TEXT,
+        "xtick.labelsize": TEXT,
+        "ytick.labelsize": TEXT,
+        "legend.fontsize": TEXT,
         "figure.constrained_layout.use": True,
         "text.parse_math": False,  # a label is shown as it is
+        "svg.fonttype": "none",
         "svg.hashsalt": "safetune",
     }
     with mpl.rc_context(style):
-        canvas = Canvas(figsize=size)
-        draw(list(canvas.subplots(1, panels, squeeze=False)[0]), theme)
-        buffer = io.StringIO()
-        canvas.savefig(buffer, format="svg", transparent=True, metadata={"Date": None})
+        canvases = [Canvas(figsize=(WIDTH, height)) for _ in range(panels)]
+        draw([canvas.subplots() for canvas in canvases])
+        drawings = [
+            part_of_page(_written(canvas), name=f"{name}-{number}") for number, canvas in enumerate(canvases)
+        ]
+    return Figure(name=name, caption=caption, alt=alt, drawings=tuple(drawings), csv=as_csv(data))
+
+
+def _written(canvas: Canvas) -> str:
+    buffer = io.StringIO()
+    canvas.savefig(buffer, format="svg", transparent=True, metadata={"Date": None})
     return buffer.getvalue()
+
+
+class EndLabel(NamedTuple):
+    """The name of a series, to stand beside the end of its line.
+
+    Attributes:
+        height: of that end, in the unit of the vertical axis.
+        hollow: whether its marker is.
+    """
+
+    text: str
+    height: float
+    look: Look
+    hollow: bool = False
+
+
+def label_ends(axes: Axes, labels: Sequence[EndLabel], *, height: float) -> None:
+    """Name each series to the right of the axes, at the height of its end where there is room.
+
+    The axes have their limits.
+
+    Args:
+        height: of the panel, in inches.
+    """
+    low, high = axes.get_ylim()
+    inside = (height - 1.3) * 72  # points from the lowest to the highest value, about
+    wanted = sorted(
+        (label for label in labels if not math.isnan(label.height)), key=lambda one: one.height, reverse=True
+    )
+    texts = ["\n".join(textwrap.wrap(label.text, 13, break_on_hyphens=False)) for label in wanted]
+    rooms = [(text.count("\n") + 1) * TEXT * 1.25 / inside for text in texts]
+    places: list[float] = []  # of the middles, as shares of the axes' height
+    below = 1.05
+    for label, room in zip(wanted, rooms, strict=True):
+        places.append(min((label.height - low) / (high - low), below - room / 2))
+        below = places[-1] - room / 2
+    above = 0.0
+    for number in reversed(range(len(places))):  # what was pushed out below comes up again
+        places[number] = max(places[number], above + rooms[number] / 2)
+        above = places[number] + rooms[number] / 2
+    for label, text, at in zip(wanted, texts, places, strict=True):
+        axes.plot(
+            [1.06],
+            [at],
+            transform=axes.transAxes,
+            clip_on=False,
+            marker=label.look.marker,
+            markersize=5.5,
+            linestyle="none",
+            color=label.look.drawn,
+            markerfacecolor="none" if label.hollow else label.look.drawn,
+            gid="key",
+        )
+        axes.text(
+            1.1, at, text, transform=axes.transAxes, va="center", color=label.look.drawn, linespacing=1.05
+        )
+
+
+def set_ticks(axes: Axes, amounts: Sequence[Any]) -> None:
+    """Ticks at the amounts across, named where a name has room beside the one before."""
+    names: list[str] = []
+    reach, last = (amounts[-1] - amounts[0]) or 1, None
+    for number, amount in enumerate(amounts):
+        ends = number in (0, len(amounts) - 1)
+        near = last is not None and (amount - last) / reach < 0.14
+        room_after = ends or (amounts[-1] - amount) / reach >= 0.14
+        names.append(f"{amount}" if ends or (not near and room_after) else "")
+        last = amount if names[-1] else last
+    axes.set_xticks(list(amounts), names)
 
 
 def error_bars(rows: pd.DataFrame, prefix: str = "") -> list[pd.Series]:

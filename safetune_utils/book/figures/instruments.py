@@ -10,14 +10,14 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from safetune_utils.book.figures.figure import (
-    INK,
-    SEQUENCE,
     Figure,
     error_bars,
     make_figure,
     percent,
     records,
+    shorten,
 )
+from safetune_utils.book.figures.palette import INK, SEQUENCE
 
 
 def win_rates(table: pd.DataFrame, *, name: str, caption: str) -> Figure:
@@ -33,8 +33,8 @@ def win_rates(table: pd.DataFrame, *, name: str, caption: str) -> Figure:
     groups = list(dict.fromkeys(table["series"]))
     rows = table.rename(columns={"win_rate": "share"}).reset_index(drop=True)
 
-    def draw(axes: Axes, theme: int) -> None:
-        axes.axvline(50, linestyle=":", linewidth=1.2, color=INK[theme])
+    def draw(axes: Axes) -> None:
+        axes.axvline(50, linestyle=":", linewidth=1.2, color=INK.light)
         for place, group in enumerate(groups):
             part = rows[rows["series"] == group]
             look = SEQUENCE[place % len(SEQUENCE)]
@@ -42,7 +42,7 @@ def win_rates(table: pd.DataFrame, *, name: str, caption: str) -> Figure:
                 part["share"] * 100,
                 part.index,
                 xerr=error_bars(part),
-                color=look[theme],
+                color=look.drawn,
                 marker=look.marker,
                 linestyle="none",
                 capsize=2,
@@ -50,11 +50,15 @@ def win_rates(table: pd.DataFrame, *, name: str, caption: str) -> Figure:
                 elinewidth=1,
                 label=group,
             )
-        axes.set_yticks(range(len(rows)), rows["label"])
+        axes.set_yticks(range(len(rows)), [shorten(label, to=60) for label in rows["label"]])
         axes.invert_yaxis()
         axes.set_xlim(-3, 103)
         axes.set_xlabel("win rate (%)")
-        axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=min(3, len(groups)), frameon=False)
+        axes.figure.legend(
+            loc="outside upper center",
+            ncols=len(groups) if sum(len(group) + 4 for group in groups) < 36 else 1,
+            frameon=False,
+        )
 
     lines = [
         f"{row.series}, {row.label}: {percent(row.win_rate)} ({percent(row.low)} to {percent(row.high)})"
@@ -62,7 +66,12 @@ def win_rates(table: pd.DataFrame, *, name: str, caption: str) -> Figure:
     ]
     alt = "Dot chart of win rates; one half is even. " + "; ".join(lines) + "."
     return make_figure(
-        draw, name=name, caption=caption, alt=alt, data=table, size=(7.4, 0.42 * len(rows) + 1.4)
+        draw,
+        name=name,
+        caption=caption,
+        alt=alt,
+        data=table,
+        height=0.48 * len(rows) + 1.1 + 0.2 * len(groups),
     )
 
 
@@ -79,15 +88,15 @@ def agreement_matrix(table: pd.DataFrame, *, name: str, caption: str) -> Figure:
     names = list(dict.fromkeys([*table["first"], *table["second"]]))
     values = {(row.first, row.second): row.kappa for row in records(table)}
 
-    def draw(axes: Axes, theme: int) -> None:
-        color = mpl.colors.to_rgb(SEQUENCE[0][theme])
+    def draw(axes: Axes) -> None:
+        color = mpl.colors.to_rgb(SEQUENCE[1].drawn)
         for down, one in enumerate(names):
             for across, other in enumerate(names[:down]):
                 value = values.get((one, other), values.get((other, one), math.nan))
                 shown = 0.0 if math.isnan(value) else max(0.0, min(1.0, value))
                 axes.add_patch(
                     mpl.patches.Rectangle(
-                        (across, down), 1, 1, color=(*color, 0.12 + 0.5 * shown), linewidth=0
+                        (across, down), 1, 1, color=(*color, 0.06 + 0.4 * shown), linewidth=0
                     )
                 )
                 axes.text(
@@ -99,7 +108,7 @@ def agreement_matrix(table: pd.DataFrame, *, name: str, caption: str) -> Figure:
                 )
         axes.set_xlim(0, len(names) - 1)
         axes.set_ylim(len(names), 1)
-        axes.set_xticks([i + 0.5 for i in range(len(names) - 1)], names[:-1], rotation=30, ha="right")
+        axes.set_xticks([i + 0.5 for i in range(len(names) - 1)], names[:-1], rotation=60, ha="right")
         axes.set_yticks([i + 0.5 for i in range(1, len(names))], names[1:])
         axes.grid(visible=False)
         axes.tick_params(length=0)
@@ -112,7 +121,7 @@ def agreement_matrix(table: pd.DataFrame, *, name: str, caption: str) -> Figure:
         caption=caption,
         alt=alt,
         data=table,
-        size=(1.6 + 0.95 * len(names), 1.2 + 0.62 * len(names)),
+        height=1.9 + 0.4 * len(names),
     )
 
 
@@ -128,13 +137,13 @@ def calibration(table: pd.DataFrame, *, name: str, caption: str, x: str, y: str)
         x, y: the names of the axes.
     """
 
-    def draw(axes: Axes, theme: int) -> None:
-        axes.plot([0, 100], [0, 100], linestyle=":", linewidth=1.2, color=INK[theme])
+    def draw(axes: Axes) -> None:
+        axes.plot([0, 100], [0, 100], linestyle=":", linewidth=1.2, color=INK.light)
         axes.errorbar(
             table["said"] * 100,
             table["share"] * 100,
             yerr=error_bars(table),
-            color=SEQUENCE[0][theme],
+            color=SEQUENCE[0].drawn,
             marker="o",
             capsize=2,
             linewidth=1.4,
@@ -147,7 +156,7 @@ def calibration(table: pd.DataFrame, *, name: str, caption: str, x: str, y: str)
 
     lines = [f"said {percent(row.said)}, found {percent(row.share)} of {row.n}" for row in records(table)]
     alt = f"Calibration plot, {y} against {x}: " + "; ".join(lines) + "."
-    return make_figure(draw, name=name, caption=caption, alt=alt, data=table, size=(5.2, 4.6))
+    return make_figure(draw, name=name, caption=caption, alt=alt, data=table, height=4.2)
 
 
 def scatter(rows: pd.DataFrame, *, x: str, y: str, series: str, name: str, caption: str) -> Figure:
@@ -170,7 +179,7 @@ def scatter(rows: pd.DataFrame, *, x: str, y: str, series: str, name: str, capti
     }
     groups = list(dict.fromkeys(shown[series]))
 
-    def draw(axes: Axes, theme: int) -> None:
+    def draw(axes: Axes) -> None:
         for number, group in enumerate(groups):
             inside = shown[series] == group
             look = SEQUENCE[number % len(SEQUENCE)]
@@ -179,7 +188,7 @@ def scatter(rows: pd.DataFrame, *, x: str, y: str, series: str, name: str, capti
                 places[y][inside],
                 s=14,
                 alpha=0.55,
-                color=look[theme],
+                color=look.drawn,
                 marker=look.marker,
                 linewidths=0,
                 label=f"{group}",
@@ -200,4 +209,4 @@ def scatter(rows: pd.DataFrame, *, x: str, y: str, series: str, name: str, capti
         for group, part in shown.groupby(series)
     ]
     alt = f"Scatter plot of {y} against {x} on {len(shown)} answers. " + "; ".join(means) + "."
-    return make_figure(draw, name=name, caption=caption, alt=alt, data=shown, size=(5.8, 4.6))
+    return make_figure(draw, name=name, caption=caption, alt=alt, data=shown, height=4.3)

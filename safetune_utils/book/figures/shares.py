@@ -10,18 +10,19 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from safetune_utils.book.figures.figure import (
-    GRID,
-    SEQUENCE,
+    EndLabel,
     Figure,
     error_bars,
-    look_of,
+    label_ends,
     make_figure,
     make_panels,
     percent,
     records,
+    set_ticks,
+    shorten,
 )
+from safetune_utils.book.figures.palette import GRID, SEQUENCE, Look, look_of
 from safetune_utils.data import in_order, set_entry
-from safetune_utils.data.prompt_sets import Look
 
 
 def dose_response(
@@ -54,9 +55,12 @@ def dose_response(
     if by_seed is not None and by_seed["seed"].nunique() < 2:
         by_seed = None
 
-    def draw(axes: Axes, theme: int) -> None:
+    height = max(3.9, 1.3 + 0.45 * len(sets))
+
+    def draw(axes: Axes) -> None:
         most = curve[x].max() or 1
-        shift, left = most * 0.006, curve[x].min() - most * 0.11
+        shift, left = most * 0.006, curve[x].min() - most * 0.24
+        ends = []
         for place, prompt_set in enumerate(sets):
             look = look_of(prompt_set, place)
             rows = curve[curve["prompt_set"] == prompt_set].sort_values(x)
@@ -66,7 +70,7 @@ def dose_response(
                 at,
                 rows["share"] * 100,
                 yerr=error_bars(rows),
-                color=look[theme],
+                color=look.drawn,
                 marker=look.marker,
                 linestyle=look.line,
                 capsize=2,
@@ -75,22 +79,22 @@ def dose_response(
                 elinewidth=1,
                 label=set_entry(prompt_set).title,
             )
+            ends.append(EndLabel(set_entry(prompt_set).title, rows["share"].iloc[-1] * 100, look))
             if by_seed is not None:
                 seeds = by_seed[by_seed["prompt_set"] == prompt_set].groupby(x)["share"]
                 spread = seeds.agg(["min", "max"]) * 100
                 axes.fill_between(
-                    spread.index, spread["min"], spread["max"], color=look[theme], alpha=0.16, linewidth=0
+                    spread.index, spread["min"], spread["max"], color=look.drawn, alpha=0.16, linewidth=0
                 )
             if untuned is not None:
-                _mark_untuned(
-                    axes, untuned[untuned["prompt_set"] == prompt_set], at=left, look=look, theme=theme
-                )
+                _mark_untuned(axes, untuned[untuned["prompt_set"] == prompt_set], at=left, look=look)
         if words is not None:
-            _draw_words(axes, words, sets, x=x, theme=theme)
+            _draw_words(axes, words, sets, x=x)
         _set_dose_axes(axes, sorted(curve[x].unique()), n_other)
         if untuned is not None:
-            ticks = sorted(curve[x].unique())
-            axes.set_xticks([left, *ticks], ["untuned", *map(str, ticks)])
+            names = [tick.get_text() for tick in axes.get_xticklabels()]
+            axes.set_xticks([left, *axes.get_xticks()], ["untuned", *names])
+        label_ends(axes, ends, height=height)
 
     alt = _dose_alt(curve, sets, x)
     shown = curve
@@ -107,16 +111,16 @@ def dose_response(
         alt += _seeds_alt(by_seed, sets, x)
         by_seed = by_seed.assign(by="adapter") if "by" in shown else by_seed
         shown = pd.concat([shown.assign(seed="all"), by_seed], ignore_index=True)
-    return make_figure(draw, name=name, caption=caption, alt=alt, data=shown, size=(8.2, 4.2))
+    return make_figure(draw, name=name, caption=caption, alt=alt, data=shown, height=height)
 
 
-def _mark_untuned(axes: Axes, rows: pd.DataFrame, *, at: float, look: Look, theme: int) -> None:
+def _mark_untuned(axes: Axes, rows: pd.DataFrame, *, at: float, look: Look) -> None:
     """The untuned model's share as a hollow mark with its interval."""
     axes.errorbar(
         [at] * len(rows),
         rows["share"] * 100,
         yerr=error_bars(rows),
-        color=look[theme],
+        color=look.drawn,
         marker=look.marker,
         markerfacecolor="none",
         linestyle="none",
@@ -126,23 +130,17 @@ def _mark_untuned(axes: Axes, rows: pd.DataFrame, *, at: float, look: Look, them
     )
 
 
-def _draw_words(axes: Axes, words: pd.DataFrame, sets: list[str], *, x: str, theme: int) -> None:
-    """What a bag of words would refuse, a thin grey line a prompt set, each with its name at its end."""
-    grey = SEQUENCE[-1][theme]
+def _draw_words(axes: Axes, words: pd.DataFrame, sets: list[str], *, x: str) -> None:
+    """What a bag of words would refuse, a thin grey line a prompt set, with the set's marker."""
     for place, prompt_set in enumerate(sets):
         rows = words[words["prompt_set"] == prompt_set].sort_values(x)
-        if rows.empty:
-            continue
-        look = look_of(prompt_set, place)
-        axes.plot(rows[x], rows["share"] * 100, color=grey, linewidth=0.9, marker=look.marker, markersize=2.5)
-        axes.annotate(
-            f"bag of words, {set_entry(prompt_set).title}",
-            (rows[x].iloc[-1], rows["share"].iloc[-1] * 100),
-            textcoords="offset points",
-            xytext=(-4, 3),
-            ha="right",
-            fontsize=7,
-            color=grey,
+        axes.plot(
+            rows[x],
+            rows["share"] * 100,
+            color=SEQUENCE[1].drawn,
+            linewidth=0.9,
+            marker=look_of(prompt_set, place).marker,
+            markersize=2.5,
         )
 
 
@@ -158,17 +156,17 @@ def _others_alt(others: pd.DataFrame, sets: list[str], x: str) -> str:
 
 
 def _set_dose_axes(axes: Axes, ticks: list[Any], n_other: int | None) -> None:
-    """Labels, limits and legend; above, where ``n_other`` is given, the share of safety data at each tick."""
-    axes.set_xlabel("safety examples added to the general ones")
+    """Labels and limits; above, where ``n_other`` is given, the share of safety data at each tick."""
+    axes.set_xlabel("safety examples added")
     axes.set_ylabel("answers that refuse (%)")
     axes.set_ylim(-3, 103)
-    axes.set_xticks(ticks)
+    set_ticks(axes, ticks)
     if n_other is not None:
+        named = {n for n, tick in zip(ticks, axes.get_xticklabels(), strict=True) if tick.get_text()}
         above = axes.secondary_xaxis("top")
-        above.set_xticks(ticks, [f"{n / (n + n_other) * 100:.0f}" for n in ticks])
-        above.set_xlabel("share of safety data in the mix (%)")
+        above.set_xticks(ticks, [f"{n / (n + n_other) * 100:.0f}" if n in named else "" for n in ticks])
+        above.set_xlabel("safety data in the mix (%)")
         above.spines["top"].set_visible(False)
-    axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1), frameon=False)
 
 
 def _dose_alt(curve: pd.DataFrame, sets: list[str], x: str) -> str:
@@ -218,10 +216,10 @@ def by_kind(
             examples.
     """
     values = list(names or sorted(table[series].unique()))
-    words = names or {value: f"{value} safety examples" for value in values}
+    words = names or {value: f"{value}" for value in values}
     kinds = list(table[table[series] == values[-1]].sort_values("share")["kind"])
 
-    def draw(axes: Axes, theme: int) -> None:
+    def draw(axes: Axes) -> None:
         for place, value in enumerate(values):
             rows = table[table[series] == value].set_index("kind").loc[kinds].reset_index()
             look = SEQUENCE[place % len(SEQUENCE)]
@@ -230,7 +228,7 @@ def by_kind(
                 rows["share"] * 100,
                 at,
                 xerr=error_bars(rows),
-                color=look[theme],
+                color=look.drawn,
                 marker=look.marker,
                 linestyle="none",
                 capsize=2,
@@ -238,12 +236,17 @@ def by_kind(
                 elinewidth=1,
                 label=words[value],
             )
-        axes.set_yticks(range(len(kinds)), [kind.replace("_", " ") for kind in kinds])
+        axes.set_yticks(range(len(kinds)), [shorten(kind.replace("_", " ")) for kind in kinds])
         axes.set_xlabel("answers that refuse (%)")
         axes.set_xlim(-3, 103)
         # A legend of the whole figure: the middle of the axes lies so far right that a wide one would be cut.
-        columns = 3 if sum(len(words[value]) for value in values[:3]) < 65 else 1
-        axes.figure.legend(loc="outside upper center", ncols=min(columns, len(values)), frameon=False)
+        axes.figure.legend(
+            loc="outside upper center",
+            ncols=len(values) if sum(len(words[value]) + 4 for value in values) < 36 else 1,
+            frameon=False,
+            title=None if names else "safety examples",
+            columnspacing=1.2,
+        )
 
     lines = [
         f"{kind.replace('_', ' ')} "
@@ -254,9 +257,8 @@ def by_kind(
         for kind in reversed(kinds)
     ]
     alt = "Dot chart of the share of answers that refuse by type of prompt. " + "; ".join(lines) + "."
-    return make_figure(
-        draw, name=name, caption=caption, alt=alt, data=table, size=(7.4, 0.42 * len(kinds) + 1.6)
-    )
+    height = 0.44 * len(kinds) + 1.5 + 0.2 * len(values)
+    return make_figure(draw, name=name, caption=caption, alt=alt, data=table, height=height)
 
 
 def transfer_matrix(table: pd.DataFrame, *, name: str, caption: str) -> Figure:
@@ -272,30 +274,29 @@ def transfer_matrix(table: pd.DataFrame, *, name: str, caption: str) -> Figure:
     sets = in_order(table["prompt_set"])
     cells = {(row.trained, row.prompt_set): row for row in records(table) if row.n_scored}
 
-    def draw(axes: Axes, theme: int) -> None:
-        color = mpl.colors.to_rgb(SEQUENCE[0][theme])
+    def draw(axes: Axes) -> None:
+        color = mpl.colors.to_rgb(SEQUENCE[1].drawn)
         for (form, prompt_set), row in cells.items():
             across, down = sets.index(prompt_set), trained.index(form)
             axes.add_patch(
                 mpl.patches.Rectangle(
-                    (across, down), 1, 1, color=(*color, 0.08 + 0.5 * row.share), linewidth=0
+                    (across, down), 1, 1, color=(*color, 0.06 + 0.4 * row.share), linewidth=0
                 )
             )
-            axes.text(across + 0.5, down + 0.42, percent(row.share), ha="center", va="center", fontsize=12.5)
+            axes.text(across + 0.5, down + 0.3, percent(row.share), ha="center", va="center", fontsize=15)
             axes.text(
                 across + 0.5,
-                down + 0.74,
-                f"{row.low * 100:.0f}–{row.high * 100:.0f}, n = {row.n_scored}",
+                down + 0.68,
+                f"{row.low * 100:.0f}–{row.high * 100:.0f}\nn = {row.n_scored}",
                 ha="center",
                 va="center",
-                fontsize=8.5,
             )
         axes.set_xlim(0, len(sets))
         axes.set_ylim(len(trained), 0)
         axes.set_xticks(
             [i + 0.5 for i in range(len(sets))], [set_entry(s).title.replace(" ", "\n", 1) for s in sets]
         )
-        axes.set_yticks([i + 0.5 for i in range(len(trained))], trained)
+        axes.set_yticks([i + 0.5 for i in range(len(trained))], [shorten(form) for form in trained])
         axes.set_xlabel("asked")
         axes.set_ylabel("safety examples in training")
         axes.grid(visible=False)
@@ -321,7 +322,7 @@ def transfer_matrix(table: pd.DataFrame, *, name: str, caption: str) -> Figure:
         caption=caption,
         alt=alt,
         data=table,
-        size=(2.2 + 1.6 * len(sets), 1.2 + 0.75 * len(trained)),
+        height=1.3 + 0.85 * len(trained),
     )
 
 
@@ -343,21 +344,21 @@ def dumbbells(table: pd.DataFrame, *, name: str, caption: str) -> Figure:
         chosen = table[(table["measure"] == measure) & (table["prompt_set"] == prompt_set)]
         return chosen.set_index("n_safety").reindex(amounts)
 
-    def draw(axes: list[Axes], theme: int) -> None:
+    def draw(axes: list[Axes]) -> None:
         for axis, measure in zip(axes, measures, strict=True):
             at = [
                 [place + (number - (len(sets) - 1) / 2) * 0.22 for place in range(len(amounts))]
                 for number in range(len(sets))
             ]
             ends = [rows(measure, s)["share"] * 100 for s in sets]
-            axis.plot(ends, at, color=GRID[theme], linewidth=2.5, zorder=1)
+            axis.plot(ends, at, color=GRID.light, linewidth=2.5, zorder=1)
             for place, (prompt_set, heights, shares) in enumerate(zip(sets, at, ends, strict=True)):
                 look = look_of(prompt_set, place)
                 axis.errorbar(
                     shares,
                     heights,
                     xerr=error_bars(rows(measure, prompt_set)),
-                    color=look[theme],
+                    color=look.drawn,
                     marker=look.marker,
                     linestyle="none",
                     capsize=2,
@@ -368,12 +369,9 @@ def dumbbells(table: pd.DataFrame, *, name: str, caption: str) -> Figure:
             axis.set_xlabel(f"{measure} (%)")
             axis.set_xlim(-4, 104)
             axis.set_ylim(len(amounts) - 0.5, -0.5)
-            axis.set_yticks(range(len(amounts)), [str(n) for n in amounts] if axis is axes[0] else [])
-        axes[0].set_ylabel("safety examples")
-        # One legend for all panels, outside them: inside a panel it would take its width from that panel.
-        axes[0].figure.legend(
-            *axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=len(sets), frameon=False
-        )
+            axis.set_yticks(range(len(amounts)), [str(n) for n in amounts])
+            axis.set_ylabel("safety examples")
+            axis.figure.legend(loc="outside upper center", ncols=min(2, len(sets)), frameon=False)
 
     lines = [
         f"{measure}, {set_entry(s).title}: "
@@ -388,6 +386,6 @@ def dumbbells(table: pd.DataFrame, *, name: str, caption: str) -> Figure:
         caption=caption,
         alt=alt,
         data=table,
-        size=(1.2 + 2.7 * len(measures), 1.3 + 0.5 * len(amounts)),
+        height=1.5 + 0.5 * len(amounts),
         panels=len(measures),
     )

@@ -6,14 +6,15 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from safetune_utils.book.figures.figure import (
-    INK,
-    SEQUENCE,
+    EndLabel,
     Figure,
     error_bars,
+    label_ends,
     make_figure,
     percent,
     records,
 )
+from safetune_utils.book.figures.palette import INK, SEQUENCE
 from safetune_utils.data import set_entry
 
 
@@ -29,8 +30,8 @@ def trade_off(curve: pd.DataFrame, *, wanted: str, unwanted: str, name: str, cap
     """
     points = _points(curve, by="n_safety", wanted=wanted, unwanted=unwanted).sort_index().reset_index()
 
-    def draw(axes: Axes, theme: int) -> None:
-        color = SEQUENCE[0][theme]
+    def draw(axes: Axes) -> None:
+        color = SEQUENCE[0].drawn
         x, y = points["unwanted_share"] * 100, points["wanted_share"] * 100
         axes.errorbar(
             x,
@@ -45,7 +46,7 @@ def trade_off(curve: pd.DataFrame, *, wanted: str, unwanted: str, name: str, cap
         )
         for n, right, up in zip(points["n_safety"], x, y, strict=True):
             axes.annotate(f"{n}", (right, up), textcoords="offset points", xytext=(6, -12), color=color)
-        _draw_diagonal(axes, theme)
+        _draw_diagonal(axes)
         _set_axes(axes, wanted=wanted, unwanted=unwanted)
 
     lines = [
@@ -54,7 +55,7 @@ def trade_off(curve: pd.DataFrame, *, wanted: str, unwanted: str, name: str, cap
         for r in records(points)
     ]
     alt = _alt(lines, wanted=wanted, unwanted=unwanted)
-    return make_figure(draw, name=name, caption=caption, alt=alt, data=points, size=(5.6, 5.0))
+    return make_figure(draw, name=name, caption=caption, alt=alt, data=points, height=4.3)
 
 
 def frontier(curve: pd.DataFrame, *, wanted: str, unwanted: str, name: str, caption: str) -> Figure:
@@ -71,8 +72,11 @@ def frontier(curve: pd.DataFrame, *, wanted: str, unwanted: str, name: str, capt
     points = _points(curve, by="variant", wanted=wanted, unwanted=unwanted)
     points = points.reindex(list(dict.fromkeys(curve["variant"]))).reset_index()
 
-    def draw(axes: Axes, theme: int) -> None:
-        _draw_diagonal(axes, theme)
+    height = max(4.0, 1.3 + 0.36 * len(points))
+
+    def draw(axes: Axes) -> None:
+        _draw_diagonal(axes)
+        ends = []
         for place in range(len(points)):
             row = points.iloc[[place]]
             look = SEQUENCE[place % len(SEQUENCE)]
@@ -81,7 +85,7 @@ def frontier(curve: pd.DataFrame, *, wanted: str, unwanted: str, name: str, capt
                 row["wanted_share"] * 100,
                 xerr=error_bars(row, "unwanted_"),
                 yerr=error_bars(row, "wanted_"),
-                color=look[theme],
+                color=look.drawn,
                 marker=look.marker,
                 markersize=7,
                 linestyle="none",
@@ -89,17 +93,25 @@ def frontier(curve: pd.DataFrame, *, wanted: str, unwanted: str, name: str, capt
                 elinewidth=0.8,
                 label=row["variant"].item(),
                 # Where the looks are used a second time, the marks are empty.
-                markerfacecolor=look[theme] if place < len(SEQUENCE) else "none",
+                markerfacecolor=look.drawn if place < len(SEQUENCE) else "none",
+            )
+            ends.append(
+                EndLabel(
+                    str(row["variant"].item()),
+                    row["wanted_share"].item() * 100,
+                    look,
+                    hollow=place >= len(SEQUENCE),
+                )
             )
         _set_axes(axes, wanted=wanted, unwanted=unwanted)
-        axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1), frameon=False)
+        label_ends(axes, ends, height=height)
 
     lines = [
         f"{r.variant}, {percent(r.wanted_share)} wanted and {percent(r.unwanted_share)} unwanted refusals"
         for r in records(points)
     ]
     alt = _alt(lines, wanted=wanted, unwanted=unwanted)
-    return make_figure(draw, name=name, caption=caption, alt=alt, data=points, size=(8.2, 5.0))
+    return make_figure(draw, name=name, caption=caption, alt=alt, data=points, height=height)
 
 
 def _points(curve: pd.DataFrame, *, by: str, wanted: str, unwanted: str) -> pd.DataFrame:
@@ -110,14 +122,14 @@ def _points(curve: pd.DataFrame, *, by: str, wanted: str, unwanted: str) -> pd.D
     return up.add_prefix("wanted_").join(right.add_prefix("unwanted_"))
 
 
-def _draw_diagonal(axes: Axes, theme: int) -> None:
+def _draw_diagonal(axes: Axes) -> None:
     """The line on which as many refusals are unwanted as wanted."""
-    axes.plot([0, 100], [0, 100], linestyle=":", linewidth=1.2, color=INK[theme])
+    axes.plot([0, 100], [0, 100], linestyle=":", linewidth=1.2, color=INK.light)
 
 
 def _set_axes(axes: Axes, *, wanted: str, unwanted: str) -> None:
-    axes.set_xlabel(f"{set_entry(unwanted).title} refused (%): unwanted")
-    axes.set_ylabel(f"{set_entry(wanted).title} refused (%): wanted")
+    axes.set_xlabel(f"{set_entry(unwanted).title}\nrefused (%): unwanted")
+    axes.set_ylabel(f"{set_entry(wanted).title}\nrefused (%): wanted")
     axes.set_xlim(-3, 103)
     axes.set_ylim(-3, 103)
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 import pandas as pd
 from matplotlib.axes import Axes
 
-from safetune_utils.book.figures.figure import SEQUENCE, Figure, make_figure, make_panels, records
+from safetune_utils.book.figures.figure import EndLabel, Figure, label_ends, make_figure, make_panels, records
+from safetune_utils.book.figures.palette import SEQUENCE
 
 
 def loss_curves(losses: pd.DataFrame, *, name: str, caption: str, of: str = "safety examples") -> Figure:
-    """Validation loss against training steps, one line an adapter; lower is better.
+    """Validation loss against training steps, one line an adapter, seeds of an amount
+    alike; lower is better.
 
     Args:
         losses: columns ``n_safety, seed, step, validation_loss`` (nats per token; missing where it was not
@@ -20,22 +22,28 @@ def loss_curves(losses: pd.DataFrame, *, name: str, caption: str, of: str = "saf
     """
     measured = losses.dropna(subset=["validation_loss"])
     groups = list(measured.groupby(["n_safety", "seed"]))
+    amounts = sorted(measured["n_safety"].unique())
+    looks = {n: SEQUENCE[place % len(SEQUENCE)] for place, n in enumerate(amounts)}
+    height = max(3.2, 1.3 + 0.4 * len(amounts))
 
-    def draw(axes: Axes, theme: int) -> None:
-        for place, ((n, seed), rows) in enumerate(groups):
-            look = SEQUENCE[place % len(SEQUENCE)]
-            label = f"{n} {of}" + (f", seed {seed}" if measured["seed"].nunique() > 1 else "")
+    def draw(axes: Axes) -> None:
+        for (n, _), rows in groups:
             axes.plot(
                 rows["step"],
                 rows["validation_loss"],
-                color=look[theme],
-                marker=look.marker,
-                linewidth=1.6,
-                label=label,
+                color=looks[n].drawn,
+                marker=looks[n].marker,
+                markersize=4,
+                linestyle=looks[n].line,
+                linewidth=1.4,
+                label=f"{n} {of}",
             )
+        # One name for all seeds of an amount, at the middle of their ends.
+        ends = {n: [rows["validation_loss"].iloc[-1] for (m, _), rows in groups if m == n] for n in amounts}
+        labels = [EndLabel(f"{n} {of}", sum(at) / len(at), looks[n]) for n, at in ends.items()]
         axes.set_xlabel("optimiser steps")
         axes.set_ylabel("validation loss (nats a token)")
-        axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1), frameon=False)
+        label_ends(axes, labels, height=height)
 
     lines = [
         f"{n} {of}, seed {seed}: from {rows['validation_loss'].iloc[0]:.2f} "
@@ -43,7 +51,7 @@ def loss_curves(losses: pd.DataFrame, *, name: str, caption: str, of: str = "saf
         for (n, seed), rows in groups
     ]
     alt = "Line chart of the validation loss against training steps. " + "; ".join(lines) + "."
-    return make_figure(draw, name=name, caption=caption, alt=alt, data=measured, size=(7.6, 3.4))
+    return make_figure(draw, name=name, caption=caption, alt=alt, data=measured, height=height)
 
 
 def growth(points: pd.DataFrame, *, name: str, caption: str) -> Figure:
@@ -60,13 +68,13 @@ def growth(points: pd.DataFrame, *, name: str, caption: str) -> Figure:
     def rows(panel: tuple[str, str]) -> pd.DataFrame:
         return points[(points["what"] == panel[0]) & (points["over"] == panel[1])].sort_values("at")
 
-    def draw(axes: list[Axes], theme: int) -> None:
-        for place, (axis, panel) in enumerate(zip(axes, panels, strict=True)):
+    def draw(axes: list[Axes]) -> None:
+        for axis, panel in zip(axes, panels, strict=True):
             shown = rows(panel)
             axis.plot(
                 shown["at"],
                 shown["tokens_per_second"],
-                color=SEQUENCE[0][theme],
+                color=SEQUENCE[0].drawn,
                 marker="o",
                 markersize=4,
                 linewidth=1.4,
@@ -76,9 +84,8 @@ def growth(points: pd.DataFrame, *, name: str, caption: str) -> Figure:
             axis.minorticks_off()
             axis.set_ylim(0, shown["tokens_per_second"].max() * 1.15)
             axis.set_xlabel(panel[1])
-            axis.set_title(panel[0], fontsize=10.5)
-            if place == 0:
-                axis.set_ylabel("real tokens/s")
+            axis.set_title(panel[0])
+            axis.set_ylabel("real tokens/s")
 
     lines = [
         f"{what} over {over}: "
@@ -92,6 +99,6 @@ def growth(points: pd.DataFrame, *, name: str, caption: str) -> Figure:
         caption=caption,
         alt=alt,
         data=points,
-        size=(2.5 * len(panels), 2.9),
+        height=2.7,
         panels=len(panels),
     )

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure as Canvas
 
 @pytest.fixture
 def canvases(monkeypatch: pytest.MonkeyPatch) -> list[Canvas]:
-    """Every canvas that was drawn so far: of each figure the light one and then the dark one."""
+    """Every canvas that was drawn so far, one a panel."""
     drawn: list[Canvas] = []
     save = Canvas.savefig
 

@@ -7,7 +7,7 @@ from drawn import frame, words
 from matplotlib.figure import Figure as Canvas
 
 from safetune_utils.book import figures
-from safetune_utils.book.figures.figure import INK
+from safetune_utils.book.figures.palette import INK
 from safetune_utils.data import Shape
 
 
@@ -22,8 +22,7 @@ def test_a_funnel_has_a_bar_for_each_step_from_the_top(canvases: list[Canvas]) -
     assert frame(axes) == ("rows", "", True, False)
     assert axes.get_xlim()[0] == 0
     assert axes.get_xlim()[1] > 9  # room for the number after the longest bar
-    for theme, canvas in enumerate(canvases):
-        assert {text.get_color() for text in canvas.axes[0].texts} == {INK[theme]}
+    assert {text.get_color() for text in axes.texts} == {INK.light}
 
 
 def test_the_shape_of_a_set_is_drawn_from_its_counts(canvases: list[Canvas]) -> None:
@@ -45,7 +44,7 @@ def test_the_shape_of_a_set_is_drawn_from_its_counts(canvases: list[Canvas]) -> 
         "topic,the_sea,3",
         "topic,air,1",
     ]
-    lengths, topics = canvases[0].axes
+    lengths, topics = (canvas.axes[0] for canvas in canvases)
     # In bins of two words: a request of 3 and three of 5, four answers of 40.
     heights = {
         patch.get_label(): {tuple(corner) for corner in patch.get_xy().tolist() if corner[1]}

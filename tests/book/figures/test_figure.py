@@ -1,22 +1,23 @@
-"""Every figure describes itself: alt text, both themes, its numbers as CSV."""
+"""Every figure describes itself: alt text, caption, its numbers as CSV."""
 
 from __future__ import annotations
 
-import base64
 import io
-import xml.etree.ElementTree as ET
 from collections.abc import Callable
+from itertools import pairwise
 
 import pandas as pd
 import pytest
-from drawn import colours, frame, intervals, markers, marks, words
+from drawn import colours, frame, intervals, keys, markers, marks, words
 from html_tables import parsed
 from made_responses import made_responses
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
 
 from safetune_utils import statistics
 from safetune_utils.book import figures
-from safetune_utils.book.figures.figure import SEQUENCE, look_of, percent, shorten
+from safetune_utils.book.figures.figure import EndLabel, label_ends, make_figure, percent, set_ticks, shorten
+from safetune_utils.book.figures.palette import SEQUENCE, look_of
 
 SHARES = pd.DataFrame(
     [
@@ -50,25 +51,21 @@ DRAWN: dict[str, tuple[Callable[..., figures.Figure], int]] = {
     ),
 }
 
-SVG = "data:image/svg+xml;base64,"
-
 
 @pytest.fixture
 def curve() -> pd.DataFrame:
     return statistics.summarise(made_responses(), by=["prompt_set", "n_safety"])
 
 
-def test_a_figure_has_alt_text_and_csv_from_its_numbers_in_both_themes(curve: pd.DataFrame) -> None:
+def test_a_figure_has_alt_text_and_csv_from_its_numbers(curve: pd.DataFrame) -> None:
     figure = figures.dose_response(curve, name="test", caption="A caption.")
     assert "malicious requests: 0 % at 0, 100 % at 50" in figure.alt
     assert len(figure.csv.splitlines()) == 1 + len(curve)
-    images = parsed(figure._repr_html_()).find_all("img")
-    assert [image["class"] for image in images] == [["only-light"], ["only-dark"]]
-    assert [image["alt"] for image in images] == [figure.alt] * 2
-    drawings = [base64.b64decode(image["src"].removeprefix(SVG)).decode() for image in images]
-    assert drawings[0] != drawings[1]
-    for drawing in drawings:
-        assert ET.fromstring(drawing).tag.endswith("svg")
+    page = parsed(figure._repr_html_())
+    (image,) = page.select('.safetune-figure [role="img"]')
+    assert image["aria-label"] == figure.alt
+    assert len(image.find_all("svg")) == 1
+    assert page.select_one("figcaption").get_text().startswith("A caption.")
 
 
 def test_a_figure_is_drawn_the_same_twice(curve: pd.DataFrame) -> None:
@@ -76,7 +73,9 @@ def test_a_figure_is_drawn_the_same_twice(curve: pd.DataFrame) -> None:
     assert first == second
 
 
-def test_panels_have_a_scale_of_their_own_and_their_measure_as_title(canvases: list[Canvas]) -> None:
+def test_panels_have_their_measure_as_title_and_go_to_100_where_it_is_in_per_cent(
+    canvases: list[Canvas],
+) -> None:
     table = pd.DataFrame(
         {
             "measure": ["loss (nats)", "loss (nats)", "right (%)"],
@@ -88,7 +87,7 @@ def test_panels_have_a_scale_of_their_own_and_their_measure_as_title(canvases: l
     )
     drawn = figures.panels(table, name="p", caption="c")
     assert "; right (%): 55 (47 to 64) at 0." in drawn.alt
-    loss, right = canvases[0].axes
+    loss, right = (canvas.axes[0] for canvas in canvases)
     assert [axes.get_title() for axes in (loss, right)] == ["loss (nats)", "right (%)"]
     assert list(marks(loss).values()) == [[(0, 2.0), (9, 2.5)]]  # by growing amount
     assert list(marks(right).values()) == [[(0, 55.0)]]
@@ -96,6 +95,8 @@ def test_panels_have_a_scale_of_their_own_and_their_measure_as_title(canvases: l
     assert bounds == [pytest.approx((1.5, 2.2)), pytest.approx((2.1, 3.0))]
     assert words(loss.get_xticklabels()) == ["0", "9"]
     assert [frame(axes) for axes in (loss, right)] == [("safety examples", "", True, True)] * 2
+    assert loss.get_ylim()[0] > 1
+    assert right.get_ylim() == (-3, 103)
     one = figures.panels(table[:2], name="p", caption="c")
     assert "loss (nats): 2 (1.5 to 2.2) at 0, 2.5 (2.1 to 3) at 9" in one.alt
 
@@ -136,12 +137,11 @@ def test_a_figure_of_two_shares_holds_in_its_csv_and_alt_text_what_is_drawn(
         assert all(percent(value) in figure.alt for value in numbers[f"{side}_share"])
 
 
-def test_a_prompt_set_has_its_own_colour_and_mark_in_each_theme(canvases: list[Canvas]) -> None:
+def test_a_prompt_set_has_its_own_colour_and_mark(canvases: list[Canvas]) -> None:
     figures.dose_response(SHARES, name="x", caption="c")
-    for theme, canvas in enumerate(canvases):
-        looks = [look_of(s, 0) for s in ("malicious", "lookalikes_safe")]
-        assert colours(canvas.axes[0]) == [look[theme] for look in looks]
-        assert markers(canvas.axes[0]) == [look.marker for look in looks]
+    looks = [look_of(s, 0) for s in ("malicious", "lookalikes_safe")]
+    assert colours(canvases[0].axes[0]) == [look.drawn for look in looks]
+    assert markers(canvases[0].axes[0]) == [look.marker for look in looks]
 
 
 @pytest.mark.parametrize("kind", ["by_kind", "frontier", "panels", "calibration", "trade_off"])
@@ -159,11 +159,10 @@ def test_other_series_take_the_colours_and_marks_in_their_order(kind: str, canva
         "trade_off": lambda: figures.trade_off(SHARES, **SIDES, name="x", caption="c"),
     }
     drawings[kind]()
-    for theme, canvas in enumerate(canvases):
-        axes = canvas.axes[0]
-        looks = SEQUENCE[: len(colours(axes))]
-        assert colours(axes) == [look[theme] for look in looks]
-        assert markers(axes) == [look.marker for look in looks]
+    axes = canvases[0].axes[0]
+    looks = SEQUENCE[: len(colours(axes))]
+    assert colours(axes) == [look.drawn for look in looks]
+    assert markers(axes) == [look.marker for look in looks]
 
 
 @pytest.mark.parametrize("kind", ["by_kind", "dumbbells", "calibration", "trade_off"])
@@ -192,4 +191,34 @@ def test_a_value_a_hair_outside_its_interval_is_drawn_and_no_error(canvases: lis
 
 
 def test_a_long_name_is_cut_to_fit(canvases: list[Canvas]) -> None:
-    assert [len(shorten("x" * n)) for n in (29, 30, 31, 60)] == [29, 30, 29, 29]
+    assert [len(shorten("x" * n).replace("\n", "")) for n in (29, 30, 31, 60)] == [29, 30, 29, 29]
+    assert shorten("a name of several words") == "a name of several\nwords"
+
+
+def test_names_stand_beside_the_ends_of_their_lines_and_over_no_other(canvases: list[Canvas]) -> None:
+    names = {
+        "first": 100.0,
+        "second one of two lines": 99.0,
+        "third": 98.0,
+        "last": 0.0,
+        "none": float("nan"),
+    }
+
+    def draw(axes: Axes) -> None:
+        axes.set_ylim(0, 100)
+        ends = [EndLabel(name, height, SEQUENCE[0]) for name, height in names.items()]
+        label_ends(axes, ends, height=4.0)
+
+    make_figure(draw, name="x", caption="c", alt="a", data=SHARES, height=4.0)
+    (canvas,) = canvases
+    assert keys(canvas.axes[0]) == ["first", "second one of two lines", "third", "last"]
+    boxes = [text.get_window_extent() for text in canvas.axes[0].texts]
+    for above, below in pairwise(boxes):
+        assert above.y0 >= below.y1 - 1
+    assert all(box.y0 >= 0 for box in boxes)
+
+
+def test_ticks_too_near_each_other_have_no_name() -> None:
+    axes = Canvas().subplots()
+    set_ticks(axes, [0, 25, 50, 100, 190, 200])
+    assert words(axes.get_xticklabels()) == ["0", "", "50", "100", "", "200"]

@@ -25,7 +25,7 @@ def test_win_rates_stand_with_their_intervals_beside_one_half(canvases: list[Can
     assert words(axes.get_yticklabels()) == ["one", "two"]
     assert list(axes.lines[0].get_xdata()) == [50, 50]
     assert frame(axes) == ("win rate (%)", "", True, False)
-    assert words(axes.get_legend().get_texts()) == ["a", "b"]
+    assert words(canvases[0].legends[0].get_texts()) == ["a", "b"]
 
 
 def test_the_agreement_of_two_instruments_stands_where_row_and_column_meet(canvases: list[Canvas]) -> None:
@@ -47,7 +47,7 @@ def test_the_agreement_of_two_instruments_stands_where_row_and_column_meet(canva
     assert list(axes.get_xticks()) == [0.5, 1.5]
     assert frame(axes) == ("", "", True, False)
     figures.agreement_matrix(table[:2], name="m", caption="c")  # a pair that was not compared
-    assert texts(canvases[2].axes[0])[1.5, 2.5] == "–"
+    assert texts(canvases[1].axes[0])[1.5, 2.5] == "–"
     depth = {tuple(patch.get_xy()): patch.get_facecolor()[3] for patch in axes.patches}
     assert depth[0, 1] > depth[0, 2] > depth[1, 2]  # the better they agree, the deeper
     assert not any(line.get_visible() for line in (*axes.get_xgridlines(), *axes.get_ygridlines()))

@@ -7,7 +7,7 @@ import math
 
 import pandas as pd
 import pytest
-from drawn import frame, intervals, marks, texts, words
+from drawn import frame, intervals, keys, marks, texts, words
 from made_responses import made_matrix, made_responses
 from matplotlib.collections import PolyCollection
 from matplotlib.colors import to_hex
@@ -15,11 +15,11 @@ from matplotlib.figure import Figure as Canvas
 
 from safetune_utils import statistics
 from safetune_utils.book import figures
-from safetune_utils.book.figures.figure import SEQUENCE
+from safetune_utils.book.figures.palette import SEQUENCE
 
 TRADE_OFF_AXES = (
-    "safe look-alikes refused (%): unwanted",
-    "malicious requests refused (%): wanted",
+    "safe look-alikes\nrefused (%): unwanted",
+    "malicious requests\nrefused (%): wanted",
 )
 
 
@@ -40,7 +40,7 @@ def test_the_main_figure_draws_each_share_with_its_interval_over_its_amount(
     curve: pd.DataFrame, canvases: list[Canvas]
 ) -> None:
     figures.dose_response(curve, name="x", caption="c.", n_other=300)
-    for canvas in canvases:  # in light and in dark
+    for canvas in canvases:
         axes = canvas.axes[0]
         drawn, bounds = marks(axes), intervals(axes)
         assert list(drawn) == ["malicious requests", "safe look-alikes"]
@@ -53,14 +53,14 @@ def test_the_main_figure_draws_each_share_with_its_interval_over_its_amount(
             assert [x for x, _ in points] == pytest.approx([0, 100], abs=0.5)
         assert (list(axes.get_xticks()), words(axes.get_xticklabels())) == ([0, 100], ["0", "100"])
         assert frame(axes) == (
-            "safety examples added to the general ones",
+            "safety examples added",
             "answers that refuse (%)",
             True,
             True,
         )
         (above,) = axes.child_axes
         assert words(above.get_xticklabels()) == ["0", "25"]  # 100 of 400
-        assert words(axes.get_legend().get_texts()) == ["malicious requests", "safe look-alikes"]
+        assert keys(axes) == ["malicious requests", "safe look-alikes"]
 
 
 def test_several_seeds_are_a_band_and_one_seed_looks_as_before(canvases: list[Canvas]) -> None:
@@ -71,7 +71,7 @@ def test_several_seeds_are_a_band_and_one_seed_looks_as_before(canvases: list[Ca
     (band,) = (one for one in canvases[0].axes[0].collections if isinstance(one, PolyCollection))
     corners = {tuple(corner) for corner in band.get_paths()[0].vertices.tolist()}
     assert {(0, 0), (0, 100), (50, 100)} == corners  # at 0 the seeds refuse none and all, at 50 all
-    assert drawn.light != figures.dose_response(both, name="x", caption="c.").light
+    assert drawn.drawings != figures.dose_response(both, name="x", caption="c.").drawings
     assert "Bands: from the lowest to the highest of 2 seeds" in drawn.caption
     assert "Lowest and highest seed: malicious requests: 0 % to 100 % at 0, 100 % to 100 % at 50" in drawn.alt
     assert len(drawn.csv.splitlines()) == 1 + len(both) + len(by_seed)
@@ -95,14 +95,14 @@ def test_kinds_stand_by_their_share_with_a_mark_for_each_amount(canvases: list[C
     axes = canvases[0].axes[0]
     assert words(axes.get_yticklabels()) == ["c", "a b"]  # from the bottom, by the share at 9
     assert frame(axes) == ("answers that refuse (%)", "", True, True)
-    assert list(marks(axes)) == ["0 safety examples", "9 safety examples"]
+    assert list(marks(axes)) == ["0", "9"]
     few, many = marks(axes).values()
     assert [x for x, _ in few] == pytest.approx([10, 5])
     assert [x for x, _ in many] == pytest.approx([50, 90])
     assert [y for _, y in few] == pytest.approx([-0.085, 0.915])
     assert [y for _, y in many] == pytest.approx([0.085, 1.085])
-    assert intervals(axes)["9 safety examples"] == [pytest.approx((44, 61)), pytest.approx((42, 97))]
-    assert intervals(axes)["0 safety examples"] == [pytest.approx((3, 20)), pytest.approx((1, 12))]
+    assert intervals(axes)["9"] == [pytest.approx((44, 61)), pytest.approx((42, 97))]
+    assert intervals(axes)["0"] == [pytest.approx((3, 20)), pytest.approx((1, 12))]
     named = figures.by_kind(table, name="k", caption="c", names={9: "all topics", 0: "no topic"})
     assert "a b 90 % with all topics, 5 % with no topic" in named.alt
 
@@ -136,7 +136,7 @@ def test_a_frontier_has_a_point_for_each_variant_in_the_order_of_the_rows(
     right, up = (intervals(axes, direction=n) for n in (0, 1))
     assert right["more"] == [pytest.approx((22, 41))]
     assert up["more"] == [pytest.approx((71, 87))]
-    assert words(axes.get_legend().get_texts()) == ["more", "none"]
+    assert keys(axes) == ["more", "none"]
     assert list(found) == ["more", "none"]
     assert found["more"] == [pytest.approx((30, 80))]
     assert found["none"] == [pytest.approx((2, 10))]
@@ -152,7 +152,7 @@ def test_the_matrix_has_what_was_trained_on_down_and_what_was_asked_across(canva
     assert len(drawn.csv.splitlines()) == 5
     axes = canvases[0].axes[0]
     shares = {at: text for at, text in texts(axes).items() if text.endswith("%")}
-    assert shares == {(0.5, 0.42): "50 %", (1.5, 0.42): "100 %", (0.5, 1.42): "0 %", (1.5, 1.42): "20 %"}
+    assert shares == {(0.5, 0.3): "50 %", (1.5, 0.3): "100 %", (0.5, 1.3): "0 %", (1.5, 1.3): "20 %"}
     assert words(axes.get_yticklabels()) == ["questions", "none"]
     assert words(axes.get_xticklabels()) == ["malicious\nrequests", "malicious\nquestions"]
     assert frame(axes) == ("asked", "safety examples in training", True, False)
@@ -161,14 +161,14 @@ def test_the_matrix_has_what_was_trained_on_down_and_what_was_asked_across(canva
     assert {text.get_horizontalalignment() for text in axes.texts} == {"center"}
     below = {at: text for at, text in texts(axes).items() if "n =" in text}
     for (form, asked), at in {
-        ("questions", "malicious"): (0.5, 0.74),
-        ("none", "malicious_questions"): (1.5, 1.74),
+        ("questions", "malicious"): (0.5, 0.68),
+        ("none", "malicious_questions"): (1.5, 1.68),
     }.items():
         row = matrix.set_index(["trained", "prompt_set"]).loc[(form, asked)]
-        assert below[at] == f"{row['low'] * 100:.0f}–{row['high'] * 100:.0f}, n = {row['n_scored']}"
+        assert below[at] == f"{row['low'] * 100:.0f}–{row['high'] * 100:.0f}\nn = {row['n_scored']}"
     depth = {tuple(patch.get_xy()): patch.get_facecolor()[3] for patch in axes.patches}
     assert depth[1, 0] > depth[0, 0] > depth[1, 1] > depth[0, 1]  # the more refuse, the deeper
-    assert {to_hex(patch.get_facecolor()[:3]) for patch in axes.patches} == {SEQUENCE[0].light}
+    assert {to_hex(patch.get_facecolor()[:3]) for patch in axes.patches} == {SEQUENCE[1].drawn}
 
 
 def test_the_matrix_says_what_was_not_scored(canvases: list[Canvas]) -> None:
@@ -178,7 +178,7 @@ def test_the_matrix_says_what_was_not_scored(canvases: list[Canvas]) -> None:
         matrix.assign(n_scored=matrix["n_scored"].where(~lost, 0)), name="t", caption="c"
     )
     assert "trained on none: no scored malicious requests, 20 %" in drawn.alt
-    assert (0.5, 1.42) not in texts(canvases[0].axes[0])
+    assert (0.5, 1.3) not in texts(canvases[0].axes[0])
 
 
 def test_dumbbells_join_the_prompt_sets_at_each_amount_and_say_what_was_not_scored(
@@ -199,7 +199,7 @@ def test_dumbbells_join_the_prompt_sets_at_each_amount_and_say_what_was_not_scor
         assert "refuse, opinions asked: 40 % at 0, 50 % at 9" in drawn.alt
         assert "controversial requests: 10 % at 0, not scored at 9" in drawn.alt
         assert ("called harmful" in drawn.alt) == (measures == 2)
-    assert [len(canvas.axes) for canvas in canvases] == [1, 1, 2, 2]
+    assert len(canvases) == 1 + 2
     axes = canvases[0].axes[0]
     found = marks(axes)
     assert found["opinions asked"] == [pytest.approx((40, 0.11)), pytest.approx((50, 1.11))]
@@ -210,7 +210,7 @@ def test_dumbbells_join_the_prompt_sets_at_each_amount_and_say_what_was_not_scor
     assert words(axes.get_yticklabels()) == ["0", "9"]
     assert axes.get_ylim() == (1.5, -0.5)
     assert frame(axes) == ("refuse (%)", "safety examples", True, False)
-    assert canvases[2].axes[1].get_xlabel() == "called harmful (%)"
+    assert canvases[2].axes[0].get_xlabel() == "called harmful (%)"
     assert intervals(axes)["opinions asked"] == [pytest.approx((20, 100)), pytest.approx((25, 100))]
     assert intervals(axes)["controversial requests"] == [pytest.approx((5, 100))]
     (legend,) = canvases[0].legends
@@ -229,7 +229,9 @@ def test_the_main_figure_marks_the_untuned_model_and_draws_what_words_alone_refu
         (left, *_) = axes.get_xticks()
         assert left < 0
         hollow = [
-            line for line in axes.lines if line.get_markerfacecolor() == "none" and len(line.get_xdata())
+            line
+            for line in axes.lines
+            if line.get_markerfacecolor() == "none" and len(line.get_xdata()) and line.get_gid() != "key"
         ]
         assert [line.get_xydata().tolist() for line in hollow] == [[[left, pytest.approx(8)]]]
         grey = [line for line in axes.lines if line.get_linewidth() == 0.9]
@@ -237,9 +239,7 @@ def test_the_main_figure_marks_the_untuned_model_and_draws_what_words_alone_refu
             pytest.approx([0, 90]),
             pytest.approx([0, 25]),
         ]
-        assert {"bag of words, malicious requests", "bag of words, safe look-alikes"} <= set(
-            texts(axes).values()
-        )
+        assert [line.get_marker() for line in grey] == ["o", "^"]  # those of the prompt sets
     assert "Untuned: malicious requests 8 %" in figure.alt
     assert "Bag of words: malicious requests 0 % at 0, 90 % at 100" in figure.alt
     numbers = pd.read_csv(io.StringIO(figure.csv))

@@ -1,0 +1,103 @@
+"""A drawing in a page: its text is text and is escaped, its colours are the page's, its names are its own."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pandas as pd
+import pytest
+from bs4 import BeautifulSoup
+from made_responses import made_responses
+
+from safetune_utils import statistics
+from safetune_utils.book import figures
+from safetune_utils.data import set_entry
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
+
+EVIL = "<img src=x onerror=alert(1)></text><script>alert(1)</script> & $x$"
+
+# The smallest text of a page's drawings, in pixels, and by how much anything is wider than the window.
+LABELS = """() => [
+    Math.min(...[...document.querySelectorAll("svg text")].map((text) => {
+        const svg = text.ownerSVGElement;
+        return parseFloat(getComputedStyle(text).fontSize) * svg.getBoundingClientRect().width
+            / svg.viewBox.baseVal.width;
+    })),
+    document.documentElement.scrollWidth - innerWidth,
+]"""
+
+
+def curve(prompt_set: str) -> pd.DataFrame:
+    table = statistics.summarise(made_responses(), by=["prompt_set", "n_safety"])
+    return table.assign(prompt_set=prompt_set)
+
+
+def drawn(prompt_set: str = "malicious", *, name: str = "x") -> figures.Figure:
+    return figures.dose_response(curve(prompt_set), name=name, caption="c")
+
+
+def test_labels_are_text_and_what_they_say_is_escaped() -> None:
+    figure = drawn(EVIL)
+    page = BeautifulSoup(figure._repr_html_(), "html.parser")
+    assert not page.find_all(["script", "img"])
+    said = " ".join(text.get_text() for text in page.find_all("text"))
+    assert "answers that refuse (%)" in said
+    assert "alert(1)" in said
+    assert "$x$" in said
+    assert not page.select("[onerror]")
+
+
+def test_a_drawing_has_no_colour_of_its_own_and_nothing_that_holds_for_the_page() -> None:
+    (drawing,) = drawn().drawings
+    assert not re.search(r"#[0-9a-fA-F]{6}", drawing)
+    assert "var(--fig-malicious)" in drawing
+    assert not re.search(r"<style|<metadata|<\?xml|<!DOCTYPE|font-family|xlink", drawing)
+
+
+def test_no_two_drawings_of_a_page_have_a_name_in_common() -> None:
+    panels = pd.DataFrame({"measure": ["a", "b"], "n_safety": 0, "value": 1.0, "low": 0.5, "high": 2.0})
+    all_of_them = [drawn(name="x"), drawn(name="y"), figures.panels(panels, name="z", caption="c")]
+    drawings = [drawing for figure in all_of_them for drawing in figure.drawings]
+    assert len(drawings) == 4
+    named = [set(re.findall(r' id="([^"]+)"', drawing)) for drawing in drawings]
+    assert all(named)
+    assert len(set.union(*named)) == sum(map(len, named))
+    for drawing, names in zip(drawings, named, strict=True):
+        used = re.findall(r'href="#([^"]+)"|url\(#([^)]+)\)', drawing)
+        assert {one or other for one, other in used} == names
+
+
+def test_a_figure_is_small() -> None:
+    assert len(drawn()._repr_html_()) < 20_000
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_a_figure_on_a_phone_has_labels_that_can_be_read_and_the_theme_s_colours(
+    browser: Browser, tmp_path: Path, theme: str
+) -> None:
+    panels = pd.DataFrame({"measure": ["a", "b"], "n_safety": 0, "value": 1.0, "low": 0.5, "high": 2.0})
+    both = f"{drawn()._repr_html_()}{figures.panels(panels, name='z', caption='c')._repr_html_()}"
+    path = tmp_path / "page.html"
+    path.write_text(f'<!doctype html><html data-theme="{theme}"><body style="margin:16px">{both}', "utf-8")
+    context = browser.new_context(viewport={"width": 360, "height": 740})
+    page = context.new_page()
+    page.goto(path.as_uri())
+    smallest, over = page.evaluate(LABELS)
+    assert smallest >= 11
+    assert over <= 0
+    boxes = [drawing.bounding_box() for drawing in page.locator("#figure-z svg").all()]
+    assert boxes[1]["y"] >= boxes[0]["y"] + boxes[0]["height"]  # below each other
+    title = f"text >> text='{set_entry('malicious').title.split()[0]}'"
+    of_a_line = page.locator(title).first.evaluate("text => getComputedStyle(text).fill")
+    assert of_a_line == {"light": "rgb(179, 64, 10)", "dark": "rgb(255, 157, 92)"}[theme]
+    page.emulate_media(media="print")
+    on_paper = page.locator(title).first.evaluate("text => getComputedStyle(text).fill")
+    assert on_paper == "rgb(179, 64, 10)"
+    page.set_viewport_size({"width": 1280, "height": 800})
+    boxes = [drawing.bounding_box() for drawing in page.locator("#figure-z svg").all()]
+    assert boxes[1]["y"] == boxes[0]["y"]  # beside each other
+    context.close()
