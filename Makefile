@@ -12,19 +12,25 @@ VERSION := $(shell sed -n 's/^version = "\(.*\)"$$/\1/p' pyproject.toml)
 # Two at once, a file of tests in one process, since a file's tests share what is costly (the built book).
 PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
-.PHONY: book test check coverage style lint bench architectures faults mutants release release-ready release-files setup \
+.PHONY: book test check axe coverage style lint bench architectures faults mutants release release-ready release-files setup \
   pip-flags clean
 
 book: setup
 	$(BIN)/safetune book $(if $(PRESET),--preset $(PRESET))
 
 # What CI runs: style, rooms, types, and the tests with a named sample of what is slow.
-test: style
+test: style axe
 	$(PYTEST) -m "not slow or sample"
 
 # All of it, the slow tests too: before an issue is called resolved.
-check: style
+check: style axe
 	$(PYTEST)
+
+# axe-core, by its hash, which looks for faults of access; without npm these tests are skipped and say so.
+axe: tests/axe/node_modules/.ready
+
+tests/axe/node_modules/.ready: tests/axe/package-lock.json
+	! command -v npm > /dev/null || { npm ci --silent --prefix tests/axe && touch $@; }
 
 # How much of the package the tests of `make test` run, module by module.
 coverage: setup

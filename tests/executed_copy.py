@@ -20,7 +20,12 @@ def executed(folder: Path, source: Path, *, malicious: statistics.Estimate, reco
     """An executed copy of chapter 1: one figure, one table, one recorded share, one finding, one print."""
     shown = [
         *recording(
-            malicious_last=malicious, run_by="someone", claim_follows_usefully_without_safety=malicious
+            malicious_last=malicious,
+            malicious_first="none",
+            first=0,
+            last=9,
+            run_by="someone",
+            claim_follows_usefully_without_safety=malicious,
         ),
         _figure(),
         displayed({"text/html": tables.table([("a", 1)], caption="numbers").data}),
@@ -72,6 +77,7 @@ def _record(source: Path) -> dict[str, Any]:
     }
     return {
         "notebook": source.stem,
+        "schema": parameters.schema_of(source),
         "settings": parameters.validate(source, {"preset": "smoke"}).model_dump(),
         "made_from": _made_from(source),
         "started": surroundings.now(),

@@ -7,20 +7,29 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from browsing import CHROMIUM
 from html_tables import parsed
+from page_measures import DESKTOP, PHONE, THEMES, access_faults, measure, opened
 
 from safetune_utils import data
 from safetune_utils.book import chapters, checks, findings, outputs, parameters, verdicts, words
 from safetune_utils.store import read_lines
 
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
+
 pytestmark = pytest.mark.slow
+
+# The script of axe-core, which `make` puts there where npm is at hand.
+AXE = Path(__file__).parent / "axe" / "node_modules" / "axe-core" / "axe.min.js"
 
 
 def safetune(
@@ -271,3 +280,102 @@ def test_pages_open_from_a_folder_in_a_real_browser_with_no_network(
     }
     assert not asked
     assert not re.search(r"Uncaught|ERR_FILE_NOT_FOUND|Content Security Policy", answer.stderr)
+
+
+CHAPTERS = [chapter.name for chapter in chapters.chapters()]
+SAMPLE = ["book/welcome.html", "notebooks/01_safety_amount.html", "book/verdicts.html"]
+
+
+@pytest.mark.sample
+@pytest.mark.parametrize("chapter", CHAPTERS)
+def test_a_chapter_begins_with_its_figure_fits_a_phone_and_six_sheets(
+    book: Path, browser: Browser, chapter: str
+) -> None:
+    found = measure(browser, book / "build" / "html" / "notebooks" / f"{chapter}.html")
+    assert all(screens is not None and screens <= 1.5 for screens in found.screens)
+    assert found.over <= 0
+    assert found.label is not None
+    assert found.label >= 11
+    assert max(found.sheets) <= 6
+    assert found.bytes < 1.5e6
+    assert found.shared < 0.6e6
+
+
+@pytest.mark.sample
+def test_the_welcome_page_s_first_screen_has_the_number_the_figure_and_the_dial(
+    book: Path, browser: Browser
+) -> None:
+    for window in (DESKTOP, PHONE):
+        page = opened(
+            browser, book / "build" / "html" / "book" / "welcome.html", window=window, theme="light"
+        )
+        for part in (".safetune-headline", ".safetune-figure svg", ".safetune-dial"):
+            box = page.locator(part).first.bounding_box()
+            assert box is not None
+            assert box["y"] < window[1], part
+        page.context.close()
+
+
+@pytest.mark.sample
+def test_no_page_is_wider_than_its_window_or_too_heavy(book: Path, browser: Browser) -> None:
+    output = book / "build" / "html"
+    for path in [*output.glob("book/*.html"), *output.glob("notebooks/*.html"), output / "search.html"]:
+        assert path.stat().st_size < 1.5e6, path.name
+        for width in (360, 700, 1280):
+            page = opened(browser, path, window=(width, 740), theme="light")
+            assert page.evaluate("document.documentElement.scrollWidth") <= width, (path.name, width)
+            page.context.close()
+
+
+def axe_finds(browser: Browser, path: Path) -> dict[str, int]:
+    """The faults of access of a page, in both themes and at both widths."""
+    script, found = AXE.read_text("utf-8"), {}
+    for window in (DESKTOP, PHONE):
+        for theme in THEMES:
+            page = opened(browser, path, window=window, theme=theme)
+            found |= access_faults(page, script)
+            page.context.close()
+    return found
+
+
+@pytest.mark.sample
+@pytest.mark.skipif(not AXE.is_file(), reason="axe-core is not there: npm ci --prefix tests/axe")
+@pytest.mark.parametrize("page", SAMPLE)
+def test_axe_finds_no_fault_on_a_sample_of_pages(book: Path, browser: Browser, page: str) -> None:
+    assert axe_finds(browser, book / "build" / "html" / page) == {}
+
+
+@pytest.mark.skipif(not AXE.is_file(), reason="axe-core is not there: npm ci --prefix tests/axe")
+def test_axe_finds_no_fault_on_any_page(book: Path, browser: Browser) -> None:
+    output = book / "build" / "html"
+    pages = [*output.glob("*.html"), *output.glob("book/*.html"), *output.glob("notebooks/*.html")]
+    pages.remove(output / "index.html")  # which only leads to the welcome page
+    assert {path.name: found for path in pages if (found := axe_finds(browser, path))} == {}
+
+
+def command_of(page: Path) -> list[str]:
+    """The command that a chapter's page shows, as words."""
+    (line,) = re.findall(
+        r"safetune run [^\n]*", parsed(page.read_text("utf-8")).select_one("#how-it-was-run").get_text()
+    )[:1]
+    return shlex.split(line)
+
+
+@pytest.mark.parametrize("chapter", [pytest.param(CHAPTERS[0], marks=pytest.mark.sample), *CHAPTERS[1:]])
+def test_the_command_of_a_page_gives_its_numbers(book: Path, tmp_path: Path, chapter: str) -> None:
+    words = command_of(book / "build" / "html" / "notebooks" / f"{chapter}.html")
+    assert words[0] == "safetune"
+    answer = safetune(*words[1:], "--output", str(tmp_path / "o.ipynb"), store=book / "runs")
+    assert answer.returncode == 0, answer.stderr[-3000:]
+    assert outputs.values(tmp_path / "o.ipynb") == outputs.values(executed(book, chapter))
+
+
+@pytest.mark.sample
+def test_both_notebooks_can_be_downloaded_and_hold_no_folded_answers(book: Path) -> None:
+    output = book / "build" / "html" / "notebooks"
+    for chapter in CHAPTERS:
+        page = parsed((output / f"{chapter}.html").read_text("utf-8"))
+        files = [link["href"] for link in page.select("a[download]") if str(link["href"]).endswith(".ipynb")]
+        assert files == [f"{chapter}.ipynb", f"{chapter}.executed.ipynb"]
+        assert (output / files[0]).read_bytes() == parameters.find(chapter).read_bytes()
+        assert "safetune-answers" not in (output / files[1]).read_text("utf-8")

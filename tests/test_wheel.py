@@ -31,7 +31,16 @@ if TYPE_CHECKING:
 
 ROOT = data_folder().parent
 # Of a clone, what the wheel brings besides the package.
-BROUGHT = ("data/", "notebooks/", "book/", "_config.yml", "_toc.yml", "requirements-model.txt")
+BROUGHT = (
+    "data/",
+    "notebooks/",
+    "book/",
+    "_config.yml",
+    "_toc.yml",
+    "CHANGELOG.md",
+    "CITATION.cff",
+    "requirements-model.txt",
+)
 # What makes a run small; of a parameter that is given twice, the last counts.
 SMALL = {
     "run": ["-p", "preset", "smoke", "-p", "safety_amounts", "[0, 3]", "-p", "seeds", "[0]"],

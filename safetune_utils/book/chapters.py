@@ -1,8 +1,8 @@
 """The chapters: each is a notebook that says of itself what it is, so that adding one is adding a file.
 
 Its number is the start of its file's name, its title the first heading. Its metadata holds under ``safetune``
-the name of its schema, the names of its figures, of those that it draws only where it can, and the claims of
-the paper that it records a finding about.
+the name of its schema, the names of its figures, of those that it draws only where it can, the claims of the
+paper that it records a finding about, and the headline of its page.
 """
 
 from __future__ import annotations
@@ -23,9 +23,10 @@ class Chapter(NamedTuple):
         name: its file's name without the ending.
         number: the start of the name, as text: ``01``.
         title: its first heading.
-        figures: the names of the figures that it always draws, in their order.
+        figures: the names of the figures that it always draws; its page begins with the first.
         sometimes: those that it draws only where what they need is there.
         claims: ids from ``data/paper/claims.yml``.
+        headline: a sentence with the result, as a cell of :mod:`safetune_utils.book.prose` says it.
     """
 
     name: str
@@ -34,6 +35,7 @@ class Chapter(NamedTuple):
     figures: tuple[str, ...]
     sometimes: tuple[str, ...]
     claims: tuple[str, ...]
+    headline: str
 
 
 def chapters() -> list[Chapter]:
@@ -58,4 +60,10 @@ def _read(path: Path, changed_ns: int) -> Chapter:
         raise SafetuneError(f"{path.name} has no title: let its first cell begin with '# ' and the title")
     about = notebook.metadata.get("safetune", {})
     lists = (tuple(about.get(name, ())) for name in ("figures", "figures_sometimes", "claims"))
-    return Chapter(path.stem, path.stem.split("_")[0], first.removeprefix("# ").strip(), *lists)
+    return Chapter(
+        path.stem,
+        path.stem.split("_")[0],
+        first.removeprefix("# ").strip(),
+        *lists,
+        about.get("headline", ""),
+    )

@@ -54,6 +54,13 @@ def drawn(executed: Path) -> dict[str, DrawnFigure]:
     return found
 
 
+def dials(executed: Path) -> dict[str, str]:
+    """The dose dials of an executed notebook by their names, as HTML."""
+    return {
+        about["dial"]: output.data["text/html"] for output, about in _outputs(executed) if "dial" in about
+    }
+
+
 def numbers(executed: Path) -> dict[str, str]:
     """The numbers behind each figure, and behind each table that is published, as CSV by their names.
 

@@ -9,20 +9,16 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, TypedDict, cast
+from typing import TypedDict, cast
 from urllib.parse import urlsplit
 
 from bs4 import BeautifulSoup
 
 from safetune_utils import store
-from safetune_utils.book.launch import addresses, launch_line
 from safetune_utils.book.markup import Code, Link, block, paragraph, render, table
-from safetune_utils.book.notebook_file import read_notebook, whole_notebook
+from safetune_utils.book.notebook_file import read_notebook
 from safetune_utils.book.parameters import Given
 from safetune_utils.machine.surroundings import Surroundings
-
-if TYPE_CHECKING:
-    import nbformat
 
 
 class MadeFrom(TypedDict):
@@ -100,49 +96,11 @@ def linked(markup: str, *, notebook: str, folder: str = "") -> str:
     return str(page)
 
 
-def page(executed: Path, *, changes: list[str]) -> nbformat.NotebookNode:
-    """An executed notebook as the book shows it: captions linked, a closing section on how it came to be, and
-    stale where it is.
-
-    Args:
-        changes: what changed since it was executed, from :func:`safetune_utils.book.freshness.changes`; empty
-            for a fresh one.
-    """
-    import nbformat
-
-    notebook = whole_notebook(executed)
-    for cell in notebook.cells:
-        if cell.cell_type == "code":
-            # Where values are recorded nothing is shown.
-            cell.outputs = [output for output in cell.outputs if output.get("data", True)]
-        for output in cell.get("outputs", []):
-            markup = output.get("data", {}).get("text/html")
-            if markup is not None:
-                output.data["text/html"] = linked(markup, notebook=executed.stem)
-    if line := launch_line(executed.stem, addresses()):
-        notebook.cells.insert(1, nbformat.v4.new_markdown_cell(line, id="safetune-launch"))
-    if changes:
-        notebook.cells.insert(1, nbformat.v4.new_markdown_cell(_stale(changes), id="safetune-stale"))
-    notebook.cells.append(nbformat.v4.new_markdown_cell(_closing(executed), id="safetune-provenance"))
-    return notebook
-
-
-def _stale(changes: list[str]) -> str:
-    shown = ", ".join(changes[:6]) + (f" and {len(changes) - 6} more" if len(changes) > 6 else "")
-    text = (
-        f"Since this page was executed, these have changed: {shown}. Its numbers may not be what it would"
-        " find now."
-    )
-    return block(render("admonition", kind="warning safetune-stale", title="Stale", texts=[text]))
-
-
-def _closing(executed: Path) -> str:
-    """The last section of a page: the run record in short, with a link to all of it."""
+def closing(executed: Path) -> str:
+    """The run record of a page in short, with a link to all of it, as Markdown."""
     record = provenance(executed)
     if record is None:
-        return (
-            "## How this page came to be\n\nThis copy was not run by `safetune`, so there is no record of it."
-        )
+        return "This copy was not run by `safetune`, so there is no record of it."
     machine, made, versions = record["machine"], record["made_from"], record["versions"]
     bases = sorted(
         {
@@ -164,8 +122,7 @@ def _closing(executed: Path) -> str:
         "machine": f"{machine['processor']}, {machine['system']}, accelerator: {machine['accelerator']}",
         "adapters": ", ".join(record["adapters"]) or "none",
     }
-    closing = render("closing", rows=list(rows.items()), record=record_name(executed.stem))
-    return f"## How this page came to be\n\n{block(closing)}"
+    return block(render("closing", rows=list(rows.items()), record=record_name(executed.stem)))
 
 
 def link_faults(name: str, page: BeautifulSoup) -> list[str]:

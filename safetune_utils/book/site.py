@@ -61,6 +61,8 @@ def build(*, given: Given, target: Path | None = None, taken_from: Path | None =
     root = data_folder().parent
     target = target or (clone() or Path.cwd()) / "_build"
     check_target(target)
+    from safetune_utils.book import chapter_page
+
     done, made = _taken(taken_from) if taken_from else executed(given=given)
 
     source, output = target / "source", target / "html"
@@ -74,9 +76,11 @@ def build(*, given: Given, target: Path | None = None, taken_from: Path | None =
     assemble(source, done, stale)
     render(source, target)
     for path in done.values():
-        (output / "notebooks" / provenance.record_name(path.stem)).write_text(
-            provenance.record_text(path), "utf-8"
-        )
+        beside = output / "notebooks"
+        (beside / provenance.record_name(path.stem)).write_text(provenance.record_text(path), "utf-8")
+        shutil.copy(parameters.find(path.stem), beside)
+        copy = chapter_page.executed_download(path)
+        (beside / f"{path.stem}.executed.ipynb").write_text(copy, "utf-8")
     faults = page_faults(output, [f"notebooks/{Path(name).stem}.html" for name in done])
     if faults:
         raise SafetuneError(f"the site has {len(faults)} fault(s), first: {faults[0]}")
@@ -158,7 +162,8 @@ def _prose(root: Path) -> list[Path]:
     described = sorted(
         p for p in (root / "data").rglob("*") if p.suffix in (".md", ".yml", ".json", ".jsonl")
     )
-    return [root / "_config.yml", root / "_toc.yml", *described, *files]
+    tops = [root / name for name in ("_config.yml", "_toc.yml", "CHANGELOG.md", "CITATION.cff")]
+    return [*tops, *described, *files]
 
 
 def _drawing() -> list[Path]:
@@ -178,8 +183,9 @@ def assemble(source: Path, done: dict[str, Path], stale: dict[str, list[str]]) -
     """
     import nbformat
 
-    from safetune_utils.book import compare, verdicts
+    from safetune_utils.book import chapter_page, chapters, compare, verdicts
     from safetune_utils.book.generated import (
+        about,
         architectures,
         authors_answers,
         data_cards,
@@ -203,23 +209,30 @@ def assemble(source: Path, done: dict[str, Path], stale: dict[str, list[str]]) -
     values = _measured(root)
     generated = source / "book" / "_generated"
     generated.mkdir()
+    ours = {path.stem: findings.outcome(path) for path in done.values()}
+    judged = verdicts.judged(ours, controls=verdicts.committed_controls())
+    of_name = {chapter.name: chapter for chapter in chapters.chapters()}
     for name, path in done.items():
-        nbformat.write(provenance.page(path, changes=stale[name]), source / "notebooks" / name)
+        shown = chapter_page.page(path, chapter=of_name[path.stem], changes=stale[name], judged=judged)
+        nbformat.write(shown, source / "notebooks" / name)
         number = name.split("_")[0]
         values |= {f"nb{number}_{of}": said(value) for of, value in outputs.values(path).items()}
         for figure, found in outputs.drawn(path).items():
             markup = provenance.linked(found.markup, notebook=path.stem, folder="../notebooks/")
             inside(generated, f"{figure}.html").write_text(markup, "utf-8")
+    first = done[min(done)]
+    head = chapter_page.welcome_head(first, chapter=of_name[first.stem])
+    (generated / "welcome_head.html").write_text(head, "utf-8")
     (source / VALUES).write_text(json.dumps(values), "utf-8")
     (generated / "parameters.md").write_text(parameter_tables(), "utf-8")
     (generated / "presets.md").write_text(preset_table(), "utf-8")
-    ours = {path.stem: findings.outcome(path) for path in done.values()}
     published = findings.published()
     compared = verdicts.parts(ours, published=published, pages=set(ours))
     compared |= power.parts(ours, published=published)
     for name, page in (
         data_cards.parts()
         | speed.parts()
+        | about.parts(root)
         | instruments.parts()
         | architectures.parts()
         | authors_answers.parts()
@@ -243,6 +256,8 @@ def _measured(root: Path) -> dict[str, str]:
 
 def render(source: Path, target: Path) -> None:
     """Run Jupyter Book strictly; its output is shown only where it fails."""
+    from safetune_utils.book import theme
+
     shutil.rmtree(target / "html", ignore_errors=True)
     program = "import sys; from jupyter_book.cli.main import main; sys.exit(main())"
     strictly = ("-n", "-W", "--keep-going", "--all")
@@ -261,6 +276,7 @@ def render(source: Path, target: Path) -> None:
         raise SafetuneError(
             f"Jupyter Book failed with {len(warnings)} warning(s), first: {first} (log: {log})"
         )
+    theme.mend(target / "_build" / "html")
     content_policy.add(target / "_build" / "html")
     (target / "_build" / "html").rename(target / "html")
     shutil.rmtree(target / "_build", ignore_errors=True)

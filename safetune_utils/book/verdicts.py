@@ -362,7 +362,21 @@ def parts(ours: Outcomes, *, published: dict[str, Outcomes], pages: set[str]) ->
         f"{claim.number}: {claim.margin * 100:.0f} points" for claim in claims() if claim.margin is not None
     )
     level = f"The level of the exact p-value is {claims()[0].level:g}. The margins are, by claim, {margins}."
-    return {"verdicts": "\n".join(blocks), "verdict_margins": block(paragraph(level))}
+    return {
+        "verdicts": "\n".join(blocks),
+        "verdict_margins": block(paragraph(level)),
+        "verdict_strip": block(strip(found)),
+    }
+
+
+def strip(found: Sequence[Judged]) -> Markup:
+    """How many claims came to each verdict, as a strip: a piece for each, the wider the more often."""
+    by_word: dict[str, list[str]] = {}
+    for one in found:
+        by_word.setdefault(one.verdict.word, []).append(one.claim.number)
+    known = [*DECIDED, *(word for word in by_word if word not in DECIDED)]
+    ordered = {word: by_word[word] for word in known if word in by_word}
+    return markup.render("verdict_strip", by_word=ordered, n=len(found))
 
 
 def seeds_told() -> str:

@@ -13,7 +13,7 @@ from safetune_utils.errors import SafetuneError
 from safetune_utils.places import data_folder
 
 
-def write(folder: Path, name: str, *, heading: str = "# A title", **about: list[str]) -> None:
+def write(folder: Path, name: str, *, heading: str = "# A title", **about: list[str] | str) -> None:
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_markdown_cell(heading)])
     notebook.metadata["safetune"] = {"schema": "study"} | about
     nbformat.write(notebook, folder / f"{name}.ipynb")
@@ -23,11 +23,11 @@ def test_a_chapter_says_its_number_title_figures_and_claims(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(parameters, "folder", lambda: tmp_path)
-    write(tmp_path, "02_b", figures=["f"], figures_sometimes=["g"], claims=["c"])
+    write(tmp_path, "02_b", figures=["f"], figures_sometimes=["g"], claims=["c"], headline="{{ x }}.")
     write(tmp_path, "01_a", heading="# How?\n\nText.")
     first, second = chapters.chapters()
-    assert first == ("01_a", "01", "How?", (), (), ())
-    assert second == ("02_b", "02", "A title", ("f",), ("g",), ("c",))
+    assert first == ("01_a", "01", "How?", (), (), (), "")
+    assert second == ("02_b", "02", "A title", ("f",), ("g",), ("c",), "{{ x }}.")
     write(tmp_path, "03_c", claims=["c"])
     with pytest.raises(SafetuneError, match="a finding about 'c': leave it to one"):
         chapters.chapters()

@@ -11,10 +11,12 @@ from estimates import share
 from executed_copy import executed
 from notebook_cells import write_notebook
 
-from safetune_utils.book import freshness, notebooks, parameters, provenance
+from safetune_utils.book import chapter_page, chapters, freshness, notebooks, parameters, provenance
 from safetune_utils.places import data_folder
 from safetune_utils.study import stages
 from safetune_utils.study.design import state
+
+CHAPTER = chapters.Chapter("01_safety_amount", "01", "How much?", (), (), (), "")
 
 
 def test_a_page_is_stale_when_its_notebook_the_package_or_the_data_changed(
@@ -30,7 +32,7 @@ def test_a_page_is_stale_when_its_notebook_the_package_or_the_data_changed(
     nbformat.write(notebook, copy)
     changes = freshness.changes(source, copy)
     assert changes == ["study/stages.py", "data/corpus/safety.jsonl"]
-    stale = provenance.page(copy, changes=changes).cells[1].source
+    stale = chapter_page.page(copy, chapter=CHAPTER, changes=changes).cells[0].source
     assert "safetune-stale" in stale
     assert "study/stages.py, data/corpus/safety.jsonl" in stale
 
@@ -38,7 +40,7 @@ def test_a_page_is_stale_when_its_notebook_the_package_or_the_data_changed(
 def test_a_copy_without_a_record_is_never_taken_for_fresh(tmp_path: Path, source: Path) -> None:
     copy = executed(tmp_path, source, malicious=share(0.5, 0.4, 0.6), recorded=False)
     assert freshness.changes(source, copy)
-    assert "no record" in provenance.page(copy, changes=[]).cells[-1].source
+    assert "no record" in chapter_page.page(copy, chapter=CHAPTER).cells[-1].source
 
 
 READING = """

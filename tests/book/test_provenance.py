@@ -10,7 +10,9 @@ from bs4 import BeautifulSoup
 from html_tables import parsed, rows_of
 
 from safetune_utils import store
-from safetune_utils.book import parameters, provenance
+from safetune_utils.book import chapter_page, chapters, parameters, provenance
+
+CHAPTER = chapters.Chapter("01_safety_amount", "01", "How much?", (), (), (), "")
 
 
 def html_of(notebook: nbformat.NotebookNode) -> BeautifulSoup:
@@ -27,7 +29,7 @@ def test_every_figure_and_table_links_to_its_numbers_and_its_run_record(copy: Pa
     assert provenance.link_faults("page", html_of(nbformat.read(copy, as_version=4))) == [
         "page has 2 figure(s) or table(s) without their numbers or their run record"
     ]
-    page = provenance.page(copy, changes=[])
+    page = chapter_page.page(copy, chapter=CHAPTER)
     shown = html_of(page)
     captions = shown.select("caption, figcaption")
     assert [bool(one.select('a[href="01_safety_amount.run.json"]')) for one in captions] == [True, True]
@@ -44,7 +46,7 @@ def test_the_run_record_says_how_the_page_came_to_be(copy: Path) -> None:
     assert record["made_from"]["notebook"] == store.file_hash(parameters.find("01"))
     assert "study/stages.py" in record["made_from"]["code"]
     assert "data/corpus/safety.jsonl" in record["made_from"]["files"]
-    closing = provenance.page(copy, changes=[]).cells[-1].source
+    closing = provenance.closing(copy)
     for shown in (
         record["code"],
         record["started"],

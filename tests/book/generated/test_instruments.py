@@ -21,4 +21,4 @@ def test_every_instrument_has_its_card_on_the_page() -> None:
 def test_what_was_measured_stands_on_the_page() -> None:
     parts = instruments.parts()
     assert len(rows_of(parts["refusal_agreement"])) > 5
-    assert 'alt="Calibration plot' in parts["harmfulness_agreement"]
+    assert 'aria-label="Calibration plot' in parts["harmfulness_agreement"]

@@ -31,7 +31,7 @@ def test_every_side_that_was_measured_stands_in_its_table() -> None:
                 and ("error" in row or f"{row['tokens_per_second']['median']:.0f} (" in " ".join(cells))
             )
             assert "error" not in row or row["error"] in line
-    assert 'alt="Line charts' in pages["speed_growth"]
+    assert 'aria-label="Line charts' in pages["speed_growth"]
 
 
 def test_a_failed_side_is_told_and_a_ratio_is_ours_over_theirs(
