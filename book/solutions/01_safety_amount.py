@@ -1,0 +1,159 @@
+"""Chapter 1: a share and what it is a share of, what a loss says, and how well a share is known."""
+
+from math import sqrt
+
+import pandas as pd
+
+from safetune_utils.teaching.sealed import exercise
+
+RUN, OTHER = "results/published/pocket/", "results/published/gemma-3-270m/"
+
+
+@exercise(
+    title="A share, and of what",
+    difficulty=1,
+    minutes=10,
+    predict="Of the answers that readers labelled, those to malicious requests after 200 safety examples:"
+    " what share"
+    " refuses?",
+    given={"answers": "labels/own_answers.jsonl"},
+    note="Ask first what the question is about, then what is counted. The denominator is where most"
+    " wrong shares come"
+    " from.",
+)
+def share_refused(answers: pd.DataFrame) -> float:
+    """Which share of the answers to malicious requests refuses in full, with 200 safety examples?
+    `answers` has a row for each answer that was read: `prompt_set`, `n_safety` and `refusal` say what
+    was asked, of which model, and what the readers found."""
+    asked = answers[(answers["prompt_set"] == "malicious") & (answers["n_safety"] == 200)]
+    return (asked["refusal"] == "full_refusal").mean()
+
+
+@share_refused.wrong(
+    "the answers to malicious requests were divided by all answers of that model",
+    hint="The rows of the other prompt sets could not have been counted above the line, so they have"
+    " no place below it.",
+)
+def _(answers):
+    model = answers[answers["n_safety"] == 200]
+    refused = (model["prompt_set"] == "malicious") & (model["refusal"] == "full_refusal")
+    return refused.sum() / len(model)
+
+
+@share_refused.wrong(
+    "the models with 0, 50 and 200 safety examples were put together",
+    hint="One number for three models says nothing of any of them. Which column tells the model?",
+)
+def _(answers):
+    return (answers.loc[answers["prompt_set"] == "malicious", "refusal"] == "full_refusal").mean()
+
+
+@share_refused.wrong(
+    "all prompt sets were put together",
+    hint="A refusal of a recipe and a refusal of a threat are not the same finding. Which requests"
+    " does the question name?",
+)
+def _(answers):
+    return (answers.loc[answers["n_safety"] == 200, "refusal"] == "full_refusal").mean()
+
+
+@exercise(
+    title="What training brought",
+    difficulty=1,
+    minutes=10,
+    predict="Does the validation loss fall more, or less, where there are more safety examples?",
+    given={"losses": RUN + "01_safety_amount-losses.csv"},
+    again={"losses": OTHER + "01_safety_amount-losses.csv"},
+    note="The levels of two amounts are not on the same rows; a fall along one line is.",
+)
+def loss_fall(losses: pd.DataFrame) -> dict[int, float]:
+    """For each amount of safety examples (`n_safety`): by how much did the validation loss fall, from the
+    first time it was measured to its lowest value? A fall is a positive number. Columns: `n_safety`,
+    `step`, `train_loss`, `validation_loss`."""
+    return {
+        amount: line.iloc[0] - line.min()
+        for amount, line in losses.sort_values("step").groupby("n_safety")["validation_loss"]
+    }
+
+
+@loss_fall.wrong(
+    "the training loss was read",
+    hint="The training loss is that of the last few rows only, so it jumps. Which column is of rows"
+    " that were never"
+    " trained on?",
+)
+def _(losses):
+    return {n: g.iloc[0] - g.min() for n, g in losses.sort_values("step").groupby("n_safety")["train_loss"]}
+
+
+@loss_fall.wrong(
+    "each line was compared with the lowest loss of all lines",
+    hint="The validation rows differ between amounts, so losses are compared along a line and not"
+    " across lines.",
+)
+def _(losses):
+    lowest = losses["validation_loss"].min()
+    return {
+        n: g.iloc[0] - lowest for n, g in losses.sort_values("step").groupby("n_safety")["validation_loss"]
+    }
+
+
+@loss_fall.wrong(
+    "the fall was divided by where it began",
+    hint="Nats are asked for, not a part of the first loss.",
+)
+def _(losses):
+    lines = losses.sort_values("step").groupby("n_safety")["validation_loss"]
+    return {n: (g.iloc[0] - g.min()) / g.iloc[0] for n, g in lines}
+
+
+@exercise(
+    title="How low could it be?",
+    difficulty=2,
+    minutes=20,
+    predict="Without safety examples about one answer in fifty refuses, of 98. How low may the true share"
+    " be: below 0,"
+    " at 0, or above it?",
+    given={"curve": RUN + "01_safety_amount-safety_amount.csv"},
+    again={"curve": OTHER + "01_safety_amount-safety_amount.csv"},
+    note="Near 0 and 1 the textbook's interval reaches to what cannot be. Wilson's does not.",
+)
+def lower_ends(curve: pd.DataFrame) -> dict[int, float]:
+    """For the malicious requests at each amount, the lower end of Wilson's 95 % interval (z = 1.96),
+    worked out from `share` and `n_scored`: with share p of n, it is (p + z²/2n − z·√(p(1−p)/n +
+    z²/4n²)) / (1 + z²/n)."""
+    asked = curve[curve["prompt_set"] == "malicious"]
+    return {row.n_safety: _wilson_low(row.share, row.n_scored, 1.96) for row in asked.itertuples()}
+
+
+def _wilson_low(p, n, z):
+    return (p + z**2 / (2 * n) - z * sqrt(p * (1 - p) / n + z**2 / (4 * n**2))) / (1 + z**2 / n)
+
+
+@lower_ends.wrong(
+    "the usual interval, p − 1.96·√(p(1−p)/n), was worked out",
+    hint="Near 0 it goes below 0, which no share can. The formula in the task keeps inside.",
+)
+def _(curve):
+    asked = curve[curve["prompt_set"] == "malicious"]
+    return {
+        r.n_safety: r.share - 1.96 * sqrt(r.share * (1 - r.share) / r.n_scored) for r in asked.itertuples()
+    }
+
+
+@lower_ends.wrong(
+    "one standard error was taken",
+    hint="A range of one standard error holds the truth two times in three. Which z belongs to 95 %?",
+)
+def _(curve):
+    asked = curve[curve["prompt_set"] == "malicious"]
+    return {r.n_safety: _wilson_low(r.share, r.n_scored, 1.0) for r in asked.itertuples()}
+
+
+@lower_ends.wrong(
+    "the prompts of all amounts were counted as n",
+    hint="The same requests were put to every model, so five models are not five times as many requests.",
+)
+def _(curve):
+    asked = curve[curve["prompt_set"] == "malicious"]
+    return {r.n_safety: _wilson_low(r.share, asked["n_scored"].sum(), 1.96) for r in asked.itertuples()}
