@@ -2,11 +2,11 @@
 
     data sets -> a mix -> an adapter -> responses -> scores -> tidy results -> figures -> pages
 
-``data`` sets and mixes; ``models`` base models; ``training`` adapters; ``generation`` responses; ``scoring``
-instruments; ``study`` states an experiment and runs it; ``statistics`` shares and changes; ``teaching`` exercises
-and quizzes; ``book`` tables, figures and pages. ``annotation`` is what people do, ``services`` talks to servers, ``estimate`` says what a
-run takes, ``store`` keeps what was made, ``machine`` is this machine, ``cli`` the command line. A lower room
-never imports a higher one.
+``data`` sets and mixes; ``models`` base models; ``training`` adapters; ``generation`` responses;
+``scoring`` instruments; ``study`` states an experiment and runs it; ``statistics`` shares and changes;
+``teaching`` exercises and quizzes; ``book`` tables, figures and pages. ``annotation`` is what people do,
+``services`` talks to servers, ``estimate`` says what a run takes, ``store`` keeps what was made,
+``machine`` is this machine, ``cli`` the command line. A lower room never imports a higher one.
 """
 
 import logging

@@ -14,6 +14,7 @@ from pathlib import Path
 from safetune_utils import store
 from safetune_utils.book import (
     begin,
+    chapters,
     content_policy,
     findings,
     freshness,
@@ -31,6 +32,7 @@ from safetune_utils.machine.files import check_folder
 from safetune_utils.machine.processes import Piece, side_by_side
 from safetune_utils.places import clone, data_folder, inside
 from safetune_utils.study.run import fill
+from safetune_utils.teaching import pages as teaching
 from safetune_utils.terminal import say
 
 # What draws pages is imported by the functions that draw: a wrong parameter is told without.
@@ -42,15 +44,23 @@ _OURS = ".safetune-book"
 _BYTES_OF_A_NOTEBOOK = 1.5e9
 
 
-def build(*, given: Given, target: Path | None = None, taken_from: Path | None = None) -> tuple[Path, int]:
+def build(
+    *,
+    given: Given,
+    target: Path | None = None,
+    taken_from: Path | None = None,
+    audience: teaching.Audience = "public",
+) -> tuple[Path, int]:
     """Run the notebooks that are not fresh and build the site if anything changed.
 
     Args:
         given: parameters laid over the defaults of every notebook that has them, for instance ``{"preset":
             "smoke"}``.
-        target: the folder to build in, by default ``_build`` of the clone, or of this folder outside one.
+        target: the folder to build in, by default ``_build`` of the clone, or of this folder outside one; a
+            student's or an instructor's book in a folder of that name within it.
         taken_from: a folder of executed copies, to be taken as they are: nothing is executed, and a page
             whose notebook, package code or data changed since then says so and is a fault of the site.
+        audience: whom the book is for; see :mod:`safetune_utils.teaching.pages`.
 
     Returns:
         The path of the first page, and how many notebooks were executed.
@@ -59,7 +69,7 @@ def build(*, given: Given, target: Path | None = None, taken_from: Path | None =
         SafetuneError: a parameter is wrong, a notebook failed, or the site has a fault.
     """
     root = data_folder().parent
-    target = target or (clone() or Path.cwd()) / "_build"
+    target = target or (clone() or Path.cwd()) / "_build" / ("" if audience == "public" else audience)
     check_target(target)
     from safetune_utils.book import chapter_page
 
@@ -69,11 +79,11 @@ def build(*, given: Given, target: Path | None = None, taken_from: Path | None =
     stamp_file, page = target / "stamp", output / "index.html"
     stale = {path.name: freshness.changes(path, done[path.name]) for path in _sources()}
     files = {str(p): store.file_hash(p) for p in [*done.values(), *_prose(root), *_drawing()]}
-    stamp = store.key_of({"files": files, "stale": stale})
+    stamp = store.key_of({"files": files, "stale": stale, "audience": audience})
     if page.is_file() and stamp_file.is_file() and stamp_file.read_text() == stamp:
         return page, made
     stamp_file.unlink(missing_ok=True)
-    assemble(source, done, stale)
+    assemble(source, done, stale, audience)
     render(source, target)
     for path in done.values():
         beside = output / "notebooks"
@@ -84,6 +94,8 @@ def build(*, given: Given, target: Path | None = None, taken_from: Path | None =
     faults = page_faults(output, [f"notebooks/{Path(name).stem}.html" for name in done])
     if faults:
         raise SafetuneError(f"the site has {len(faults)} fault(s), first: {faults[0]}")
+    if audience == "student":
+        teaching.check_leaks(output)
     stamp_file.write_text(stamp)
     return page, made
 
@@ -127,11 +139,11 @@ def executed(*, given: Given) -> tuple[dict[str, Path], int]:
     stale = [path for path in sources if not freshness.is_fresh(path, given=given_to[path])]
     if stale:
         # All that takes a model, of all chapters, by one pool; the notebooks then find it made.
-        chapters = [(path, given_to[path]) for path in stale]
+        stated = [(path, given_to[path]) for path in stale]
         say(f"stating {len(stale)} chapters", error=True)
-        fill(stating.studies_of(chapters), beside=stating.trials_of(chapters))
+        fill(stating.studies_of(stated), beside=stating.trials_of(stated))
         side_by_side(
-            [Piece(_execute, chapter) for chapter in chapters],
+            [Piece(_execute, chapter) for chapter in stated],
             bytes_each=_BYTES_OF_A_NOTEBOOK,
             loads_models=False,
         )
@@ -169,21 +181,28 @@ def _prose(root: Path) -> list[Path]:
 def _drawing() -> list[Path]:
     """The code that pages are made with, besides the notebooks' own."""
     package = Path(__file__).parents[1]
-    files = [path for wing in ("book", "data", "scoring") for path in sorted((package / wing).rglob("*"))]
+    files = [
+        path
+        for wing in ("book", "data", "scoring", "teaching")
+        for path in sorted((package / wing).rglob("*"))
+    ]
     return [path for path in files if path.suffix in (".py", ".html")]
 
 
-def assemble(source: Path, done: dict[str, Path], stale: dict[str, list[str]]) -> None:
+def assemble(
+    source: Path, done: dict[str, Path], stale: dict[str, list[str]], audience: teaching.Audience = "public"
+) -> None:
     """Put the source of the site together.
 
     Args:
         source: the folder that becomes it.
         done: the executed copies by file name.
         stale: what changed since each of them was executed, likewise.
+        audience: whom the book is for.
     """
     import nbformat
 
-    from safetune_utils.book import chapter_page, chapters, compare, verdicts
+    from safetune_utils.book import chapter_page, compare, verdicts
     from safetune_utils.book.generated import (
         about,
         architectures,
@@ -226,6 +245,12 @@ def assemble(source: Path, done: dict[str, Path], stale: dict[str, list[str]]) -
     (source / VALUES).write_text(json.dumps(values), "utf-8")
     (generated / "parameters.md").write_text(parameter_tables(), "utf-8")
     (generated / "presets.md").write_text(preset_table(), "utf-8")
+    teaching.lay(
+        source,
+        titles={name: chapter.title for name, chapter in of_name.items()},
+        tables={path.stem: outputs.numbers(path) for path in done.values()},
+        audience=audience,
+    )
     published = findings.published()
     compared = verdicts.parts(ours, published=published, pages=set(ours))
     compared |= power.parts(ours, published=published)

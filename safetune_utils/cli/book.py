@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import time
 from pathlib import Path
 from typing import Annotated
@@ -28,11 +29,20 @@ def book(
         Path | None,
         typer.Option(help="a folder of executed notebooks to take as they are; a stale one fails the build"),
     ] = None,
+    student: Annotated[
+        bool, typer.Option("--student", help="a book without solutions, each result behind a prediction")
+    ] = False,
+    instructor: Annotated[
+        bool, typer.Option("--instructor", help="a book with solutions, what goes wrong, and notes")
+    ] = False,
     config: Config = None,
     as_json: AsJson = False,
 ) -> None:
     """Run the notebooks that are missing or out of date, then build the site."""
     from safetune_utils.book import site
+
+    if student and instructor:
+        raise SafetuneError("--student and --instructor are two books: build one, then the other")
 
     given = given_from(parameter, preset, config)
     if executed and given:
@@ -40,7 +50,8 @@ def book(
             "--executed takes notebooks as they are: leave out --preset, -p and --config, or --executed"
         )
     clock = time.perf_counter()
-    page, made = site.build(given=given, target=output, taken_from=executed)
+    audience: site.teaching.Audience = "student" if student else "instructor" if instructor else "public"
+    page, made = site.build(given=given, target=output, taken_from=executed, audience=audience)
     took = time.perf_counter() - clock
     if as_json:
         say(json.dumps({"page": str(page), "executed": made, "seconds": round(took, 1)}))
@@ -116,3 +127,51 @@ def compare(
         say("\n".join(["", comparing.summary(rows), comparing.RULE, *(f"differs: {line}" for line in apart)]))
         if output:
             say(output)
+
+
+@app.command()
+def lesson(
+    number: Annotated[
+        int, typer.Argument(help="which: 1 how much data, 2 too safe, 3 the form of a request")
+    ] = 1,
+    output: Annotated[Path, typer.Option(help="the page, one HTML file")] = Path("lesson.html"),
+    preset: Preset = None,
+    as_json: AsJson = False,
+) -> None:
+    """Train, ask and score what one page for a class shows, and write it; once stopped, it goes on."""
+    from safetune_utils.book import lesson as lessons
+    from safetune_utils.data import outputs
+
+    lessons.lesson_of(number)
+    with outputs.held(output, forms=(".html",)):
+        os.environ.setdefault("SAFETUNE_LOG", "quiet")
+        page, took = lessons.make(
+            number,
+            target=output,
+            preset=preset or lessons.PRESET,
+            tell=lambda line: say(line, error=True),
+        )
+    if as_json:
+        say(json.dumps({"page": str(page), "seconds": round(took, 1)}))
+        return
+    minutes, seconds = divmod(round(took), 60)
+    say(f"{page}\nthe lesson took {minutes} min {seconds} s; open the page in a browser")
+
+
+@app.command()
+def lab(
+    output: Annotated[Path, typer.Argument(help="the instructor's notebook, for nbgrader's folder source/")],
+    exercise: Annotated[
+        list[str] | None, typer.Option(help="the function of an exercise, as often as you like")
+    ] = None,
+) -> None:
+    """Write a lab for a class, in nbgrader's form: each laptop has its own rows by the number on a card."""
+    import nbformat
+
+    from safetune_utils.data import outputs
+    from safetune_utils.teaching import lab as labs
+
+    with outputs.held(output, forms=(".ipynb",)):
+        notebook = labs.lab(exercise or list(labs.USUAL))
+        outputs.write_text(output, nbformat.writes(notebook) + "\n")
+    say(output)

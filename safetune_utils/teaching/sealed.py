@@ -8,6 +8,8 @@ After a change of a solution or of published results::
 
 from __future__ import annotations
 
+import ast
+import hashlib
 import importlib.util
 import inspect
 import json
@@ -53,6 +55,30 @@ class Solved:
             return method
 
         return keep
+
+    def body(self) -> str:
+        """The lines of the solution, without its first line and its docstring."""
+        tree = ast.parse(textwrap.dedent(inspect.getsource(self.solution))).body[0]
+        assert isinstance(tree, ast.FunctionDef)
+        lines = inspect.getsource(self.solution).splitlines()
+        return "\n".join(lines[tree.body[1].lineno - 1 :]).rstrip()
+
+    def helpers(self) -> list[str]:
+        """The source of each function of the same file that the solution calls, and of what those call."""
+        found: dict[str, str] = {}
+        left = [self.solution]
+        while left:
+            asked = left.pop()
+            for name in asked.__code__.co_names:
+                helper = asked.__globals__.get(name)
+                if (
+                    inspect.isfunction(helper)
+                    and helper.__module__ == self.solution.__module__
+                    and name not in found
+                ):
+                    found[name] = inspect.getsource(helper)
+                    left.append(helper)
+        return list(found.values())
 
     def sealed(self, chapter: str) -> Exercise:
         """The exercise as a student has it: each method is run on each of the inputs, and its answers
@@ -144,3 +170,8 @@ def write() -> None:
     for name, of_chapter in solved().items():
         target = repository_folder() / "book" / "exercises" / f"{name}.json"
         target.write_text(sealed_text(name, of_chapter), "utf-8")
+
+
+def mark(chapter: str) -> str:
+    """A word that the instructor's sheet of a chapter bears, and nothing for students: a canary."""
+    return "quokka" + hashlib.sha256(f"sheet of {chapter}".encode()).hexdigest()[:8]

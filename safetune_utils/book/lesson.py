@@ -1,0 +1,255 @@
+"""A lesson: one command for a class, which ends in a page. It asks and scores only what its page shows.
+
+The adapters are those of the classroom preset, so that a second lesson trains nothing, and one that was
+stopped goes on where it stopped. Nothing is asked of the network.
+"""
+
+from __future__ import annotations
+
+import io
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+import pandas as pd
+from markupsafe import Markup
+
+from safetune_utils import statistics
+from safetune_utils.book import figures, folds, words
+from safetune_utils.book.content_policy import with_policy
+from safetune_utils.book.markup import Row, render, table
+from safetune_utils.data import set_entry
+from safetune_utils.data.outputs import as_csv
+from safetune_utils.errors import SafetuneError
+from safetune_utils.study.design import state
+from safetune_utils.study.plan import plan
+from safetune_utils.study.run import run
+from safetune_utils.study.study import Study
+from safetune_utils.teaching import quizzes
+
+PRESET = "classroom"
+# What refuses, by rules: it loads no model and takes no time.
+_INSTRUMENT = "refusal-rules"
+# Prompts of each set whose answers are shown.
+_SHOWN = 3
+_LOOK_EVERY = 10.0  # seconds
+
+
+class Lesson(NamedTuple):
+    """What a lesson asks.
+
+    Attributes:
+        title: its question.
+        prompt_sets: two sets: what they are asked is all that is asked.
+        predict: what to write down before the result is unfolded.
+        chapter: the chapter that it belongs to.
+    """
+
+    title: str
+    prompt_sets: tuple[str, str]
+    predict: str
+    chapter: str
+
+
+LESSONS = (
+    Lesson(
+        "How much safety data does it take?",
+        ("malicious", "ordinary"),
+        "Which share of the malicious requests will be refused with 0, with 50 and with 200 safety examples? And"
+        " of the ordinary ones?",
+        "01_safety_amount",
+    ),
+    Lesson(
+        "When does a safe model become too safe?",
+        ("lookalikes_safe", "lookalikes_unsafe"),
+        "With 200 safety examples, which share of the harmless look-alikes will be refused? And of the unsafe"
+        " requests that share their words?",
+        "02_exaggerated_safety",
+    ),
+    Lesson(
+        "Does the form of a request matter?",
+        ("malicious", "malicious_questions"),
+        "The safety examples are instructions. Will the same malicious requests be refused as often when they"
+        " are asked as questions?",
+        "01_safety_amount",
+    ),
+)
+
+
+def lesson_of(number: int) -> Lesson:
+    """A lesson by its number, from 1.
+
+    Raises:
+        SafetuneError: there is none.
+    """
+    if not 1 <= number <= len(LESSONS):
+        raise SafetuneError(f"there is no lesson {number}: choose 1 to {len(LESSONS)}")
+    return LESSONS[number - 1]
+
+
+def stated(lesson: Lesson, *, preset: str = PRESET) -> Study:
+    """The study of a lesson: its two prompt sets, one instrument, nothing else."""
+    return state(preset=preset, prompt_sets=lesson.prompt_sets, instruments=[_INSTRUMENT])
+
+
+def page(lesson: Lesson, study: Study, responses: pd.DataFrame) -> str:
+    """A lesson's page: one HTML file that needs no other and asks no network.
+
+    Args:
+        lesson: what was asked.
+        study: of :func:`stated`.
+        responses: what :func:`safetune_utils.study.run.run` gave for it.
+    """
+    curve = statistics.summarise(responses, by=["prompt_set", "n_safety"])
+    figure = figures.dose_response(
+        curve,
+        name="lesson",
+        caption="Answers that refuse, against the number of safety examples, with 95 % intervals. No negative"
+        " control was made in this lesson; the book has them.",
+        n_other=study.settings.n_general + study.settings.mixing.n_contrast,
+    )
+    markup = render(
+        "lesson",
+        title=lesson.title,
+        predict=lesson.predict,
+        made_by=words.run_by(study),
+        figure=Markup(figure._repr_html_()),  # a template has escaped it
+        answers=[
+            Markup(folds.examples(responses, prompt_set=name, n=_SHOWN).data) for name in lesson.prompt_sets
+        ],
+        beside=beside(curve, lesson),
+    )
+    return with_policy(
+        markup,
+        "default-src 'none'; img-src data:; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'",
+    )
+
+
+def beside(curve: pd.DataFrame, lesson: Lesson) -> Markup:
+    """The class against the book: each share beside the published run's, where it has the same amount."""
+    published = published_curve(lesson)
+    rows: list[Row] = []
+    for name in lesson.prompt_sets:
+        for amount in sorted(curve.loc[curve["prompt_set"] == name, "n_safety"]):
+            ours = statistics.share_at(curve, prompt_set=name, n_safety=amount)
+            theirs = statistics.share_at(published, prompt_set=name, n_safety=amount)
+            if ours is None:
+                continue
+            verdict = "the book did not ask this"
+            if theirs is not None:
+                difference = statistics.independent_difference(theirs, ours)
+                verdict = "inside the noise" if difference.side == 0 else "outside the noise"
+            rows.append(
+                (
+                    set_entry(name).title,
+                    str(amount),
+                    words.said(ours),
+                    "–" if theirs is None else words.said(theirs),
+                    verdict,
+                )
+            )
+    return table(
+        ("asked", "safety examples", "your class", "the book", "difference"),
+        rows,
+        caption="Answers that refuse: your class against the book's published run. The prompts of a lesson are"
+        " a part of the book's, so the interval of a difference is too wide rather than too narrow.",
+        name="beside",
+        csv=as_csv(curve),
+    )
+
+
+def published_curve(lesson: Lesson) -> pd.DataFrame:
+    """The book's published shares of a lesson's prompt sets."""
+    found = [
+        pd.read_csv(io.StringIO(csv))
+        for csv in quizzes.published(lesson.chapter).values()
+        if csv.startswith("prompt_set,n_safety,share")
+    ]
+    return pd.concat(found).query("prompt_set in @lesson.prompt_sets")
+
+
+def make(
+    number: int, *, target: Path, preset: str = PRESET, tell: Callable[[str], None] = lambda line: None
+) -> tuple[Path, float]:
+    """Run a lesson and write its page.
+
+    Args:
+        number: of the lesson, from 1.
+        target: the page to write.
+        preset: what is trained and how many prompts are asked.
+        tell: is given a line in plain words, now and then: how many minutes are left.
+
+    Returns:
+        The page, and the seconds that it took.
+
+    Raises:
+        SafetuneError: there is no such lesson, or the run cannot be made.
+    """
+    began = time.monotonic()
+    lesson = lesson_of(number)
+    study = stated(lesson, preset=preset)
+    with telling(lambda: float(plan(study)["minutes_left"].sum()), tell):
+        responses = run(study)
+    target.write_text(page(lesson, study, responses), "utf-8")
+    return target, time.monotonic() - began
+
+
+@contextmanager
+def telling(minutes_left: Callable[[], float], tell: Callable[[str], None]) -> Iterator[None]:
+    """Say now and then how many minutes are left, in words, while the block runs."""
+    done = threading.Event()
+    clock, first = time.monotonic(), minutes_left()
+
+    def look() -> None:
+        last = ""
+        while True:
+            # What is under way counts as wholly left in the plan, so the clock takes its part off.
+            passed = (time.monotonic() - clock) / 60
+            now = minutes_left()
+            line = in_words(min(now, max(first - passed, now / 3)))
+            if line != last:
+                tell(line)
+                last = line
+            if done.wait(_LOOK_EVERY):
+                return
+
+    if first < 0.05:
+        tell("all is there already")
+        yield
+        return
+    teller = threading.Thread(target=look, daemon=True)
+    teller.start()
+    try:
+        yield
+    finally:
+        done.set()
+        teller.join()
+
+
+_NUMBERS = [
+    "no",
+    "one",
+    "two",
+    "three",
+    "four",
+    "five",
+    "six",
+    "seven",
+    "eight",
+    "nine",
+    "ten",
+    "eleven",
+    "twelve",
+]
+
+
+def in_words(minutes: float) -> str:
+    """Minutes as a sentence: "about four minutes left"."""
+    whole = round(minutes)
+    if minutes < 0.75:
+        return "less than a minute left"
+    number = _NUMBERS[whole] if whole < len(_NUMBERS) else str(whole)
+    return f"about {number} minute{'' if whole == 1 else 's'} left"
