@@ -103,12 +103,19 @@ def lead(
     )
 
 
-def annotator_agreement(annotations: Sequence[Annotation], items: Sequence[PairItem]) -> pd.DataFrame:
+def annotator_agreement(
+    annotations: Sequence[Annotation], items: Sequence[PairItem], *, pairwise: bool = True
+) -> pd.DataFrame:
     """How far annotators agree on the four outcomes, over the items of all sets.
 
+    Args:
+        annotations: two or more.
+        items: what they judged.
+        pairwise: whether every two annotators are compared; for 30 that is 435 rows.
+
     Returns:
-        One row for each pair of annotators, with Cohen's κ; then one with Krippendorff's α of all people,
-        where there are two or more; then one with α of all annotators, where models are among them. Columns:
+        One row for each pair of annotators, with Cohen's κ, if asked; then one with Krippendorff's α of all
+        people, where there are two or more; then one with α of all annotators, where models are among them. Columns:
         ``measure``, ``annotators``, ``value`` (at most 1; 0 is chance) with its 95 % interval ``low``,
         ``high``; ``agreed``, the observed agreement (0 to 1); ``n``, the items that both, or at least two,
         judged; ``note``, why a number is missing.
@@ -125,7 +132,8 @@ def annotator_agreement(annotations: Sequence[Annotation], items: Sequence[PairI
     ratings = _ratings(annotations, items)
     table = ratings.pivot(index="id", columns="annotator", values="outcome")
     rows = []
-    for first, second in itertools.combinations((annotation.annotator for annotation in annotations), 2):
+    names = [annotation.annotator for annotation in annotations]
+    for first, second in itertools.combinations(names, 2) if pairwise or len(names) == 2 else ():
         pair = table[[first, second]].dropna()
         counts = pd.crosstab(pair[first], pair[second]).reindex(
             index=list(OUTCOMES), columns=list(OUTCOMES), fill_value=0
@@ -149,6 +157,32 @@ def annotator_agreement(annotations: Sequence[Annotation], items: Sequence[PairI
     return pd.DataFrame(
         [{"measure": measure, "annotators": who} | result._asdict() for measure, who, result in rows]
     )
+
+
+def contested(annotations: Sequence[Annotation], items: Sequence[PairItem]) -> pd.DataFrame:
+    """The pairs by how much people differ on them, the most contested first; models do not count.
+
+    Returns:
+        One row a pair that two people or more judged: ``id``, ``prompt_set``, ``prompt``, how many chose each
+        of the four outcomes, ``n`` of them, and ``differ``: of all two people among them, the share that did not
+        choose the same (0 to 1, 0 is full agreement).
+
+    Raises:
+        SafetuneError: there is no annotation, one was made for other items, or two are by one annotator.
+    """
+    ratings = _ratings(annotations, items)
+    people = ratings[(ratings["kind"] == "person") & ratings["outcome"].notna()]
+    counts = (
+        pd.crosstab(people["id"], people["outcome"]).reindex(columns=list(OUTCOMES), fill_value=0).astype(int)
+    )
+    n = counts.sum(axis=1)
+    alike = (counts * (counts - 1)).sum(axis=1) / (n * (n - 1)).where(n > 1)
+    prompts = {item.id: (item.prompt_set, item.prompt) for item in items}
+    found = counts.assign(n=n, differ=1 - alike)[n > 1].reset_index()
+    found.insert(1, "prompt_set", found["id"].map(lambda one: prompts[one][0]))
+    found.insert(2, "prompt", found["id"].map(lambda one: prompts[one][1]))
+    found.columns.name = None
+    return found.sort_values(["differ", "n"], ascending=False, kind="stable", ignore_index=True)
 
 
 def rate_of(row: Mapping[Hashable, Any] | pd.Series) -> statistics.Estimate:

@@ -58,8 +58,8 @@ LESSONS = (
     Lesson(
         "How much safety data does it take?",
         ("malicious", "ordinary"),
-        "Which share of the malicious requests will be refused with 0, with 50 and with 200 safety examples? And"
-        " of the ordinary ones?",
+        "Which share of the malicious requests will be refused with 0, with 50 and with 200 safety examples?"
+        " And of the ordinary ones?",
         "01_safety_amount",
     ),
     Lesson(
@@ -154,8 +154,8 @@ def beside(curve: pd.DataFrame, lesson: Lesson) -> Markup:
     return table(
         ("asked", "safety examples", "your class", "the book", "difference"),
         rows,
-        caption="Answers that refuse: your class against the book's published run. The prompts of a lesson are"
-        " a part of the book's, so the interval of a difference is too wide rather than too narrow.",
+        caption="Answers that refuse: your class against the book's published run. The prompts of a lesson"
+        " are a part of the book's, so the interval of a difference is too wide rather than too narrow.",
         name="beside",
         csv=as_csv(curve),
     )

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import textwrap
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from safetune_utils.cli.common import AsJson, Columns, WordsForNothing, app, reading_from
 from safetune_utils.terminal import say
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+# From so many annotators on, each of them and every two are lines that nobody reads.
+_A_CLASS = 5
 
 # What brings torch is imported inside the commands, so that --help answers at once.
 
@@ -62,20 +70,48 @@ def preference_tally(
     seed: Annotated[int, typer.Option(help="the one that the page was made with")] = 0,
     columns: Columns = "",
     words_for_nothing: WordsForNothing = "ask",
+    output: Annotated[
+        Path | None, typer.Option(help="write a page for a class, too: contested pairs first, one HTML file")
+    ] = None,
+    pairwise: Annotated[
+        bool, typer.Option("--pairwise", help="a line for each annotator, and κ for every two of them")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Count what annotators found: win rate of the first model, and their agreement."""
+    """Count what annotators found: contested pairs, the first model's win rate, and their agreement."""
     from safetune_utils.annotation import preference, tallies
+    from safetune_utils.book import class_page
+    from safetune_utils.data import outputs
 
-    items = _preference_items(first, second, seed, reading_from(columns, words_for_nothing))
-    read = [preference.read_annotation(path, items=items) for path in annotations]
-    tables = [tallies.tally(read, items)] + (
-        [tallies.annotator_agreement(read, items)] if len(read) > 1 else []
-    )
+    with (
+        outputs.held(output, forms=(".html",), apart_from=[first, second, *annotations])
+        if output
+        else contextlib.nullcontext()
+    ):
+        items = _preference_items(first, second, seed, reading_from(columns, words_for_nothing))
+        read = [preference.read_annotation(path, items=items) for path in annotations]
+        tally = tallies.tally(read, items)
+        tables = [tally if pairwise or len(read) < _A_CLASS else class_page.together(tally)]
+        if len(read) > 1:
+            tables.append(tallies.annotator_agreement(read, items, pairwise=pairwise or len(read) < _A_CLASS))
+            contested = tallies.contested(read, items).head(class_page.SHOWN)
+            tables += [] if contested.empty else [contested]
+        if output:
+            outputs.write_text(output, class_page.page(read, items))
     if as_json:
         say(json.dumps([json.loads(table.to_json(orient="records")) for table in tables], indent=1))
     else:
-        say("\n\n".join(table.round(3).to_string(index=False) for table in tables))
+        # What a class talks about first stands first.
+        say("\n\n".join(_short(table).round(3).to_string(index=False) for table in reversed(tables)))
+        if output:
+            say(output)
+
+
+def _short(table: pd.DataFrame) -> pd.DataFrame:
+    """A table whose prompts fit a line."""
+    if "prompt" not in table:
+        return table
+    return table.assign(prompt=[textwrap.shorten(prompt, 48, placeholder=" …") for prompt in table["prompt"]])
 
 
 def _preference_items(first: Path, second: Path, seed: int, given: dict[str, Any]) -> list[Any]:

@@ -118,3 +118,31 @@ def test_the_lead_is_people_s_and_of_one_set() -> None:
     assert -1 <= lead.low < 0.5 < lead.high <= 1
     nobody = tallies.lead(given[2:], ITEMS, prompt_set="malicious")
     assert (nobody.n, nobody.direction) == (0, "not seen")
+
+
+def test_contested_pairs_come_first_and_models_do_not_count() -> None:
+    annotations = [
+        annotated("A", "wwwg.l"),
+        annotated("B", "wlbg..", kind="person"),
+        annotated("C", "wwgg.l"),
+        annotated("judge", "llllll", kind="model"),
+    ]
+    table = tallies.contested(annotations, ITEMS)
+    found = [(row["prompt"], round(row["differ"], 2), row["n"]) for _, row in table.iterrows()]
+    # All three differ on the third; one of three on the second: two of the three ways to take two of them.
+    assert found == [
+        ("Question 3?", 1.0, 3),
+        ("Question 2?", 0.67, 3),
+        ("Question 1?", 0.0, 3),
+        ("Question 4?", 0.0, 3),
+        ("Question 6?", 0.0, 2),
+    ]
+    assert list(table.loc[1, ["first", "second", "equally_good", "equally_bad"]]) == [2, 1, 0, 0]
+
+
+def test_every_two_are_compared_only_if_asked() -> None:
+    annotations = [annotated(name, "wwwgll") for name in "ABCDE"]
+    assert len(tallies.annotator_agreement(annotations, ITEMS)) == 11
+    assert list(tallies.annotator_agreement(annotations, ITEMS, pairwise=False)["annotators"]) == [
+        "all 5 people"
+    ]
