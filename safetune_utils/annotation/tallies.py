@@ -114,8 +114,9 @@ def annotator_agreement(
         pairwise: whether every two annotators are compared; for 30 that is 435 rows.
 
     Returns:
-        One row for each pair of annotators, with Cohen's κ, if asked; then one with Krippendorff's α of all
-        people, where there are two or more; then one with α of all annotators, where models are among them. Columns:
+        One row for each pair of annotators, with Cohen's κ, if asked; then one with Krippendorff's α of
+        all people, where there are two or more; then one with α of all annotators, where models are among
+        them. Columns:
         ``measure``, ``annotators``, ``value`` (at most 1; 0 is chance) with its 95 % interval ``low``,
         ``high``; ``agreed``, the observed agreement (0 to 1); ``n``, the items that both, or at least two,
         judged; ``note``, why a number is missing.
@@ -164,8 +165,8 @@ def contested(annotations: Sequence[Annotation], items: Sequence[PairItem]) -> p
 
     Returns:
         One row a pair that two people or more judged: ``id``, ``prompt_set``, ``prompt``, how many chose each
-        of the four outcomes, ``n`` of them, and ``differ``: of all two people among them, the share that did not
-        choose the same (0 to 1, 0 is full agreement).
+        of the four outcomes, ``n`` of them, and ``differ``: of all two people among them, the share that did
+        not choose the same (0 to 1, 0 is full agreement).
 
     Raises:
         SafetuneError: there is no annotation, one was made for other items, or two are by one annotator.

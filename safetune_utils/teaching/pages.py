@@ -138,7 +138,7 @@ def fold(notebook: nbformat.NotebookNode, predict: str) -> None:
 
 
 # The paragraph of a chapter that tells what the paper found.
-_PAPER = re.compile(r"^\*\*The paper's (?:answer|way)\*\*.*?(?=\n\n|\Z)", re.MULTILINE | re.DOTALL)
+_PAPER = re.compile(r"^\*\*The paper's (?:answer|way)\.?\*\*.*?(?=\n\n|\Z)", re.MULTILINE | re.DOTALL)
 
 
 def _folded_paragraph(found: re.Match[str]) -> str:
