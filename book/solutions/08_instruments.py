@@ -112,9 +112,8 @@ def _(wordings):
     title="What would readers have counted?",
     difficulty=2,
     minutes=20,
-    predict="The rules find 92 % refusals at the largest amount. They raise some false alarms and miss"
-    " some. Is the true share"
-    " above or below 92 %?",
+    predict="The rules find 63 % refusals. They raise some false alarms and miss some. Is the true share"
+    " above or below 63 %?",
     given={"measured": RUN + "01_safety_amount-safety_amount.csv", "own": "results/own_answers.json"},
     again={"measured": RUN + "02_exaggerated_safety-lookalikes.csv"},
     note="Rogan and Gladen, 1978, for blood tests. The 'if' in the sentence is the whole of it.",
@@ -124,7 +123,7 @@ def corrected(measured: pd.DataFrame, own: dict) -> float:
     `own["instruments"]["refusal-rules"]["test"]["counts"]` has *both*, *instrument_alone* (false
     alarms), *people_alone* (missed) and *neither*. Let s be the sensitivity (of the readers' refusals,
     the share found) and f the false-alarm rate (of the others, the share called refusals). A true share
-    t is measured as m = t·s + (1 − t)·f. In `measured`, take m of the highest share and solve for t."""
+    t is measured as m = t·s + (1 − t)·f. In `measured`, take m of the second highest share and solve for t."""
     share, s, f, _ = _parts(measured, own)
     return (share - f) / (s - f)
 
@@ -133,7 +132,7 @@ def _parts(measured, own):
     c = own["instruments"]["refusal-rules"]["test"]["counts"]
     s = c["both"] / (c["both"] + c["people_alone"])
     f = c["instrument_alone"] / (c["instrument_alone"] + c["neither"])
-    return measured["share"].max(), s, f, c
+    return measured["share"].nlargest(2).iloc[-1], s, f, c
 
 
 @corrected.wrong(

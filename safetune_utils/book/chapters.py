@@ -59,11 +59,12 @@ def _read(path: Path, changed_ns: int) -> Chapter:
     if not first.startswith("# "):
         raise SafetuneError(f"{path.name} has no title: let its first cell begin with '# ' and the title")
     about = notebook.metadata.get("safetune", {})
-    lists = (tuple(about.get(name, ())) for name in ("figures", "figures_sometimes", "claims"))
     return Chapter(
-        path.stem,
-        path.stem.split("_")[0],
-        first.removeprefix("# ").strip(),
-        *lists,
-        about.get("headline", ""),
+        name=path.stem,
+        number=path.stem.split("_")[0],
+        title=first.removeprefix("# ").strip(),
+        figures=tuple(about.get("figures", ())),
+        sometimes=tuple(about.get("figures_sometimes", ())),
+        claims=tuple(about.get("claims", ())),
+        headline=about.get("headline", ""),
     )
