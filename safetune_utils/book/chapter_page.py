@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from bs4 import BeautifulSoup
 from markupsafe import Markup
 
-from safetune_utils.book import outputs, prose, provenance, run_card
+from safetune_utils.book import glossary, outputs, prose, provenance, run_card
 from safetune_utils.book.chapters import Chapter
 from safetune_utils.book.launch import addresses, is_install_cell, launch_line
 from safetune_utils.book.markup import Link, block, paragraph, render
@@ -92,6 +92,7 @@ def page(
     shown.append(nbformat.v4.new_markdown_cell(_how_to_read(chapter, values), id="safetune-read"))
     for section in limits:
         shown += _with_outputs(section, notebook=name)
+    glossary.link_first_uses(shown)
     fold = _fold(executed, code=code, sections=of_the_run)
     shown.append(nbformat.v4.new_markdown_cell(fold, id="safetune-provenance"))
     notebook.cells = shown

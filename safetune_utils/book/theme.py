@@ -12,6 +12,7 @@ from urllib.parse import quote
 
 import tinycss2
 
+from safetune_utils.book import search
 from safetune_utils.book.markup import render
 
 # Lines of an icon in a square of 24, by its name in the theme.
@@ -53,6 +54,7 @@ def mend(output: Path) -> None:
     ]
     for path in pages:
         path.write_text(mended(path.read_text("utf-8"), searches=path.name == "search.html"), "utf-8")
+    (output / "_static" / search.NAME).write_text(search.script(output, pages), "utf-8")
     (output / "404.html").write_text(render("missing_page"), "utf-8")
     own = output / "_static" / "book.css"
     own.write_text(own.read_text("utf-8") + icons(), "utf-8")
@@ -68,6 +70,11 @@ def mended(page: str, *, searches: bool) -> str:
     page = _ICON_SCRIPT.sub("", page)
     if not searches:
         page = _SEARCH_SCRIPTS.sub("", page)
+    elif search.NAME not in page:
+        own = f'<script src="_static/{search.NAME}"></script>'
+        page = page.replace(
+            '<script src="_static/searchtools.js', f'{own}\n<script src="_static/searchtools.js', 1
+        )
     for fault, instead in _MENDED:
         page = fault.sub(instead, page)
     described = _description(page)
@@ -105,7 +112,8 @@ def icons() -> str:
 
 def _names(output: Path, pages: list[Path]) -> set[str]:
     """Every word of the pages and of the scripts that could name a class, an id or an attribute."""
-    scripts = [path for path in (output / "_static").rglob("*.js") if path.name != "fontawesome.js"]
+    apart = ("fontawesome.js", search.NAME)
+    scripts = [path for path in (output / "_static").rglob("*.js") if path.name not in apart]
     words: set[str] = set()
     for path in pages:
         for values in re.findall(r'(?:class|id)="([^"]*)"', path.read_text("utf-8")):

@@ -142,7 +142,7 @@ def test_a_headline_that_names_what_was_not_recorded_is_an_error(copy: Path) -> 
     [
         (change(0.3, 0.2, 0.4), "the share moved by so many points of 100"),
         (share(0.5, 0.4, 0.6), "scored answers so many of 100"),
-        ("some words", "In brackets stands the interval"),
+        ("some words", "the true value lies in about 95 of 100"),
     ],
 )
 def test_how_to_read_fits_the_kind_of_number(copy: Path, value: object, told: str) -> None:
