@@ -286,8 +286,7 @@ CHAPTERS = [chapter.name for chapter in chapters.chapters()]
 SAMPLE = ["book/welcome.html", "notebooks/01_safety_amount.html", "book/verdicts.html"]
 
 
-@pytest.mark.sample
-@pytest.mark.parametrize("chapter", CHAPTERS)
+@pytest.mark.parametrize("chapter", [pytest.param(CHAPTERS[0], marks=pytest.mark.sample), *CHAPTERS[1:]])
 def test_a_chapter_begins_with_its_figure_fits_a_phone_and_six_sheets(
     book: Path, browser: Browser, chapter: str
 ) -> None:
@@ -367,7 +366,9 @@ def test_the_command_of_a_page_gives_its_numbers(book: Path, tmp_path: Path, cha
     assert words[0] == "safetune"
     answer = safetune(*words[1:], "--output", str(tmp_path / "o.ipynb"), store=book / "runs")
     assert answer.returncode == 0, answer.stderr[-3000:]
-    assert outputs.values(tmp_path / "o.ipynb") == outputs.values(executed(book, chapter))
+    # As texts: a number that is missing equals no other.
+    now, then = (outputs.values(path) for path in (tmp_path / "o.ipynb", executed(book, chapter)))
+    assert {name: str(value) for name, value in now.items()} == {n: str(value) for n, value in then.items()}
 
 
 @pytest.mark.sample

@@ -267,8 +267,8 @@ def trend_table(responses: pd.DataFrame, *, controls: str = "") -> HTML:
     caption = (
         "Does the share of refusals move with the amount? Mantel's test for trend within prompts,"
         f" exact; 'corrected' by Holm's method for the {len(rows)} prompt sets. 'Levels off': from"
-        " where on no difference to the largest amount is seen. The last column is the smallest change from"
-        " the smallest to the largest amount that these prompts would show four times in five."
+        " where on no difference to the largest amount is seen. The last column is the smallest change we"
+        " could detect from the smallest to the largest amount with these prompts, four times in five."
     )
     return table(
         rows,

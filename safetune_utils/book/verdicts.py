@@ -407,7 +407,7 @@ def table(found: Sequence[Judged], outcomes: Outcomes, *, pages: set[str]) -> Ma
         )
     heads = (
         "claim",
-        "the paper's figure, and how sure it is",
+        "the paper's number, and how sure it is",
         "ours with its 95 % interval, and the scale of our run",
         "verdict",
     )
