@@ -77,7 +77,8 @@ def page(
     of_the_run = [one for one in sections if one.heading in _OF_THE_RUN]
 
     values = outputs.values(executed)
-    head = block(_facts(notebook, executed), _headline(chapter, values), _verdicts(judged, chapter.name))
+    headline = provenance.linked(_headline(chapter, values), notebook=name)
+    head = block(_facts(notebook, executed), headline, _verdicts(judged, chapter.name))
     parts = [
         f"# {int(chapter.number) if chapter.number.isdigit() else chapter.number}. {chapter.title}",
         head,
@@ -108,7 +109,8 @@ def welcome_head(executed: Path, *, chapter: Chapter) -> str:
         ("</figcaption>", "</details></figcaption>"),
     ):
         shown = shown.replace(ends, instead)
-    sentence = _headline(chapter, outputs.values(executed))
+    told = _headline(chapter, outputs.values(executed))
+    sentence = Markup(provenance.linked(told, notebook=executed.stem, folder="../notebooks/"))
     dials = "\n".join(outputs.dials(executed).values())
     return render("welcome_head", sentence=sentence, figure=Markup(shown), dial=Markup(dials))
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -32,6 +34,21 @@ def values(executed: Path) -> dict[str, Value]:
         for _, about in _outputs(executed)
         for name, value in about.get("values", [])
     }
+
+
+def values_csv(executed: Path) -> str:
+    """The values that a notebook's sentences name, as CSV: a number with its interval, or words."""
+    rows = [
+        {"name": name, "value": value.value, "low": value.low, "high": value.high, "n": value.n}
+        if isinstance(value, Estimate)
+        else {"name": name, "value": value}
+        for name, value in values(executed).items()
+    ]
+    written = io.StringIO()
+    writer = csv.DictWriter(written, ["name", "value", "low", "high", "n"], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return written.getvalue()
 
 
 def controls(executed: Path) -> list[dict[str, Any]]:

@@ -74,6 +74,11 @@ def record_name(notebook: str) -> str:
     return f"{notebook}.run.json"
 
 
+def values_name(notebook: str) -> str:
+    """The file name of the values that a page's sentences name, beside the page."""
+    return f"{notebook}.values.csv"
+
+
 def record_text(executed: Path) -> str:
     """A page's run record as JSON; of a copy that holds none, an empty one."""
     return json.dumps(provenance(executed) or {}, indent=1, ensure_ascii=False) + "\n"
@@ -81,12 +86,20 @@ def record_text(executed: Path) -> str:
 
 def linked(markup: str, *, notebook: str, folder: str = "") -> str:
     """HTML as the site shows it: each caption of a figure or table also links to the run record of its page,
-    which lies in ``folder``, and a sentence links to pages of the site.
+    which lies in ``folder``, and so does each sentence, with a link to its numbers; a sentence links to pages
+    of the site.
     """
     page = BeautifulSoup(markup, "html.parser")
     for caption in page.find_all(["caption", "figcaption"]):
         link = page.new_tag("a", href=f"{folder}{record_name(notebook)}", string="run record")
         caption.extend([" (", link, ")"])
+    for said in page.select(".safetune-prose"):
+        source = page.new_tag("p", attrs={"class": "safetune-source"})
+        for text, name in (("numbers", values_name(notebook)), ("run record", record_name(notebook))):
+            source.extend(
+                [" · " if source.contents else "", page.new_tag("a", href=folder + name, string=text)]
+            )
+        said.append(source)
     # A sentence names other pages by their sources, which is where a reader of the notebook goes.
     for link in page.select(".safetune-prose a[href]"):
         address = urlsplit(str(link["href"]))
@@ -126,10 +139,15 @@ def closing(executed: Path) -> str:
 
 
 def link_faults(name: str, page: BeautifulSoup) -> list[str]:
-    """Figures and tables of an executed page, without a link to their numbers or to their run record."""
+    """Figures, tables and sentences of a page, without a link to their numbers or to their run record."""
     captions = page.select(".safetune-figure figcaption, .safetune-table caption")
     wanted = ('a[href^="data:text/csv"]', 'a[href$=".run.json"]')
     lacking = [caption for caption in captions if not all(map(caption.select_one, wanted))]
+    unsaid = [
+        said for said in page.select(".safetune-prose") if not said.select_one('a[href$=".values.csv"]')
+    ]
+    if unsaid:
+        return [f"{name} has {len(unsaid)} sentence(s) without a link to their numbers"]
     return (
         [f"{name} has {len(lacking)} figure(s) or table(s) without their numbers or their run record"]
         if lacking

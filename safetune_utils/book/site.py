@@ -88,6 +88,7 @@ def build(
     for path in done.values():
         beside = output / "notebooks"
         (beside / provenance.record_name(path.stem)).write_text(provenance.record_text(path), "utf-8")
+        (beside / provenance.values_name(path.stem)).write_text(outputs.values_csv(path), "utf-8")
         shutil.copy(parameters.find(path.stem), beside)
         copy = chapter_page.executed_download(path)
         (beside / f"{path.stem}.executed.ipynb").write_text(copy, "utf-8")

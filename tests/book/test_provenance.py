@@ -10,7 +10,7 @@ from bs4 import BeautifulSoup
 from html_tables import parsed, rows_of
 
 from safetune_utils import store
-from safetune_utils.book import chapter_page, chapters, parameters, provenance
+from safetune_utils.book import chapter_page, chapters, outputs, parameters, provenance
 
 CHAPTER = chapters.Chapter("01_safety_amount", "01", "How much?", (), (), (), "")
 
@@ -36,6 +36,20 @@ def test_every_figure_and_table_links_to_its_numbers_and_its_run_record(copy: Pa
     assert provenance.link_faults("page", shown) == []
     assert "safetune-stale" not in str(page)
     assert 'href="01_safety_amount.run.json"' in page.cells[-1].source
+
+
+def test_a_sentence_links_to_its_numbers_and_its_run_record(copy: Path) -> None:
+    told = '<div class="safetune-prose"><p>It is 50 %.</p></div>'
+    page = parsed(provenance.linked(told, notebook="01_a", folder="../notebooks/"))
+    links = [link["href"] for link in page.select(".safetune-prose a")]
+    assert links == ["../notebooks/01_a.values.csv", "../notebooks/01_a.run.json"]
+    assert provenance.link_faults("page", parsed(told)) == [
+        "page has 1 sentence(s) without a link to their numbers"
+    ]
+    lines = outputs.values_csv(copy).splitlines()
+    assert lines[0] == "name,value,low,high,n"
+    assert "malicious_last,0.5,0.4,0.6,98" in lines
+    assert "run_by,someone,,," in lines
 
 
 def test_the_run_record_says_how_the_page_came_to_be(copy: Path) -> None:
