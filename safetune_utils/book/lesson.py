@@ -12,7 +12,6 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
 
 import pandas as pd
 from markupsafe import Markup
@@ -23,71 +22,18 @@ from safetune_utils.book.content_policy import with_policy
 from safetune_utils.book.markup import Row, render, table
 from safetune_utils.data import set_entry
 from safetune_utils.data.outputs import as_csv
-from safetune_utils.errors import SafetuneError
 from safetune_utils.study.design import state
 from safetune_utils.study.plan import plan
 from safetune_utils.study.run import run
 from safetune_utils.study.study import Study
 from safetune_utils.teaching import quizzes
+from safetune_utils.teaching.lessons import PRESET, Lesson, lesson_of
 
-PRESET = "classroom"
 # What refuses, by rules: it loads no model and takes no time.
 _INSTRUMENT = "refusal-rules"
 # Prompts of each set whose answers are shown.
 _SHOWN = 3
 _LOOK_EVERY = 10.0  # seconds
-
-
-class Lesson(NamedTuple):
-    """What a lesson asks.
-
-    Attributes:
-        title: its question.
-        prompt_sets: two sets: what they are asked is all that is asked.
-        predict: what to write down before the result is unfolded.
-        chapter: the chapter that it belongs to.
-    """
-
-    title: str
-    prompt_sets: tuple[str, str]
-    predict: str
-    chapter: str
-
-
-LESSONS = (
-    Lesson(
-        "How much safety data does it take?",
-        ("malicious", "ordinary"),
-        "Which share of the malicious requests will be refused with 0, with 50 and with 200 safety examples?"
-        " And of the ordinary ones?",
-        "01_safety_amount",
-    ),
-    Lesson(
-        "When does a safe model become too safe?",
-        ("lookalikes_safe", "lookalikes_unsafe"),
-        "With 200 safety examples, which share of the harmless look-alikes will be refused? And of the unsafe"
-        " requests that share their words?",
-        "02_exaggerated_safety",
-    ),
-    Lesson(
-        "Does the form of a request matter?",
-        ("malicious", "malicious_questions"),
-        "The safety examples are instructions. Will the same malicious requests be refused as often when they"
-        " are asked as questions?",
-        "01_safety_amount",
-    ),
-)
-
-
-def lesson_of(number: int) -> Lesson:
-    """A lesson by its number, from 1.
-
-    Raises:
-        SafetuneError: there is none.
-    """
-    if not 1 <= number <= len(LESSONS):
-        raise SafetuneError(f"there is no lesson {number}: choose 1 to {len(LESSONS)}")
-    return LESSONS[number - 1]
 
 
 def stated(lesson: Lesson, *, preset: str = PRESET) -> Study:

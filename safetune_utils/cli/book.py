@@ -139,13 +139,17 @@ def lesson(
     as_json: AsJson = False,
 ) -> None:
     """Train, ask and score what one page for a class shows, and write it; once stopped, it goes on."""
-    from safetune_utils.book import lesson as lessons
     from safetune_utils.data import outputs
+    from safetune_utils.presets import resolve
+    from safetune_utils.teaching import lessons
 
     lessons.lesson_of(number)
+    resolve(preset=preset or lessons.PRESET)
     with outputs.held(output, forms=(".html",)):
+        from safetune_utils.book import lesson as lesson_page
+
         os.environ.setdefault("SAFETUNE_LOG", "quiet")
-        page, took = lessons.make(
+        page, took = lesson_page.make(
             number,
             target=output,
             preset=preset or lessons.PRESET,
@@ -164,14 +168,16 @@ def lab(
     exercise: Annotated[
         list[str] | None, typer.Option(help="the function of an exercise, as often as you like")
     ] = None,
+    as_json: AsJson = False,
 ) -> None:
     """Write a lab for a class, in nbgrader's form: each laptop has its own rows by the number on a card."""
-    import nbformat
-
     from safetune_utils.data import outputs
     from safetune_utils.teaching import lab as labs
 
+    names = exercise or list(labs.USUAL)
+    labs.check_names(names)
     with outputs.held(output, forms=(".ipynb",)):
-        notebook = labs.lab(exercise or list(labs.USUAL))
-        outputs.write_text(output, nbformat.writes(notebook) + "\n")
-    say(output)
+        import nbformat
+
+        outputs.write_text(output, nbformat.writes(labs.lab(names)) + "\n")
+    say(json.dumps({"lab": str(output), "exercises": names}) if as_json else output)

@@ -58,6 +58,23 @@ def task(one: Exercise) -> str:
     return f"## {one.title}\n\nAbout {one.minutes} minutes.\n\n**Predict.** {one.predict}\n\n{one.task}"
 
 
+def check_names(names: list[str]) -> None:
+    """Check that a lab can be made of some exercises.
+
+    Raises:
+        SafetuneError: there is no such exercise, or no solution, as in an installed wheel.
+    """
+    solutions = _by_name()
+    for name in names:
+        exercise(name)
+        if name not in solutions:
+            raise SafetuneError("the solutions are not in the installed package: make the lab in a clone")
+
+
+def _by_name() -> dict[str, Solved]:
+    return {one.solution.__name__: one for of_chapter in solved().values() for one in of_chapter}
+
+
 def lab(names: list[str]) -> nbformat.NotebookNode:
     """The instructor's version of a lab, as nbgrader's ``source`` folder wants it: with solutions between its
     marks, and hidden tests that work out the right answer for each student's own rows.
@@ -70,11 +87,8 @@ def lab(names: list[str]) -> nbformat.NotebookNode:
     """
     import nbformat
 
-    solutions = {one.solution.__name__: one for of_chapter in solved().values() for one in of_chapter}
-    for name in names:
-        exercise(name)
-        if name not in solutions:
-            raise SafetuneError("the solutions are not in the installed package: make the lab in a clone")
+    check_names(names)
+    solutions = _by_name()
     cells = [
         _cell("markdown", "lab-title", _OPENING),
         nbformat.v4.new_code_cell("SEED = 0  # the number on your card, 1 to 30", id="lab-seed"),
@@ -152,7 +166,7 @@ def right_for(name: str, answer: Any, *, seed: int) -> bool:
     from safetune_utils.teaching.exercises import given
     from safetune_utils.teaching.sealing import seals
 
-    solutions = {one.solution.__name__: one for of_chapter in solved().values() for one in of_chapter}
+    solutions = _by_name()
     right = solutions[name].solution(**given(name, seed=seed))
     return bool(set(seals(answer, of=name)) & set(seals(right, of=name)))
 
