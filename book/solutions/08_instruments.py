@@ -123,7 +123,8 @@ def corrected(measured: pd.DataFrame, own: dict) -> float:
     `own["instruments"]["refusal-rules"]["test"]["counts"]` has *both*, *instrument_alone* (false
     alarms), *people_alone* (missed) and *neither*. Let s be the sensitivity (of the readers' refusals,
     the share found) and f the false-alarm rate (of the others, the share called refusals). A true share
-    t is measured as m = t·s + (1 − t)·f. In `measured`, take m of the second highest share and solve for t."""
+    t is measured as m = t·s + (1 − t)·f. In `measured`, take m of the second highest share and solve for
+    t."""
     share, s, f, _ = _parts(measured, own)
     return (share - f) / (s - f)
 

@@ -63,7 +63,7 @@ def test_a_lesson_ends_in_a_page_and_the_next_one_trains_nothing(tmp_path: Path)
     assert page.select_one("h1").get_text() == lesson_of(1).title
     assert not page.select("script")
     assert "default-src 'none'" in page.select_one("meta[http-equiv]")["content"]
-    # The result is folded behind the prediction, and the answers of three prompts of each of two sets are there.
+    # The result is folded behind the prediction; answers of three prompts of each of two sets are there.
     folded = page.select_one("textarea").find_next("details")
     assert folded.select_one(".safetune-figure")
     assert "your class" in folded.get_text()
