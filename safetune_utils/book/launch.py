@@ -32,11 +32,13 @@ class Addresses(NamedTuple):
         repository: the page of the repository on GitHub.
         branch: of it, that readers are led to.
         wheel: the address of the package's wheel.
+        site: where the built book is read.
     """
 
     repository: str
     branch: str
     wheel: str
+    site: str = ""
 
 
 def addresses() -> Addresses:

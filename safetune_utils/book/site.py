@@ -25,6 +25,7 @@ from safetune_utils.book import (
     stating,
 )
 from safetune_utils.book.checks import page_faults
+from safetune_utils.book.launch import addresses
 from safetune_utils.book.parameters import Given
 from safetune_utils.errors import SafetuneError
 from safetune_utils.machine import stopping
@@ -302,7 +303,7 @@ def render(source: Path, target: Path) -> None:
         raise SafetuneError(
             f"Jupyter Book failed with {len(warnings)} warning(s), first: {first} (log: {log})"
         )
-    theme.mend(target / "_build" / "html")
+    theme.mend(target / "_build" / "html", site=addresses().site)
     content_policy.add(target / "_build" / "html")
     (target / "_build" / "html").rename(target / "html")
     shutil.rmtree(target / "_build", ignore_errors=True)

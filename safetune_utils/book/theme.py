@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import html
 import re
+import xml.etree.ElementTree as ET
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import quote
@@ -37,6 +38,8 @@ _ICON_SCRIPT = re.compile(r'<script[^>]*src="[^"]*fontawesome\.js[^"]*"[^>]*></s
 _SEARCH_SCRIPTS = re.compile(
     r'<script[^>]*src="[^"]*(?:searchtools|language_data|searchindex)\.js[^"]*"[^>]*></script>\s*'
 )
+# Pages that nobody looks for.
+_NOT_LISTED = ("404.html", "search.html", "genindex.html", "py-modindex.html")
 # A name that says another thing than the button's text, and parts that lie in no landmark.
 _MENDED = (
     (re.compile(r'(<button[^>]*search-button-field[^>]*?) aria-label="Search"'), r"\1"),
@@ -47,20 +50,38 @@ _MENDED = (
 )  # fmt: skip
 
 
-def mend(output: Path) -> None:
-    """Mend every page of a built site, and take out of its style sheets what none of them uses."""
+def mend(output: Path, *, site: str = "") -> None:
+    """Mend every page of a built site, and take out of its style sheets what none of them uses.
+
+    Args:
+        site: the address where it will be read, for its ``sitemap.xml``; without one it has none.
+    """
     pages = [
         path for path in sorted(output.rglob("*.html")) if path.relative_to(output).parts[0] != "_static"
     ]
     for path in pages:
         path.write_text(mended(path.read_text("utf-8"), searches=path.name == "search.html"), "utf-8")
     (output / "_static" / search.NAME).write_text(search.script(output, pages), "utf-8")
+    if site:
+        (output / "sitemap.xml").write_text(
+            _sitemap(site, [path.relative_to(output) for path in pages]), "utf-8"
+        )
     (output / "404.html").write_text(render("missing_page"), "utf-8")
     own = output / "_static" / "book.css"
     own.write_text(own.read_text("utf-8") + icons(), "utf-8")
     names = _names(output, pages)
     for sheet in sorted((output / "_static").rglob("*.css")):
         sheet.write_text(used_rules(sheet.read_text("utf-8"), names), "utf-8")
+
+
+def _sitemap(site: str, places: list[Path]) -> str:
+    """The pages of a site for search engines, as sitemaps.org has it."""
+    root = ET.Element("urlset", xmlns="http://www.sitemaps.org/schemas/sitemap/0.9")
+    for place in places:
+        if place.name not in _NOT_LISTED:
+            address = f"{site.removesuffix('/')}/{quote(place.as_posix())}"
+            ET.SubElement(ET.SubElement(root, "url"), "loc").text = address
+    return ET.tostring(root, encoding="unicode", xml_declaration=True)
 
 
 def mended(page: str, *, searches: bool) -> str:

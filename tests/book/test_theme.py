@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import xml.etree.ElementTree as ET
 from pathlib import Path
 
 import pytest
@@ -83,3 +84,17 @@ def test_every_icon_of_a_page_is_drawn(tmp_path: Path) -> None:
     assert ".fa-sun{--icon:" in sheet
     assert ".fa-moon" not in sheet
     assert "There is no such page" in (tmp_path / "404.html").read_text()
+
+
+def test_a_site_with_an_address_lists_its_pages(tmp_path: Path) -> None:
+    (tmp_path / "_static").mkdir()
+    (tmp_path / "_static" / "book.css").write_text("")
+    for name in ("search.html", "01 & 02.html"):
+        (tmp_path / name).write_text(PAGE)
+    theme.mend(tmp_path)
+    assert not (tmp_path / "sitemap.xml").exists()
+    theme.mend(tmp_path, site="https://example.org/book/")
+    listed = ET.fromstring((tmp_path / "sitemap.xml").read_text("utf-8"))
+    assert [place.text for place in listed.iter() if place.tag.endswith("loc")] == [
+        "https://example.org/book/01%20%26%2002.html"
+    ]
