@@ -670,7 +670,7 @@ def of_flags() -> Iterator[Case]:
         (["preference", "tally", "--first", "ok.jsonl", "--second", "ok2.jsonl", "--output", "o.txt", "x.json"], "o.txt"),
         (["book", "--student", "--instructor"], "are two books: build one, then the other"),
         (["lesson", "0"], "there is no lesson 0: choose 1 to 3"),
-        (["lesson", "two"], "'two' is not"),
+        (["lesson", "two"], "should be a valid integer"),
         (["lesson", "--preset", "clasroom"], "preset is 'clasroom': choose one of"),
         (["lesson", "--output", "o.txt"], "o.txt is of no"),
         (["lab", "o.txt"], "o.txt is of no"),

@@ -22,7 +22,7 @@ from markdown_it import MarkdownIt
 
 from safetune_utils.errors import SafetuneError
 from safetune_utils.teaching import lab, quizzes
-from safetune_utils.teaching.chapters import Taught, order, taught
+from safetune_utils.teaching.chapters import Taught, all_needed, order, taught
 from safetune_utils.teaching.exercises import Exercise, exercises
 from safetune_utils.teaching.sealed import Solved, mark, solved
 
@@ -186,12 +186,13 @@ def practice_page(
         parts += [
             "The solutions stand in `book/solutions` of the repository; this book was built without it."
         ]
+    questions, of_run = questions_of(name, tables)
     parts += [
         "## Quiz",
         "Open the option that you hold to be right. Each says whether it is, and why.",
-        _numbers_of(name, tables),
+        of_run,
     ]
-    parts += quiz_parts(name, tables)
+    parts += quiz_parts(name, questions)
     return "\n\n".join(parts) + "\n"
 
 
@@ -224,20 +225,19 @@ def solution_part(one: Solved, *, opened: bool) -> str:
     return f":::{{dropdown}} A solution, and what goes wrong\n:open:\n{block}\n\n{table}{note}\n:::"
 
 
-def _numbers_of(name: str, tables: Mapping[str, str]) -> str:
-    if uses_own(name, tables):
-        return "*The numbers are of this book's run.*"
-    return f"*The numbers are of the published run `{quizzes.PUBLISHED}`.*"
+def questions_of(name: str, tables: Mapping[str, str]) -> tuple[list[quizzes.Question], str]:
+    """A chapter's questions, and of which run their numbers are: of the tables at hand where these give as
+    many questions as the published run does, else of that.
+    """
+    published = quizzes.quiz(name, quizzes.published(name))
+    own = quizzes.quiz(name, tables) if tables else []
+    if len(own) == len(published):
+        return own, "*The numbers are of this book's run.*"
+    return published, f"*The numbers are of the published run `{quizzes.PUBLISHED}`.*"
 
 
-def uses_own(name: str, tables: Mapping[str, str]) -> bool:
-    """Whether a chapter has drawn all that its published run has, so that its quiz can be made of it."""
-    return bool(tables) and quizzes.published(name).keys() <= tables.keys()
-
-
-def quiz_parts(name: str, tables: Mapping[str, str]) -> Iterator[str]:
+def quiz_parts(name: str, questions: list[quizzes.Question]) -> Iterator[str]:
     """The questions of a chapter as HTML: each option unfolds, and only one of a question at a time."""
-    questions = quizzes.quiz(name, tables if uses_own(name, tables) else quizzes.published(name))
     for place, question in enumerate(questions, start=1):
         options = "\n".join(
             f'<details name="{name}-{place}" class="{"right" if option.right else "wrong"}">'
@@ -301,7 +301,8 @@ def drawn_map(chapters: dict[str, Taught]) -> str:
         ' stroke="currentColor" marker-end="url(#tip)"/>'
         for n, about in chapters.items()
         for need in about.needs
-        if need in place
+        # An arrow that others imply would run through a circle.
+        if need in place and not any(need in all_needed(other, chapters) for other in about.needs)
     )
     circles = "".join(
         f'<circle cx="{x}" cy="{y}" r="20" fill="none" stroke="currentColor" stroke-width="2"/>'

@@ -88,7 +88,7 @@ class Solved:
         bare = Exercise(
             chapter=chapter,
             name=name,
-            signature=f"def {name}{signature}:".replace("'", ""),
+            signature=f"def {name}{signature}:".replace("pandas.", "pd."),
             task=textwrap.dedent(inspect.getdoc(self.solution) or ""),
             right=[],
             hints=[],

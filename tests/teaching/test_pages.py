@@ -121,7 +121,10 @@ def test_every_page_of_practice_is_in_the_contents_and_the_teacher_s_only_where_
 
 
 def test_a_quiz_needs_no_script_and_what_it_holds_is_text() -> None:
-    (first, *_) = pages.quiz_parts("01_safety_amount", quizzes.published("01_safety_amount"))
+    questions, of_run = pages.questions_of("01_safety_amount", quizzes.published("01_safety_amount"))
+    assert of_run == "*The numbers are of this book's run.*"
+    assert "published run" in pages.questions_of("01_safety_amount", {})[1]
+    (first, *_) = pages.quiz_parts("01_safety_amount", questions)
     assert "<script" not in first
     assert "onclick" not in first
     assert first.count("<details") == 4
