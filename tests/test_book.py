@@ -22,6 +22,7 @@ from page_measures import DESKTOP, PHONE, THEMES, access_faults, measure, opened
 from safetune_utils import data
 from safetune_utils.book import chapters, checks, findings, outputs, parameters, verdicts, words
 from safetune_utils.store import read_lines
+from safetune_utils.teaching import pages
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -63,6 +64,25 @@ def book(tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert answer.returncode == 0, answer.stderr[-3000:]
     assert f"executed {len(list(parameters.folder().glob('*.ipynb')))} notebook(s)" in answer.stdout
     return folder
+
+
+def test_a_student_s_book_holds_no_solution_and_an_instructor_s_does(book: Path) -> None:
+    for audience, holds in (("student", False), ("instructor", True)):
+        words = ("book", "--preset", "smoke", f"--{audience}", "--output", str(book / audience))
+        answer = safetune(*words, store=book / "runs", timeout=1500)
+        assert answer.returncode == 0, answer.stderr[-3000:]
+        assert "executed 0 notebook(s)" in answer.stdout
+        found = pages.leaks(book / audience / "html")
+        places = {line.split(" holds")[0] for line in found}
+        assert bool(found) == holds
+        if holds:  # so that the search finds something where there is something
+            assert {
+                "searchindex.js",
+                "practice/01_safety_amount.html",
+                "_sources/practice/01_safety_amount.md",
+            } <= places
+        page = (book / audience / "html" / "notebooks" / "01_safety_amount.html").read_text("utf-8")
+        assert ("Before you look" in page) != holds
 
 
 def stages(folder: Path) -> dict[str, dict[str, dict]]:

@@ -33,6 +33,10 @@ Audience = Literal["public", "student", "instructor"]
 
 # What stands in `book/` and is no page of the site.
 NO_PAGES = ("solutions", "exercises", "quizzes", "teach")
+# The teacher's part, in its order.
+TEACHER = (
+    "course", "lessons", "predict_sheet", "lab_plan", "class_study", "slides", "discussion", "when_it_fails",
+)  # fmt: skip
 _DIFFICULTY = ("", "easy", "middling", "hard")
 _INLINE = MarkdownIt("commonmark", {"html": False})
 
@@ -52,8 +56,8 @@ def lay(
 
     found = taught()
     teacher = source / "book" / "teach"
-    pages = sorted(teacher.glob("*.md")) if audience != "student" else []
-    texts = {page.stem: page.read_text("utf-8") for page in pages}
+    names = TEACHER if audience != "student" else ()
+    texts = {name: (teacher / f"{name}.md").read_text("utf-8") for name in names}
     for name in NO_PAGES:
         shutil.rmtree(source / "book" / name, ignore_errors=True)
     practice = source / "practice"
@@ -131,10 +135,8 @@ def fold(notebook: nbformat.NotebookNode, predict: str) -> None:
                 "code_prompt_show": "Look, when you have written down what you expect",
                 "code_prompt_hide": "Fold it again",
             }
-    first = next(
-        (i for i, cell in enumerate(cells) if "hide-output" in cell.metadata.get("tags", [])), len(cells)
-    )
-    cells.insert(first, nbformat.v4.new_markdown_cell(prediction(predict), id="safetune-predict"))
+    # Below the title and the head, before anything is shown.
+    cells.insert(2, nbformat.v4.new_markdown_cell(prediction(predict), id="safetune-predict"))
 
 
 # The paragraph of a chapter that tells what the paper found.

@@ -95,7 +95,9 @@ def test_a_student_predicts_before_any_result_is_seen(tmp_path: Path) -> None:
 def test_what_the_paper_found_is_folded_in_every_chapter_that_tells_it(name: str) -> None:
     notebook = nbformat.read(repository_folder() / "notebooks" / f"{name}.ipynb", as_version=4)
     told = notebook.cells[0].source.count("**The paper's")
+    notebook.cells.insert(1, nbformat.v4.new_markdown_cell("the head"))
     pages.fold(notebook, "What?")
+    assert "Before you look" in notebook.cells[2].source
     assert told == notebook.cells[0].source.count("{dropdown} What the paper found") == 1
 
 
@@ -109,6 +111,8 @@ def test_the_public_page_shows_its_result_first(tmp_path: Path) -> None:
 def test_every_page_of_practice_is_in_the_contents_and_the_teacher_s_only_where_it_belongs(
     tmp_path: Path,
 ) -> None:
+    files = (repository_folder() / "book" / "teach").glob("*.md")
+    assert sorted(pages.TEACHER) == sorted(path.stem for path in files)
     for audience in ("public", "student", "instructor"):
         source = laid(tmp_path, audience)  # type: ignore[arg-type]
         listed = re.findall(r"file: (practice/\w+)", (source / "_toc.yml").read_text("utf-8"))
