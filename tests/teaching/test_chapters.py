@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,14 @@ def test_every_chapter_says_what_it_is_for() -> None:
         assert set(about.helps) <= pages
         assert about.predict.endswith("?")
         assert 5 <= about.minutes <= 30
+
+
+def test_a_chapter_and_its_head_name_the_same_minutes() -> None:
+    said = {"Five": 5, "Ten": 10, "Fifteen": 15, "Twenty": 20}
+    for path in (repository_folder() / "notebooks").glob("*.ipynb"):
+        found = re.search(r"(\w+) minutes to read", path.read_text("utf-8"))
+        if found:
+            assert said[found[1]] == chapters.taught()[path.name[:2]].minutes, path.name
 
 
 def test_what_is_needed_comes_before() -> None:
