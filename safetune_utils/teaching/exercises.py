@@ -242,17 +242,20 @@ def judged(one: Exercise, answers: list[Any]) -> Checked:
     right = matches(one.right)
     if all(right):
         return Checked(True, "Right.")
+    # On one table two methods may come to the same: a mistake that gives all the answers goes first.
+    hints = [(hint, matches(hint.seals)) for hint in one.hints]
+    for hint, found in hints:
+        if all(found):
+            return Checked(False, f"Not yet: {hint.mistake}. {hint.says}")
     if right[0]:
         return Checked(
             False,
             "Right for the data of this page, but wrong for other data of the same form: is something of this"
             " page, such as a number of rows, written into the function?",
         )
-    # On one table two mistakes may come to the same: the one that gives all the answers goes first.
-    for enough in (all, lambda found: found[0]):
-        for hint in one.hints:
-            if enough(matches(hint.seals)):
-                return Checked(False, f"Not yet: {hint.mistake}. {hint.says}")
+    for hint, found in hints:
+        if found[0]:
+            return Checked(False, f"Not yet: {hint.mistake}. {hint.says}")
     for scale, says in (
         (0.01, "it is a hundred times too large: a share lies between 0 and 1."),
         (100, "it is a hundred times too small: per cent are asked for."),
