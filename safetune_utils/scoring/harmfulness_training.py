@@ -24,7 +24,7 @@ HARMFULNESS_C = 0.003
 # How much the answers without harm count together, beside the labelled sets' one.
 _BENIGN = 0.25
 # One of so many rows is read, so that all are read in half an hour: of Safe-RLHF's training questions, of
-# 20,000 general examples of Alpaca, of XSTest's answers.
+# 2,000 general examples of Alpaca, of XSTest's answers.
 _EVERY_RLHF, _EVERY_GENERAL, _EVERY_XSTEST = 2, 100, 3
 
 

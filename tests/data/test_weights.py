@@ -17,7 +17,7 @@ from html_tables import parsed
 from safetune_utils import data
 from safetune_utils.book.generated import instruments as cards
 from safetune_utils.places import data_folder
-from safetune_utils.scoring import instruments
+from safetune_utils.scoring import harmfulness_training, instruments
 
 ROOT = data_folder().parent
 LISTED = data.shipped_weights()
@@ -48,14 +48,16 @@ def test_the_terms_follow_from_what_it_learned_from(name: str) -> None:
 
 def test_the_sources_are_those_that_the_training_reads(monkeypatch: pytest.MonkeyPatch, mirror: Path) -> None:
     fetched: list[str] = []
-    real = data.human_labels.fetch
-    monkeypatch.setattr(data.human_labels, "fetch", lambda name: fetched.append(name) or real(name))
+    for module in (data.human_labels, data.paper):
+        real = module.fetch
+        monkeypatch.setattr(module, "fetch", lambda name, real=real: fetched.append(name) or real(name))
     data.xstest_completions()
     data.own_responses()
     assert [*fetched, "embedded"] == list(LISTED["refusal/weights.safetensors"].learned_from)
     fetched.clear()
-    data.harm_pairs()
-    assert fetched == list(LISTED["harmfulness/adapter_model.safetensors"].learned_from)
+    harmfulness_training.labelled_sets()
+    harmfulness_training.benign_rows()
+    assert [*fetched, "embedded"] == list(LISTED["harmfulness/weights.safetensors"].learned_from)
 
 
 @pytest.mark.parametrize("name", LISTED)
