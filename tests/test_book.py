@@ -399,4 +399,7 @@ def test_both_notebooks_can_be_downloaded_and_hold_no_folded_answers(book: Path)
         files = [link["href"] for link in page.select("a[download]") if str(link["href"]).endswith(".ipynb")]
         assert files == [f"{chapter}.ipynb", f"{chapter}.executed.ipynb"]
         assert (output / files[0]).read_bytes() == parameters.find(chapter).read_bytes()
-        assert "safetune-answers" not in (output / files[1]).read_text("utf-8")
+        of_theme = f"../_sources/notebooks/{chapter}.ipynb"
+        for name in (files[1], of_theme):
+            assert "safetune-answers" not in (output / name).read_text("utf-8")
+        assert of_theme in {link.get("href") for link in page.select("a.btn")}

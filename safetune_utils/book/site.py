@@ -93,6 +93,8 @@ def build(
         shutil.copy(parameters.find(path.stem), beside)
         copy = chapter_page.executed_download(path)
         (beside / f"{path.stem}.executed.ipynb").write_text(copy, "utf-8")
+        # Where the theme's own button leads; Sphinx put the page's source there, with all that it folds.
+        (output / "_sources" / "notebooks" / path.name).write_text(copy, "utf-8")
     faults = page_faults(output, [f"notebooks/{Path(name).stem}.html" for name in done])
     if faults:
         raise SafetuneError(f"the site has {len(faults)} fault(s), first: {faults[0]}")
