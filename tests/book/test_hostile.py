@@ -29,10 +29,14 @@ def test_hostile_names_are_shown_as_they_are_and_do_nothing(tmp_path: Path, sour
     copies = tmp_path / "copies"
     path = executed(copies, source, malicious=share(0.5, 0.4, 0.6))
     notebook = nbformat.read(path, as_version=4)
-    levels = {name: share(0.5, 0.4, 0.6) for name in ("malicious_first", "malicious_last")}
+    levels = {
+        f"{name}_{which}": share(0.5, 0.4, 0.6)
+        for name in ("malicious", "ordinary")
+        for which in ("first", "last")
+    }
     changes = {name: change(0.5, 0.4, 0.6) for name in ("ordinary_change", "lookalikes_change")}
     notebook.cells[1].outputs += recording(run_by=text, first=0, last=text, **levels, **changes)
-    for name in ("safety_amount", "../../evil", text):
+    for name in ("safety_amount", "trade_off", "../../evil", text):
         figure = figures.funnel([(text, 9), ("kept", 3)], name=name, caption=text)
         notebook.cells[1].outputs.append(displayed(*figure._repr_mimebundle_()))
     # What an executed copy holds as HTML is shown as it is: a script in it has no leave to run.
@@ -44,6 +48,11 @@ def test_hostile_names_are_shown_as_they_are_and_do_nothing(tmp_path: Path, sour
     for other in parameters.folder().glob("*.ipynb"):
         if other.name != source.name:
             cells = [nbformat.v4.new_markdown_cell("# T")]
+            if other.stem.startswith("07"):
+                wins = {
+                    f"paper_{of}_{end}": text for of in ("malicious", "benign") for end in ("least", "most")
+                }
+                cells.append(nbformat.v4.new_code_cell("1", outputs=recording(**wins)))
             nbformat.write(nbformat.v4.new_notebook(cells=cells), copies / other.name)
     done = {one.name: one for one in copies.glob("*.ipynb")}
     build = tmp_path / "build"
@@ -60,6 +69,6 @@ def test_hostile_names_are_shown_as_they_are_and_do_nothing(tmp_path: Path, sour
         assert shown in " ".join(page.get_text().split()), name
     for path in (build / "html").rglob("*.html"):
         if "_static" not in path.parts:
-            theirs = path.name == "01_safety_amount.html"
+            theirs = path.parts[-2:] == ("notebooks", "01_safety_amount.html")
             found = content_policy.faults(parsed(path.read_text("utf-8")))
             assert found == (["has a script that is not ours"] if theirs else []), path
