@@ -93,8 +93,9 @@ def build(
         shutil.copy(parameters.find(path.stem), beside)
         copy = chapter_page.executed_download(path)
         (beside / f"{path.stem}.executed.ipynb").write_text(copy, "utf-8")
-        # Where the theme's own button leads; Sphinx put the page's source there, with all that it folds.
-        (output / "_sources" / "notebooks" / path.name).write_text(copy, "utf-8")
+        # The page's source, to which the theme's own button leads: as Sphinx copies it, it has all folds.
+        if (of_theme := output / "_sources" / "notebooks" / path.name).is_file():
+            of_theme.write_text(copy, "utf-8")
     faults = page_faults(output, [f"notebooks/{Path(name).stem}.html" for name in done])
     if faults:
         raise SafetuneError(f"the site has {len(faults)} fault(s), first: {faults[0]}")
