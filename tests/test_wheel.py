@@ -319,7 +319,7 @@ def test_a_chapter_alone_runs_in_jupyterlab_in_a_browser(with_jupyter: Installed
                 break
             time.sleep(1)
         page.locator(".jp-Notebook .jp-CodeCell").first.wait_for()
-        page.get_by_text("Idle").first.wait_for()
+        page.get_by_text("Kernel status: Idle").first.wait_for(state="attached")  # it is drawn as a circle
         page.locator(".lm-MenuBar-item", has_text="Run").first.click()
         page.locator(".lm-Menu-item", has_text="Run All Cells").last.click()
         page.locator(".safetune-prose").first.wait_for(timeout=300_000)
