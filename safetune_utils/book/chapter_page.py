@@ -304,7 +304,7 @@ def _fold(executed: Path, *, code: Sequence[str], sections: Sequence[_Section]) 
         provenance.closing(executed),
     ]
     body = "\n\n".join(filter(None, inside))
-    fence = "`" * (1 + max(len(run) for run in re.findall("`+", f"{body} ```")))
+    fence = _fence(body)
     return (
         f"## How it was run\n\n{fence}{{dropdown}} Parameters, command, code and record\n"
         f":class-container: safetune-run\n\n{body}\n{fence}\n"
@@ -327,8 +327,13 @@ def _of_the_run(sections: Sequence[_Section], *, notebook: str) -> Iterator[str]
 
 
 def _fenced(text: str, *, kind: str) -> str:
-    fence = "`" * (1 + max([2, *(len(run) for run in re.findall("`+", text))]))
+    fence = _fence(text)
     return f"{fence}{kind}\n{text}\n{fence}"
+
+
+def _fence(text: str) -> str:
+    """The marks of a block, longer than any in its text."""
+    return "`" * (1 + max([2, *(len(run) for run in re.findall("`+", text))]))
 
 
 def executed_download(executed: Path) -> str:

@@ -20,6 +20,8 @@ from safetune_utils.book.notebook_file import read_notebook
 from safetune_utils.book.parameters import Given
 from safetune_utils.machine.surroundings import Surroundings
 
+NO_RECORD = "This copy was not run by `safetune`, so there is no record of it."
+
 
 class MadeFrom(TypedDict):
     """What an executed copy depends on.
@@ -113,7 +115,7 @@ def closing(executed: Path) -> str:
     """The run record of a page in short, with a link to all of it, as Markdown."""
     record = provenance(executed)
     if record is None:
-        return "This copy was not run by `safetune`, so there is no record of it."
+        return NO_RECORD
     machine, made, versions = record["machine"], record["made_from"], record["versions"]
     bases = sorted(
         {

@@ -25,7 +25,7 @@ def card(executed: Path) -> str:
     """
     record = provenance.provenance(executed)
     if record is None:
-        return "This copy was not run by `safetune`, so there is no record of it."
+        return provenance.NO_RECORD
     rows = list(_differing(record["schema"], record["settings"]))
     preset = record["settings"].get("preset")
     usual = f"those of the preset {preset}" if preset else "as they stand in the notebook"

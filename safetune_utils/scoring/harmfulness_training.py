@@ -79,8 +79,7 @@ def benign_rows() -> list[Labelled]:
 
 def read_for_harm(rows: Sequence[Labelled]) -> np.ndarray:
     """How the embedded model reads each answer, of shape (rows, 576)."""
-    prompts, responses = [row.prompt for row in rows], [row.response for row in rows]
-    return probe.reading(prompts, responses, layer=harmfulness.LAYER, progress="reading")
+    return probe.reading_of(rows, layer=harmfulness.LAYER)
 
 
 def fit_harmfulness(

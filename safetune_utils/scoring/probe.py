@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from safetune_utils.data import Labelled
 from safetune_utils.errors import SafetuneError
 from safetune_utils.machine.batches import computed
 
@@ -138,6 +139,12 @@ def reading(
             "how the embedded model reads an answer is not a number: use bf16 or fp32 where precision is fp16"
         )
     return found
+
+
+def reading_of(rows: Sequence[Labelled], *, layer: int) -> np.ndarray:
+    """What :func:`reading` finds of labelled answers, with a progress bar."""
+    prompts, responses = [row.prompt for row in rows], [row.response for row in rows]
+    return reading(prompts, responses, layer=layer, progress="reading")
 
 
 @cache

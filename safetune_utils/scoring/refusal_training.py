@@ -27,8 +27,7 @@ def fit_refusal(read: np.ndarray, labels: Sequence[str]) -> dict[str, np.ndarray
 
 def read_for_refusal(rows: Sequence[Labelled]) -> np.ndarray:
     """How the embedded model reads each answer, of shape (rows, 576)."""
-    prompts, responses = [row.prompt for row in rows], [row.response for row in rows]
-    return probe.reading(prompts, responses, layer=refusal.LAYER, progress="reading")
+    return probe.reading_of(rows, layer=refusal.LAYER)
 
 
 def by_rules(rows: Sequence[Labelled]) -> list[Score]:

@@ -106,6 +106,11 @@ def _exercises(folder: Path) -> dict[str, Exercise]:
     return found
 
 
+def of_chapter(chapter: str) -> list[Exercise]:
+    """The exercises of a chapter, by the name of its notebook."""
+    return [one for one in exercises().values() if one.chapter == chapter]
+
+
 def exercise(name: str) -> Exercise:
     """An exercise by the name of its function.
 

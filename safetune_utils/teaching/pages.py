@@ -23,7 +23,7 @@ from markdown_it import MarkdownIt
 from safetune_utils.errors import SafetuneError
 from safetune_utils.teaching import lab, quizzes
 from safetune_utils.teaching.chapters import Taught, all_needed, order, taught
-from safetune_utils.teaching.exercises import Exercise, exercises
+from safetune_utils.teaching.exercises import Exercise, exercises, of_chapter
 from safetune_utils.teaching.sealed import Solved, mark, solved
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ def lay(
         if audience == "student":
             fold(notebook, about.predict)
         nbformat.write(notebook, path)
-        mine = [one for one in exercises().values() if one.chapter == name]
+        mine = of_chapter(name)
         nbformat.write(lab.sheet(title, mine), practice / f"{name}-exercises.ipynb")
         text = practice_page(
             name, title, mine, tables=tables[name], solutions=with_solutions.get(name, []), audience=audience
@@ -101,7 +101,7 @@ def head(name: str, about: Taught, titles: Mapping[str, str]) -> str:
     by_number = {other.split("_")[0]: other for other in titles}
     needs = ", ".join(f"[chapter {int(n)}]({by_number[n]}.ipynb)" for n in about.needs if n in by_number)
     helps = ", ".join(f"[{page}](../book/{page}.md)" for page in about.helps)
-    mine = [one for one in exercises().values() if one.chapter == name]
+    mine = of_chapter(name)
     minutes = sum(one.minutes for one in mine)
     lines = [
         "```{admonition} After this chapter you can",
@@ -267,7 +267,7 @@ def map_page(titles: Mapping[str, str], found: dict[str, Taught]) -> str:
     rows = []
     for number, about in here.items():
         name = by_number[number]
-        mine = [one for one in exercises().values() if one.chapter == name]
+        mine = of_chapter(name)
         needs = ", ".join(str(int(n)) for n in about.needs) or "–"
         rows.append(
             f"| {int(number)} | [{titles[name]}](../notebooks/{name}.ipynb) | {needs} |"
@@ -350,9 +350,9 @@ def leaks(output: Path) -> list[str]:
 def canaries() -> list[str]:
     """Words and lines that stand in solutions only: the mark of each sheet, lines of their code, notes."""
     found = []
-    for name, of_chapter in solved().items():
+    for name, solutions in solved().items():
         found.append(mark(name))
-        for one in of_chapter:
+        for one in solutions:
             lines = inspect.getsource(one.solution).splitlines()
             last = [line.strip() for line in lines if line.strip().startswith("return ")]
             found += [line for line in last if len(line) > 25]
