@@ -158,7 +158,7 @@ def test_another_architecture_trains_saves_reloads_and_answers(tokenizer, tmp_pa
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("quantization", [pytest.param("int8", marks=pytest.mark.sample), "nf4"])
+@pytest.mark.parametrize("quantization", ["int8", "nf4"])
 def test_a_quantised_base_trains_saves_reloads_and_answers_unmerged(
     tmp_path: Path, quantization: str
 ) -> None:
