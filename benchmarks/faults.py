@@ -197,12 +197,13 @@ def lay_out(base: Path) -> dict[str, Work]:
     (small / "notebooks").mkdir(parents=True)
     (small / "book").mkdir()
     (small / "data").symlink_to(ROOT / "data")
-    for name in ("_static", "references.bib"):
+    for name in ("_static", "references.bib", "glossary.md"):
         (small / "book" / name).symlink_to(ROOT / "book" / name)
-    shutil.copy(ROOT / "_config.yml", small)
+    for name in ("_config.yml", "CHANGELOG.md", "CITATION.cff"):
+        shutil.copy(ROOT / name, small)
     (small / "_toc.yml").write_text("format: jb-book\nroot: book/welcome\nchapters:\n  - glob: notebooks/*\n")
     (small / "book" / "welcome.md").write_text(WELCOME)
-    for number, seeds in (("01", "[0, 1]"), ("02", "[1, 2]")):
+    for number, seeds in (("91", "[0, 1]"), ("92", "[1, 2]")):  # numbers that no chapter of the book has
         path = small / "notebooks" / f"{number}_study.ipynb"
         write_notebook(path, STUDY, parameters=PARAMETERS.replace("[0]", seeds))
         notebook = nbformat.read(path, as_version=4)

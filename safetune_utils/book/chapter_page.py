@@ -102,7 +102,7 @@ def page(
 
 def welcome_head(executed: Path, *, chapter: Chapter) -> str:
     """What the welcome page begins with, as HTML: a chapter's sentence, its figure and its dial."""
-    figure = outputs.drawn(executed).get(chapter.figures[0])
+    figure = outputs.drawn(executed).get(next(iter(chapter.figures), ""))
     shown = provenance.linked(figure.markup, notebook=executed.stem, folder="../notebooks/") if figure else ""
     for ends, instead in (
         ("<figcaption>", "<figcaption><details><summary>What the figure shows</summary>"),

@@ -56,10 +56,13 @@ def lay(
 
     found = taught()
     teacher = source / "book" / "teach"
-    names = TEACHER if audience != "student" else ()
+    taught_here = any(name.split("_")[0] in found for name in titles)  # not in a book of other chapters
+    names = TEACHER if audience != "student" and taught_here else ()
     texts = {name: (teacher / f"{name}.md").read_text("utf-8") for name in names}
     for name in NO_PAGES:
         shutil.rmtree(source / "book" / name, ignore_errors=True)
+    if not taught_here:
+        return
     practice = source / "practice"
     practice.mkdir()
     with_solutions = solved() if audience != "student" else {}
