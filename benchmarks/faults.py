@@ -78,14 +78,21 @@ from safetune_utils.book import figures
 losses = pd.DataFrame({"n_safety": 0, "seed": 0, "step": [1, 2], "validation_loss": [2.0, 1.0]})
 figures.loss_curves(losses, name="made_up", caption="Made up, so that the page has a figure.")
 """
-WELCOME = """# A small book
+PAGES = {
+    "welcome": """# A small book
 
 Two chapters.
 
 ```{raw} html
 :file: _generated/made_up.html
 ```
-"""
+""",
+    # What each chapter links to.
+    "reading": "# How to read\n",
+    "statistics": "# Statistics\n",
+    "instruments": "# Instruments\n",
+    "glossary": "# Words\n\n```{glossary}\nseed\n  A number.\n```\n",
+}
 MISSING: list[tuple[str, str]] = []  # the kind of what was not tried, and what and why
 
 
@@ -197,12 +204,15 @@ def lay_out(base: Path) -> dict[str, Work]:
     (small / "notebooks").mkdir(parents=True)
     (small / "book").mkdir()
     (small / "data").symlink_to(ROOT / "data")
-    for name in ("_static", "references.bib", "glossary.md"):
+    for name in ("_static", "references.bib"):
         (small / "book" / name).symlink_to(ROOT / "book" / name)
     for name in ("_config.yml", "CHANGELOG.md", "CITATION.cff"):
         shutil.copy(ROOT / name, small)
-    (small / "_toc.yml").write_text("format: jb-book\nroot: book/welcome\nchapters:\n  - glob: notebooks/*\n")
-    (small / "book" / "welcome.md").write_text(WELCOME)
+    (small / "_toc.yml").write_text(
+        "format: jb-book\nroot: book/welcome\nchapters:\n  - glob: notebooks/*\n  - glob: book/*\n"
+    )
+    for name, text in PAGES.items():
+        (small / "book" / f"{name}.md").write_text(text)
     for number, seeds in (("91", "[0, 1]"), ("92", "[1, 2]")):  # numbers that no chapter of the book has
         path = small / "notebooks" / f"{number}_study.ipynb"
         write_notebook(path, STUDY, parameters=PARAMETERS.replace("[0]", seeds))
