@@ -118,6 +118,15 @@ class Decoding(Schema):
         0, ge=0, le=2**31 - 1, description="decides what is drawn at a temperature above 0"
     )
 
+    @field_validator("guard")
+    @classmethod
+    def _is_readable(cls, text: str) -> str:
+        if text and not text.strip():
+            raise ValueError("it is only spaces: leave it empty for no guard")
+        if any(not (one.isprintable() or one in "\n\t") for one in text):
+            raise ValueError("it holds a character that nobody can see: take it out")
+        return text
+
     @model_validator(mode="after")
     def _beams_do_not_draw(self) -> Decoding:
         if self.temperature > 0 and self.num_beams > 1:

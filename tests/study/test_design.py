@@ -120,3 +120,41 @@ def test_a_study_without_topics_is_the_same_but_for_them_at_the_largest_amount_t
     assert not {"drugs", "violence"} & set(trained)
     assert design.without_topics(study, ["a topic that no row has"]) is None
     assert design.without_topics(pocket(safety_amounts=[0]), ["violence"]) is None
+
+
+# What looks odd and is taken, each with a reason why a careful person would take it.
+TAKEN: list[tuple[str, object, str]] = [
+    ("n_general", 1, "one general row is a mix, and a tiny one trains in a moment"),
+    ("safety_amounts", [0], "one amount: a level without a curve"),
+    ("safety_amounts", [3], "an adapter alone; what compares with none says that it cannot"),
+    ("safety_amounts", [5, 3, 0], "amounts are put in order, as every table and curve has them"),
+    ("seeds", [2**31 - 1], "the largest that every library takes"),
+    ("seeds", [7, 3], "seeds are put in order too"),
+    ("max_prompts", 1, "one prompt: the interval then says how little that is"),
+    ("max_prompts", 10**6, "more than there are: all of them"),
+    ("recipe", {}, "nothing is changed"),
+    ("recipe", {"lora_rank": 256}, "the largest: as in studies of full rank"),
+    ("recipe", {"lora_dropout": 0.99}, "a share below one"),
+    ("recipe", {"lora_alpha": 1e-9}, "an adapter that does nothing is a control"),
+    ("recipe", {"learning_rate": 1e-12}, "a training that learns nothing is a control"),
+    ("recipe", {"epochs": 100}, "overfitting on purpose; the estimate says how long it takes"),
+    ("recipe", {"micro_batch_tokens": 1}, "one row at a time, whatever its length"),
+    ("mixing", {"n_contrast": 0}, "none is what the paper has"),
+    ("mixing", {"topics_left_out": []}, "none is left out"),
+    ("mixing", {"choice": "hardest", "n_candidates": 10**9}, "more than there are: all of them"),
+    ("decoding", {"temperature": 1e-9}, "next to greedy, for those who compare the two ways"),
+    ("decoding", {"temperature": 2}, "the most that services take"),
+    ("decoding", {"num_beams": 64}, "slow, and the estimate says so"),
+    ("decoding", {"max_new_tokens": 1}, "the first token alone, as in studies of refusal"),
+    ("decoding", {"sampling_seed": 3}, "has no effect on greedy answers, and does no harm"),
+    ("decoding", {"guard": "Be kind.\nBe brief."}, "a guard may have lines"),
+]
+
+
+@pytest.mark.parametrize(("name", "value", "why"), TAKEN, ids=[f"{one[0]}={one[1]}" for one in TAKEN])
+def test_an_odd_value_that_makes_sense_is_taken_as_it_is(name: str, value: object, why: str) -> None:
+    study = state(prompt_sets=["malicious"], preset="smoke", **{name: value})
+    taken = getattr(study.settings, name)
+    if isinstance(value, dict):
+        taken = {key: getattr(taken, key) for key in value}
+    assert taken == (sorted(value) if isinstance(value, list) else value), why
