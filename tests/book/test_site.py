@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
+import faults
 import nbformat
 import pytest
 from estimates import share
@@ -129,3 +133,21 @@ def test_a_wrong_parameter_is_told_before_anything_is_executed(
     monkeypatch.setattr(notebooks, "executed", started)
     with pytest.raises(SafetuneError, match=r"no_such_name|'zero'"):
         site.executed(given=given)
+
+
+@pytest.mark.slow
+def test_a_book_of_other_chapters_is_built_without_the_teacher_s_part(tmp_path: Path) -> None:
+    faults.lay_out(tmp_path)
+    small = tmp_path / "small"
+    for path in (small / "notebooks").glob("*.ipynb"):
+        notebook = nbformat.read(path, as_version=4)
+        del notebook.cells[-1]  # which runs a study
+        nbformat.write(notebook, path)
+    environment = os.environ | {"SAFETUNE_DATA": f"{small}/data", "SAFETUNE_STORE": f"{tmp_path}/runs"}
+    words = [sys.executable, "-m", "safetune_utils", "book", "--output", str(tmp_path / "build")]
+    answer = subprocess.run(words, capture_output=True, text=True, env=environment)
+    assert answer.returncode == 0, answer.stderr[-2000:]
+    assert "executed 2 notebook(s)" in answer.stdout
+    page = (tmp_path / "build" / "html" / "notebooks" / "91_study.html").read_text("utf-8")
+    assert "safetune-figure" in page
+    assert not (tmp_path / "build" / "html" / "practice").exists()
