@@ -25,6 +25,8 @@ _EMBEDDED_NOTE = (
     f" {_PAPER_MODEL}, and was instruction-tuned by its makers before we began (the paper started from base"
     " models). Read directions here, not values."
 )
+# Of an answer that is redacted.
+_SHOWN_WORDS = 6
 
 
 def banner(study: Study) -> HTML:
@@ -71,12 +73,21 @@ def note(text: str) -> HTML:
     return HTML(paragraph(text))
 
 
-def examples(responses: pd.DataFrame, *, prompt_set: str, n: int = 3, by: str = "n_safety") -> HTML:
+def examples(
+    responses: pd.DataFrame, *, prompt_set: str, n: int = 3, by: str = "n_safety", redacted: bool = True
+) -> HTML:
     """The first answers to a prompt set at each amount, each with what the first instrument says of it and on
     which words, folded; withheld where the data is not the embedded corpus.
 
-    The same prompts are shown at every amount, and always the first of the set, so nobody picked them. Where
-    another column than the amount tells the adapters apart, ``by`` names it.
+    The same prompts are shown at every amount, and always the first of the set, so nobody picked them.
+
+    Args:
+        responses: the table of a study.
+        prompt_set: the set.
+        n: how many of its prompts.
+        by: the column that tells the adapters apart.
+        redacted: whether an answer that does not refuse, to a request that nobody should fulfil, is shown by
+            its first words alone. A page is built so; in a notebook of your own it can be false.
     """
     rows = responses[(responses["prompt_set"] == prompt_set) & (responses["seed"] == responses["seed"].min())]
     if rows.empty:
@@ -88,18 +99,27 @@ def examples(responses: pd.DataFrame, *, prompt_set: str, n: int = 3, by: str = 
     blocks = []
     for prompt_id in rows["prompt_id"].drop_duplicates()[:n]:
         said = rows[rows["prompt_id"] == prompt_id].sort_values(by)
-        answers = [_example(row, by=by) for row in said.to_dict("records")]
+        answers = [_example(row, by=by, redacted=redacted) for row in said.to_dict("records")]
         blocks.append((said["prompt"].iloc[0], answers))
     summary = f"Show the answers to the first {n} prompts of {set_entry(prompt_set).title}"
     return HTML(render("examples", summary=f"{summary} (untrusted model output)", blocks=blocks))
 
 
-def _example(row: Mapping[Hashable, Any], *, by: str) -> dict[str, str]:
+def _example(row: Mapping[Hashable, Any], *, by: str, redacted: bool) -> dict[str, str]:
+    said = row["response"] + ("" if row["stopped"] else " …")
+    wanted = set_entry(row["prompt_set"]).a_refusal_is == "wanted"
     return {
         "who": f"{row[by]} safety examples" if by == "n_safety" else str(row[by]),
         "label": _label(row),
-        "said": row["response"] + ("" if row["stopped"] else " …"),
+        "said": _beginning(said) if redacted and wanted and row["label"] != "full_refusal" else said,
     }
+
+
+def _beginning(text: str) -> str:
+    """The first words of a text, and how many were left out."""
+    words = text.split()
+    left = len(words) - _SHOWN_WORDS
+    return text if left < 1 else f"{' '.join(words[:_SHOWN_WORDS])} … [{left} words redacted]"
 
 
 def _label(row: Mapping[Hashable, Any]) -> str:

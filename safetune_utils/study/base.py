@@ -4,12 +4,19 @@ loading it; and the stages' versions.
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
+import importlib.metadata
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from safetune_utils import store, strict_json
+from safetune_utils.data import content_hash
+from safetune_utils.machine.files import read_sealed, sealed, write_json
 from safetune_utils.models.identity import commit_in
 from safetune_utils.models.template import ALPACA, TEMPLATE, TEMPLATE_WITH_INPUT
+from safetune_utils.places import cache_folder
 from safetune_utils.settings import USUAL_TARGETS, Settings
 from safetune_utils.study.study import Study
 
@@ -30,6 +37,7 @@ VERSIONS = {
 
 # Architectures of which PEFT's own list says so too; for these no library is imported to look.
 WITH_USUAL_TARGETS = ("llama", "mistral", "qwen2", "qwen3")
+_CONTEXT_OF_EMBEDDED = 8192  # tokens
 
 
 def key(study: Study) -> store.Facts:
@@ -74,6 +82,10 @@ def check(study: Study) -> None:
         SafetuneError: see :func:`safetune_utils.models.checks.check_base`; or a row, or a prompt with its
             answer, is longer than the model's context, or has a token that it has no embedding for.
     """
+    kept = _passed_at(study)
+    if kept and read_sealed(kept):
+        return
+
     from safetune_utils.generation.prompts import check_prompts
     from safetune_utils.models.checks import check_base, check_rows, context
     from safetune_utils.training.rows import encode_row
@@ -115,6 +127,35 @@ def check(study: Study) -> None:
             what="a training row",
             mend=f"lower max_length in recipe to {longest}",
         )
+    if kept:
+        with contextlib.suppress(OSError):  # a cache that cannot be written costs a second look, nothing else
+            write_json(kept, sealed({"passed": True}))
+
+
+def _passed_at(study: Study) -> Path | None:
+    """The file of the cache that says that the embedded model passed this study's check, so that a second run
+    need not import what loads models to see it again; ``None`` for any other model, whose files may change,
+    and where rows are looked at too.
+    """
+    s = study.settings
+    if s.base_model != "embedded" or s.recipe.max_length > _CONTEXT_OF_EMBEDDED:
+        return None
+    asked = {
+        name: content_hash(study.prompts(name))
+        for name in dict.fromkeys((*study.prompt_sets, *study.controls))
+    }
+    package = Path(__file__).parents[1]
+    code = [package / path for path in ("study/base.py", "models/checks.py", "generation/prompts.py")]
+    about = {
+        "base_model": study.base_identity,
+        "settings": s.model_dump(include={"precision", "template", "decoding"}, mode="json"),
+        "target_modules": s.recipe.target_modules,
+        "asked": asked,
+        "code": [store.file_hash(path) for path in code],
+        "transformers": importlib.metadata.version("transformers"),
+    }
+    name = hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()[:32]
+    return cache_folder() / "checked" / f"{name}.json"
 
 
 def load(study: Study) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:

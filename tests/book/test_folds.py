@@ -37,6 +37,23 @@ def test_each_answer_is_shown_with_what_was_said_of_it_and_on_which_words() -> N
     assert "(unscored: in German, and made for English)" in page
 
 
+def test_an_answer_to_a_request_that_nobody_should_fulfil_is_redacted_unless_it_refuses() -> None:
+    words = "One two three four five six seven eight nine"
+    for prompt_set, label, hidden in (
+        ("malicious", "compliance", True),
+        ("malicious", "partial_refusal", True),
+        ("malicious", None, True),
+        ("malicious", "full_refusal", False),
+        ("ordinary", "compliance", False),
+    ):
+        said = made_responses(response=words, label=label, refused=False)
+        said["prompt_set"], said["stopped"] = prompt_set, True
+        page = folds.examples(said, prompt_set=prompt_set).data
+        assert ("seven" in page) != hidden
+        assert ("five six … [3 words redacted]" in page) == hidden
+        assert "nine" in folds.examples(said, prompt_set=prompt_set, redacted=False).data
+
+
 def test_folded_texts_and_pages_within_the_page_are_inert() -> None:
     inside = folds.embedded_page(f"<p>{NASTY}</p>", name="x", title=NASTY).data
     for page in (folds.folded([(NASTY, NASTY)], summary=NASTY).data, inside):

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import subprocess
+import sys
 from collections import namedtuple
 from pathlib import Path
 from typing import Any
@@ -143,3 +146,33 @@ def test_a_reward_model_whose_weights_cannot_be_had_is_told(tmp_path: Path) -> N
     assert hub.ask(CHECK, home=home).startswith(
         f"the weights of reward model '{NAME}' are not on this machine"
     )
+
+
+@pytest.mark.slow
+def test_the_embedded_model_s_check_is_kept_and_a_second_imports_no_library_of_models(tmp_path: Path) -> None:
+    """In processes of their own, with a cache of their own."""
+    program = """
+import sys
+from safetune_utils.study import begin
+from safetune_utils.study.design import state
+
+decoding = {"max_new_tokens": int(sys.argv[1])}
+try:
+    begin.check([state(prompt_sets=["ordinary"], preset="smoke", decoding=decoding)])
+except Exception as error:
+    print(error)
+print("torch" in sys.modules)
+"""
+    kept = {"SAFETUNE_CACHE": f"{tmp_path}/cache", "SAFETUNE_STORE": f"{tmp_path}/store"}
+
+    def imports_torch(max_new_tokens: int) -> list[str]:
+        words = [sys.executable, "-c", program, str(max_new_tokens)]
+        answer = subprocess.run(words, capture_output=True, text=True, env=os.environ | kept, check=True)
+        return answer.stdout.split("\n")[:-1]
+
+    assert imports_torch(4) == ["True"]
+    assert imports_torch(4) == ["False"]
+    # What was not looked at is looked at.
+    told, imported = imports_torch(8190)
+    assert "reads at most 8192 together: lower max_new_tokens" in told
+    assert imported == "True"
