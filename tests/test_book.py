@@ -138,6 +138,16 @@ def test_every_page_has_its_figures_and_no_fault(book: Path) -> None:
 
 
 @pytest.mark.sample
+def test_every_doi_of_the_references_is_a_link(book: Path) -> None:
+    page = parsed((book / "build" / "html" / "book" / "references.html").read_text("utf-8"))
+    links = {str(link["href"]) for link in page.select('a[href^="https://doi.org/"]')}
+    written = (parameters.folder().parent / "book" / "references.bib").read_text("utf-8")
+    dois = re.findall(r"^  doi = \{(.+?)\}", written, re.MULTILINE)
+    assert len(dois) > 20
+    assert links == {f"https://doi.org/{doi}" for doi in dois}
+
+
+@pytest.mark.sample
 def test_a_chapter_records_findings_about_its_own_claims_only(book: Path) -> None:
     for chapter in chapters.chapters():
         recorded = outputs.values(executed(book, chapter.name))
