@@ -354,7 +354,7 @@ def parts(ours: Outcomes, *, published: dict[str, Outcomes], pages: set[str]) ->
             f" rule. {seeds_told()}\n\n{block(side_by_side(others, controls=controls))}"
         )
         blocks += [
-            curve(name, run["01_safety_amount"]["settings"])
+            block(curve(name, run["01_safety_amount"]["settings"])._repr_html_())
             for name, run in others.items()
             if _curve_file(name).is_file()
         ]
@@ -453,14 +453,14 @@ def _curve_file(name: str) -> Path:
     return published_folder() / name / "01_safety_amount-safety_amount.csv"
 
 
-def curve(name: str, settings: dict[str, Any]) -> str:
+def curve(name: str, settings: dict[str, Any]) -> figures.Figure:
     """The main figure of a published run, drawn from its committed numbers."""
     drawn = pd.read_csv(_curve_file(name))
     # Runs that were published before there were controls have neither of the two.
     others = {by: drawn[drawn["by"] == by] if "by" in drawn else None for by in ("untuned", "bag of words")}
     drawn = drawn[drawn["by"] == "adapter"] if "by" in drawn else drawn
     by_seed = drawn[drawn["seed"] != "all"] if "seed" in drawn else None
-    figure = figures.dose_response(
+    return figures.dose_response(
         drawn if by_seed is None else drawn[drawn["seed"] == "all"],
         name=f"published_{name.replace('-', '_')}",
         caption=f"Published run '{name}': answers that refuse, with 95 % intervals. {scale(settings)}."
@@ -470,7 +470,6 @@ def curve(name: str, settings: dict[str, Any]) -> str:
         untuned=others["untuned"],
         words=others["bag of words"],
     )
-    return block(figure._repr_html_())
 
 
 def scale(settings: dict[str, Any]) -> str:

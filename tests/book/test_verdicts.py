@@ -402,7 +402,7 @@ def test_every_published_run_of_chapter_1_has_its_curve_with_the_committed_numbe
     for name in names:
         run = published()[name]["01_safety_amount"]
         amount = run["settings"]["safety_amounts"][-1]
-        drawn = verdicts.curve(name, run["settings"])
+        drawn = verdicts.curve(name, run["settings"])._repr_html_()
         malicious = re.search(r"malicious requests: ([^;]*);", drawn).group(1)
         assert malicious.endswith(f"{run['numbers']['malicious_last'].value * 100:.0f} % at {amount}")
         assert ("Bands: from the lowest to the highest of 3 seeds" in drawn) == (

@@ -7,7 +7,10 @@ by readers who see colours otherwise.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Literal, NamedTuple
+
+Theme = Literal["light", "dark"]
+THEMES: tuple[Theme, ...] = ("light", "dark")
 
 
 class Colour(NamedTuple):
@@ -76,7 +79,7 @@ def look_of(prompt_set: str, place: int) -> Look:
 def style() -> str:
     """The colours as a style sheet: light, dark, and light again on paper whatever the screen shows."""
 
-    def rules(theme: str) -> str:
+    def rules(theme: Theme) -> str:
         return "".join(f"--fig-{colour.name}:{getattr(colour, theme)};" for colour in COLOURS)
 
     dark = "html[data-theme=dark] .safetune-figure,body[data-jp-theme-light=false] .safetune-figure"

@@ -1,13 +1,17 @@
-"""A drawing of matplotlib as part of a page: real text, the page's colours, names of its own."""
+"""A drawing of matplotlib as part of a page: real text, the page's colours, names of its own. And such a part
+as a file of its own again, for places that have no style sheet of ours.
+"""
 
 from __future__ import annotations
 
 import re
 import xml.etree.ElementTree as ET
 
-from safetune_utils.book.figures.palette import COLOURS
+from safetune_utils.book.figures.palette import COLOURS, Theme
 
 _SVG, _XLINK = "{http://www.w3.org/2000/svg}", "{http://www.w3.org/1999/xlink}"
+# A drawing is made for a phone; a file is shown beside text of a desktop.
+_ENLARGED = 1.5
 # What is left out: who drew it, and a style sheet that would hold for the whole page.
 _LEFT_OUT = {"metadata", "style", "title"}
 _NUMBER = re.compile(r"-?\d+\.\d+")
@@ -35,6 +39,25 @@ def part_of_page(drawing: str, *, name: str) -> str:
         "aria-hidden": "true",
     }
     return ET.tostring(root, encoding="unicode", short_empty_elements=True)
+
+
+def as_file(drawing: str, *, theme: Theme) -> str:
+    """A drawing of :func:`part_of_page` as an SVG file in one theme's colours, on no ground of its own."""
+    root = ET.fromstring(drawing)
+    width, height = (float(size) for size in root.attrib["viewBox"].split()[2:])
+    root.attrib = {
+        "xmlns": _SVG[1:-1],
+        "viewBox": root.attrib["viewBox"],
+        "width": f"{width * _ENLARGED:.0f}",
+        "height": f"{height * _ENLARGED:.0f}",
+        "font-family": "system-ui, sans-serif",
+        "stroke-linejoin": "round",
+    }
+    ET.indent(root, " ")
+    text = ET.tostring(root, encoding="unicode")
+    for colour in COLOURS:
+        text = text.replace(f"var(--fig-{colour.name})", getattr(colour, theme))
+    return text + "\n"
 
 
 def _referenced(root: ET.Element) -> set[str]:
