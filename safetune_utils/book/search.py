@@ -36,7 +36,7 @@ def script(output: Path, pages: list[Path]) -> str:
     texts = {}
     for path in pages:
         name = path.relative_to(output).as_posix()
-        if not name.startswith(("genindex", "search", "index", "py-modindex", "404")):
+        if not name.startswith(("search", "index", "404")):
             texts[name] = _text(path.read_text("utf-8"))
     # No "<": what a page says cannot end the script, should it ever stand inside a page.
     return _SCRIPT % json.dumps(texts, ensure_ascii=False).replace("<", "\\u003c")

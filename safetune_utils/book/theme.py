@@ -39,7 +39,7 @@ _SEARCH_SCRIPTS = re.compile(
     r'<script[^>]*src="[^"]*(?:searchtools|language_data|searchindex)\.js[^"]*"[^>]*></script>\s*'
 )
 # Pages that nobody looks for.
-_NOT_LISTED = ("404.html", "search.html", "genindex.html", "py-modindex.html")
+_NOT_LISTED = ("404.html", "search.html", "index.html")
 # A name that says another thing than the button's text, and parts that lie in no landmark.
 _MENDED = (
     (re.compile(r'(<button[^>]*search-button-field[^>]*?) aria-label="Search"'), r"\1"),
@@ -66,7 +66,9 @@ def mend(output: Path, *, site: str = "") -> None:
         (output / "sitemap.xml").write_text(
             _sitemap(site, [path.relative_to(output) for path in pages]), "utf-8"
         )
-    (output / "404.html").write_text(render("missing_page"), "utf-8")
+    (output / "404.html").write_text(render("missing_page", site=site), "utf-8")
+    # Jupyter Book's own has no title and no language.
+    (output / "index.html").write_text(render("first_page"), "utf-8")
     own = output / "_static" / "book.css"
     own.write_text(own.read_text("utf-8") + icons(), "utf-8")
     names = _names(output, pages)

@@ -16,7 +16,7 @@ PAGE = "<article><h1>{}</h1><p>{} </script> refusal</p>{}</article>"
 
 
 def site(folder: Path) -> list[Path]:
-    for name in ("book/method", "notebooks/01_a", "search", "genindex"):
+    for name in ("book/method", "notebooks/01_a", "search", "index"):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / f"{name}.html").write_text(PAGE.format(name, name, ANSWER))
     return sorted(folder.rglob("*.html"))

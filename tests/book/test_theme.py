@@ -6,6 +6,7 @@ import xml.etree.ElementTree as ET
 from pathlib import Path
 
 import pytest
+from html_tables import parsed
 
 from safetune_utils.book import theme
 
@@ -76,20 +77,32 @@ def test_a_rule_is_kept_where_all_that_it_names_is_there(sheet: str, left: str) 
 def test_every_icon_of_a_page_is_drawn(tmp_path: Path) -> None:
     (tmp_path / "_static").mkdir()
     (tmp_path / "_static" / "book.css").write_text(".mine{x:y}.other{x:y}")
-    (tmp_path / "index.html").write_text(PAGE.replace("An entry", '<i class="mine fa-solid fa-sun"></i>'))
+    (tmp_path / "page.html").write_text(PAGE.replace("An entry", '<i class="mine fa-solid fa-sun"></i>'))
     theme.mend(tmp_path)
     sheet = (tmp_path / "_static" / "book.css").read_text()
     assert ".mine{x:y}" in sheet
     assert ".other" not in sheet
     assert ".fa-sun{--icon:" in sheet
     assert ".fa-moon" not in sheet
-    assert "There is no such page" in (tmp_path / "404.html").read_text()
+
+
+def test_the_pages_that_only_lead_elsewhere_have_a_title_a_language_and_a_link(tmp_path: Path) -> None:
+    (tmp_path / "_static").mkdir()
+    (tmp_path / "_static" / "book.css").write_text("")
+    (tmp_path / "index.html").write_text('<meta http-equiv="Refresh" content="0; url=book/welcome.html" />')
+    theme.mend(tmp_path, site="https://example.org/book/")
+    for name, leads_to in (("index.html", "book/welcome.html"), ("404.html", "https://example.org/book/")):
+        page = parsed((tmp_path / name).read_text("utf-8"))
+        assert page.html["lang"] == "en"
+        assert "Safety-Tuned LLaMAs" in page.title.get_text()
+        assert [link["href"] for link in page.select("main a")] == [leads_to]
+    assert "url=book/welcome.html" in (tmp_path / "index.html").read_text("utf-8")
 
 
 def test_a_site_with_an_address_lists_its_pages(tmp_path: Path) -> None:
     (tmp_path / "_static").mkdir()
     (tmp_path / "_static" / "book.css").write_text("")
-    for name in ("search.html", "01 & 02.html"):
+    for name in ("search.html", "index.html", "01 & 02.html"):
         (tmp_path / name).write_text(PAGE)
     theme.mend(tmp_path)
     assert not (tmp_path / "sitemap.xml").exists()
