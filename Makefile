@@ -5,6 +5,8 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 PIP_FLAGS ?= auto
 CPU_TORCH ?= https://download.pytorch.org/whl/cpu
 PRESET ?=
+# `make book PDF=1`: a PDF of each chapter too, where Chromium or Chrome is found.
+PDF ?=
 BIN := .venv/bin
 # What is installed is what the lock holds, by its hashes, and nothing that a package asks for besides.
 INSTALL = $(BIN)/pip install --quiet --no-deps --require-hashes
@@ -16,7 +18,7 @@ PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
   pip-flags clean
 
 book: setup
-	$(BIN)/safetune book $(if $(PRESET),--preset $(PRESET))
+	$(BIN)/safetune book $(if $(PRESET),--preset $(PRESET)) $(if $(PDF),--pdf)
 
 # What CI runs: style, rooms, types, and the tests with a named sample of what is slow.
 test: style axe

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import pytest
 from browsing import CHROMIUM
 from html_tables import parsed
-from page_measures import DESKTOP, PHONE, THEMES, access_faults, measure, opened
+from page_measures import DESKTOP, PHONE, THEMES, access_faults, measure, opened, sheets_of
 
 from safetune_utils import data
 from safetune_utils.book import chapters, checks, findings, outputs, parameters, verdicts, words
@@ -43,7 +43,7 @@ def safetune(
 
 def safetune_book(folder: Path) -> subprocess.CompletedProcess[str]:
     """Build the book in the smoke preset, with a store of its own."""
-    words = ("book", "--preset", "smoke", "--output", str(folder / "build"))
+    words = ("book", "--preset", "smoke", "--pdf", "--output", str(folder / "build"))
     return safetune(*words, store=folder / "runs", timeout=1500)
 
 
@@ -312,6 +312,22 @@ def test_pages_open_from_a_folder_in_a_real_browser_with_no_network(
 
 
 CHAPTERS = [chapter.name for chapter in chapters.chapters()]
+
+
+@pytest.mark.sample
+@pytest.mark.skipif(CHROMIUM is None, reason="no chromium on this machine; CI installs it")
+def test_every_chapter_has_its_pdf_of_six_sheets_or_fewer_and_leads_to_it(book: Path) -> None:
+    output = book / "build" / "html"
+    files = sorted((output / "pdf").iterdir())
+    assert [path.name for path in files] == [f"{chapter}.pdf" for chapter in CHAPTERS]
+    for path in files:
+        content = path.read_bytes()
+        assert 1 <= sheets_of(content) <= 6, path.name
+        assert b"file:" not in content, path.name
+        page = parsed((output / "notebooks" / f"{path.stem}.html").read_text("utf-8"))
+        assert len(page.select(f'a[download][href="../pdf/{path.name}"]')) == 1
+
+
 SAMPLE = ["book/welcome.html", "notebooks/01_safety_amount.html", "book/verdicts.html"]
 
 

@@ -295,7 +295,7 @@ def _fold(executed: Path, *, code: Sequence[str], sections: Sequence[_Section]) 
     """How it was run: the parameters, the command, the code and the record, folded."""
     inside = [
         run_card.card(executed),
-        block(render("downloads", name=executed.stem)),
+        block(render("downloads", name=executed.stem, pdf="")),
         launch_line(executed.stem, addresses()),
         *_of_the_run(sections, notebook=executed.stem),
         "**The code**",

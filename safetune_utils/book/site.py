@@ -51,6 +51,7 @@ def build(
     target: Path | None = None,
     taken_from: Path | None = None,
     audience: teaching.Audience = "public",
+    pdfs: bool = False,
 ) -> tuple[Path, int]:
     """Run the notebooks that are not fresh and build the site if anything changed.
 
@@ -62,6 +63,8 @@ def build(
         taken_from: a folder of executed copies, to be taken as they are: nothing is executed, and a page
             whose notebook, package code or data changed since then says so and is a fault of the site.
         audience: whom the book is for; see :mod:`safetune_utils.teaching.pages`.
+        pdfs: whether each chapter is printed as a PDF too; where no browser is found that could, this is told
+            and the site has none.
 
     Returns:
         The path of the first page, and how many notebooks were executed.
@@ -72,15 +75,18 @@ def build(
     root = data_folder().parent
     target = target or (clone() or Path.cwd()) / "_build" / ("" if audience == "public" else audience)
     check_target(target)
-    from safetune_utils.book import chapter_page
+    from safetune_utils.book import chapter_page, pdf
 
+    browser = pdf.browser() if pdfs else None
+    if pdfs and not browser:
+        say(f"no PDFs: none of {', '.join(pdf.BROWSERS)} is installed to print them", error=True)
     done, made = _taken(taken_from) if taken_from else executed(given=given)
 
     source, output = target / "source", target / "html"
     stamp_file, page = target / "stamp", output / "index.html"
     stale = {path.name: freshness.changes(path, done[path.name]) for path in _sources()}
     files = {str(p): store.file_hash(p) for p in [*done.values(), *_prose(root), *_drawing()]}
-    stamp = store.key_of({"files": files, "stale": stale, "audience": audience})
+    stamp = store.key_of({"files": files, "stale": stale, "audience": audience, "browser": browser})
     if page.is_file() and stamp_file.is_file() and stamp_file.read_text() == stamp:
         return page, made
     stamp_file.unlink(missing_ok=True)
@@ -96,6 +102,8 @@ def build(
         # The page's source, to which the theme's own button leads: as Sphinx copies it, it has all folds.
         if (of_theme := output / "_sources" / "notebooks" / path.name).is_file():
             of_theme.write_text(copy, "utf-8")
+    if browser:
+        pdf.add(output, [path.stem for path in done.values()], browser=browser, site=addresses().site)
     faults = page_faults(output, [f"notebooks/{Path(name).stem}.html" for name in done])
     if faults:
         raise SafetuneError(f"the site has {len(faults)} fault(s), first: {faults[0]}")

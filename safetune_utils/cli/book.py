@@ -35,6 +35,9 @@ def book(
     instructor: Annotated[
         bool, typer.Option("--instructor", help="a book with solutions, what goes wrong, and notes")
     ] = False,
+    pdf: Annotated[
+        bool, typer.Option("--pdf", help="a PDF of each chapter too, where Chromium or Chrome is found")
+    ] = False,
     config: Config = None,
     as_json: AsJson = False,
 ) -> None:
@@ -51,7 +54,7 @@ def book(
         )
     clock = time.perf_counter()
     audience: site.teaching.Audience = "student" if student else "instructor" if instructor else "public"
-    page, made = site.build(given=given, target=output, taken_from=executed, audience=audience)
+    page, made = site.build(given=given, target=output, taken_from=executed, audience=audience, pdfs=pdf)
     took = time.perf_counter() - clock
     if as_json:
         say(json.dumps({"page": str(page), "executed": made, "seconds": round(took, 1)}))

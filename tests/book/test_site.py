@@ -15,7 +15,7 @@ import pytest
 from estimates import share
 from executed_copy import executed
 
-from safetune_utils.book import freshness, notebooks, parameters, site, stating
+from safetune_utils.book import freshness, notebooks, parameters, pdf, site, stating
 from safetune_utils.errors import SafetuneError
 from safetune_utils.machine.processes import Piece
 
@@ -88,6 +88,20 @@ def test_a_fault_of_a_page_is_an_error_and_the_site_is_not_taken_for_built(
         with pytest.raises(SafetuneError, match=r"the site has 2 fault\(s\), first: a\.html has no figure"):
             site.build(given={}, target=tmp_path / "build", taken_from=copies)
         assert len(rendered) == n_rendered
+
+
+def test_where_no_browser_is_found_one_line_says_so_and_there_is_no_pdf(
+    copies: Path,
+    rendered: list[Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(pdf, "BROWSERS", ("no-such-browser",))
+    page, _ = site.build(given={}, target=tmp_path / "build", taken_from=copies, pdfs=True)
+    assert capsys.readouterr().err == "no PDFs: none of no-such-browser is installed to print them\n"
+    assert page.is_file()
+    assert not (page.parent / pdf.FOLDER).exists()
 
 
 def test_a_copy_that_is_missing_is_told(copies: Path) -> None:
