@@ -37,7 +37,7 @@ def test_the_chapter_says_what_it_cannot_show_where_no_topic_is_named(
         store.write_lines(own / f"{name}.jsonl", lines)
     given = {"preset": "smoke", "data": str(own), "base_model": str(base)}
     found = recorded_by(parameters.find("05"), monkeypatch, **given)
-    assert "cannot be told" in found["about_topics"]
+    assert "nobody can say which prompts" in found["about_topics"]
     assert "cannot be shown" in found["about_transfer"]
     assert (found["n_topics"], found["least"]) == (1, "no topic named")
     assert {found[name] for name in ("covered_change", "never_change", "transfer_change", "own_change")} == {

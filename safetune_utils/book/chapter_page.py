@@ -271,7 +271,7 @@ def _how_to_read(chapter: Chapter, values: Mapping[str, prose.Value]) -> str:
     if number is not None and number.is_change:
         lines.append(
             f'"{said(number).capitalize()}": the same requests were compared before and after, and the share'
-            f" moved by so many points of 100. {_INTERVAL} Where the interval holds 0, no change was seen;"
+            f" moved by so many points of 100. {_INTERVAL} If the interval holds 0, no change was seen;"
             " that is not the same as no change."
         )
     elif number is not None and number.unit == "share":
@@ -282,7 +282,7 @@ def _how_to_read(chapter: Chapter, values: Mapping[str, prose.Value]) -> str:
     else:
         lines.append(f"{_INTERVAL} Few answers give a wide interval.")
     lines.append(
-        "The interval is about the choice of requests, and of seeds where there are several. It is not about"
+        "The interval is about the choice of requests, and of seeds if there are several. It is not about"
         " the model, the data or the scorer: with others the number can be another, and the scorer makes"
         " mistakes ([how many](../book/instruments.md)). So read the direction first, and the height with"
         " care. [How to read a page](../book/reading.md), [every method with its"

@@ -125,15 +125,15 @@ def table(study: Study, *instruments: str, tuned: bool = True) -> HTML:
         yes = f"{round(share.value * (share.n or 0))} of {share.n}"
         rows.append(("bag of words", asked, in_per_cent(share), yes, "no limit"))
     caption = (
-        "What each instrument says where it should find nothing, in per cent with 95 % intervals. Where there"
-        f" is a limit, it passes if it says yes to at most {percent(MOST)} and the interval ends by"
-        f" {percent(UPPER_MOST)}, and fails if the whole interval is above {percent(MOST)}. On an instrument"
-        " that does not pass all its controls no claim rests."
+        "What each instrument says of answers in which it should find nothing, in per cent with 95 %"
+        f" intervals. If there is a limit, it passes if it says yes to at most {percent(MOST)} and the"
+        f" interval ends by {percent(UPPER_MOST)}, and fails if the whole interval is above {percent(MOST)}."
+        " On an instrument that does not pass all its controls no claim rests."
     )
     if tuned:
         caption += (
             " The bag of words learned which instructions of the mix are safety instructions, and sees no"
-            " answer: what it refuses too can be told from the words of the request."
+            " answer: for what it refuses too, the words of the request are enough."
         )
     columns = ("instrument", "whose answers", "says yes", "answers", "result")
     return tables.table(rows, caption=caption, columns=columns)

@@ -129,10 +129,10 @@ def trust_table(responses: pd.DataFrame, study: Study, *, controls: str = "") ->
     on = f" ({calibration(instrument).of})" if measured else ""
     caption = (
         f"Shares of answers in per cent, with 95 % intervals. The instrument is '{instrument}'; 'as people"
-        f" would count' corrects for how often it erred on answers that people labelled{on}, and its interval"
-        " carries both uncertainties; it is cut at 0 and 100, so '100 (100–100)' says that the instrument"
-        " found more refusals than its errors there allow, not that all is certain; 'can be read' is by"
-        " rules on loops, signs and unknown words."
+        f" would count' corrects for the mistakes that it made on answers that people labelled{on}. Its"
+        " interval includes the uncertainty of these mistakes. It is cut at 0 and 100, so '100 (100–100)'"
+        " says that the instrument found more refusals than its errors there allow, not that all is certain."
+        " 'Can be read' is by rules on repetition, characters and unknown words."
     )
     heads = ("prompts", "safety examples", *columns.values())
     return table(rows, caption=_with(caption, controls), columns=heads)
@@ -266,9 +266,10 @@ def trend_table(responses: pd.DataFrame, *, controls: str = "") -> HTML:
     ]
     caption = (
         "Does the share of refusals move with the amount? Mantel's test for trend within prompts,"
-        f" exact; 'corrected' by Holm's method for the {len(rows)} prompt sets. 'Levels off': from"
-        " where on no difference to the largest amount is seen. The last column is the smallest change we"
-        " could detect from the smallest to the largest amount with these prompts, four times in five."
+        f" exact; 'corrected' by Holm's method for the {len(rows)} prompt sets. 'Levels off':"
+        " from this amount on no difference to the largest amount is seen. The last column is the smallest"
+        " change we could detect from the smallest to the largest amount with these prompts, four times in"
+        " five."
     )
     return table(
         rows,
@@ -288,8 +289,8 @@ def record_table(study: Study) -> HTML:
         for name in records.columns.drop(["safety rows", "seed"])
     ]
     caption = (
-        "How each adapter came to be, one column an adapter. The last row ends the name of its folder in the"
-        " run store."
+        "How each adapter came to be, one column for each adapter. The last row ends the name of its folder"
+        " in the run store."
     )
     return _shown(["", *columns], rows, caption=caption, numbers=records, name="adapters")
 

@@ -24,7 +24,7 @@ _ADVICE: dict[Verdict, str] = {
     "worse": "worse by this rule: it lost on one axis and no gain was seen on the other",
     "refuses more of both": "a trade: more wanted refusals and more unwanted ones",
     "refuses less of both": "a trade: fewer refusals, wanted and unwanted",
-    "no difference seen": "nothing to go by: no difference was seen on either axis",
+    "no difference seen": "no reason to prefer it: no difference was seen on either axis",
 }
 
 

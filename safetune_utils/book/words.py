@@ -46,7 +46,7 @@ def levels_off(shares: pd.DataFrame) -> str:
     if start is None:
         return "not measured"
     if smallest == largest:
-        return "not to be told from one amount"
+        return "not known from one amount"
     if start == largest:
         return f"not seen up to {largest}"
     return f"from {start} on" + (" (no change seen)" if start == smallest else "")
@@ -80,9 +80,7 @@ def said(value: object) -> str:
 
 def _level(level: Estimate) -> str:
     if math.isnan(level.value):
-        if level.unit != "share":
-            return "not known"
-        return "not to be told" if level.n is None else "not scored"
+        return "not scored" if level.unit == "share" and level.n is not None else "not known"
     scale, digits, sign = (100, 0, " %") if level.unit == "share" else (1, 2, "")
     value, low, high = (f"{number * scale:.{digits}f}" for number in (level.value, level.low, level.high))
     if math.isnan(level.low):
@@ -166,6 +164,6 @@ def in_per_cent(value: Estimate | None) -> str:
     if value is None:
         return "not measured"
     if math.isnan(value.value):
-        return "not to be told"
+        return "not known"
     error = "" if math.isnan(value.standard_error) else f"; s.e. {value.standard_error * 100:.1f}"
     return f"{value.value * 100:.0f} ({value.low * 100:.0f}–{value.high * 100:.0f}{error})"

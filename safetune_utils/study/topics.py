@@ -11,7 +11,7 @@ from safetune_utils.study.mixes import safety_rows
 from safetune_utils.study.study import Study
 
 NO_TOPIC = "no topic named"
-COVERED, UNCOVERED, UNKNOWN = "covered", "in no safety example", "not to be told"
+COVERED, UNCOVERED, UNKNOWN = "covered", "in no safety example", "not known"
 
 
 def examples_by_topic(study: Study) -> dict[int, Counter[str]]:
@@ -34,7 +34,7 @@ def with_cover(responses: pd.DataFrame, *, topics: Collection[str]) -> pd.DataFr
 
     Returns:
         The same rows. ``topic`` is :data:`NO_TOPIC` where the prompt names none. A new column ``cover`` is
-        ``covered`` or ``in no safety example``; it is ``not to be told`` where the prompt names no topic, and
+        ``covered`` or ``in no safety example``; it is ``not known`` where the prompt names no topic, and
         everywhere where no prompt has a topic in common with the examples: then the two do not use the same
         names.
     """

@@ -46,7 +46,7 @@ def test_the_table_holds_both_changes_in_points_with_interval_p_value_and_verdic
         (FALLS, UNCLEAR, "worse by this rule"),
         (RISES, RISES, "a trade: more wanted refusals and more unwanted ones"),
         (FALLS, FALLS, "a trade: fewer refusals"),
-        (UNCLEAR, UNCLEAR, "nothing to go by"),
+        (UNCLEAR, UNCLEAR, "no reason to prefer it"),
     ],
 )
 def test_advice_follows_the_verdict(wanted: Estimate, unwanted: Estimate, words: str) -> None:

@@ -25,11 +25,11 @@ def asked(*names: str) -> pd.DataFrame:
 
 def test_a_prompt_is_covered_where_an_example_is_on_its_topic() -> None:
     found = topics.with_cover(asked("drugs", "fraud", ""), topics={"drugs", "weapons"})
-    assert list(found["cover"]) == ["covered", "in no safety example", "not to be told"]
+    assert list(found["cover"]) == ["covered", "in no safety example", "not known"]
     assert list(found["topic"]) == ["drugs", "fraud", topics.NO_TOPIC]
 
 
 def test_where_no_topic_is_named_in_the_same_words_nothing_is_said_of_cover() -> None:
     found = topics.with_cover(asked("Drugs", "hate", ""), topics=["drugs"])
-    assert set(found["cover"]) == {"not to be told"}
-    assert set(topics.with_cover(asked("", ""), topics=[])["cover"]) == {"not to be told"}
+    assert set(found["cover"]) == {"not known"}
+    assert set(topics.with_cover(asked("", ""), topics=[])["cover"]) == {"not known"}

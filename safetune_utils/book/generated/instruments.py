@@ -104,7 +104,7 @@ def refusal_agreement() -> str:
     ]
     three = model["three_classes"]
     told = (
-        f"With the three classes told apart, each model left out in turn: κ {three['kappa'][0]:.2f}"
+        f"With the three classes kept apart, each model left out in turn: κ {three['kappa'][0]:.2f}"
         f" ({three['kappa'][1]:.2f}–{three['kappa'][2]:.2f}). {_partial(three['pairs'])}"
     )
     return block(table(("any refusal", *_HEADS), lines, wide=True), paragraph(told))
