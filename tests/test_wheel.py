@@ -4,22 +4,19 @@ work, and nothing is written beside the code.
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import re
 import shlex
-import signal
-import socket
 import subprocess
 import sys
-import time
 import zipfile
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+import lab_in_browser
 import pytest
 from local_hub import NAME, Hub
 
@@ -287,46 +284,21 @@ def test_a_chapter_alone_runs_under_nbconvert(with_jupyter: Installed) -> None:
 
 
 @pytest.mark.slow
-def test_a_chapter_alone_runs_in_jupyterlab_in_a_browser(with_jupyter: Installed, browser: Browser) -> None:
+def test_a_chapter_alone_runs_in_jupyterlab_in_a_browser(
+    with_jupyter: Installed, browser: Browser, tmp_path: Path
+) -> None:
     path = chapter(with_jupyter, "02", "lab")
     set_preset(path)
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    words = [
-        "lab",
-        "--no-browser",
-        "--allow-root",
-        f"--port={port}",
-        "--IdentityProvider.token=",
-        "--ip=127.0.0.1",
-    ]
-    server = subprocess.Popen(
-        [str(with_jupyter.bin / "jupyter"), *words],
-        cwd=path.parent,
-        env=with_jupyter.variables,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
-    try:
+    jupyter, log = with_jupyter.bin / "jupyter", tmp_path / "lab.log"
+    with lab_in_browser.serving(jupyter, path, with_jupyter.variables, log) as address:
         page = browser.new_page()
         page.set_default_timeout(120_000)
-        address = f"http://127.0.0.1:{port}/lab/tree/{path.name}"
-        for _ in range(60):
-            with contextlib.suppress(Exception):
-                page.goto(address)
-                break
-            time.sleep(1)
-        page.locator(".jp-Notebook .jp-CodeCell").first.wait_for()
-        page.get_by_text("Kernel status: Idle").first.wait_for(state="attached")  # it is drawn as a circle
-        page.locator(".lm-MenuBar-item", has_text="Run").first.click()
-        page.locator(".lm-Menu-item", has_text="Run All Cells").last.click()
-        page.locator(".safetune-prose").first.wait_for(timeout=300_000)
-        page.locator(".safetune-figure").first.wait_for(timeout=300_000)
-        assert page.locator(".jp-RenderedText[data-mime-type='application/vnd.jupyter.stderr']").count() == 0
+        lab_in_browser.open_notebook(page, address)
+        lab_in_browser.run_all_cells(page, minutes=15)
+        for shown in (".safetune-prose", ".safetune-figure"):
+            page.locator(shown).first.scroll_into_view_if_needed()
+            assert page.locator(shown).first.is_visible()
+        saved = lab_in_browser.save(page, path)
+        assert all(cell["execution_count"] for cell in saved)
+        assert values_of(path)
         page.close()
-    finally:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(server.pid, signal.SIGTERM)
-        server.wait()
