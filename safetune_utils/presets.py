@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Collection, Mapping
 from typing import Any, cast
 
@@ -103,6 +104,19 @@ PRESETS: dict[str, dict[str, object]] = {
 }
 
 
+# Every notebook on Colab, Kaggle and Binder finds its own of these: they lend machines of any size.
+_LENT = ("COLAB_RELEASE_TAG", "KAGGLE_KERNEL_RUN_TYPE", "BINDER_LAUNCH_HOST")
+
+
+def which_preset(name: Any = None) -> Any:
+    """The preset that a name stands for: itself, or for ``auto`` that of this machine. ``None`` is
+    ``pocket``, which the book ran, and on Colab, Kaggle and Binder ``auto``.
+    """
+    if name is None:
+        name = "auto" if any(one in os.environ for one in _LENT) else "pocket"
+    return of_this_machine() if name == "auto" else name
+
+
 def of_this_machine() -> str:
     """The preset that ``auto`` stands for: of those that we have run, the largest that this machine does in
     an hour or so. ``smoke`` below 5 GB of memory, ``pocket`` with a GPU or more than two threads, else
@@ -127,9 +141,7 @@ def resolve(**parameters: Any) -> Settings:
     """
     given = {name: value for name, value in parameters.items() if value is not None}
     given = read_texts(given, Settings)
-    if given.get("preset") == "auto":
-        given["preset"] = of_this_machine()
-    preset = given.get("preset", "pocket")
+    given["preset"] = preset = which_preset(given.get("preset"))
     if not isinstance(preset, str) or preset not in PRESETS:
         raise SafetuneError(f"preset is {preset!r}: choose one of {', '.join(PRESETS)}")
     if isinstance(given.get("decoding"), str):

@@ -9,6 +9,7 @@ import pytest
 from safetune_utils import presets
 from safetune_utils.errors import SafetuneError
 from safetune_utils.presets import PRESETS, among, resolve, resolve_decoding
+from safetune_utils.scoring.train import resolve_scorer_training
 from safetune_utils.settings import Settings
 
 
@@ -146,3 +147,16 @@ def test_auto_is_the_preset_that_this_machine_can_do(
     monkeypatch.setattr(presets, "n_gpus", lambda: gpus)
     monkeypatch.setattr(presets, "n_threads", lambda: threads)
     assert resolve(preset="auto") == resolve(preset=chosen)
+
+
+@pytest.mark.parametrize("service", ["COLAB_RELEASE_TAG", "KAGGLE_KERNEL_RUN_TYPE", "BINDER_LAUNCH_HOST"])
+def test_no_preset_is_pocket_and_on_a_lent_machine_what_it_can_do(
+    service: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(presets, "of_this_machine", lambda: "classroom")
+    for resolved in (resolve, resolve_scorer_training):
+        monkeypatch.delenv(service, raising=False)
+        assert resolved(preset=None).preset == "pocket"
+        monkeypatch.setenv(service, "there")
+        assert resolved(preset=None).preset == "classroom"
+        assert resolved(preset="pocket").preset == "pocket"

@@ -269,8 +269,8 @@ def test_a_name_that_is_nearly_a_parameter_s_is_told_in_the_notebook_in_one_line
 
 def set_preset(path: Path) -> None:
     text = path.read_text("utf-8")
-    assert text.count('preset: str = \\"pocket\\"') == 1
-    path.write_text(text.replace('preset: str = \\"pocket\\"', 'preset: str = \\"smoke\\"'), "utf-8")
+    assert text.count("preset: str = None") == 1
+    path.write_text(text.replace("preset: str = None", 'preset: str = \\"smoke\\"'), "utf-8")
 
 
 @pytest.mark.slow

@@ -1,4 +1,5 @@
-"""A chapter outside the book: where it can be opened, and the cell that installs the package there.
+"""A chapter outside the book: where it can be opened, and the cell that installs the package there and says
+which preset it takes.
 
 What that installs stands in ``_config.yml``, under ``safetune``. ``python -m safetune_utils.book.launch``
 writes the cell into every chapter anew; a test holds that they are as it would write them.
@@ -76,11 +77,7 @@ def links(chapter: str, at: Addresses) -> dict[str, str]:
 def launch_line(chapter: str, at: Addresses) -> str:
     """The line of a page that leads to these places, as Markdown; empty where there are none."""
     shown = " · ".join(f"[{name}]({address})" for name, address in links(chapter, at).items())
-    return (
-        f'Run this chapter: {shown}. There, `preset = "auto"` chooses by what the machine has.'
-        if shown
-        else ""
-    )
+    return f"Run this chapter: {shown}. There, the preset is chosen by what the machine has." if shown else ""
 
 
 def is_install_cell(about: Mapping[str, Any]) -> bool:
@@ -106,7 +103,9 @@ if importlib.util.find_spec("safetune_utils") is None:
     for words in (["pip", "install", "--quiet", WHEEL], ["safetune_utils", "model", "install"]):
         subprocess.check_call([sys.executable, "-m", *words])
     importlib.invalidate_caches()
-    print('Installed. Below, preset = "auto" takes what this machine can do.')'''
+
+usual = importlib.import_module("safetune_utils.presets").which_preset()
+print(f'Below, a preset of None is "{{usual}}" on this machine.')'''
 
 
 def write_install_cell(path: Path, *, wheel: str) -> bool:

@@ -21,7 +21,7 @@ from safetune_utils.data import Labelled
 from safetune_utils.errors import SafetuneError
 from safetune_utils.machine.files import write_json
 from safetune_utils.models.identity import identity
-from safetune_utils.presets import of_this_machine
+from safetune_utils.presets import which_preset
 from safetune_utils.scoring import harmfulness, probe, refusal
 from safetune_utils.scoring.harmfulness_training import (
     benign_rows,
@@ -72,9 +72,8 @@ def resolve_scorer_training(**parameters: Any) -> ScorerTraining:
             it.
     """
     given = {name: value for name, value in parameters.items() if value is not None}
-    if given.get("preset") == "auto":
-        given["preset"] = of_this_machine()
-    few = {"n_train": 8, "n_test": 8} if given.get("preset") == "smoke" else {}
+    given["preset"] = which_preset(given.get("preset"))
+    few = {"n_train": 8, "n_test": 8} if given["preset"] == "smoke" else {}
     return checked(ScorerTraining, few | given)
 
 

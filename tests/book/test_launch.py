@@ -15,7 +15,7 @@ from notebook_cells import write_notebook
 from safetune_utils.book import launch, notebooks, parameters
 from safetune_utils.errors import SafetuneError
 
-TOLD = 'Installed. Below, preset = "auto" takes what this machine can do.'
+TOLD = 'Below, a preset of None is "smoke" on this machine.'
 CHAPTERS = sorted(parameters.folder().glob("*.ipynb"))
 
 
@@ -48,6 +48,7 @@ def test_without_an_address_it_says_where_to_get_the_package_and_with_one_it_ins
     source = tmp_path / "source" / "safetune_utils"
     source.mkdir(parents=True)
     (source / "__init__.py").write_text("")
+    (source / "presets.py").write_text("def which_preset(): return 'smoke'")
     (source / "__main__.py").write_text("import sys; print('asked for', *sys.argv[1:])")
     about = '[build-system]\nrequires = ["hatchling"]\nbuild-backend = "hatchling.build"\n'
     about += '[project]\nname = "safetune-utils"\nversion = "0"\n'
