@@ -58,6 +58,15 @@ def addresses() -> Addresses:
     return found
 
 
+def to_install(at: Addresses) -> str:
+    """What pip installs where a chapter runs alone: the wheel, or the repository itself where no wheel has an
+    address; empty where neither has.
+    """
+    if at.wheel or not at.repository:
+        return at.wheel
+    return f"git+{at.repository.removesuffix('/')}@{at.branch}"
+
+
 def links(chapter: str, at: Addresses) -> dict[str, str]:
     """Where a chapter of the repository can be opened and run, by the service's name; empty where no
     repository is named.
@@ -92,7 +101,7 @@ import importlib.util
 import subprocess
 import sys
 
-WHEEL = "{wheel}"  # the address or the path of a wheel of the package
+WHEEL = "{wheel}"  # the address or the path of a wheel of the package, or git+ and its repository
 
 if importlib.util.find_spec("safetune_utils") is None:
     if not WHEEL:
@@ -132,7 +141,7 @@ def write_install_cell(path: Path, *, wheel: str) -> bool:
 def main() -> None:
     """Write the cell into every chapter."""
     for path in sorted(folder().glob("*.ipynb")):
-        changed = write_install_cell(path, wheel=addresses().wheel)
+        changed = write_install_cell(path, wheel=to_install(addresses()))
         say(f"{path.name} {'written' if changed else 'as it was'}")
 
 

@@ -23,7 +23,7 @@ CHAPTERS = sorted(parameters.folder().glob("*.ipynb"))
 def test_every_chapter_holds_the_cell_as_the_configuration_has_it(path: Path, tmp_path: Path) -> None:
     copy = tmp_path / path.name
     copy.write_bytes(path.read_bytes())
-    assert not launch.write_install_cell(copy, wheel=launch.addresses().wheel)
+    assert not launch.write_install_cell(copy, wheel=launch.to_install(launch.addresses()))
     first = next(cell for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "code")
     assert launch.is_install_cell(first.metadata)
     assert launch.write_install_cell(copy, wheel="https://example.org/a.whl")
@@ -88,6 +88,13 @@ def test_no_repository_means_no_link_and_a_named_one_leads_to_the_chapter() -> N
     }
     for address in launch.links("01_a", at).values():
         assert address in launch.launch_line("01_a", at)
+
+
+def test_a_repository_without_a_wheel_is_installed_itself() -> None:
+    at = launch.Addresses("https://github.com/some/book/", "main", "")
+    assert launch.to_install(at) == "git+https://github.com/some/book@main"
+    assert launch.to_install(at._replace(wheel="https://example.org/a.whl")) == "https://example.org/a.whl"
+    assert launch.to_install(at._replace(repository="")) == ""
 
 
 def test_a_repository_elsewhere_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
