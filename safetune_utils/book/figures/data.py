@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
 from safetune_utils.book.figures.figure import Figure, make_figure, make_panels, shorten
+from safetune_utils.book.figures.labels import MarkLabel, label_marks
 from safetune_utils.book.figures.palette import SEQUENCE
 from safetune_utils.data import Shape
 
@@ -64,23 +66,26 @@ def set_shape(shape: Shape, *, name: str, title: str) -> Figure:
     edges = [width * k for k in range(math.ceil((longest + 1) / width) + 1)]
 
     def draw(axes: list[Axes]) -> None:
+        labels = []
         for place, (label, words) in enumerate(lengths):
             look = SEQUENCE[place]
             # The few longest rows are counted in the last bin, so that they do not flatten the rest.
             at = [min(n, edges[-1] - 1) for n in words]
-            axes[0].hist(
+            heights, _, _ = axes[0].hist(
                 at,
                 bins=edges,
                 weights=list(words.values()),
                 histtype="step",
                 color=look.drawn,
                 linewidth=1.6,
-                linestyle=("-", "--")[place],
+                linestyle=look.line,
                 label=label,
             )
+            peak = int(np.argmax(heights))
+            labels.append(MarkLabel(label, edges[peak] + width / 2, heights[peak], look))
         axes[0].set_xlabel("length in words")
         axes[0].set_ylabel("rows")
-        axes[0].legend(frameon=False)
+        label_marks(axes[0], labels)
         axes[1].barh(
             [shorten(topic.replace("_", " ")) for topic, _ in reversed(shown)],
             [n for _, n in reversed(shown)],

@@ -7,7 +7,7 @@ import math
 import textwrap
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import matplotlib as mpl
 import pandas as pd
@@ -15,7 +15,7 @@ from markupsafe import Markup
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
 
-from safetune_utils.book.figures.palette import GRID, INK, SEQUENCE, Look, style
+from safetune_utils.book.figures.palette import GRID, INK, SEQUENCE, style
 from safetune_utils.book.figures.svg import part_of_page
 from safetune_utils.book.markup import render
 from safetune_utils.data.outputs import as_csv
@@ -184,7 +184,6 @@ def make_panels(
         "axes.titlesize": TEXT,
         "xtick.labelsize": TEXT,
         "ytick.labelsize": TEXT,
-        "legend.fontsize": TEXT,
         "figure.constrained_layout.use": True,
         "text.parse_math": False,  # a label is shown as it is
         "svg.fonttype": "none",
@@ -203,62 +202,6 @@ def _written(canvas: Canvas) -> str:
     buffer = io.StringIO()
     canvas.savefig(buffer, format="svg", transparent=True, metadata={"Date": None})
     return buffer.getvalue()
-
-
-class EndLabel(NamedTuple):
-    """The name of a series, to stand beside the end of its line.
-
-    Attributes:
-        height: of that end, in the unit of the vertical axis.
-        hollow: whether its marker is.
-    """
-
-    text: str
-    height: float
-    look: Look
-    hollow: bool = False
-
-
-def label_ends(axes: Axes, labels: Sequence[EndLabel], *, height: float) -> None:
-    """Name each series to the right of the axes, at the height of its end where there is room.
-
-    The axes have their limits.
-
-    Args:
-        height: of the panel, in inches.
-    """
-    low, high = axes.get_ylim()
-    inside = (height - 1.3) * 72  # points from the lowest to the highest value, about
-    wanted = sorted(
-        (label for label in labels if not math.isnan(label.height)), key=lambda one: one.height, reverse=True
-    )
-    texts = ["\n".join(textwrap.wrap(label.text, 13, break_on_hyphens=False)) for label in wanted]
-    rooms = [(text.count("\n") + 1) * TEXT * 1.25 / inside for text in texts]
-    places: list[float] = []  # of the middles, as shares of the axes' height
-    below = 1.05
-    for label, room in zip(wanted, rooms, strict=True):
-        places.append(min((label.height - low) / (high - low), below - room / 2))
-        below = places[-1] - room / 2
-    above = 0.0
-    for number in reversed(range(len(places))):  # what was pushed out below comes up again
-        places[number] = max(places[number], above + rooms[number] / 2)
-        above = places[number] + rooms[number] / 2
-    for label, text, at in zip(wanted, texts, places, strict=True):
-        axes.plot(
-            [1.06],
-            [at],
-            transform=axes.transAxes,
-            clip_on=False,
-            marker=label.look.marker,
-            markersize=5.5,
-            linestyle="none",
-            color=label.look.drawn,
-            markerfacecolor="none" if label.hollow else label.look.drawn,
-            gid="key",
-        )
-        axes.text(
-            1.1, at, text, transform=axes.transAxes, va="center", color=label.look.drawn, linespacing=1.05
-        )
 
 
 def set_ticks(axes: Axes, amounts: Sequence[Any]) -> None:

@@ -17,7 +17,8 @@ from safetune_utils.book.figures.figure import (
     records,
     shorten,
 )
-from safetune_utils.book.figures.palette import INK, SEQUENCE
+from safetune_utils.book.figures.labels import EndLabel, label_ends
+from safetune_utils.book.figures.palette import INK, SEQUENCE, look_of
 
 
 def win_rates(table: pd.DataFrame, *, name: str, caption: str) -> Figure:
@@ -26,39 +27,41 @@ def win_rates(table: pd.DataFrame, *, name: str, caption: str) -> Figure:
 
     Args:
         table: columns ``label`` and ``win_rate, low, high`` (0 to 1), in the order to show, and ``series``,
-            which decides colour and marker.
+            which decides colour and marker; its name stands over its rows.
         name: the figure's name, also that of its CSV file.
         caption: what stands below it.
     """
     groups = list(dict.fromkeys(table["series"]))
+    looks = {group: look_of(group, place) for place, group in enumerate(groups)}
     rows = table.rename(columns={"win_rate": "share"}).reset_index(drop=True)
+    # Where a series begins, its name takes a row.
+    begins = rows["series"].ne(rows["series"].shift())
+    heights = rows.index + begins.cumsum()
 
     def draw(axes: Axes) -> None:
         axes.axvline(50, linestyle=":", linewidth=1.2, color=INK.light)
-        for place, group in enumerate(groups):
+        for group in groups:
             part = rows[rows["series"] == group]
-            look = SEQUENCE[place % len(SEQUENCE)]
             axes.errorbar(
                 part["share"] * 100,
-                part.index,
+                heights[part.index],
                 xerr=error_bars(part),
-                color=look.drawn,
-                marker=look.marker,
+                color=looks[group].drawn,
+                marker=looks[group].marker,
                 linestyle="none",
                 capsize=2,
                 markersize=5,
                 elinewidth=1,
                 label=group,
             )
-        axes.set_yticks(range(len(rows)), [shorten(label, to=60) for label in rows["label"]])
-        axes.invert_yaxis()
+        heads, series = heights[begins] - 1, rows["series"][begins]
+        names = [shorten(label, to=60) for label in rows["label"]] + [shorten(group) for group in series]
+        axes.set_yticks([*heights, *heads], names)
+        for tick, group in zip(axes.get_yticklabels()[len(rows) :], series, strict=True):
+            tick.set(color=looks[group].written, fontweight="bold")
+        axes.set_ylim(max(heights) + 0.6, -0.6)
         axes.set_xlim(-3, 103)
         axes.set_xlabel("win rate (%)")
-        axes.figure.legend(
-            loc="outside upper center",
-            ncols=len(groups) if sum(len(group) + 4 for group in groups) < 36 else 1,
-            frameon=False,
-        )
 
     lines = [
         f"{row.series}, {row.label}: {percent(row.win_rate)} ({percent(row.low)} to {percent(row.high)})"
@@ -71,7 +74,7 @@ def win_rates(table: pd.DataFrame, *, name: str, caption: str) -> Figure:
         caption=caption,
         alt=alt,
         data=table,
-        height=0.48 * len(rows) + 1.1 + 0.2 * len(groups),
+        height=0.42 * (len(rows) + begins.sum()) + 0.9,
     )
 
 
@@ -161,7 +164,7 @@ def calibration(table: pd.DataFrame, *, name: str, caption: str, x: str, y: str)
 
 def scatter(rows: pd.DataFrame, *, x: str, y: str, series: str, name: str, caption: str) -> Figure:
     """Two instruments on the same answers, one mark an answer, a colour and marker for each value of
-    ``series``.
+    ``series``, whose name stands beside it at the height of the mean.
 
     Args:
         rows: one row an answer, with the columns ``x``, ``y`` and ``series``; rows that lack one are left
@@ -180,6 +183,7 @@ def scatter(rows: pd.DataFrame, *, x: str, y: str, series: str, name: str, capti
     groups = list(dict.fromkeys(shown[series]))
 
     def draw(axes: Axes) -> None:
+        means = []
         for number, group in enumerate(groups):
             inside = shown[series] == group
             look = SEQUENCE[number % len(SEQUENCE)]
@@ -193,20 +197,16 @@ def scatter(rows: pd.DataFrame, *, x: str, y: str, series: str, name: str, capti
                 linewidths=0,
                 label=f"{group}",
             )
+            text = f"{series}: {group}" if isinstance(group, str) else f"{group} {series}"
+            means.append(EndLabel(text, shown[y][inside].mean(), look))
         axes.set_xlabel(x)
         axes.set_ylabel(y)
-        axes.legend(
-            frameon=False,
-            title=series,
-            loc="upper center",
-            bbox_to_anchor=(0.5, 1.16),
-            ncols=len(groups),
-            alignment="left",
-        )
+        label_ends(axes, means, lines=False)
 
     means = [
         f"{series} {group}: mean {x} {part[x].mean():.2f}, mean {y} {part[y].mean():.2f}, {len(part)} answers"
         for group, part in shown.groupby(series)
     ]
     alt = f"Scatter plot of {y} against {x} on {len(shown)} answers. " + "; ".join(means) + "."
+    caption += " Beside it, each name stands at the height of its answers' mean."
     return make_figure(draw, name=name, caption=caption, alt=alt, data=shown, height=4.3)

@@ -33,6 +33,11 @@ class Look(NamedTuple):
         """The colour to draw with, which :mod:`safetune_utils.book.figures.svg` finds in the drawing."""
         return self.colour.light
 
+    @property
+    def written(self) -> str:
+        """The colour to write its name in: its own, unless that is too pale for words."""
+        return (_MIDDLE if self.colour is _PALE else self.colour).light
+
 
 INK = Colour("ink", "#1f2328", "#e6edf3")
 GRID = Colour("grid", "#d0d7de", "#3d444d")
@@ -68,6 +73,8 @@ SEQUENCE = (
     Look(_MIDDLE, "v"),
     Look(_PALE, "P", "--"),
 )
+# What a bag of words would do: thin lines, with the markers of the prompt sets.
+WORDS = Look(_MIDDLE, "None")
 COLOURS = (INK, GRID, _ORANGE, _CRIMSON, _MUSTARD, _GREEN, _PLUM, _BLUE, _MIDDLE, _PALE)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,10 +11,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from safetune_utils.book.figures.figure import (
-    EndLabel,
     Figure,
     error_bars,
-    label_ends,
     make_figure,
     make_panels,
     percent,
@@ -21,7 +20,8 @@ from safetune_utils.book.figures.figure import (
     set_ticks,
     shorten,
 )
-from safetune_utils.book.figures.palette import GRID, SEQUENCE, Look, look_of
+from safetune_utils.book.figures.labels import EndLabel, MarkLabel, label_ends, label_marks
+from safetune_utils.book.figures.palette import GRID, SEQUENCE, WORDS, Look, look_of
 from safetune_utils.data import in_order, set_entry
 
 
@@ -55,11 +55,9 @@ def dose_response(
     if by_seed is not None and by_seed["seed"].nunique() < 2:
         by_seed = None
 
-    height = max(3.9, 1.3 + 0.45 * len(sets))
-
     def draw(axes: Axes) -> None:
         most = curve[x].max() or 1
-        shift, left = most * 0.006, curve[x].min() - most * 0.24
+        shift, left = most * 0.006, curve[x].min() - most * 0.3
         ends = []
         for place, prompt_set in enumerate(sets):
             look = look_of(prompt_set, place)
@@ -89,12 +87,12 @@ def dose_response(
             if untuned is not None:
                 _mark_untuned(axes, untuned[untuned["prompt_set"] == prompt_set], at=left, look=look)
         if words is not None:
-            _draw_words(axes, words, sets, x=x)
+            ends.append(_draw_words(axes, words, sets, x=x))
         _set_dose_axes(axes, sorted(curve[x].unique()), n_other)
         if untuned is not None:
             names = [tick.get_text() for tick in axes.get_xticklabels()]
             axes.set_xticks([left, *axes.get_xticks()], ["untuned", *names])
-        label_ends(axes, ends, height=height)
+        label_ends(axes, ends)
 
     alt = _dose_alt(curve, sets, x)
     shown = curve
@@ -111,6 +109,7 @@ def dose_response(
         alt += _seeds_alt(by_seed, sets, x)
         by_seed = by_seed.assign(by="adapter") if "by" in shown else by_seed
         shown = pd.concat([shown.assign(seed="all"), by_seed], ignore_index=True)
+    height = max(3.9, 1.3 + 0.45 * (len(sets) + (words is not None)))
     return make_figure(draw, name=name, caption=caption, alt=alt, data=shown, height=height)
 
 
@@ -130,18 +129,23 @@ def _mark_untuned(axes: Axes, rows: pd.DataFrame, *, at: float, look: Look) -> N
     )
 
 
-def _draw_words(axes: Axes, words: pd.DataFrame, sets: list[str], *, x: str) -> None:
-    """What a bag of words would refuse, a thin grey line a prompt set, with the set's marker."""
+def _draw_words(axes: Axes, words: pd.DataFrame, sets: list[str], *, x: str) -> EndLabel:
+    """What a bag of words would refuse, a thin grey line a prompt set, with the set's marker; and their name,
+    which stands beside the highest.
+    """
+    ends = []
     for place, prompt_set in enumerate(sets):
         rows = words[words["prompt_set"] == prompt_set].sort_values(x)
         axes.plot(
             rows[x],
             rows["share"] * 100,
-            color=SEQUENCE[1].drawn,
+            color=WORDS.drawn,
             linewidth=0.9,
             marker=look_of(prompt_set, place).marker,
             markersize=2.5,
         )
+        ends += list(rows["share"][-1:] * 100)
+    return EndLabel("bag of words", max(ends, default=math.nan), WORDS)
 
 
 def _others_alt(others: pd.DataFrame, sets: list[str], x: str) -> str:
@@ -220,6 +224,7 @@ def by_kind(
     kinds = list(table[table[series] == values[-1]].sort_values("share")["kind"])
 
     def draw(axes: Axes) -> None:
+        labels = []
         for place, value in enumerate(values):
             rows = table[table[series] == value].set_index("kind").loc[kinds].reset_index()
             look = SEQUENCE[place % len(SEQUENCE)]
@@ -236,17 +241,14 @@ def by_kind(
                 elinewidth=1,
                 label=words[value],
             )
+            text = words[value] if names or place else f"{value} safety examples"
+            top = rows["share"].last_valid_index()  # of the kinds that are scored
+            if top is not None:
+                labels.append(MarkLabel(text, rows["share"][top] * 100, at[top], look))
         axes.set_yticks(range(len(kinds)), [shorten(kind.replace("_", " ")) for kind in kinds])
         axes.set_xlabel("answers that refuse (%)")
         axes.set_xlim(-3, 103)
-        # A legend of the whole figure: the middle of the axes lies so far right that a wide one would be cut.
-        axes.figure.legend(
-            loc="outside upper center",
-            ncols=len(values) if sum(len(words[value]) + 4 for value in values) < 36 else 1,
-            frameon=False,
-            title=None if names else "safety examples",
-            columnspacing=1.2,
-        )
+        label_marks(axes, labels)
 
     lines = [
         f"{kind.replace('_', ' ')} "
@@ -256,8 +258,13 @@ def by_kind(
         )
         for kind in reversed(kinds)
     ]
-    alt = "Dot chart of the share of answers that refuse by type of prompt. " + "; ".join(lines) + "."
-    height = 0.44 * len(kinds) + 1.5 + 0.2 * len(values)
+    across = "model" if names else "number of safety examples"
+    alt = (
+        f"Dot chart of the share of answers that refuse, by type of prompt and {across}. "
+        + "; ".join(lines)
+        + "."
+    )
+    height = 0.44 * len(kinds) + 1.5
     return make_figure(draw, name=name, caption=caption, alt=alt, data=table, height=height)
 
 
@@ -352,8 +359,13 @@ def dumbbells(table: pd.DataFrame, *, name: str, caption: str) -> Figure:
             ]
             ends = [rows(measure, s)["share"] * 100 for s in sets]
             axis.plot(ends, at, color=GRID.light, linewidth=2.5, zorder=1)
+            labels = []
             for place, (prompt_set, heights, shares) in enumerate(zip(sets, at, ends, strict=True)):
                 look = look_of(prompt_set, place)
+                first = shares.first_valid_index()  # of the amounts that are scored
+                if first is not None:
+                    height = heights[amounts.index(first)]
+                    labels.append(MarkLabel(set_entry(prompt_set).title, shares[first], height, look))
                 axis.errorbar(
                     shares,
                     heights,
@@ -371,7 +383,7 @@ def dumbbells(table: pd.DataFrame, *, name: str, caption: str) -> Figure:
             axis.set_ylim(len(amounts) - 0.5, -0.5)
             axis.set_yticks(range(len(amounts)), [str(n) for n in amounts])
             axis.set_ylabel("safety examples")
-            axis.figure.legend(loc="outside upper center", ncols=min(2, len(sets)), frameon=False)
+            label_marks(axis, labels)
 
     lines = [
         f"{measure}, {set_entry(s).title}: "

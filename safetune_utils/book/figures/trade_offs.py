@@ -5,15 +5,8 @@ from __future__ import annotations
 import pandas as pd
 from matplotlib.axes import Axes
 
-from safetune_utils.book.figures.figure import (
-    EndLabel,
-    Figure,
-    error_bars,
-    label_ends,
-    make_figure,
-    percent,
-    records,
-)
+from safetune_utils.book.figures.figure import Figure, error_bars, make_figure, percent, records
+from safetune_utils.book.figures.labels import EndLabel, MarkLabel, label_ends, label_points
 from safetune_utils.book.figures.palette import INK, SEQUENCE
 from safetune_utils.data import set_entry
 
@@ -44,10 +37,17 @@ def trade_off(curve: pd.DataFrame, *, wanted: str, unwanted: str, name: str, cap
             linewidth=1.4,
             elinewidth=0.8,
         )
-        for n, right, up in zip(points["n_safety"], x, y, strict=True):
-            axes.annotate(f"{n}", (right, up), textcoords="offset points", xytext=(6, -12), color=color)
         _draw_diagonal(axes)
         _set_axes(axes, wanted=wanted, unwanted=unwanted)
+        known = points.dropna(subset=["wanted_share", "unwanted_share"]).sort_values("wanted_share")
+        label_points(
+            axes,
+            [
+                MarkLabel(f"{r.n_safety}", r.unwanted_share * 100, r.wanted_share * 100, SEQUENCE[0])
+                for r in records(known)
+            ],
+            ends=list(known["unwanted_high"] * 100),
+        )
 
     lines = [
         f"with {r.n_safety} safety examples {percent(r.wanted_share)} wanted "
@@ -71,8 +71,6 @@ def frontier(curve: pd.DataFrame, *, wanted: str, unwanted: str, name: str, capt
     """
     points = _points(curve, by="variant", wanted=wanted, unwanted=unwanted)
     points = points.reindex(list(dict.fromkeys(curve["variant"]))).reset_index()
-
-    height = max(4.0, 1.3 + 0.36 * len(points))
 
     def draw(axes: Axes) -> None:
         _draw_diagonal(axes)
@@ -104,13 +102,14 @@ def frontier(curve: pd.DataFrame, *, wanted: str, unwanted: str, name: str, capt
                 )
             )
         _set_axes(axes, wanted=wanted, unwanted=unwanted)
-        label_ends(axes, ends, height=height)
+        label_ends(axes, ends, lines=False)
 
     lines = [
         f"{r.variant}, {percent(r.wanted_share)} wanted and {percent(r.unwanted_share)} unwanted refusals"
         for r in records(points)
     ]
     alt = _alt(lines, wanted=wanted, unwanted=unwanted)
+    height = max(4.0, 1.3 + 0.36 * len(points))
     return make_figure(draw, name=name, caption=caption, alt=alt, data=points, height=height)
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pandas as pd
 from matplotlib.axes import Axes
 
-from safetune_utils.book.figures.figure import EndLabel, Figure, label_ends, make_figure, make_panels, records
+from safetune_utils.book.figures.figure import Figure, make_figure, make_panels, records
+from safetune_utils.book.figures.labels import EndLabel, label_ends
 from safetune_utils.book.figures.palette import SEQUENCE
 
 
@@ -24,7 +25,6 @@ def loss_curves(losses: pd.DataFrame, *, name: str, caption: str, of: str = "saf
     groups = list(measured.groupby(["n_safety", "seed"]))
     amounts = sorted(measured["n_safety"].unique())
     looks = {n: SEQUENCE[place % len(SEQUENCE)] for place, n in enumerate(amounts)}
-    height = max(3.2, 1.3 + 0.4 * len(amounts))
 
     def draw(axes: Axes) -> None:
         for (n, _), rows in groups:
@@ -43,7 +43,8 @@ def loss_curves(losses: pd.DataFrame, *, name: str, caption: str, of: str = "saf
         labels = [EndLabel(f"{n} {of}", sum(at) / len(at), looks[n]) for n, at in ends.items()]
         axes.set_xlabel("optimiser steps")
         axes.set_ylabel("validation loss (nats a token)")
-        label_ends(axes, labels, height=height)
+        # Lines of other lengths, and several to a name: none leads on to it.
+        label_ends(axes, labels, lines=False)
 
     lines = [
         f"{n} {of}, seed {seed}: from {rows['validation_loss'].iloc[0]:.2f} "
@@ -51,6 +52,7 @@ def loss_curves(losses: pd.DataFrame, *, name: str, caption: str, of: str = "saf
         for (n, seed), rows in groups
     ]
     alt = "Line chart of the validation loss against training steps. " + "; ".join(lines) + "."
+    height = max(3.2, 1.3 + 0.4 * len(amounts))
     return make_figure(draw, name=name, caption=caption, alt=alt, data=measured, height=height)
 
 

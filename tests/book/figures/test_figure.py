@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable
-from itertools import pairwise
 
 import pandas as pd
 import pytest
-from drawn import colours, frame, intervals, keys, markers, marks, words
+from drawn import colours, frame, intervals, markers, marks, words
 from html_tables import parsed
 from made_responses import made_responses
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
 
 from safetune_utils import statistics
 from safetune_utils.book import figures
-from safetune_utils.book.figures.figure import EndLabel, label_ends, make_figure, percent, set_ticks, shorten
+from safetune_utils.book.figures.figure import percent, set_ticks, shorten
 from safetune_utils.book.figures.palette import SEQUENCE, look_of
 
 SHARES = pd.DataFrame(
@@ -193,29 +191,6 @@ def test_a_value_a_hair_outside_its_interval_is_drawn_and_no_error(canvases: lis
 def test_a_long_name_is_cut_to_fit(canvases: list[Canvas]) -> None:
     assert [len(shorten("x" * n).replace("\n", "")) for n in (29, 30, 31, 60)] == [29, 30, 29, 29]
     assert shorten("a name of several words") == "a name of several\nwords"
-
-
-def test_names_stand_beside_the_ends_of_their_lines_and_over_no_other(canvases: list[Canvas]) -> None:
-    names = {
-        "first": 100.0,
-        "second one of two lines": 99.0,
-        "third": 98.0,
-        "last": 0.0,
-        "none": float("nan"),
-    }
-
-    def draw(axes: Axes) -> None:
-        axes.set_ylim(0, 100)
-        ends = [EndLabel(name, height, SEQUENCE[0]) for name, height in names.items()]
-        label_ends(axes, ends, height=4.0)
-
-    make_figure(draw, name="x", caption="c", alt="a", data=SHARES, height=4.0)
-    (canvas,) = canvases
-    assert keys(canvas.axes[0]) == ["first", "second one of two lines", "third", "last"]
-    boxes = [text.get_window_extent() for text in canvas.axes[0].texts]
-    for above, below in pairwise(boxes):
-        assert above.y0 >= below.y1 - 1
-    assert all(box.y0 >= 0 for box in boxes)
 
 
 def test_ticks_too_near_each_other_have_no_name() -> None:

@@ -4,28 +4,37 @@ from __future__ import annotations
 
 import pandas as pd
 import pytest
-from drawn import frame, intervals, marks, texts, words
+from drawn import colours, frame, intervals, keys, marks, texts, words
 from matplotlib.figure import Figure as Canvas
 
 from safetune_utils.book import figures
+from safetune_utils.book.figures.palette import LOOKS, SEQUENCE
 
 
-def test_win_rates_stand_with_their_intervals_beside_one_half(canvases: list[Canvas]) -> None:
+def test_win_rates_stand_with_their_intervals_below_the_name_of_their_series(canvases: list[Canvas]) -> None:
     table = pd.DataFrame(
         [
-            {"label": "one", "series": "a", "win_rate": 0.9, "low": 0.8, "high": 0.95},
-            {"label": "two", "series": "b", "win_rate": 0.3, "low": 0.25, "high": 0.36},
+            {"label": "one", "series": "malicious", "win_rate": 0.9, "low": 0.8, "high": 0.95},
+            {"label": "two", "series": "malicious", "win_rate": 0.8, "low": 0.7, "high": 0.85},
+            {"label": "one", "series": "b", "win_rate": 0.3, "low": 0.25, "high": 0.36},
         ]
     )
     drawn = figures.win_rates(table, name="w", caption="c")
-    assert "a, one: 90 % (80 % to 95 %); b, two: 30 % (25 % to 36 %)" in drawn.alt
+    assert "malicious, two: 80 % (70 % to 85 %); b, one: 30 % (25 % to 36 %)" in drawn.alt
     axes = canvases[0].axes[0]
-    assert marks(axes) == {"a": [pytest.approx((90, 0))], "b": [pytest.approx((30, 1))]}
-    assert intervals(axes) == {"a": [pytest.approx((80, 95))], "b": [pytest.approx((25, 36))]}
-    assert words(axes.get_yticklabels()) == ["one", "two"]
+    rows = dict(zip(axes.get_yticks(), words(axes.get_yticklabels()), strict=True))
+    assert rows == {0: "malicious", 1: "one", 2: "two", 3: "b", 4: "one"}
+    assert marks(axes) == {
+        "malicious": [pytest.approx((90, 1)), pytest.approx((80, 2))],
+        "b": [pytest.approx((30, 4))],
+    }
+    assert intervals(axes)["b"] == [pytest.approx((25, 36))]
+    # A prompt set has the colour that it has everywhere.
+    assert colours(axes) == [LOOKS["malicious"].drawn, SEQUENCE[1].drawn]
+    named = {tick.get_text(): tick.get_color() for tick in axes.get_yticklabels()}
+    assert [named["malicious"], named["b"]] == colours(axes)
     assert list(axes.lines[0].get_xdata()) == [50, 50]
     assert frame(axes) == ("win rate (%)", "", True, False)
-    assert words(canvases[0].legends[0].get_texts()) == ["a", "b"]
 
 
 def test_the_agreement_of_two_instruments_stands_where_row_and_column_meet(canvases: list[Canvas]) -> None:
@@ -80,8 +89,9 @@ def test_a_scatter_spreads_a_column_of_two_values_and_leaves_others_where_they_a
     assert up == (0.5, 2.5, 3.5)
     assert across == pytest.approx([0, 1, 1], abs=0.12)
     assert not {0, 1} & set(across)
-    assert words(axes.get_legend().get_texts()) == ["0", "9"]
-    assert axes.get_legend().get_title().get_text() == "n_safety"
-    assert axes.get_legend()._ncols == 2  # beside each other, above the axes
+    # From the top, by the means up: 3.5, for a row that lacks x is left out, and 1.5.
+    assert keys(axes) == ["9 n_safety", "0 n_safety"]
+    figures.scatter(rows.assign(n_safety="few"), x="x", y="y", series="n_safety", name="s", caption="c")
+    assert keys(canvases[1].axes[0]) == ["n_safety: few"]
     assert [len(dots.get_offsets()) for dots in axes.collections] == [2, 1]
     assert frame(axes) == ("x", "y", True, True)

@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 import pytest
 
-from safetune_utils.book.figures.palette import COLOURS, GRID, LOOKS, SEQUENCE, Colour, look_of, style
+from safetune_utils.book.figures.palette import COLOURS, GRID, LOOKS, SEQUENCE, WORDS, Colour, look_of, style
 from safetune_utils.data.prompt_sets import PROMPT_SETS
 
 Theme = Literal["light", "dark"]
@@ -71,6 +71,9 @@ def test_lines_and_their_names_stand_out_from_the_page(theme: Theme) -> None:
         # Names are written in the colours of lines; the palest grey is a line's and a marker's alone.
         least = 1.2 if colour is GRID else 3.0 if colour.name == "pale" else 4.5
         assert contrast(getattr(colour, theme), GROUND[theme]) >= least, colour.name
+    for look in (*LOOKS.values(), *SEQUENCE, WORDS):
+        (colour,) = (one for one in COLOURS if one.light == look.written)
+        assert contrast(getattr(colour, theme), GROUND[theme]) >= 4.5, colour.name
 
 
 @pytest.mark.parametrize("theme", GROUND)

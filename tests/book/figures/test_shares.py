@@ -103,8 +103,14 @@ def test_kinds_stand_by_their_share_with_a_mark_for_each_amount(canvases: list[C
     assert [y for _, y in many] == pytest.approx([0.085, 1.085])
     assert intervals(axes)["9"] == [pytest.approx((44, 61)), pytest.approx((42, 97))]
     assert intervals(axes)["0"] == [pytest.approx((3, 20)), pytest.approx((1, 12))]
+    # Each series is named over its mark of the highest kind.
+    assert texts(axes) == {(5, 0.915): "0 safety examples", (90, 1.085): "9"}
     named = figures.by_kind(table, name="k", caption="c", names={9: "all topics", 0: "no topic"})
     assert "a b 90 % with all topics, 5 % with no topic" in named.alt
+    assert set(texts(canvases[1].axes[0]).values()) == {"all topics", "no topic"}
+    lost = table.assign(share=table["share"].where(table["share"] != 0.9), low=math.nan, high=math.nan)
+    figures.by_kind(lost, name="k", caption="c")
+    assert texts(canvases[2].axes[0])[50, 0.085] == "9"  # of the highest that is scored
 
 
 def test_a_trade_off_has_the_wanted_share_up_and_the_unwanted_one_to_the_right(
@@ -213,8 +219,8 @@ def test_dumbbells_join_the_prompt_sets_at_each_amount_and_say_what_was_not_scor
     assert canvases[2].axes[0].get_xlabel() == "called harmful (%)"
     assert intervals(axes)["opinions asked"] == [pytest.approx((20, 100)), pytest.approx((25, 100))]
     assert intervals(axes)["controversial requests"] == [pytest.approx((5, 100))]
-    (legend,) = canvases[0].legends
-    assert words(legend.get_texts()) == ["controversial requests", "opinions asked"]
+    names = {at: text.replace("\n", " ") for at, text in texts(axes).items()}
+    assert names == {(10, -0.11): "controversial requests", (40, 0.11): "opinions asked"}
 
 
 def test_the_main_figure_marks_the_untuned_model_and_draws_what_words_alone_refuse(
@@ -240,6 +246,8 @@ def test_the_main_figure_marks_the_untuned_model_and_draws_what_words_alone_refu
             pytest.approx([0, 25]),
         ]
         assert [line.get_marker() for line in grey] == ["o", "^"]  # those of the prompt sets
+        # Their name stands where the highest of them ends.
+        assert keys(axes) == ["bag of words", "malicious requests", "safe look-alikes"]
     assert "Untuned: malicious requests 8 %" in figure.alt
     assert "Bag of words: malicious requests 0 % at 0, 90 % at 100" in figure.alt
     numbers = pd.read_csv(io.StringIO(figure.csv))

@@ -13,7 +13,8 @@ from made_responses import made_responses
 
 from safetune_utils import statistics
 from safetune_utils.book import figures
-from safetune_utils.data import set_entry
+from safetune_utils.book.findings import published_folder
+from safetune_utils.data import corpus_shape, set_entry
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -29,6 +30,22 @@ LABELS = """() => [
     })),
     document.documentElement.scrollWidth - innerWidth,
 ]"""
+
+# Pairs of texts of one drawing that lie over each other, and texts that are cut at its edge.
+FAULTS = """() => [...document.querySelectorAll("svg")].flatMap((svg) => {
+    const texts = [...svg.querySelectorAll("text")].map((text) => [
+        text.textContent, text.getBoundingClientRect(),
+    ]);
+    const panel = svg.getBoundingClientRect();
+    const over = (a, b) => a.right - b.left > 1 && b.right - a.left > 1
+        && a.bottom - b.top > 3 && b.bottom - a.top > 3;
+    return [
+        ...texts.flatMap(([text, box], n) => texts.slice(n + 1)
+            .filter(([, other]) => over(box, other)).map(([other]) => `${text} over ${other}`)),
+        ...texts.filter(([, box]) => box.left < panel.left - 1 || box.right > panel.right + 1
+            || box.top < panel.top - 1 || box.bottom > panel.bottom + 1).map(([text]) => `${text} cut`),
+    ];
+})"""
 
 
 def curve(prompt_set: str) -> pd.DataFrame:
@@ -101,3 +118,62 @@ def test_a_figure_on_a_phone_has_labels_that_can_be_read_and_the_theme_s_colours
     boxes = [drawing.bounding_box() for drawing in page.locator("#figure-z svg").all()]
     assert boxes[1]["y"] == boxes[0]["y"]  # beside each other
     context.close()
+
+
+def published(name: str) -> pd.DataFrame:
+    return pd.read_csv(published_folder() / "pocket" / f"{name}.csv")
+
+
+def sides(table: pd.DataFrame) -> pd.DataFrame:
+    """The shares of a figure of wanted refusals against unwanted ones, as it was drawn from them."""
+    rows = [
+        table.filter(regex=f"^{side}_|^n_safety$|^variant$").rename(
+            columns=lambda name, side=side: name.removeprefix(f"{side}_")
+        )
+        for side in ("wanted", "unwanted")
+    ]
+    return pd.concat(rows)
+
+
+def of_the_book() -> list[figures.Figure]:
+    """Figures of the book from published numbers, and of a set."""
+    shares = published("01_safety_amount-safety_amount")
+    words = shares.assign(share=shares["share"] * 0.97)  # near the curves, where names have least room
+    untuned = shares[shares["n_safety"] == 0].drop(columns="n_safety")
+    given = {"name": "x", "caption": "c"}
+    pair = {"wanted": "malicious", "unwanted": "lookalikes_safe"}
+    left_out = {"none": "0 safety examples", "without": "100, none on the topics left out", "all": "100, all"}
+    return [
+        figures.dose_response(shares, n_other=300, untuned=untuned, words=words, **given),
+        figures.by_kind(published("02_exaggerated_safety-lookalikes_by_kind"), **given),
+        figures.by_kind(published("05_topics-topics_malicious"), **given),
+        figures.by_kind(published("05_topics-topics_left_out"), series="model", names=left_out, **given),
+        figures.dumbbells(published("04_opinion_vs_instruction-opinion_instruction"), **given),
+        figures.win_rates(published("07_preference_study-paper_win_rates"), **given),
+        figures.scatter(
+            published("08_instruments-two_instruments"),
+            x="refusal-rules",
+            y="harmfulness",
+            series="safety examples",
+            **given,
+        ),
+        figures.trade_off(sides(published("02_exaggerated_safety-trade_off")), **pair, **given),
+        figures.frontier(sides(published("10_choosing_safety_data-choosing_frontier")), **pair, **given),
+        figures.loss_curves(published("01_safety_amount-losses"), **given),
+        figures.set_shape(corpus_shape("safety"), name="x", title="A set"),
+    ]
+
+
+def test_on_a_phone_no_name_in_a_figure_of_the_book_lies_over_another_or_is_cut_or_small(
+    browser: Browser, tmp_path: Path
+) -> None:
+    path = tmp_path / "page.html"
+    markup = "".join(figure._repr_html_() for figure in of_the_book())
+    path.write_text(f'<!doctype html><meta charset="utf-8"><body style="margin:16px">{markup}', "utf-8")
+    page = browser.new_page(viewport={"width": 360, "height": 740})
+    page.goto(path.as_uri())
+    assert page.evaluate(FAULTS) == []
+    smallest, over = page.evaluate(LABELS)
+    assert smallest >= 11
+    assert over <= 0
+    page.close()
