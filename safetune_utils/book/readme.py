@@ -8,7 +8,7 @@ from __future__ import annotations
 import html
 import re
 
-from safetune_utils.book import verdicts
+from safetune_utils.book.generated import verdicts
 from safetune_utils.book.figures import Figure
 from safetune_utils.book.figures.palette import THEMES
 from safetune_utils.book.figures.svg import as_file

@@ -226,6 +226,7 @@ def assemble(
         power,
         speed,
     )
+    from safetune_utils.book.generated import verdicts as verdict_pages
     from safetune_utils.book.generated.parameters import parameter_tables, preset_table
     from safetune_utils.book.value_role import VALUES
     from safetune_utils.book.words import said
@@ -242,7 +243,8 @@ def assemble(
     generated = source / "book" / "_generated"
     generated.mkdir()
     ours = {path.stem: findings.outcome(path) for path in done.values()}
-    judged = verdicts.judged(ours, controls=verdicts.committed_controls())
+    controls = verdicts.committed_controls()
+    judged = verdicts.judged(ours, controls=controls)
     of_name = {chapter.name: chapter for chapter in chapters.chapters()}
     for name, path in done.items():
         shown = chapter_page.page(path, chapter=of_name[path.stem], changes=stale[name], judged=judged)
@@ -265,7 +267,9 @@ def assemble(
         audience=audience,
     )
     published = findings.published()
-    compared = verdicts.parts(ours, published=published, pages=set(ours))
+    compared = verdict_pages.parts(
+        ours, found=judged, published=published, controls=controls, pages=set(ours)
+    )
     compared |= power.parts(ours, published=published)
     for name, page in (
         data_cards.parts()

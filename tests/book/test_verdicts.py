@@ -5,7 +5,6 @@ judged twice.
 from __future__ import annotations
 
 import math
-import re
 from pathlib import Path
 from typing import Any
 
@@ -15,15 +14,13 @@ import pytest
 import yaml
 from estimates import MISSING, change
 from estimates import share as level
-from html_tables import rows_of
+from made_outcomes import PASSED, control, outcomes
 
 from safetune_utils import statistics
-from safetune_utils.book import chapters, figures, parameters, verdicts
-from safetune_utils.book.findings import published
+from safetune_utils.book import chapters, parameters, verdicts
 from safetune_utils.errors import SafetuneError
 from safetune_utils.places import data_folder
 from safetune_utils.scoring import refusal_rules
-from safetune_utils.scoring.controls import ControlRow
 from safetune_utils.statistics import Estimate, change_between
 
 PLAIN = {
@@ -40,19 +37,6 @@ PLAIN = {
     "known": "k",
     "same_measure": False,
 }
-
-
-def control(instrument: str, *, passes: bool = True, what: str = "ordinary requests") -> ControlRow:
-    return {
-        "instrument": instrument,
-        "control": what,
-        "n": 66,
-        "yes": 1 if passes else 22,
-        "passes": passes,
-    }
-
-
-PASSED = [control("refusal-rules")]
 
 
 def claim(**changes: Any) -> verdicts.Claim:
@@ -296,30 +280,6 @@ def test_every_finding_that_a_notebook_records_is_about_a_listed_claim_of_its_ch
             assert part.split("\\")[0] in chapter.claims
 
 
-def outcomes(**numbers: Estimate) -> dict[str, Any]:
-    settings = {
-        "base_model": "embedded",
-        "data": "embedded",
-        "n_general": 320,
-        "safety_amounts": [0, 200],
-        "seeds": [0, 1],
-        "instruments": ["refusal-rules", "harmfulness"],
-    }
-    return {"01_safety_amount": {"settings": settings, "numbers": numbers, "controls": PASSED}}
-
-
-def test_the_table_names_each_claim_and_what_was_measured_here() -> None:
-    table = verdicts.table(verdicts.judged({}), {}, pages=set())
-    assert 'class="safetune-wide"' in table  # on a phone it scrolls by itself
-    rows = rows_of(table)[1:]
-    assert len(rows) == len(verdicts.claims())
-    for row, one in zip(rows, verdicts.claims(), strict=True):
-        assert row[0].startswith(f"{one.number}. {one.claim}")
-        assert f"Here: {one.measured}" in row[0]
-        (where,) = re.findall(r"\((chapter \d\d|no chapter)\)$", row[0])
-        assert (where == "no chapter") == (not any(one.id in c.claims for c in chapters.chapters()))
-
-
 @pytest.mark.parametrize(
     ("entries", "message"),
     [
@@ -338,102 +298,10 @@ def test_a_faulty_list_of_claims_is_told(
         verdicts.claims()
 
 
-def test_the_page_shows_each_run_with_its_interval_scale_and_verdict() -> None:
-    ours = outcomes(claim_few_hundred_make_safer=difference(0.35, 0.55))
-    theirs = outcomes(claim_few_hundred_make_safer=difference(-0.1, 0.1, 0.9))
-    page = verdicts.parts(ours, published={"pocket": ours, "other": theirs}, pages={"01_safety_amount"})[
-        "verdicts"
-    ]
-    first, second = page.split("## The published runs")
-    assert "+45 points (+35 to +55, n = 98)" in first
-    assert "320 general rows and 0 to 200 of safety; 2 seeds" in first
-    assert first.count("<strong>same direction") == 1
-    # What readers have to read is nobody's to attempt without them.
-    assert first.count("<strong>not attempted") == len(verdicts.claims()) - 2
-    assert "This run decides 1 of the 10 claims: 1 same direction." in first
-    assert "8 not attempted" in first
-    # A published run that found the same is not shown twice; the other has a column with its scale.
-    assert ">pocket<" not in second
-    assert second.count(">other<") == 1
-    assert "320 general rows and 0 to 200 of safety; 2 seeds" in second
-    assert second.count("<strong>not seen at this scale") == 1
-    assert "0 points (-10 to +10, n = 98)" in second
-    assert second.count("<strong>not attempted") == len(verdicts.claims()) - 2
-    assert "This run decides none of the 10 claims." in second
-    alone = verdicts.parts(ours, published={"pocket": ours}, pages=set())["verdicts"]
-    assert "published runs" not in alone
-    assert 'href="../notebooks/01_safety_amount.html"' in page
-    assert "06_capability_and_helpfulness.html" not in page  # no such page in this book
-
-
-def test_a_run_without_a_study_has_a_column_without_a_scale() -> None:
-    column = verdicts.side_by_side({"drafts": {"09_building_safety_data": {"settings": None, "numbers": {}}}})
-    assert rows_of(column)[0] == ["claim", "drafts"]
-    assert column.count("<strong>not attempted") == len(verdicts.claims()) - 1
-
-
-def test_a_column_says_which_chapters_had_how_many_seeds() -> None:
-    def outcome(*seeds: int) -> dict[str, Any]:
-        return {
-            "settings": {
-                "base_model": "embedded",
-                "data": "mine",
-                "n_general": 9,
-                "safety_amounts": [0, 5],
-                "seeds": list(seeds),
-            },
-            "numbers": {},
-        }
-
-    alike, unlike = (
-        {"01_a": outcome(0, 1), "02_b": outcome(0, 1)},
-        {"01_a": outcome(0, 1), "02_b": outcome(0, 1), "08_c": outcome(0)},
-    )
-    assert "0 to 5 of safety; 2 seeds</small>" in verdicts.side_by_side({"x": alike})
-    assert (
-        "0 to 5 of safety; 2 seeds in chapters 01, 02; 1 seed in chapter 08</small>"
-        in verdicts.side_by_side({"x": unlike})
-    )
-
-
-def test_every_published_run_of_chapter_1_has_its_curve_with_the_committed_numbers() -> None:
-    names = [name for name, run in published().items() if "01_safety_amount" in run]
-    assert {"pocket", "pocket-seeds", "paper-sample"} <= set(names)
-    for name in names:
-        run = published()[name]["01_safety_amount"]
-        amount = run["settings"]["safety_amounts"][-1]
-        drawn = verdicts.curve(name, run["settings"])._repr_html_()
-        malicious = re.search(r"malicious requests: ([^;]*);", drawn).group(1)
-        assert malicious.endswith(f"{run['numbers']['malicious_last'].value * 100:.0f} % at {amount}")
-        assert ("Bands: from the lowest to the highest of 3 seeds" in drawn) == (
-            len(run["settings"]["seeds"]) == 3
-        )
-
-
-def test_a_finding_about_an_unknown_claim_or_by_two_chapters_is_a_fault() -> None:
-    with pytest.raises(SafetuneError, match="claim_no_such"):
-        verdicts.parts(outcomes(claim_no_such=difference(0, 1)), published={}, pages=set())
+def test_a_finding_by_two_chapters_is_a_fault() -> None:
     twice = outcomes(claim_few_hundred_make_safer=difference(0, 1))
     with pytest.raises(SafetuneError, match="two chapters"):
-        verdicts.parts(
-            twice | {"02_exaggerated_safety": twice["01_safety_amount"]}, published={}, pages=set()
-        )
-
-
-def test_a_published_curve_counts_contrast_rows_among_those_that_are_no_safety_examples(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    settings = published()["pocket"]["01_safety_amount"]["settings"]
-    given: dict[str, Any] = {}
-    draw = verdicts.figures.dose_response
-
-    def noted(curve: pd.DataFrame, **more: Any) -> figures.Figure:
-        given.update(more)
-        return draw(curve, **more)
-
-    monkeypatch.setattr(verdicts.figures, "dose_response", noted)
-    verdicts.curve("pocket", settings | {"n_general": 300, "mixing": {"n_contrast": 20}})
-    assert given["n_other"] == 320
+        verdicts.judged(twice | {"02_exaggerated_safety": twice["01_safety_amount"]})
 
 
 def test_a_run_is_judged_by_its_own_instruments_and_controls() -> None:
@@ -478,9 +346,3 @@ def test_committed_controls_are_read_where_there_are_some(monkeypatch: pytest.Mo
 
     monkeypatch.setattr(verdicts, "results", missing)
     assert verdicts.committed_controls() == []
-
-
-def test_a_published_run_may_hold_findings_about_claims_that_are_no_longer_listed() -> None:
-    older = outcomes(claim_no_such=difference(0, 1))
-    page = verdicts.parts({}, published={"older": older}, pages=set())["verdicts"]
-    assert "This run decides none of the 10 claims." in page
