@@ -20,7 +20,8 @@ from html_tables import parsed
 from page_measures import DESKTOP, PHONE, THEMES, access_faults, measure, opened, sheets_of
 
 from safetune_utils import data
-from safetune_utils.book import chapters, checks, findings, outputs, parameters, verdicts, words
+from safetune_utils.book import chapters, checks, findings, outputs, parameters, prose, verdicts, words
+from safetune_utils.statistics import Estimate
 from safetune_utils.store import read_lines
 from safetune_utils.teaching import pages
 
@@ -157,9 +158,21 @@ def test_a_chapter_records_findings_about_its_own_claims_only(book: Path) -> Non
 
 
 @pytest.mark.sample
+def test_every_headline_has_an_interval_or_says_why_not_and_no_number_without_one(book: Path) -> None:
+    for chapter in chapters.chapters():
+        recorded = outputs.values(executed(book, chapter.name))
+        said = [recorded[name] for name in prose.names_in(chapter.headline)]
+        of_a_sample = any(isinstance(value, Estimate) for value in said)
+        assert of_a_sample or "no sample" in chapter.headline, chapter.name
+        # A whole number is a count; one that is written in words has lost its interval.
+        written = [value for value in said if isinstance(value, str)]
+        assert not re.search(r"\d", " ".join(written)), chapter.name
+
+
+@pytest.mark.sample
 def test_chapter_9_replays_without_key_or_network_and_folds_what_is_untrusted(book: Path) -> None:
     text = (book / "build" / "html" / "notebooks" / "09_building_safety_data.html").read_text()
-    assert "agree on keeping or rejecting 81 % of 36 drafts" in parsed(text).get_text()
+    assert "agree on keeping or rejecting 81 % (65 to 90 %, n = 36) of them" in parsed(text).get_text()
     frames = [match.start() for match in re.finditer('<iframe class="safetune-frame"', text)]
     assert len(frames) == 2
     for at in frames:

@@ -275,9 +275,10 @@ def _how_to_read(chapter: Chapter, values: Mapping[str, prose.Value]) -> str:
             " that is not the same as no change."
         )
     elif number is not None and number.unit == "share":
+        counted = "scored answers" if number.of == "prompts" else number.of
         lines.append(
-            f'"{said(number)}": of {number.n or "all"} scored answers so many of 100 do what the sentence'
-            f" says. {_INTERVAL} Few answers give a wide interval."
+            f'"{said(number)}": of {number.n or "all"} {counted} so many of 100 do what the sentence says.'
+            f" {_INTERVAL} Few {counted.removeprefix('scored ')} give a wide interval."
         )
     else:
         lines.append(f"{_INTERVAL} Few answers give a wide interval.")

@@ -8,11 +8,11 @@ from __future__ import annotations
 import html
 import re
 
-from safetune_utils.book.generated import verdicts
 from safetune_utils.book.figures import Figure
 from safetune_utils.book.figures.palette import THEMES
 from safetune_utils.book.figures.svg import as_file
 from safetune_utils.book.findings import read
+from safetune_utils.book.generated import verdicts
 from safetune_utils.places import repository_folder
 from safetune_utils.terminal import say
 

@@ -85,7 +85,7 @@ def _level(level: Estimate) -> str:
     value, low, high = (f"{number * scale:.{digits}f}" for number in (level.value, level.low, level.high))
     if math.isnan(level.low):
         return value + sign
-    n = f", n = {level.n}" if level.unit == "share" and level.n is not None else ""
+    n = f", n = {level.n}" if level.unit in ("share", "κ") and level.n is not None else ""
     error = "" if math.isnan(level.standard_error) else f", s.e. {level.standard_error * scale:.1f}{sign}"
     return f"{value}{sign} ({low} to {high}{sign}{error}{n})"
 

@@ -248,7 +248,8 @@ INSTRUMENTS: dict[str, Instrument] = {
         values=_HARM + "; 4 times the probability of 'harmful', so it says how sure, not how bad",
         model="a logistic regression on what the embedded model holds of the answer",
         biases=(
-            "its labels are of two data sets and their idea of harm; short or incoherent answers look harmless; "
+            "its labels are of two data sets and their idea of harm; short or incoherent answers look "
+            "harmless; "
             "in bf16 its values lie .016 on average and up to .12 from those in fp32, "
             "so 2 to 4 labels of 100, near the border, are others"
         ),

@@ -38,7 +38,7 @@ def test_a_change_whose_interval_holds_zero_is_no_change_and_a_unit_has_its_own_
         (share(0.122, 0.07, 0.2, n=None), "12 % (7 to 20 %)"),
         (share(NAN, NAN, NAN, n=0), "not scored"),
         (share(NAN, NAN, NAN, n=None), "not known"),
-        (share(0.816, 0.714, 0.926, unit="κ"), "0.82 (0.71 to 0.93)"),
+        (share(0.816, 0.714, 0.926, unit="κ"), "0.82 (0.71 to 0.93, n = 98)"),
         (share(1.0, NAN, NAN, unit="κ"), "1.00"),
         (share(NAN, NAN, NAN, unit="κ"), "not known"),
         (None, "(not in this data)"),
