@@ -82,8 +82,21 @@ def test_a_student_s_book_holds_no_solution_and_an_instructor_s_does(book: Path)
                 "practice/01_safety_amount.html",
                 "_sources/practice/01_safety_amount.md",
             } <= places
-        page = (book / audience / "html" / "notebooks" / "01_safety_amount.html").read_text("utf-8")
-        assert ("Before you look" in page) != holds
+        of_results = [f"notebooks/{one.name}.html" for one in chapters.chapters()]
+        of_results += [f"book/{name}.html" for name in ("welcome", "verdicts", "compare", "authors_answers")]
+        for name in of_results:
+            text = (book / audience / "html" / name).read_text("utf-8")
+            assert bool(open_results(text)) == holds, name
+            assert ("Before you look" in text) != holds, name
+
+
+def open_results(text: str) -> list[str]:
+    """What a built page shows of results without being unfolded."""
+    page = parsed(text)
+    for fold in page.select("details"):
+        fold.extract()
+    kinds = ("headline", "prose", "figure", "table", "dial", "verdict-lines", "strip")
+    return [str(one)[:80] for kind in kinds for one in page.select(f"article .safetune-{kind}")]
 
 
 def stages(folder: Path) -> dict[str, dict[str, dict]]:

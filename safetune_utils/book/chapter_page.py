@@ -25,6 +25,7 @@ from safetune_utils.book.verdicts import Judged
 from safetune_utils.book.words import said
 from safetune_utils.errors import SafetuneError
 from safetune_utils.statistics import Estimate
+from safetune_utils.teaching.folding import result
 
 if TYPE_CHECKING:
     import nbformat
@@ -78,15 +79,15 @@ def page(
 
     values = outputs.values(executed)
     headline = provenance.linked(_headline(chapter, values), notebook=name)
-    head = block(_facts(notebook, executed), headline, _verdicts(judged, chapter.name))
+    found = [headline, _verdicts(judged, chapter.name), provenance.linked(figure, notebook=name), dials]
     parts = [
         f"# {int(chapter.number) if chapter.number.isdigit() else chapter.number}. {chapter.title}",
-        head,
+        block(_facts(notebook, executed)),
+        _stale(changes) if changes else "",
+        result("\n\n".join(block(one) for one in found if one)),
+        _after_title(first),
+        block(banner) if banner else "",
     ]
-    parts += [_stale(changes)] if changes else []
-    parts += [block(provenance.linked(figure, notebook=name))] if figure else []
-    parts += [block(dials)] if dials else []
-    parts += [_after_title(first), block(banner) if banner else ""]
     shown = [nbformat.v4.new_markdown_cell("\n\n".join(filter(None, parts)), id="safetune-head")]
     for section in [_Section("", first.cells[1:]), *argument]:
         shown += _with_outputs(section, notebook=name)
@@ -270,15 +271,19 @@ def _how_to_read(chapter: Chapter, values: Mapping[str, prose.Value]) -> str:
     lines = ["## How to read this number"]
     if number is not None and number.is_change:
         lines.append(
-            f'"{said(number).capitalize()}": the same requests were compared before and after, and the share'
-            f" moved by so many points of 100. {_INTERVAL} If the interval holds 0, no change was seen;"
-            " that is not the same as no change."
+            result(
+                f'"{said(number).capitalize()}": the same requests were compared before and after, and the share'
+                f" moved by so many points of 100. {_INTERVAL} If the interval holds 0, no change was seen;"
+                " that is not the same as no change."
+            )
         )
     elif number is not None and number.unit == "share":
         counted = "scored answers" if number.of == "prompts" else number.of
         lines.append(
-            f'"{said(number)}": of {number.n or "all"} {counted} so many of 100 do what the sentence says.'
-            f" {_INTERVAL} Few {counted.removeprefix('scored ')} give a wide interval."
+            result(
+                f'"{said(number)}": of {number.n or "all"} {counted} so many of 100 do what the sentence says.'
+                f" {_INTERVAL} Few {counted.removeprefix('scored ')} give a wide interval."
+            )
         )
     else:
         lines.append(f"{_INTERVAL} Few answers give a wide interval.")

@@ -260,12 +260,6 @@ def assemble(
     (source / VALUES).write_text(json.dumps(values), "utf-8")
     (generated / "parameters.md").write_text(parameter_tables(), "utf-8")
     (generated / "presets.md").write_text(preset_table(), "utf-8")
-    teaching.lay(
-        source,
-        titles={name: chapter.title for name, chapter in of_name.items()},
-        tables={path.stem: outputs.numbers(path) for path in done.values()},
-        audience=audience,
-    )
     published = findings.published()
     compared = verdict_pages.parts(
         ours, found=judged, published=published, controls=controls, pages=set(ours)
@@ -284,6 +278,12 @@ def assemble(
         | {"compared": compare.part(ours)}
     ).items():
         (generated / f"{name}.md").write_text(page, "utf-8")
+    teaching.lay(
+        source,
+        titles={name: chapter.title for name, chapter in of_name.items()},
+        tables={path.stem: outputs.numbers(path) for path in done.values()},
+        audience=audience,
+    )
 
 
 def _measured(root: Path) -> dict[str, str]:

@@ -15,19 +15,16 @@ import shutil
 from collections.abc import Iterator, Mapping
 from html import escape
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import yaml
 from markdown_it import MarkdownIt
 
 from safetune_utils.errors import SafetuneError
-from safetune_utils.teaching import lab, quizzes
+from safetune_utils.teaching import folding, lab, quizzes
 from safetune_utils.teaching.chapters import Taught, all_needed, order, taught
 from safetune_utils.teaching.exercises import Exercise, exercises, of_chapter
 from safetune_utils.teaching.sealed import Solved, mark, solved
-
-if TYPE_CHECKING:
-    import nbformat
 
 Audience = Literal["public", "student", "instructor"]
 
@@ -47,7 +44,7 @@ def lay(
     """Add what teaching adds to a site's source.
 
     Args:
-        source: the folder, with ``book``, ``notebooks`` and ``_toc.yml`` in it.
+        source: the folder, with ``book`` and all that is generated for it, ``notebooks`` and ``_toc.yml``.
         titles: of the chapters, by the names of their notebooks.
         tables: for each chapter, CSV by the names of the figures that it drew.
         audience: whom the book is for.
@@ -72,9 +69,14 @@ def lay(
             continue
         path = source / "notebooks" / f"{name}.ipynb"
         notebook = nbformat.read(path, as_version=4)
-        notebook.cells.insert(1, nbformat.v4.new_markdown_cell(head(name, about, titles), id="safetune-head"))
+        notebook.cells.insert(
+            1, nbformat.v4.new_markdown_cell(head(name, about, titles), id="safetune-taught")
+        )
         if audience == "student":
-            fold(notebook, about.predict)
+            folding.chapter(notebook, about.predict)
+        else:
+            for cell in notebook.cells:
+                cell.source = folding.without_marks(cell.source)
         nbformat.write(notebook, path)
         mine = of_chapter(name)
         nbformat.write(lab.sheet(title, mine), practice / f"{name}-exercises.ipynb")
@@ -82,6 +84,9 @@ def lay(
             name, title, mine, tables=tables[name], solutions=with_solutions.get(name, []), audience=audience
         )
         (practice / f"{name}.md").write_text(text, "utf-8")
+    of_results = folding.page if audience == "student" else folding.without_marks
+    for path in (source / "book").rglob("*.md"):
+        path.write_text(of_results(path.read_text("utf-8")), "utf-8")
     (practice / "map.md").write_text(map_page(titles, found), "utf-8")
     for name, text in texts.items():
         (practice / f"{name}.md").write_text(text, "utf-8")
@@ -117,48 +122,6 @@ def head(name: str, about: Taught, titles: Mapping[str, str]) -> str:
         "```",
     ]
     return "\n".join(lines)
-
-
-def fold(notebook: nbformat.NotebookNode, predict: str) -> None:
-    """Fold what a chapter found behind a place to write down what one expects.
-
-    Every output that shows something is folded by the theme's own means, which needs no JavaScript; so
-    is the paper's answer. Code, parameters and what the chapter asks stay open.
-    """
-    import nbformat
-
-    cells = notebook.cells
-    for cell in cells:
-        if cell.cell_type == "markdown":
-            cell.source = _PAPER.sub(_folded_paragraph, cell.source)
-        tags = cell.metadata.get("tags", [])
-        if cell.cell_type == "code" and cell.outputs and not {"remove-output", "remove-cell"} & set(tags):
-            cell.metadata["tags"] = [*dict.fromkeys([*(t for t in tags if t != "hide-input"), "hide-output"])]
-            cell.metadata["mystnb"] = {
-                "code_prompt_show": "Look, when you have written down what you expect",
-                "code_prompt_hide": "Fold it again",
-            }
-    # Below the title and the head, before anything is shown.
-    cells.insert(2, nbformat.v4.new_markdown_cell(prediction(predict), id="safetune-predict"))
-
-
-# The paragraph of a chapter that tells what the paper found.
-_PAPER = re.compile(r"^\*\*The paper's (?:answer|way)\.?\*\*.*?(?=\n\n|\Z)", re.MULTILINE | re.DOTALL)
-
-
-def _folded_paragraph(found: re.Match[str]) -> str:
-    return f":::{{dropdown}} What the paper found\n{found[0]}\n:::"
-
-
-def prediction(ask: str) -> str:
-    """A place to write down what one expects. What is written there is kept nowhere."""
-    return (
-        '<div class="safetune-predict">\n<p><strong>Before you look.</strong> '
-        f'<label for="prediction">{escape(ask)}</label></p>\n'
-        '<textarea id="prediction" rows="3" aria-describedby="prediction-note"></textarea>\n'
-        '<p id="prediction-note"><small>Write it here or on paper, with a reason. It is kept until you leave'
-        " this page, and sent nowhere.</small></p>\n</div>"
-    )
 
 
 def practice_page(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -168,3 +169,48 @@ def test_a_book_of_other_chapters_is_built_without_the_teacher_s_part(
     page = (tmp_path / "build" / "html" / "notebooks" / "91_study.html").read_text("utf-8")
     assert "safetune-figure" in page
     assert not (tmp_path / "build" / "html" / "practice").exists()
+
+
+# What shows a result on a page: the markup of it, or the number that the copy of chapter 1 recorded.
+RESULTS = (
+    "safetune-headline", "safetune-figure", "safetune-dial", "safetune-verdict-lines", "safetune-strip",
+    "50 % (40 to 60 %, n = 98)", "welcome_head.html", "verdict_strip.md", "authors_answers_", "compared.md",
+    "{value}`nb", "<table",
+)  # fmt: skip
+# Pages of the source that give results, each with one that it shows.
+OF_RESULTS = {
+    "notebooks/01_safety_amount.ipynb": "50 % (40 to 60 %, n = 98)",
+    "book/welcome.md": "welcome_head.html",
+    "book/_generated/verdicts.md": "<table",
+    "book/compare.md": "compared.md",
+    "book/authors_answers.md": "authors_answers_shares.md",
+}
+
+
+def opened(path: Path) -> str:
+    """What a page of the source shows without being unfolded."""
+    if path.suffix == ".md":
+        text = path.read_text("utf-8")
+    else:
+        cells = nbformat.read(path, as_version=4).cells
+        shown = [
+            cell
+            for cell in cells
+            if not {"hide-output", "remove-output"} & set(cell.metadata.get("tags", []))
+        ]
+        text = "\n\n".join(
+            [cell.source if cell.cell_type == "markdown" else str(cell.outputs) for cell in shown]
+        )
+    return re.sub(r"^(:{4,})\{dropdown\}.*?^\1$|^(`{4,})\{dropdown\}.*?^\2$", "", text, flags=re.M | re.S)
+
+
+def test_a_student_writes_down_what_is_expected_before_any_result_on_any_page(
+    copies: Path, rendered: list[Path], tmp_path: Path
+) -> None:
+    site.build(given={}, target=tmp_path / "build", taken_from=copies, audience="student")
+    (source,) = rendered
+    for name, shows in OF_RESULTS.items():
+        whole = (source / name).read_text("utf-8").replace('\\"', '"')
+        assert whole.count('<textarea id="prediction"') == 1, name
+        assert whole.index("Before you look") < whole.index(shows), name
+        assert not [one for one in RESULTS if one in opened(source / name)], name

@@ -15,7 +15,7 @@ import yaml
 
 from safetune_utils.errors import SafetuneError
 from safetune_utils.places import repository_folder
-from safetune_utils.teaching import pages, quizzes
+from safetune_utils.teaching import folding, pages, quizzes
 from safetune_utils.teaching.chapters import taught
 from safetune_utils.teaching.exercises import exercises
 from safetune_utils.teaching.sealed import mark, solved
@@ -88,7 +88,7 @@ def test_a_student_predicts_before_any_result_is_seen(tmp_path: Path) -> None:
     tags = [notebook.cells[place].metadata["tags"] for place in shown]
     # Folded, and never both folded and without a head to unfold it by; what is not shown stays so.
     assert tags == [["hide-output"], ["remove-input", "hide-output"], ["remove-output"]]
-    assert ":::{dropdown} What the paper found\n**The paper's answer.** PAPER.\n:::" in text[0]
+    assert "::::{dropdown} What the paper found\n**The paper's answer.** PAPER.\n::::" in text[0]
     assert "**You will see** it." in text[0]
 
 
@@ -97,9 +97,20 @@ def test_what_the_paper_found_is_folded_in_every_chapter_that_tells_it(name: str
     notebook = nbformat.read(repository_folder() / "notebooks" / f"{name}.ipynb", as_version=4)
     told = notebook.cells[0].source.count("**The paper's")
     notebook.cells.insert(1, nbformat.v4.new_markdown_cell("the head"))
-    pages.fold(notebook, "What?")
+    folding.chapter(notebook, "What?")
     assert "Before you look" in notebook.cells[2].source
     assert told == notebook.cells[0].source.count("{dropdown} What the paper found") == 1
+
+
+def test_only_a_student_s_book_folds_a_result_and_none_holds_its_marks() -> None:
+    first = folding.result(":::{tip}\nIt is 7.\n:::", ask="How <many>?")
+    text = f"# T\n\n{first}\n\n{folding.result('So 7.')}\n"
+    assert folding.without_marks(text) == "# T\n\n:::{tip}\nIt is 7.\n:::\n\nSo 7.\n"
+    shown = folding.page(text)
+    assert shown.index("How &lt;many&gt;?</label>") < shown.index("{dropdown}") < shown.index("It is 7.")
+    # A fold is fenced by more signs than what it holds.
+    assert re.findall("^:{4,}", shown, re.MULTILINE) == ["::::"] * 4
+    assert folding.result("") == ""
 
 
 def test_the_public_page_shows_its_result_first(tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ from safetune_utils.errors import SafetuneError
 from safetune_utils.models.identity import title
 from safetune_utils.places import results
 from safetune_utils.scoring.controls import ControlRow
+from safetune_utils.teaching.folding import result
 
 
 def parts(
@@ -49,15 +50,16 @@ def parts(
             f"findings about unknown claims: {', '.join(unknown)}: list them in data/paper/claims.yml"
         )
     told = block(paragraph(summary(found)), table(found, ours, pages=pages))
-    blocks = [f"## This book's pages\n\n{told}"]
+    ask = f"How many of the paper's {len(found)} claims will hold for one small model, and which of them not?"
+    blocks = [f"## This book's pages\n\n{result(told, ask=ask)}"]
     others = {name: run for name, run in published.items() if _findings(run) != _findings(ours)}
     if others:
         blocks.append(
             "## The published runs\n\nRuns of ours whose numbers lie in the repository, judged by the same"
-            f" rule. {seeds_told()}\n\n{block(side_by_side(others, controls=controls))}"
+            f" rule. {seeds_told()}\n\n{result(block(side_by_side(others, controls=controls)))}"
         )
         blocks += [
-            block(curve(name, run["01_safety_amount"]["settings"])._repr_html_())
+            result(block(curve(name, run["01_safety_amount"]["settings"])._repr_html_()))
             for name, run in others.items()
             if _curve_file(name).is_file()
         ]
