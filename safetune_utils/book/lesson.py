@@ -7,6 +7,7 @@ stopped goes on where it stopped. Nothing is asked of the network.
 from __future__ import annotations
 
 import io
+import math
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -34,6 +35,7 @@ _INSTRUMENT = "refusal-rules"
 # Prompts of each set whose answers are shown.
 _SHOWN = 3
 _LOOK_EVERY = 10.0  # seconds
+_STOPPED_AFTER = 60.0  # seconds without a look: more than a busy machine takes for one
 
 
 def stated(lesson: Lesson, *, preset: str = PRESET) -> Study:
@@ -145,17 +147,28 @@ def make(
 
 @contextmanager
 def telling(minutes_left: Callable[[], float], tell: Callable[[str], None]) -> Iterator[None]:
-    """Say now and then how many minutes are left, in words, while the block runs."""
+    """Say now and then how many minutes are left, in words, while the block runs.
+
+    Time in which the whole program was stopped, by a closed lid or Ctrl-Z, counts as none.
+
+    Args:
+        minutes_left: a forecast in which what is under way counts as wholly left.
+        tell: is given each line that differs from the one before.
+    """
     done = threading.Event()
-    clock, first = time.monotonic(), minutes_left()
+    first = minutes_left()
 
     def look() -> None:
-        last = ""
+        last, left, most = "", first, math.inf
+        looked = since = time.monotonic()  # since when what is under way is under way
         while True:
-            # What is under way counts as wholly left in the plan, so the clock takes its part off.
-            passed = (time.monotonic() - clock) / 60
-            now = minutes_left()
-            line = in_words(min(now, max(first - passed, now / 3)))
+            now = time.monotonic()
+            if now - looked > _STOPPED_AFTER:
+                # What was under way then will have taken long, so from now on nothing is forecast by it.
+                since, most = since + now - looked, min(most, left)
+            looked, before, left = now, left, min(minutes_left(), most)
+            since = now if left != before else since
+            line = in_words(max(left - (now - since) / 60, left / 3))
             if line != last:
                 tell(line)
                 last = line
