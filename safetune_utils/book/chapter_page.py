@@ -272,8 +272,8 @@ def _how_to_read(chapter: Chapter, values: Mapping[str, prose.Value]) -> str:
     if number is not None and number.is_change:
         lines.append(
             result(
-                f'"{said(number).capitalize()}": the same requests were compared before and after, and the share'
-                f" moved by so many points of 100. {_INTERVAL} If the interval holds 0, no change was seen;"
+                f'"{said(number).capitalize()}": the same requests were compared before and after, and the'
+                f" share moved by so many points of 100. {_INTERVAL} If the interval holds 0, no change was seen;"
                 " that is not the same as no change."
             )
         )
@@ -281,8 +281,8 @@ def _how_to_read(chapter: Chapter, values: Mapping[str, prose.Value]) -> str:
         counted = "scored answers" if number.of == "prompts" else number.of
         lines.append(
             result(
-                f'"{said(number)}": of {number.n or "all"} {counted} so many of 100 do what the sentence says.'
-                f" {_INTERVAL} Few {counted.removeprefix('scored ')} give a wide interval."
+                f'"{said(number)}": of {number.n or "all"} {counted} so many of 100 do what the sentence'
+                f" says. {_INTERVAL} Few {counted.removeprefix('scored ')} give a wide interval."
             )
         )
     else:
