@@ -1,4 +1,6 @@
-"""Chapter 1: a share and what it is a share of, what a loss says, and how well a share is known."""
+"""Chapter 1: a share and what it is a share of, what a loss says, how well a share is known, and a change on
+the same requests.
+"""
 
 from math import sqrt
 
@@ -14,12 +16,10 @@ RUN, OTHER = "results/published/pocket/", "results/published/gemma-3-270m/"
     difficulty=1,
     minutes=10,
     predict="Of the answers that readers labelled, those to malicious requests after 200 safety examples:"
-    " what share"
-    " refuses?",
+    " what share refuses?",
     given={"answers": "labels/own_answers.jsonl"},
     note="Ask first what the question is about, then what is counted. The denominator is where most"
-    " wrong shares come"
-    " from.",
+    " wrong shares come from.",
 )
 def share_refused(answers: pd.DataFrame) -> float:
     """Which share of the answers to malicious requests refuses in full, with 200 safety examples?
@@ -157,3 +157,57 @@ def _(curve):
 def _(curve):
     asked = curve[curve["prompt_set"] == "malicious"]
     return {r.n_safety: _wilson_low(r.share, asked["n_scored"].sum(), 1.96) for r in asked.itertuples()}
+
+
+@exercise(
+    title="The same requests, before and after",
+    difficulty=2,
+    minutes=15,
+    predict="Readers called some answers harmful. Is their share smaller with 50 safety examples than with"
+    " none? By how much?",
+    given={"answers": "labels/own_answers.jsonl"},
+    note="Unpaired, a part of the difference is that of the requests. Paired, the change is larger here, and"
+    " still of few requests: ask for its interval before anybody believes it.",
+)
+def change_in_harm(answers: pd.DataFrame) -> float:
+    """By how much does the share of harmful answers (`harm`) change from 0 to 50 safety examples
+    (`n_safety`), on the requests whose answers were read at both amounts? `prompt_id` tells the request;
+    take all prompt sets together. A fall is a negative number."""
+    both = _both(answers)
+    return (both["harm_after"].astype(float) - both["harm_before"].astype(float)).mean()
+
+
+def _read_at(answers, amount):
+    return answers[answers["n_safety"] == amount]
+
+
+def _both(answers):
+    before, after = (_read_at(answers, amount)[["prompt_id", "harm"]] for amount in (0, 50))
+    return before.merge(after, on="prompt_id", suffixes=("_before", "_after"))
+
+
+@change_in_harm.wrong(
+    "all answers that were read at 0 were compared with all that were read at 50",
+    hint="Other requests were read at 0 than at 50, so a part of the difference is that of the requests."
+    " Keep those that were read at both, and compare each with itself.",
+)
+def _(answers):
+    return _read_at(answers, 50)["harm"].mean() - _read_at(answers, 0)["harm"].mean()
+
+
+@change_in_harm.wrong(
+    "the share with 50 safety examples was given",
+    hint="That is a level. A change takes off what there was with none.",
+)
+def _(answers):
+    return _both(answers)["harm_after"].astype(float).mean()
+
+
+@change_in_harm.wrong(
+    "it was divided by all requests that were read at either amount",
+    hint="A request that was read at one amount only cannot show a change, so it has no place below the line.",
+)
+def _(answers):
+    both = _both(answers)
+    read = answers[answers["n_safety"].isin([0, 50])]["prompt_id"].nunique()
+    return (both["harm_after"].astype(float) - both["harm_before"].astype(float)).sum() / read

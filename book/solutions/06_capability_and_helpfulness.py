@@ -11,9 +11,8 @@ RUN, OTHER = "results/published/pocket/", "results/published/pocket-seeds/"
     title="What the model knows beyond guessing",
     difficulty=1,
     minutes=10,
-    predict="Of four choices, 56 % are answered rightly. Of how many questions does the model know the"
-    " answer, if it guesses"
-    " at the others?",
+    predict="A little more than half of the questions are answered rightly, each with four choices. Of how"
+    " many does the model know the answer, if it guesses at the others?",
     given={"costs": RUN + "06_capability_and_helpfulness-costs_capability.csv"},
     again={"costs": OTHER + "06_capability_and_helpfulness-costs_capability.csv"},
     note="A score has a floor that is not 0. Below it, 'little was lost' may mean that there was"
@@ -108,8 +107,8 @@ def _(questions):
     title="No change is not no cost",
     difficulty=3,
     minutes=20,
-    predict="Not one of 132 questions goes from right to wrong. How large a share of all such questions"
-    " might still do so?",
+    predict="Suppose that not one of this page's questions goes from right to wrong. How large a share of all"
+    " such questions might still do so?",
     given={"questions": "corpus/four_choice.jsonl"},
     note="The 'rule of three' says 3/n. 'We saw nothing' always needs the sentence 'we would have seen …'.",
 )

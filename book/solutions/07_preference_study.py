@@ -166,5 +166,6 @@ def _(tallies):
     hint="A tie says nothing for either model. Split, the ties drown what the decided pairs say.",
 )
 def _(tallies):
-    wins, losses = _decided(tallies)
-    return min(1.0, 2 * _tail(wins + 21, losses + 21))
+    row = _rows(tallies).set_index("prompt_set").loc["AlpacaEval"]
+    half = int(_ties(row)) // 2
+    return min(1.0, 2 * _tail(int(row["first_better"]) + half, int(row["second_better"]) + half))

@@ -112,28 +112,29 @@ def _(wordings):
     title="What would readers have counted?",
     difficulty=2,
     minutes=20,
-    predict="The rules find 63 % refusals. They raise some false alarms and miss some. Is the true share"
-    " above or below 63 %?",
-    given={"measured": RUN + "01_safety_amount-safety_amount.csv", "own": "results/own_answers.json"},
-    again={"measured": RUN + "02_exaggerated_safety-lookalikes.csv"},
-    note="Rogan and Gladen, 1978, for blood tests. The 'if' in the sentence is the whole of it.",
+    predict="The rules raise some false alarms and miss some refusals. With 50 safety examples, is the true"
+    " share of refusals above what they find, or below it?",
+    given={"scored": RUN + "08_instruments-two_instruments.csv", "own": "results/own_answers.json"},
+    note="Rogan and Gladen, 1978, for blood tests. The 'if' in the sentence is the whole of it: with 200"
+    " safety examples the formula gives more than 1, so there the rules err otherwise than on the labelled"
+    " answers.",
 )
-def corrected(measured: pd.DataFrame, own: dict) -> float:
+def corrected(scored: pd.DataFrame, own: dict) -> float:
     """The rules' errors were counted on answers that readers labelled:
     `own["instruments"]["refusal-rules"]["test"]["counts"]` has *both*, *instrument_alone* (false
     alarms), *people_alone* (missed) and *neither*. Let s be the sensitivity (of the readers' refusals,
     the share found) and f the false-alarm rate (of the others, the share called refusals). A true share
-    t is measured as m = t·s + (1 − t)·f. In `measured`, take m of the second highest share and solve for
-    t."""
-    share, s, f, _ = _parts(measured, own)
+    t is measured as m = t·s + (1 − t)·f. In `scored` a row is an answer; `refusal-rules` is 1 for a
+    refusal. Take m at 50 *safety examples* and solve for t."""
+    share, s, f, _ = _parts(scored, own)
     return (share - f) / (s - f)
 
 
-def _parts(measured, own):
+def _parts(scored, own):
     c = own["instruments"]["refusal-rules"]["test"]["counts"]
     s = c["both"] / (c["both"] + c["people_alone"])
     f = c["instrument_alone"] / (c["instrument_alone"] + c["neither"])
-    return measured["share"].nlargest(2).iloc[-1], s, f, c
+    return scored.loc[scored["safety examples"] == 50, "refusal-rules"].mean(), s, f, c
 
 
 @corrected.wrong(
@@ -141,8 +142,8 @@ def _parts(measured, own):
     hint="A part of the 'refusals' is none: f of those that did not refuse. It comes off above and"
     " below the line.",
 )
-def _(measured, own):
-    share, s, _, _ = _parts(measured, own)
+def _(scored, own):
+    share, s, _, _ = _parts(scored, own)
     return share / s
 
 
@@ -150,8 +151,8 @@ def _(measured, own):
     "precision was taken for sensitivity",
     hint="Sensitivity divides by what *readers* called a refusal: both + people_alone.",
 )
-def _(measured, own):
-    share, _, f, c = _parts(measured, own)
+def _(scored, own):
+    share, _, f, c = _parts(scored, own)
     return (share - f) / (c["both"] / (c["both"] + c["instrument_alone"]) - f)
 
 
@@ -159,7 +160,7 @@ def _(measured, own):
     "false alarms were divided by all answers",
     hint="The false-alarm rate is of the answers that readers did *not* call a refusal.",
 )
-def _(measured, own):
-    share, s, _, c = _parts(measured, own)
+def _(scored, own):
+    share, s, _, c = _parts(scored, own)
     f = c["instrument_alone"] / sum(c.values())
     return (share - f) / (s - f)

@@ -1,4 +1,4 @@
-"""Chapter 9: what survives, what it takes, and what two readers decide alike."""
+"""Chapter 9: what a row takes, what two readers decide alike, and what neither of them saw."""
 
 from math import ceil, floor
 
@@ -11,49 +11,10 @@ A, B = "recorded/review_answers_a.json#decisions", "recorded/review_answers_b.js
 
 
 @exercise(
-    title="What is left of it",
-    difficulty=1,
-    minutes=10,
-    predict="Of 36 questions asked, what share ends as a finished row?",
-    given={"funnel": FUNNEL},
-    again={},
-    note="Each step alone looks kind: nearly all pass. The product does not.",
-)
-def finished_share(funnel: pd.DataFrame) -> float:
-    """`funnel` has the `rows` that are left after each `step`, in order. Which share of the questions
-    asked ends as a finished row?"""
-    return funnel["rows"].iloc[-1] / funnel["rows"].iloc[0]
-
-
-@finished_share.wrong(
-    "it was divided by the step before",
-    hint="That is what the last step lets through. The question begins at the questions asked.",
-)
-def _(funnel):
-    return funnel["rows"].iloc[-1] / funnel["rows"].iloc[-2]
-
-
-@finished_share.wrong(
-    "it was divided by the answers that stand",
-    hint="A rejected draft cost as much as another. What was there at the very beginning?",
-)
-def _(funnel):
-    return funnel["rows"].iloc[-1] / funnel["rows"].iloc[2]
-
-
-@finished_share.wrong(
-    "the mean of what the steps let through was taken",
-    hint="Steps follow one another: their shares are multiplied, not averaged.",
-)
-def _(funnel):
-    return (funnel["rows"] / funnel["rows"].shift()).dropna().mean()
-
-
-@exercise(
     title="How many must be asked?",
     difficulty=1,
     minutes=10,
-    predict="At this rate, how many questions would have to be asked for 200 finished rows?",
+    predict="Of 36 questions some end as finished rows. At this rate, how many would have to be asked for 200?",
     given={"funnel": FUNNEL},
     again={},
     note="Then multiply by the minutes a reader takes for each draft: that is the price, and not the tokens.",
@@ -78,6 +39,14 @@ def _(funnel):
 )
 def _(funnel):
     return ceil(200 * funnel["rows"].iloc[-1] / funnel["rows"].iloc[0])
+
+
+@questions_needed.wrong(
+    "it was divided by what the last step lets through",
+    hint="Most is lost before the last step. Which share of the questions *asked* ends as a row?",
+)
+def _(funnel):
+    return ceil(200 * funnel["rows"].iloc[-2] / funnel["rows"].iloc[-1])
 
 
 @questions_needed.wrong(
@@ -110,7 +79,6 @@ def same_fate(a: pd.DataFrame, b: pd.DataFrame) -> float:
     hint="A reader works in an order of his own, and may leave drafts out. Put the rows together by `id`.",
 )
 def _(a, b):
-    b = b.sort_values("id", ascending=False)  # as they lie in a file that was exported in another order
     n = min(len(a), len(b))
     return (a["decision"].eq("reject").to_numpy()[:n] == b["decision"].eq("reject").to_numpy()[:n]).mean()
 
@@ -131,3 +99,57 @@ def _(a, b):
 def _(a, b):
     both = a.merge(b, on="id")
     return (both["text_x"] == both["text_y"]).mean()
+
+
+@exercise(
+    title="What neither of them saw",
+    difficulty=2,
+    minutes=15,
+    predict="Two readers reject drafts, each alone. How many bad drafts, do you think, did both of them let"
+    " stand?",
+    given={"a": A, "b": B},
+    note="The method of those who count fish by marking them. It supposes that one reader's find tells nothing"
+    " of the other's; where both have the same blind spot, more was missed. These two were language models.",
+)
+def missed_by_both(a: pd.DataFrame, b: pd.DataFrame) -> float:
+    """Each table has a `decision` for a draft `id`; *reject* is a bad draft found. On the drafts that both
+    readers decided on, count those that only `a` rejected, those that only `b` did, and those that both
+    did. If one reader's finds tell nothing of the other's, the bad drafts that *neither* rejected are
+    about only a · only b / both. Give that number."""
+    only_a, only_b, found_by_both, _ = _found(a, b)
+    return only_a * only_b / found_by_both
+
+
+def _found(a, b):
+    both = a.merge(b, on="id")
+    x, y = both["decision_x"] == "reject", both["decision_y"] == "reject"
+    return (x & ~y).sum(), (y & ~x).sum(), (x & y).sum(), len(both)
+
+
+@missed_by_both.wrong(
+    "all bad drafts were estimated, those that were found too",
+    hint="That is a's finds times b's finds over those of both: how many there are in all. Take off those that"
+    " somebody found.",
+)
+def _(a, b):
+    only_a, only_b, both, _ = _found(a, b)
+    return (only_a + both) * (only_b + both) / both
+
+
+@missed_by_both.wrong(
+    "the drafts that one of the two rejected were counted",
+    hint="Those were seen by somebody. What is asked of is what nobody saw.",
+)
+def _(a, b):
+    only_a, only_b, _, _ = _found(a, b)
+    return float(only_a + only_b)
+
+
+@missed_by_both.wrong(
+    "it was divided by all drafts",
+    hint="What b finds among a's finds tells how much b finds at all. So below the line stand the drafts that"
+    " both rejected.",
+)
+def _(a, b):
+    only_a, only_b, _, n = _found(a, b)
+    return only_a * only_b / n

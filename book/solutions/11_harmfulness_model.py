@@ -57,9 +57,8 @@ def _(bins):
     title="Better than always the same?",
     difficulty=1,
     minutes=10,
-    predict="The book's model agrees with people on 77 % of the test answers. What would a model get that"
-    " says 'harmful' to"
-    " everything?",
+    predict="The book's model agrees with people on about three test answers in four. What would a model get"
+    " that says 'harmful' to everything?",
     given={"test": "results/harmfulness.json#test/counts"},
     again={"test": "results/harmfulness.json#validation/counts"},
     note="Accuracy has no meaning without the share of the commonest label.",

@@ -139,7 +139,16 @@ def given(name: str, *, seed: int | None = None) -> Inputs:
 
 def inputs_of(files: dict[str, str], *, seed: int | None = None) -> Inputs:
     """What files hold, by the names of arguments; see :func:`given`."""
-    return {argument: drawn(_read(file), seed) for argument, file in files.items()}
+    return _drawn_apart({argument: _read(file) for argument, file in files.items()}, seed)
+
+
+def _drawn_apart(inputs: Inputs, seed: int | None) -> Inputs:
+    """A part of each table, drawn apart: where two tables are about the same things, what stands in one row
+    of each need not be about the same one."""
+    return {
+        name: drawn(data, None if seed is None else seed + place)
+        for place, (name, data) in enumerate(inputs.items())
+    }
 
 
 def drawn(data: Any, seed: int | None) -> Any:
@@ -174,7 +183,7 @@ def cases(one: Exercise) -> list[Inputs]:
     is right by being written down."""
     own = inputs_of(one.given)
     if one.again is None:
-        return [own, {name: drawn(data, ANOTHER_SEED) for name, data in own.items()}]
+        return [own, _drawn_apart(own, ANOTHER_SEED)]
     return [own, own | inputs_of(one.again)] if one.again else [own]
 
 
@@ -195,10 +204,11 @@ def check(function: Callable[..., Any], *, predicted: Any) -> Checked:
     if predicted is None or predicted == "":
         raise SafetuneError("write down what you expect first: check(…, predicted=0.5), a number or words")
     answers = []
-    for inputs in cases(one):
+    for place, inputs in enumerate(cases(one)):
         told = _called(function, one, inputs)
         if isinstance(told, Checked):
-            return told
+            other = "With this page's data it runs. With other data of the same form: " if place else ""
+            return Checked(False, other + told.says)
         answers.append(told[0])
     checked = judged(one, answers)
     if not checked.right:

@@ -16,8 +16,9 @@ if TYPE_CHECKING:
     import nbformat
 
 POINTS = {1: 1, 2: 2, 3: 3}
-# The exercises of a lab, unless others are named: the share of plan B, and the two kinds of error.
-USUAL = ("share_refused", "precision_and_recall")
+# The exercises of a lab, unless others are named: those of plan B, a change pair by pair and the two kinds of
+# error.
+USUAL = ("change_in_harm", "precision_and_recall")
 _KERNEL = {
     "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
     "language_info": {"name": "python"},

@@ -34,6 +34,12 @@ NO_PAGES = ("solutions", "exercises", "quizzes", "teach")
 TEACHER = (
     "course", "lessons", "predict_sheet", "lab_plan", "class_study", "slides", "discussion", "when_it_fails",
 )  # fmt: skip
+# Ways through the book, as numbers of chapters in their order.
+WAYS = {
+    "one evening": (1, 2),
+    "a class of four weeks": (1, 2, 8, 7),
+    "somebody who wants to build a data set": (9, 1, 2, 10),
+}
 _DIFFICULTY = ("", "easy", "middling", "hard")
 _INLINE = MarkdownIt("commonmark", {"html": False})
 
@@ -245,14 +251,13 @@ def map_page(titles: Mapping[str, str], found: dict[str, Taught]) -> str:
             [
                 "# Which chapter needs which",
                 "Begin with chapter 1. An arrow leads from a chapter to those that build on it;"
-                " chapters without an arrow between"
-                " them can be read in any order.",
+                " chapters without an arrow between them can be read in any order.",
                 drawn_map(here),
                 "| | chapter | needs | what one should know | minutes to read | exercises"
                 " |\n|---|---|---|---|---|---|\n" + "\n".join(rows),
-                "Three ways through: **one evening**, chapters 1 and 2; **for a class of four"
-                " weeks**, 1, 2, 8, 7 and one of the"
-                " others; **for somebody who wants to build a data set**, 9, 1, 10.",
+                "Three ways through: "
+                + "; ".join(f"**{who}**, {', '.join(map(str, numbers))}" for who, numbers in WAYS.items())
+                + ".",
             ]
         )
         + "\n"

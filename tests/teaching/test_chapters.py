@@ -9,7 +9,7 @@ import pytest
 
 from safetune_utils.errors import SafetuneError
 from safetune_utils.places import repository_folder
-from safetune_utils.teaching import chapters
+from safetune_utils.teaching import chapters, pages
 
 
 def test_every_chapter_says_what_it_is_for() -> None:
@@ -51,3 +51,11 @@ def test_a_circle_and_a_chapter_that_is_not_there_are_told(tmp_path: Path) -> No
     other.write_text(f'"01": {one % "07"}\n')
     with pytest.raises(SafetuneError, match="needs 07, which is not there"):
         chapters._taught(other)
+
+
+def test_a_way_through_the_book_has_what_each_of_its_chapters_needs_before_it() -> None:
+    found = chapters.taught()
+    for way in pages.WAYS.values():
+        numbers = [f"{n:02}" for n in way]
+        for place, number in enumerate(numbers):
+            assert chapters.all_needed(number, found) <= set(numbers[:place]), number

@@ -10,8 +10,9 @@ import pytest
 
 from safetune_utils.errors import SafetuneError
 from safetune_utils.teaching import lab
-from safetune_utils.teaching.exercises import exercises
+from safetune_utils.teaching.exercises import exercises, given
 from safetune_utils.teaching.sealed import solved
+from safetune_utils.teaching.sealing import plain
 
 ALL = list(exercises())
 
@@ -61,8 +62,16 @@ def test_it_is_a_notebook_of_nbgrader_s_form() -> None:
 
 def test_the_instructor_s_version_passes_for_every_card() -> None:
     notebook = lab.lab(list(lab.USUAL))
-    numbers = [run(notebook, seed=seed)["share_refused_number"] for seed in (1, 2, 30)]
+    numbers = [run(notebook, seed=seed)["change_in_harm_number"] for seed in (1, 2, 30)]
     assert len(set(numbers)) == 3
+
+
+def test_no_two_of_thirty_cards_have_the_same_answers() -> None:
+    solutions = {one.solution.__name__: one.solution for found in solved().values() for one in found}
+    answers = {
+        str([plain(solutions[name](**given(name, seed=seed))) for name in lab.USUAL]) for seed in range(1, 31)
+    }
+    assert len(answers) == 30
 
 
 def test_a_neighbour_s_number_is_not_right() -> None:
