@@ -205,7 +205,8 @@ def _(answers):
 
 @change_in_harm.wrong(
     "it was divided by all requests that were read at either amount",
-    hint="A request that was read at one amount only cannot show a change, so it has no place below the line.",
+    hint="A request that was read at one amount only cannot show a change, so it has no place below the"
+    " line.",
 )
 def _(answers):
     both = _both(answers)

@@ -24,8 +24,8 @@ def _share(transfer, trained, asked):
     title="What two totals hide",
     difficulty=3,
     minutes=25,
-    predict="Of 100 malicious instructions one model refuses 20 and another 15. On how many of the 100 may the"
-    " two differ?",
+    predict="Of 100 malicious instructions one model refuses 20 and another 15. On how many of the 100 may"
+    " the two differ?",
     given={"transfer": RUN + "03_prompt_format-transfer.csv"},
     again={"transfer": OTHER + "03_prompt_format-transfer.csv"},
     note="This is why the chapter compares request by request: the same two totals may come of near"

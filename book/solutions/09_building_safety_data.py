@@ -14,7 +14,8 @@ A, B = "recorded/review_answers_a.json#decisions", "recorded/review_answers_b.js
     title="How many must be asked?",
     difficulty=1,
     minutes=10,
-    predict="Of 36 questions some end as finished rows. At this rate, how many would have to be asked for 200?",
+    predict="Of 36 questions some end as finished rows. At this rate, how many would have to be asked for"
+    " 200?",
     given={"funnel": FUNNEL},
     again={},
     note="Then multiply by the minutes a reader takes for each draft: that is the price, and not the tokens.",
@@ -108,8 +109,9 @@ def _(a, b):
     predict="Two readers reject drafts, each alone. How many bad drafts, do you think, did both of them let"
     " stand?",
     given={"a": A, "b": B},
-    note="The method of those who count fish by marking them. It supposes that one reader's find tells nothing"
-    " of the other's; where both have the same blind spot, more was missed. These two were language models.",
+    note="The method of those who count fish by marking them. It supposes that one reader's finds tell"
+    " nothing of the other's; where both have the same blind spot, more was missed. These two were language"
+    " models.",
 )
 def missed_by_both(a: pd.DataFrame, b: pd.DataFrame) -> float:
     """Each table has a `decision` for a draft `id`; *reject* is a bad draft found. On the drafts that both
@@ -128,8 +130,8 @@ def _found(a, b):
 
 @missed_by_both.wrong(
     "all bad drafts were estimated, those that were found too",
-    hint="That is a's finds times b's finds over those of both: how many there are in all. Take off those that"
-    " somebody found.",
+    hint="That is a's finds times b's finds over those of both: how many there are in all. Take off those"
+    " that somebody found.",
 )
 def _(a, b):
     only_a, only_b, both, _ = _found(a, b)
