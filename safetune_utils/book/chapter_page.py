@@ -273,8 +273,8 @@ def _how_to_read(chapter: Chapter, values: Mapping[str, prose.Value]) -> str:
         lines.append(
             result(
                 f'"{said(number).capitalize()}": the same requests were compared before and after, and the'
-                f" share moved by so many points of 100. {_INTERVAL} If the interval holds 0, no change was seen;"
-                " that is not the same as no change."
+                f" share moved by so many points of 100. {_INTERVAL} If the interval holds 0, no change"
+                " was seen; that is not the same as no change."
             )
         )
     elif number is not None and number.unit == "share":
