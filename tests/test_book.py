@@ -393,6 +393,17 @@ def pages_of(output: Path) -> list[Path]:
 
 
 @pytest.mark.sample
+def test_the_verdicts_take_the_width_of_a_desktop(book: Path, browser: Browser) -> None:
+    path = book / "build" / "html" / "book" / "verdicts.html"
+    page = opened(browser, path, window=DESKTOP, theme="light")
+    for table in page.locator("table.safetune-verdicts").all():
+        box = table.bounding_box()
+        assert box is not None
+        assert box["width"] > 0.65 * DESKTOP[0]
+    page.context.close()
+
+
+@pytest.mark.sample
 def test_no_page_is_wider_than_its_window_or_too_heavy(book: Path, browser: Browser) -> None:
     for path in pages_of(book / "build" / "html"):
         assert path.stat().st_size < 1.5e6, path.name

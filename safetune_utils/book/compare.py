@@ -12,7 +12,7 @@ from safetune_utils.annotation.page import hash_source, only
 from safetune_utils.book import findings
 from safetune_utils.book.content_policy import with_policy
 from safetune_utils.book.findings import Outcomes
-from safetune_utils.book.markup import block, paragraph, render, table
+from safetune_utils.book.markup import Cell, block, paragraph, render, table
 from safetune_utils.book.words import brief
 from safetune_utils.errors import SafetuneError
 from safetune_utils.settings import Settings
@@ -124,12 +124,15 @@ def part(ours: Outcomes) -> str:
         rows = compare(ours, published)
     except SafetuneError as error:
         return block(paragraph(f"Nothing is compared here: {error}."))
-    lines = [tuple(row[column] for column in COLUMNS) for row in shown(rows)]
+    lines = [
+        (Cell(row["number"], below=row["notebook"]), *(row[column] for column in COLUMNS[2:]))
+        for row in shown(rows)
+    ]
     apart = settings_apart(ours, published)
     return block(
         paragraph(f"Theirs is this book, ours the published run {name}. {summary(rows)} {RULE}"),
         *([paragraph(f"Settings that differ: {'; '.join(apart)}.")] if apart else []),
-        table(tuple(COLUMNS), lines, wide=True),
+        table(COLUMNS[1:], lines, kind="verdict-last", wide=True),
     )
 
 

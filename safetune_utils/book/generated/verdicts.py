@@ -134,7 +134,7 @@ def table(found: Sequence[Judged], outcomes: Outcomes, *, pages: set[str]) -> Ma
         "ours with its 95 % interval, and the scale of our run",
         "verdict",
     )
-    return markup.table(heads, rows, kind="safetune-verdicts", wide=True)
+    return markup.table(heads, rows, kind="safetune-verdicts verdict-last", wide=True)
 
 
 def side_by_side(runs: dict[str, Outcomes], *, controls: Sequence[ControlRow] = ()) -> Markup:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 import pytest
@@ -15,7 +16,11 @@ from safetune_utils.book import chapters, figures, verdicts
 from safetune_utils.book.findings import Outcomes, published
 from safetune_utils.book.generated import verdicts as verdict_pages
 from safetune_utils.errors import SafetuneError
+from safetune_utils.places import data_folder
 from safetune_utils.statistics import Estimate
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Locator
 
 
 def parts(
@@ -140,3 +145,36 @@ def test_a_published_run_may_hold_findings_about_claims_that_are_no_longer_liste
     older = outcomes(claim_no_such=difference(0, 1))
     page = parts({}, published={"older": older})["verdicts"]
     assert "This run decides none of the 10 claims." in page
+
+
+def test_on_a_phone_a_verdict_comes_first_and_several_runs_stand_in_their_order(
+    browser: Browser, tmp_path: Path
+) -> None:
+    run = outcomes(claim_few_hundred_make_safer=difference(0.35, 0.55))
+    found = verdicts.judged(run)
+    tables = [
+        verdict_pages.table(found, run, pages=set()),
+        verdict_pages.side_by_side({"one": run, "two": run, "three": run}),
+    ]
+    style = (data_folder().parent / "book" / "_static" / "book.css").read_text("utf-8")
+    path = tmp_path / "page.html"
+    path.write_text(f'<!doctype html><meta charset="utf-8"><style>{style}</style>{"".join(tables)}', "utf-8")
+    page = browser.new_page(viewport={"width": 360, "height": 740})
+    page.goto(path.as_uri())
+    ours, runs = (
+        [
+            cell.get_attribute("data-head")
+            for cell in sorted(table.locator("tbody tr").nth(1).locator("td").all(), key=top)
+        ]
+        for table in page.locator("table").all()
+    )
+    assert (ours[0], len(ours)) == ("verdict", 3)
+    assert runs == ["one", "two", "three"]  # without their scales, which stand before the claims
+    assert page.locator("thead").nth(1).bounding_box()["height"] > 50
+    page.close()
+
+
+def top(cell: Locator) -> float:
+    box = cell.bounding_box()
+    assert box is not None
+    return box["y"]
