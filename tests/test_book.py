@@ -20,10 +20,22 @@ from html_tables import parsed
 from page_measures import DESKTOP, PHONE, THEMES, access_faults, measure, opened, sheets_of
 
 from safetune_utils import data
-from safetune_utils.book import chapters, checks, findings, outputs, parameters, prose, verdicts, words
+from safetune_utils.book import (
+    chapter_page,
+    chapters,
+    checks,
+    findings,
+    notebook_file,
+    outputs,
+    parameters,
+    prose,
+    verdicts,
+    words,
+)
 from safetune_utils.statistics import Estimate
 from safetune_utils.store import read_lines
 from safetune_utils.teaching import pages
+from safetune_utils.teaching.chapters import taught
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -149,6 +161,14 @@ def test_every_page_has_its_figures_and_no_fault(book: Path) -> None:
     assert checks.page_faults(output, [*pages, "book/data_cards_outside.html"]) == []
     counts = {page: (output / page).read_text().count('class="safetune-figure"') for page in pages}
     assert counts == pages
+
+
+@pytest.mark.parametrize("chapter", chapters.chapters(), ids=lambda chapter: chapter.name)
+def test_what_a_chapter_says_is_read_in_the_minutes_that_it_names(
+    book: Path, chapter: chapters.Chapter
+) -> None:
+    notebook = notebook_file.whole_notebook(executed(book, chapter.name))
+    assert chapter_page.n_words(notebook) / 150 < 1.25 * taught()[chapter.number].minutes
 
 
 @pytest.mark.sample

@@ -25,6 +25,7 @@ from safetune_utils.book.verdicts import Judged
 from safetune_utils.book.words import said
 from safetune_utils.errors import SafetuneError
 from safetune_utils.statistics import Estimate
+from safetune_utils.teaching.chapters import taught
 from safetune_utils.teaching.folding import result
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
 # Sections of a notebook that are about the run and not about what was found; they stand in the last fold.
 _OF_THE_RUN = {"Parameters", "The runs", "How the training went", "How it came to be", "Try it"}
 _LIMITS = {"What this shows and what it does not", "Limits"}
-_WORDS_A_MINUTE = 180
+_WORDS_A_MINUTE = 150
 _MOST_ROWS = 14  # of a table that stands open
 _MANY_COLUMNS = 6
 _INTERVAL = (
@@ -82,7 +83,7 @@ def page(
     found = [headline, _verdicts(judged, chapter.name), provenance.linked(figure, notebook=name), dials]
     parts = [
         f"# {int(chapter.number) if chapter.number.isdigit() else chapter.number}. {chapter.title}",
-        block(_facts(notebook, executed)),
+        block(_facts(notebook, executed, chapter=chapter)),
         _stale(changes) if changes else "",
         result("\n\n".join(block(one) for one in found if one)),
         _after_title(first),
@@ -219,15 +220,20 @@ def _folded(markup: str, *, always: bool) -> str:
     return render("more", summary=summary, body=Markup(markup))
 
 
-def _facts(notebook: nbformat.NotebookNode, executed: Path) -> str:
-    """How long it takes to read and to run, and what that needs."""
-    facts = {"to read": f"{max(1, round(_n_words(notebook) / _WORDS_A_MINUTE))} min"}
+def _facts(notebook: nbformat.NotebookNode, executed: Path, *, chapter: Chapter) -> str:
+    """How long it takes to read and to run, and what that needs; to read, what the course says, where it says
+    it.
+    """
+    known = taught().get(chapter.number)
+    minutes = known.minutes if known else max(1, round(n_words(notebook) / _WORDS_A_MINUTE))
+    facts = {"to read": f"{minutes} min"}
     if record := provenance.provenance(executed):
         facts |= run_card.needs(record)
     return render("facts", facts=facts)
 
 
-def _n_words(notebook: nbformat.NotebookNode) -> int:
+def n_words(notebook: nbformat.NotebookNode) -> int:
+    """How many words an executed notebook says, in its texts and in its sentences with numbers."""
     words = 0
     for cell in notebook.cells:
         if cell.cell_type == "markdown":

@@ -168,7 +168,9 @@ def telling(minutes_left: Callable[[], float], tell: Callable[[str], None]) -> I
                 since, most = since + now - looked, min(most, left)
             looked, before, left = now, left, min(minutes_left(), most)
             since = now if left != before else since
-            line = in_words(max(left - (now - since) / 60, left / 3))
+            passed = (now - since) / 60
+            # What takes longer than was thought has, for all that is known, half as long to go as it took.
+            line = in_words(max(left - passed, passed / 2))
             if line != last:
                 tell(line)
                 last = line

@@ -11,6 +11,7 @@ from typing import NamedTuple
 import pandas as pd
 
 from safetune_utils import places, store
+from safetune_utils.estimate.hardware import measured_hardware
 from safetune_utils.machine.processes import share_of_threads
 from safetune_utils.scoring.instruments import INSTRUMENTS
 from safetune_utils.settings import off_default
@@ -25,7 +26,8 @@ from safetune_utils.study.stages import (
 )
 from safetune_utils.study.study import Run, Study
 
-# For the forecast before anything was measured on this machine: two cores with bf16, the embedded model.
+# For the forecast before anything was trained on this machine: two cores with bf16, the embedded model.
+_GUESSED_AT_TFLOPS = 0.62
 _GUESSED_TOKENS_PER_SECOND = 900.0
 _GUESSED_RESPONSES_PER_SECOND = 15.0
 _GUESSED_TOKENS_PER_ROW = 95
@@ -131,7 +133,8 @@ def n_tokens(study: Study, run: Run) -> int:
 def speeds(study: Study) -> tuple[float, float]:
     """Tokens a second in training and responses a second, of all processes together.
 
-    They are means over this store's stages of this base model, else a guess.
+    They are means over this store's stages of this base model, else a guess from how fast this machine
+    multiplies, which is measured once in about a second.
     """
     training, generating, alike = [], [], set()
     like_these = {"base_model": study.base_identity, "arithmetic": study.arithmetic}
@@ -152,6 +155,17 @@ def speeds(study: Study) -> tuple[float, float]:
             speed = record["facts"]["responses"] / max(record["seconds"], 1e-3)
             generating.append(speed * share_of_threads(record["machine"]["threads"]))
     return (
-        sum(training) / len(training) if training else _GUESSED_TOKENS_PER_SECOND,
-        sum(generating) / len(generating) if generating else _GUESSED_RESPONSES_PER_SECOND,
+        sum(training) / len(training) if training else _GUESSED_TOKENS_PER_SECOND * _pace(study),
+        sum(generating) / len(generating) if generating else _GUESSED_RESPONSES_PER_SECOND * _pace(study),
     )
+
+
+def _pace(study: Study) -> float:
+    """How fast this machine multiplies beside the one that the guesses are of, at most 1: a faster one has
+    other limits.
+    """
+    device, precision = study.arithmetic.split("-")
+    if device != "cpu":
+        return 1.0
+    measured = measured_hardware("cpu")
+    return min(1.0, (measured.half if precision == "bf16" else measured.fp32) / _GUESSED_AT_TFLOPS)

@@ -20,6 +20,13 @@ _MARKED = re.compile(
 # The paragraph of a chapter that tells what the paper found.
 _PAPER = re.compile(r"^\*\*The paper's (?:answer|way)\.?\*\*.*?(?=\n\n|\Z)", re.MULTILINE | re.DOTALL)
 _LOOK = "Look, when you have written down what you expect"
+# What the line of a fold says, by the markup of what it holds.
+_INSIDE = {
+    "safetune-figure": "Look at the figure",
+    "safetune-answers": "Look at some of the answers",
+    "safetune-table": "Look at the table",
+    "safetune-prose": "Read what was found",
+}
 
 
 def result(text: str, *, ask: str = "") -> str:
@@ -77,7 +84,8 @@ def chapter(notebook: nbformat.NotebookNode, predict: str) -> None:
         tags = cell.metadata.get("tags", [])
         if cell.cell_type == "code" and cell.outputs and not {"remove-output", "remove-cell"} & set(tags):
             cell.metadata["tags"] = [*dict.fromkeys([*(t for t in tags if t != "hide-input"), "hide-output"])]
-            cell.metadata["mystnb"] = {"code_prompt_show": _LOOK, "code_prompt_hide": "Fold it again"}
+            title = next((said for mark, said in _INSIDE.items() if mark in str(cell.outputs)), _LOOK)
+            cell.metadata["mystnb"] = {"code_prompt_show": title, "code_prompt_hide": "Fold it again"}
     # Below the title and the head, before anything is shown.
     told = [prediction(predict), *(fold(one, title=_LOOK) for one in found)]
     cells.insert(2, nbformat.v4.new_markdown_cell("\n\n".join(told), id="safetune-predict"))

@@ -124,7 +124,8 @@ def head(name: str, about: Taught, titles: Mapping[str, str]) -> str:
         "",
         f"**Needs** {needs or 'no other chapter'}. {about.before}"
         + (f" **Helps** {helps}." if helps else ""),
-        f"**Minutes** {about.minutes} to read, {minutes} for its [exercises](../practice/{name}.md); a quiz.",
+        f"**Minutes** {about.minutes} to read with its figures, {minutes} for its"
+        f" [exercises](../practice/{name}.md); a quiz.",
         "```",
     ]
     return "\n".join(lines)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -13,13 +14,25 @@ from made_stages import made
 from tiny_training import tiny_study
 
 from safetune_utils import store
+from safetune_utils.estimate.hardware import HARDWARE, Hardware
 from safetune_utils.machine.files import sealed, write_json
 from safetune_utils.models import base_model
 from safetune_utils.settings import off_default
+from safetune_utils.study import plan as planning
 from safetune_utils.study import stages
 from safetune_utils.study.design import state, vary
 from safetune_utils.study.plan import plan
 from safetune_utils.study.study import Study
+
+
+def multiplying(tflops: float) -> Hardware:
+    """A CPU that multiplies so fast in every number format."""
+    return dataclasses.replace(HARDWARE["T4"], name="", kind="cpu", half=tflops, fp32=tflops)
+
+
+@pytest.fixture(autouse=True)
+def _of_the_guesses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(planning, "measured_hardware", lambda device: multiplying(0.62))
 
 
 def smoke(*, prompt_sets: tuple[str, ...] = ("malicious", "ordinary"), **given: Any) -> Study:
@@ -67,6 +80,15 @@ def test_before_anything_is_made_all_is_left_and_the_time_is_guessed_from_rows_a
     # 95 tokens a row, three times over, at 900 tokens a second, and 15 responses a second.
     seconds = [rows * 3 * 95 / 900 + 8 / 15 for rows in (4, 7)]
     assert list(table["minutes_left"]) == pytest.approx([s / 60 for s in seconds])
+
+
+def test_a_machine_that_multiplies_slower_is_guessed_to_take_longer_and_a_faster_one_no_less(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    minutes = (4 * 95 / 900 + 8 / 15) / 60
+    for tflops, times in ((0.155, 4), (6.2, 1)):
+        monkeypatch.setattr(planning, "measured_hardware", lambda device, tflops=tflops: multiplying(tflops))
+        assert plan(smoke())["minutes_left"][0] == pytest.approx(times * minutes)
 
 
 def test_what_a_model_reads_counts_as_an_answer_and_what_rules_or_a_server_read_takes_no_time() -> None:

@@ -82,7 +82,7 @@ def set_shape(shape: Shape, *, name: str, title: str) -> Figure:
                 label=label,
             )
             peak = int(np.argmax(heights))
-            labels.append(MarkLabel(label, edges[peak] + width / 2, heights[peak], look))
+            labels.append(MarkLabel(label, edges[peak] + width / 2, float(np.asarray(heights)[peak]), look))
         axes[0].set_xlabel("length in words")
         axes[0].set_ylabel("rows")
         label_marks(axes[0], labels)
