@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 import textwrap
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from matplotlib.transforms import ScaledTranslation
 
 from safetune_utils.book.figures.figure import TEXT
@@ -183,7 +184,7 @@ class _Extent(NamedTuple):
 
 
 def _extent(axes: Axes) -> _Extent:
-    figure = axes.figure
+    figure = cast(Figure, axes.figure)
     figure.draw_without_rendering()  # which lays it out
     box = axes.get_position()
     width, height = figure.get_figwidth() * 72, figure.get_figheight() * 72
