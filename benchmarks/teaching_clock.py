@@ -20,7 +20,7 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
-from bs4 import BeautifulSoup
+from bs4 import BeautifulSoup, Tag
 
 from safetune_utils.places import repository_folder
 
@@ -97,7 +97,7 @@ def shown(path: Path) -> BeautifulSoup:
     return BeautifulSoup(str(article), "html.parser")
 
 
-def words_of(part: BeautifulSoup) -> str:
+def words_of(part: Tag) -> str:
     return " ".join(part.get_text(" ").split())
 
 

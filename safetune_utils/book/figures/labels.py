@@ -93,7 +93,7 @@ def label_marks(axes: Axes, labels: Sequence[MarkLabel]) -> None:
     The axes have their limits.
     """
     wanted = sorted(labels, key=lambda one: one.x)
-    panel = axes.figure.get_figwidth() * 72
+    panel = cast(Figure, axes.figure).get_figwidth() * 72
     extent = _extent(axes)
     marks = [extent.left + extent.width * _share(axes, label) for label in wanted]
     for most in range(40, 0, -1):  # letters in a line: as many as leave room for all beside each other
