@@ -70,6 +70,7 @@ hashlib.sha256(table.to_json().encode()).hexdigest()
 PARAMETERS = """preset: str = "smoke"  # preset
 instruments: list[str] = ["refusal-rules", "harmfulness"]  # instruments
 mixing: dict = {"choice": "hardest", "n_candidates": 8}  # mixing
+safety_amounts: list[int] = [3]  # one adapter, for a run of it is repeated some two hundred times
 seeds: list[int] = [0]  # seeds
 """
 # A page of a book has a figure.
@@ -382,7 +383,7 @@ def disk(work: Work, reference: dict[str, Any]) -> _Trials:
         return planned
     planned += [
         (Trial("disk", f"full at stage {n}"), partial(_full_disk, work, reference, n))
-        for n in (1, 2, 4, 6, 9)
+        for n in (1, 2, 4, 6, 8)
     ]
     return [
         *planned,
