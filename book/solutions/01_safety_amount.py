@@ -18,13 +18,23 @@ RUN, OTHER = "results/published/pocket/", "results/published/gemma-3-270m/"
     predict="Of the answers that readers labelled, those to malicious requests after 200 safety examples:"
     " what share refuses?",
     given={"answers": "labels/own_answers.jsonl"},
+    changes={
+        "answers": [
+            {
+                "where": {"prompt_set": "malicious", "n_safety": 200, "refusal": "compliance"},
+                "set": {"refusal": "partial_refusal"},
+            }
+        ]
+    },
+    share=True,
     note="Ask first what the question is about, then what is counted. The denominator is where most"
     " wrong shares come from.",
 )
 def share_refused(answers: pd.DataFrame) -> float:
     """Which share of the answers to malicious requests refuses in full, with 200 safety examples?
-    `answers` has a row for each answer that was read: `prompt_set`, `n_safety` and `refusal` say what
-    was asked, of which model, and what the readers found."""
+    `answers` has a row for each answer that was read. `prompt_set` says what was asked. `n_safety` says of
+    which model: the number 0, 50 or 200, or the word *untuned*. `refusal` says what the readers found:
+    *full_refusal*, *partial_refusal* or *compliance*."""
     asked = answers[(answers["prompt_set"] == "malicious") & (answers["n_safety"] == 200)]
     return (asked["refusal"] == "full_refusal").mean()
 
@@ -57,6 +67,75 @@ def _(answers):
     return (answers.loc[answers["n_safety"] == 200, "refusal"] == "full_refusal").mean()
 
 
+def _refused_in_full(answers):
+    model = answers[answers["n_safety"] == 200]
+    return ((model["prompt_set"] == "malicious") & (model["refusal"] == "full_refusal")).sum()
+
+
+@share_refused.wrong(
+    "partial refusals were counted too",
+    hint="`refusal` has three codes. On this page's data the third does not occur among these answers; in"
+    " other data it does. Which code says 'in full'?",
+)
+def _(answers):
+    asked = answers[(answers["prompt_set"] == "malicious") & (answers["n_safety"] == 200)]
+    return (asked["refusal"] != "compliance").mean()
+
+
+@share_refused.wrong(
+    "all answers of the table stand below the line",
+    hint="Most of them are of other models or to other requests. Of which answers could one have been counted"
+    " above the line?",
+)
+def _(answers):
+    return _refused_in_full(answers) / len(answers)
+
+
+@share_refused.wrong(
+    "the answers of all models to malicious requests stand below the line",
+    hint="Above the line stand those of one model. So below it belong only the answers of that model.",
+)
+def _(answers):
+    return _refused_in_full(answers) / (answers["prompt_set"] == "malicious").sum()
+
+
+@share_refused.wrong(
+    "the refusals of the model stand below the line",
+    hint="That says which part of its refusals is to malicious requests. Asked is which part of its answers to"
+    " malicious requests is a refusal.",
+)
+def _(answers):
+    model = answers[answers["n_safety"] == 200]
+    return _refused_in_full(answers) / (model["refusal"] == "full_refusal").sum()
+
+
+@share_refused.wrong(
+    "the refusals of all models stand below the line",
+    hint="That says which part of all refusals is of this kind. Below the line belong answers, those that do"
+    " not refuse too.",
+)
+def _(answers):
+    return _refused_in_full(answers) / (answers["refusal"] == "full_refusal").sum()
+
+
+@share_refused.wrong(
+    "the malicious questions were counted too",
+    hint="The set *malicious_questions* is another one: its requests are worded as questions. The name must be"
+    " the same, and not only begin so.",
+)
+def _(answers):
+    sets = answers["prompt_set"].str.startswith("malicious")
+    return (answers.loc[sets & (answers["n_safety"] == 200), "refusal"] == "full_refusal").mean()
+
+
+@share_refused.wrong(
+    "it is a number of answers, and no share",
+    hint="Divide it by the number of answers that could have refused.",
+)
+def _(answers):
+    return _refused_in_full(answers)
+
+
 @exercise(
     title="What training brought",
     difficulty=1,
@@ -64,6 +143,12 @@ def _(answers):
     predict="Does the validation loss fall more, or less, where there are more safety examples?",
     given={"losses": RUN + "01_safety_amount-losses.csv"},
     again={"losses": OTHER + "01_safety_amount-losses.csv"},
+    changes={
+        "losses": [
+            {"where": {"n_safety": 0, "step": 80}, "set": {"validation_loss": 2.7}},
+            {"where": {"n_safety": 50, "step": 94}, "set": {"validation_loss": 2.9}},
+        ]
+    },
     note="The levels of two amounts are not on the same rows; a fall along one line is.",
 )
 def loss_fall(losses: pd.DataFrame) -> dict[int, float]:
@@ -99,6 +184,25 @@ def _(losses):
 
 
 @loss_fall.wrong(
+    "the last loss of each line was taken for its lowest",
+    hint="On this page they are the same. A loss may also rise again before training ends: which value of a"
+    " line is the lowest?",
+)
+def _(losses):
+    lines = losses.sort_values("step").groupby("n_safety")["validation_loss"]
+    return {n: g.iloc[0] - g.iloc[-1] for n, g in lines}
+
+
+@loss_fall.wrong(
+    "the highest loss of each line was taken for its first",
+    hint="On this page they are the same. A loss may also rise above where it began: which row of a line was"
+    " measured first?",
+)
+def _(losses):
+    return {n: g.max() - g.min() for n, g in losses.groupby("n_safety")["validation_loss"]}
+
+
+@loss_fall.wrong(
     "the fall was divided by where it began",
     hint="Nats are asked for, not a part of the first loss.",
 )
@@ -116,6 +220,9 @@ def _(losses):
     " at 0, or above it?",
     given={"curve": RUN + "01_safety_amount-safety_amount.csv"},
     again={"curve": OTHER + "01_safety_amount-safety_amount.csv"},
+    changes={
+        "curve": [{"where": {"prompt_set": "malicious", "n_safety": 50}, "set": {"n_scored": 49}}],
+    },
     note="Near 0 and 1 the textbook's interval reaches to what cannot be. Wilson's does not.",
 )
 def lower_ends(curve: pd.DataFrame) -> dict[int, float]:
@@ -139,6 +246,16 @@ def _(curve):
     return {
         r.n_safety: r.share - 1.96 * sqrt(r.share * (1 - r.share) / r.n_scored) for r in asked.itertuples()
     }
+
+
+@lower_ends.wrong(
+    "the table's own lower ends were read",
+    hint="`low` is there to compare yours with. Work it out from `share` and `n_scored`: in other data it may be"
+    " missing, or of another method.",
+)
+def _(curve):
+    asked = curve[curve["prompt_set"] == "malicious"]
+    return dict(zip(asked["n_safety"], asked["low"], strict=True))
 
 
 @lower_ends.wrong(
@@ -166,11 +283,12 @@ def _(curve):
     predict="Readers called some answers harmful. Is their share smaller with 50 safety examples than with"
     " none? By how much?",
     given={"answers": "labels/own_answers.jsonl"},
+    share=True,
     note="Unpaired, a part of the difference is that of the requests. Paired, the change is larger here, and"
     " still of few requests: ask for its interval before anybody believes it.",
 )
 def change_in_harm(answers: pd.DataFrame) -> float:
-    """By how much does the share of harmful answers (`harm`) change from 0 to 50 safety examples
+    """By how much does the share of harmful answers (`harm`, true or false) change from 0 to 50 safety examples
     (`n_safety`), on the requests whose answers were read at both amounts? `prompt_id` tells the request;
     take all prompt sets together. A fall is a negative number."""
     both = _both(answers)

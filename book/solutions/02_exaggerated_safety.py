@@ -73,6 +73,16 @@ def _(trade):
     predict="Ten kinds of look-alike make 45 pairs. In how many of them do the two intervals lie apart?",
     given={"kinds": RUN + "02_exaggerated_safety-lookalikes_by_kind.csv"},
     again={"kinds": OTHER + "02_exaggerated_safety-lookalikes_by_kind.csv"},
+    # Intervals that lie apart on either side, two that touch, and another largest amount.
+    changes={
+        "kinds": [
+            {"where": {"kind": "cooking_tools", "n_safety": 200}, "set": {"low": 0.74, "high": 0.95}},
+            {"where": {"kind": "sport", "n_safety": 200}, "set": {"low": 0.5, "high": 0.9}},
+            {"where": {"kind": "figures_of_speech", "n_safety": 200}, "set": {"low": 0.25}},
+            {"where": {"kind": "public_facts", "n_safety": 200}, "set": {"high": 0.25}},
+            {"where": {"n_safety": 200}, "set": {"n_safety": 400}},
+        ]
+    },
     note="Eleven prompts a kind: the chapter shows ten bars, and hardly one of the rankings that the"
     " eye makes.",
 )
@@ -92,6 +102,25 @@ def told_apart(kinds: pd.DataFrame) -> int:
 def _(kinds):
     last = kinds[kinds["n_safety"] == kinds["n_safety"].max()]
     return sum(a.share != b.share for a, b in combinations(last.itertuples(), 2))
+
+
+@told_apart.wrong(
+    "intervals that touch were counted as apart",
+    hint="The task says that two intervals that touch overlap: one must end *below* the beginning of the"
+    " other.",
+)
+def _(kinds):
+    last = kinds[kinds["n_safety"] == kinds["n_safety"].max()]
+    return sum(a.high <= b.low or b.high <= a.low for a, b in combinations(last.itertuples(), 2))
+
+
+@told_apart.wrong(
+    "only pairs were counted in which the first lies below the second",
+    hint="In a pair either of the two may be the lower one. Ask both ways.",
+)
+def _(kinds):
+    last = kinds[kinds["n_safety"] == kinds["n_safety"].max()]
+    return sum(a.high < b.low for a, b in combinations(last.itertuples(), 2))
 
 
 @told_apart.wrong(
@@ -122,6 +151,7 @@ def _(kinds):
     " does the very"
     " word stand in both, and not only a form of it (shot, shooting)?",
     given={"prompts": "corpus/lookalikes.jsonl"},
+    share=True,
     note="A rule that looks for letters inside words finds *kill* in *skill*. Look at what it finds"
     " before you trust it.",
 )

@@ -28,6 +28,13 @@ def _share(transfer, trained, asked):
     " the two differ?",
     given={"transfer": RUN + "03_prompt_format-transfer.csv"},
     again={"transfer": OTHER + "03_prompt_format-transfer.csv"},
+    # 180 and 200 of 294: the second more, and together more than there are.
+    changes={
+        "transfer": [
+            {"where": {"trained": "instructions", "prompt_set": "malicious"}, "set": {"share": 0.6122}},
+            {"where": {"trained": "questions", "prompt_set": "malicious"}, "set": {"share": 0.68026}},
+        ]
+    },
     note="This is why the chapter compares request by request: the same two totals may come of near"
     " agreement or of none.",
 )
@@ -60,6 +67,46 @@ def _(transfer):
 
 
 @can_differ.wrong(
+    "the two totals were added for the greatest number",
+    hint="That is right while they are small. If together they refuse more than there are requests, some are"
+    " refused by both. How many at least?",
+)
+def _(transfer):
+    (a, _), (b, _) = _count(transfer, "instructions"), _count(transfer, "questions")
+    return abs(a - b), a + b
+
+
+@can_differ.wrong(
+    "the sum of the two totals was only kept from going above all requests",
+    hint="If together they refuse more than there are requests, some are refused by both, and on those they"
+    " agree. Take them off.",
+)
+def _(transfer):
+    (a, n), (b, _) = _count(transfer, "instructions"), _count(transfer, "questions")
+    return abs(a - b), min(a + b, n)
+
+
+@can_differ.wrong(
+    "the second total was taken off the first",
+    hint="Either model may refuse more, and no number of requests is below 0.",
+)
+def _(transfer):
+    (a, n), (b, _) = _count(transfer, "instructions"), _count(transfer, "questions")
+    return a - b, min(a + b, 2 * n - a - b)
+
+
+@can_differ.wrong(
+    "the totals were cut and not rounded",
+    hint="A share of n requests may come out as 199.996, and means 200. Use `round`.",
+)
+def _(transfer):
+    rows = transfer[transfer["prompt_set"] == "malicious"].set_index("trained")
+    a, b = (int(rows["share"][name] * rows["n_scored"][name]) for name in ("instructions", "questions"))
+    n = int(rows["n_scored"]["instructions"])
+    return abs(a - b), min(a + b, 2 * n - a - b)
+
+
+@can_differ.wrong(
     "the two models were taken to have nothing to do with one another",
     hint="That gives what chance would make of it. What is asked is what is possible: the least and"
     " the most.",
@@ -76,6 +123,7 @@ def _(transfer):
     minutes=15,
     predict="Of the different words of a request in both its forms, what share stands in both?",
     given={"requests": "corpus/malicious.jsonl"},
+    share=True,
     note="Half of the words are the form. A bag of words sees a good part of the same request in both.",
 )
 def words_in_common(requests: pd.DataFrame) -> float:

@@ -76,6 +76,16 @@ def _(shares):
     " name a different form as the safer one?",
     given={"shares": RUN + "04_opinion_vs_instruction-opinion_instruction.csv"},
     again={"shares": OTHER + "04_opinion_vs_instruction-opinion_instruction.csv"},
+    # At 25, refusals name no form and harm names one.
+    changes={
+        "shares": [
+            {"where": {"n_safety": 25, "measure": "refuse"}, "set": {"share": 0.1}},
+            {
+                "where": {"prompt_set": "controversial", "n_safety": 25, "measure": "called harmful"},
+                "set": {"share": 0.0},
+            },
+        ]
+    },
     note="Whoever reports one instrument only has chosen the answer.",
 )
 def readings_disagree(shares: pd.DataFrame) -> list[int]:
@@ -108,6 +118,16 @@ def _(shares):
 
 
 @readings_disagree.wrong(
+    "where a reading finds the forms equal, one of them was named all the same",
+    hint="'Not safer' is not 'less safe'. Compare three ways: more, less, equal.",
+)
+def _(shares):
+    a = _line(shares, "controversial", "refuse") > _line(shares, "opinions", "refuse")
+    b = _line(shares, "controversial", "called harmful") < _line(shares, "opinions", "called harmful")
+    return [int(n) for n in a.index if a[n] != b[n]]
+
+
+@readings_disagree.wrong(
     "'can be read' was taken for harm",
     hint="A readable answer may be harmful or not. There is a `measure` of its own for harm.",
 )
@@ -125,6 +145,7 @@ def _(shares):
     " within ten points?",
     given={"shares": RUN + "04_opinion_vs_instruction-opinion_instruction.csv"},
     again={"shares": OTHER + "04_opinion_vs_instruction-opinion_instruction.csv"},
+    changes={"shares": [{"where": {"n_safety": 200}, "set": {"n_safety": 400}}]},
     note="Four times the claims halve the interval. Pairs, as in the chapter, need fewer; these totals"
     " know no pairs.",
 )

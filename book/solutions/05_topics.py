@@ -15,6 +15,10 @@ RUN = "results/published/pocket/"
     " refused?",
     given={"topics": RUN + "05_topics-topics_malicious.csv", "safety": "corpus/safety.jsonl"},
     again={"safety": "corpus/questions.jsonl", "topics": RUN + "05_topics-topics_controversial.csv"},
+    changes={
+        "topics": [{"where": {"topic": "climate", "n_safety": 50}, "set": {"share": 0.5, "n_scored": 12}}],
+    },
+    share=True,
     note="Two topics of seven requests: read the number aloud together with the fourteen.",
 )
 def refused_untaught(topics: pd.DataFrame, safety: pd.DataFrame) -> float:
@@ -34,6 +38,15 @@ def _pooled(rows):
 )
 def _(topics, safety):
     return _pooled(topics[topics["topic"].isin(safety["topic"]) & (topics["n_safety"] == 50)])
+
+
+@refused_untaught.wrong(
+    "the mean of the topics' shares was taken",
+    hint="On this page the topics have as many requests each. Elsewhere a large topic counts for more: work out"
+    " how many requests are refused, of how many.",
+)
+def _(topics, safety):
+    return topics[~topics["topic"].isin(safety["topic"]) & (topics["n_safety"] == 50)]["share"].mean()
 
 
 @refused_untaught.wrong(
@@ -59,6 +72,8 @@ def _(topics, safety):
     predict="If all topics were alike in truth, how likely is it that at least one 95 % interval misses"
     " that truth?",
     given={"topics": RUN + "05_topics-topics_malicious.csv"},
+    changes={"topics": [{"where": {"n_safety": 200}, "set": {"n_safety": 400}}]},
+    share=True,
     note="Look at fourteen bars and one will nearly always seem to tell a story.",
 )
 def one_by_chance(topics: pd.DataFrame) -> float:
@@ -89,6 +104,14 @@ def _(topics):
 
 
 @one_by_chance.wrong(
+    "the topics of all amounts were counted",
+    hint="A topic may be missing at the largest amount. Count the rows that stand there.",
+)
+def _(topics):
+    return 1 - 0.95 ** topics["topic"].nunique()
+
+
+@one_by_chance.wrong(
     "every row was counted as a topic",
     hint="A topic stands once for each amount. At the largest amount, how many are there?",
 )
@@ -105,6 +128,8 @@ def _(topics):
     " requests?",
     given={"left_out": RUN + "05_topics-topics_left_out.csv"},
     again={},
+    changes={"left_out": [{"where": {"kind": "violence", "model": "without"}, "set": {"share": 0.5}}]},
+    share=True,
     note="A mean of shares gives a topic of 11 requests the weight of one of 34.",
 )
 def left_out_together(left_out: pd.DataFrame) -> float:
@@ -134,6 +159,15 @@ def _(left_out):
 )
 def _(left_out):
     return _pooled(_three(left_out))
+
+
+@left_out_together.wrong(
+    "the row *all topics left out* was read",
+    hint="It is there to check your answer by. Work the share out from the three topics.",
+)
+def _(left_out):
+    rows = left_out[left_out["model"] == "without"].set_index("kind")
+    return rows.loc["all topics left out", "share"]
 
 
 @left_out_together.wrong(

@@ -62,6 +62,7 @@ def _(costs):
     predict="How often would you be right if you always took the longest of the four choices, without"
     " reading the question?",
     given={"questions": "corpus/four_choice.jsonl"},
+    share=True,
     note="A benchmark can be passed for reasons that are not knowledge. Before you trust one, try the"
     " silly strategies.",
 )
@@ -110,6 +111,7 @@ def _(questions):
     predict="Suppose that not one of this page's questions goes from right to wrong. How large a share of all"
     " such questions might still do so?",
     given={"questions": "corpus/four_choice.jsonl"},
+    share=True,
     note="The 'rule of three' says 3/n. 'We saw nothing' always needs the sentence 'we would have seen …'.",
 )
 def unseen(questions: pd.DataFrame) -> float:

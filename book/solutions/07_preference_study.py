@@ -56,6 +56,14 @@ def _(tallies):
 
 
 @win_rates.wrong(
+    "'equally bad' was not counted as a tie",
+    hint="Equally good and equally bad are both ties: there are two columns to add.",
+)
+def _(tallies):
+    return {r.prompt_set: (r.first_better + r.equally_good / 2) / r.n for r in _rows(tallies).itertuples()}
+
+
+@win_rates.wrong(
     "a tie was counted as a win",
     hint="Then both models would win more than half. Each gets half of a tie.",
 )
@@ -73,6 +81,8 @@ def _(tallies):
         "judge": "recorded/preference/judge.json#decisions",
         "rule": "recorded/preference/rule.json#decisions",
     },
+    # On the page one of the two has one choice only, so κ is 0 however the pairs are put together.
+    changes={"judge": [{"where": {"id": str(n)}, "set": {"choice": "A"}} for n in range(2, 20, 3)]},
     note="Raw agreement rewards whoever says the commonest word. κ of such a judge is 0, whatever the"
     " other says.",
 )
@@ -110,6 +120,15 @@ def _(judge, rule):
 
 
 @kappa.wrong(
+    "the choices were compared row by row, and not pair by pair",
+    hint="The two tables are in orders of their own. Put the rows together by `id`.",
+)
+def _(judge, rule):
+    n = min(len(judge), len(rule))
+    return _kappa(judge["choice"][:n], rule["choice"][:n])
+
+
+@kappa.wrong(
     "a pair that one of them did not judge was counted as a choice of its own",
     hint="The judge gave no readable reply to one pair. That is no opinion: keep the pairs that both judged.",
 )
@@ -125,6 +144,15 @@ def _(judge, rule):
     predict="Of 50 pairs, 42 are ties, 1 is better and 7 are worse. Is that more than a coin would do?",
     given={"tallies": TALLIES},
     again={},
+    changes={
+        "tallies": [
+            {
+                "where": {"annotator": "annotator 2", "n_safety": 500, "prompt_set": "AlpacaEval"},
+                "set": {"first_better": 8, "second_better": 2, "equally_good": 40},
+            }
+        ]
+    },
+    share=True,
     note="The exact test looks at the eight that are no ties, and says .07: suggestive, and no proof.",
 )
 def p_value(tallies: pd.DataFrame) -> float:
@@ -159,6 +187,16 @@ def _(tallies):
 def _(tallies):
     wins, losses = _decided(tallies)
     return 2 * comb(wins + losses, wins) / 2 ** (wins + losses)
+
+
+@p_value.wrong(
+    "results with as few wins or fewer were counted, and doubled",
+    hint="That is right where the wins are fewer than the losses. Begin with the smaller of the two.",
+)
+def _(tallies):
+    wins, losses = _decided(tallies)
+    n = wins + losses
+    return min(1.0, 2 * sum(comb(n, k) for k in range(wins + 1)) / 2**n)
 
 
 @p_value.wrong(

@@ -61,6 +61,15 @@ WORDS = ["won't", "help", "cannot", "instead", "not"]
     minutes=25,
     predict="Five one-word rules for a refusal. Will the best on the first half be as good on the second?",
     given={"wordings": "labels/wording.jsonl"},
+    # The two halves change places.
+    changes={
+        "wordings": [
+            {"where": {"split": "tune"}, "set": {"split": "was tune"}},
+            {"where": {"split": "test"}, "set": {"split": "tune"}},
+            {"where": {"split": "was tune"}, "set": {"split": "test"}},
+        ]
+    },
+    share=True,
     note="The best of several looks better than it is, on the rows it was chosen on. That is why a"
     " test half exists.",
 )
@@ -115,6 +124,27 @@ def _(wordings):
     predict="The rules raise some false alarms and miss some refusals. With 50 safety examples, is the true"
     " share of refusals above what they find, or below it?",
     given={"scored": RUN + "08_instruments-two_instruments.csv", "own": "results/own_answers.json"},
+    changes={
+        "own": [
+            {
+                "set": {
+                    "instruments": {
+                        "refusal-rules": {
+                            "test": {
+                                "counts": {
+                                    "both": 20,
+                                    "instrument_alone": 4,
+                                    "people_alone": 8,
+                                    "neither": 160,
+                                }
+                            }
+                        }
+                    }
+                }
+            }
+        ]
+    },
+    share=True,
     note="Rogan and Gladen, 1978, for blood tests. The 'if' in the sentence is the whole of it: with 200"
     " safety examples the formula gives more than 1, so there the rules err otherwise than on the labelled"
     " answers.",

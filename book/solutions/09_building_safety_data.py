@@ -18,6 +18,15 @@ A, B = "recorded/review_answers_a.json#decisions", "recorded/review_answers_b.js
     " 200?",
     given={"funnel": FUNNEL},
     again={},
+    # 16 of 40: what is asked for comes out even.
+    changes={
+        "funnel": [
+            {"where": {"rows": 36}, "set": {"rows": 40}},
+            {"where": {"rows": 16}, "set": {"rows": 20}},
+            {"where": {"rows": 15}, "set": {"rows": 18}},
+            {"where": {"rows": 14}, "set": {"rows": 16}},
+        ]
+    },
     note="Then multiply by the minutes a reader takes for each draft: that is the price, and not the tokens.",
 )
 def questions_needed(funnel: pd.DataFrame) -> int:
@@ -32,6 +41,14 @@ def questions_needed(funnel: pd.DataFrame) -> int:
 )
 def _(funnel):
     return floor(200 * funnel["rows"].iloc[0] / funnel["rows"].iloc[-1])
+
+
+@questions_needed.wrong(
+    "one was added, also where it comes out even",
+    hint="Where the division leaves nothing over, no further question is needed. `ceil` sees to that.",
+)
+def _(funnel):
+    return floor(200 * funnel["rows"].iloc[0] / funnel["rows"].iloc[-1]) + 1
 
 
 @questions_needed.wrong(
@@ -65,6 +82,8 @@ def _(funnel):
     predict="Two readers went over the same 36 drafts. On what share of them do both let the draft stand"
     " or both reject it?",
     given={"a": A, "b": B},
+    changes={"a": [{"where": {"decision": "edit"}, "set": {"decision": "accept"}}]},
+    share=True,
     note="An edit keeps a draft, an accept too. What counts as agreement is decided before it is counted.",
 )
 def same_fate(a: pd.DataFrame, b: pd.DataFrame) -> float:
@@ -91,6 +110,15 @@ def _(a, b):
 def _(a, b):
     both = a.merge(b, on="id")
     return ((both["decision_x"] != "reject") & (both["decision_y"] != "reject")).mean()
+
+
+@same_fate.wrong(
+    "an accept and an edit were taken for different fates",
+    hint="Both let the draft stand. Ask of each decision only whether it rejects.",
+)
+def _(a, b):
+    both = a.merge(b, on="id")
+    return (both["decision_x"] == both["decision_y"]).mean()
 
 
 @same_fate.wrong(

@@ -17,6 +17,16 @@ FRONTIER = "10_choosing_safety_data-choosing_frontier.csv"
     predict="Eight ways to choose. How many of them are beaten by no other on both axes?",
     given={"variants": RUN + FRONTIER},
     again={"variants": OTHER + FRONTIER},
+    # Two that are alike, and ties on either axis.
+    changes={
+        "variants": [
+            {"where": {"variant": "random"}, "set": {"wanted_share": 0.2, "unwanted_share": 0.04}},
+            {"where": {"variant": "guard alone"}, "set": {"wanted_share": 0.2, "unwanted_share": 0.04}},
+            {"where": {"variant": "refusals first"}, "set": {"wanted_share": 0.5, "unwanted_share": 0.1}},
+            {"where": {"variant": "tuned after"}, "set": {"wanted_share": 0.5, "unwanted_share": 0.12}},
+            {"where": {"variant": "hardest first"}, "set": {"wanted_share": 0.4, "unwanted_share": 0.1}},
+        ]
+    },
     note="To lie on the frontier is no praise by itself: 'no safety data' lies there too, at its lower end.",
 )
 def frontier(variants: pd.DataFrame) -> set[str]:
@@ -43,6 +53,59 @@ def _(variants):
         for r in rows
         if not any(o.wanted_share < r.wanted_share and o.unwanted_share <= r.unwanted_share for o in rows)
     }
+
+
+def _unbeaten(variants, beats):
+    rows = list(variants.itertuples())
+    return {r.variant for r in rows if not any(beats(o, r) for o in rows)}
+
+
+@frontier.wrong(
+    "only what is better on both axes was taken to beat another",
+    hint="To be equal on one axis and better on the other is enough.",
+)
+def _(variants):
+    return _unbeaten(
+        variants,
+        lambda a, b: a.wanted_share > b.wanted_share and a.unwanted_share < b.unwanted_share,
+    )
+
+
+@frontier.wrong(
+    "a variant with as large a `wanted_share` was taken to beat nothing",
+    hint="With equal wanted refusals, the one with fewer unwanted refusals beats the other.",
+)
+def _(variants):
+    return _unbeaten(
+        variants,
+        lambda a, b: a.wanted_share > b.wanted_share and a.unwanted_share <= b.unwanted_share,
+    )
+
+
+@frontier.wrong(
+    "a variant with as large an `unwanted_share` was taken to beat nothing",
+    hint="With equal unwanted refusals, the one with more wanted refusals beats the other.",
+)
+def _(variants):
+    return _unbeaten(
+        variants,
+        lambda a, b: a.wanted_share >= b.wanted_share and a.unwanted_share < b.unwanted_share,
+    )
+
+
+@frontier.wrong(
+    "two variants that are alike on both axes beat one another",
+    hint="The task asks that one be strictly better in one of the two.",
+)
+def _(variants):
+    return _unbeaten(
+        variants,
+        lambda a, b: (
+            a.variant != b.variant
+            and a.wanted_share >= b.wanted_share
+            and a.unwanted_share <= b.unwanted_share
+        ),
+    )
 
 
 @frontier.wrong(
@@ -133,6 +196,13 @@ def _(variants):
     predict="Fifty examples are drawn from twelve topics, one of each in turn. How many does each topic"
     " give?",
     given={"pool": "corpus/safety.jsonl"},
+    # A topic with three rows or fewer, so that it runs out.
+    changes={
+        "pool": [
+            {"where": {"id": name}, "set": {"topic": "gossip"}}
+            for name in ("safety-040", "safety-090", "safety-140")
+        ]
+    },
     note="The pool of this book is even already, so 'every topic' can do little. Ask the class what a"
     " gathered pool looks like.",
 )
@@ -157,6 +227,16 @@ def drawn_in_turn(pool: pd.DataFrame) -> dict[str, int]:
 def _(pool):
     first = pool.head(50)["topic"]
     return {topic: int((first == topic).sum()) for topic in pool["topic"].unique()}
+
+
+@drawn_in_turn.wrong(
+    "no topic was taken to run out",
+    hint="Here each topic has rows enough. Elsewhere one may have fewer than its turns: then the others give"
+    " more.",
+)
+def _(pool):
+    topics = pool["topic"].unique()
+    return {topic: 50 // len(topics) + (place < 50 % len(topics)) for place, topic in enumerate(topics)}
 
 
 @drawn_in_turn.wrong(

@@ -17,6 +17,7 @@ BINS = "results/published/pocket/11_harmfulness_model-harmfulness_calibration_ch
     minutes=15,
     predict="The model says how likely harm is. By how many points is it off, on an average answer?",
     given={"bins": BINS},
+    share=True,
     note="Where the model is unsure it is off by most, and there are few answers; so weights matter.",
 )
 def calibration_error(bins: pd.DataFrame) -> float:
@@ -61,6 +62,9 @@ def _(bins):
     " that says 'harmful' to everything?",
     given={"test": "results/harmfulness.json#test/counts"},
     again={"test": "results/harmfulness.json#validation/counts"},
+    # There the commonest label is the other one.
+    changes={"test": [{"set": {"both": 60, "neither": 198}}]},
+    share=True,
     note="Accuracy has no meaning without the share of the commonest label.",
 )
 def beyond_the_commonest(test: dict) -> float:
@@ -94,6 +98,15 @@ def _(test):
 def _(test):
     said = (test["both"] + test["instrument_alone"]) / sum(test.values())
     return _accuracy(test) - max(said, 1 - said)
+
+
+@beyond_the_commonest.wrong(
+    "it was compared with a model that always says 'harmful'",
+    hint="Here people say 'harmful' more often. Elsewhere they may not: find the commonest label from the"
+    " counts.",
+)
+def _(test):
+    return _accuracy(test) - _harmful(test)
 
 
 @beyond_the_commonest.wrong(

@@ -8,7 +8,7 @@ In a notebook::
 
     def share_refused(answers): ...
 
-    check(share_refused, predicted=0.5)
+    print(check(share_refused, predicted=0.5))
 """
 
 from safetune_utils.teaching.exercises import Checked, check, exercises, given

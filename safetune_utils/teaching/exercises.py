@@ -8,6 +8,8 @@ that wrong methods give, each with its hint.
 from __future__ import annotations
 
 import inspect
+import math
+import numbers
 import traceback
 from collections.abc import Callable
 from functools import cache
@@ -27,6 +29,8 @@ SHARE_DRAWN = 0.7
 ANOTHER_SEED = 1
 
 Inputs = dict[str, Any]
+# ``set``, cells by their columns; ``where``, what a row holds in which they are set.
+Change = dict[str, dict[str, Any]]
 
 
 class Hint(NamedTuple):
@@ -58,6 +62,9 @@ class Exercise(NamedTuple):
         given: for each of its arguments, a file below ``data/``; what stands behind a ``#`` is a part of it.
         again: other files to check it on, for those arguments; empty: the first ones are enough; ``None``: a
             part of their rows.
+        changes: what is changed in the data that stand behind ``again``, by argument, so that two methods that
+            come to the same on the page do not there; see :func:`changed`.
+        share: whether the answer is a share or a change of one, so that 0.25 stands for 25 %.
         right: the seals of the right answer, one list for each of the inputs that it is checked on.
         hints: for the answers of wrong methods, in the order in which they are tried.
     """
@@ -72,6 +79,8 @@ class Exercise(NamedTuple):
     predict: str
     given: dict[str, str]
     again: dict[str, str] | None
+    changes: dict[str, list[Change]]
+    share: bool
     right: list[list[str]]
     hints: list[Hint]
 
@@ -182,9 +191,25 @@ def cases(one: Exercise) -> list[Inputs]:
     """The inputs that an exercise is checked on: the page's own, and others, so that no number of the page
     is right by being written down."""
     own = inputs_of(one.given)
-    if one.again is None:
-        return [own, _drawn_apart(own, ANOTHER_SEED)]
-    return [own, own | inputs_of(one.again)] if one.again else [own]
+    if one.again == {} and not one.changes:
+        return [own]
+    other = _drawn_apart(own, ANOTHER_SEED) if one.again is None else own | inputs_of(one.again)
+    return [own, {name: changed(data, one.changes.get(name, [])) for name, data in other.items()}]
+
+
+def changed(data: Any, changes: list[Change]) -> Any:
+    """A table with other cells in the rows that hold what is said, one change after another; or a dict with
+    other entries."""
+    if not isinstance(data, pd.DataFrame):
+        return data | {key: value for one in changes for key, value in one["set"].items()} if changes else data
+    data = data.copy()
+    for one in changes:
+        rows = pd.Series(True, index=data.index)
+        for column, held in one.get("where", {}).items():
+            rows &= data[column] == held
+        for column, value in one["set"].items():
+            data.loc[rows, column] = value
+    return data
 
 
 def check(function: Callable[..., Any], *, predicted: Any) -> Checked:
@@ -198,11 +223,16 @@ def check(function: Callable[..., Any], *, predicted: Any) -> Checked:
         Whether it is right, and what to say: a hint where it is not.
 
     Raises:
-        SafetuneError: no exercise has a function of that name, or nothing was predicted.
+        SafetuneError: no exercise has a function of that name, or nothing was predicted, or per cent where a
+            share is asked for.
     """
     one = exercise(function.__name__)
     if predicted is None or predicted == "":
         raise SafetuneError("write down what you expect first: check(…, predicted=0.5), a number or words")
+    if one.share and isinstance(predicted, numbers.Real) and abs(predicted) > 1:
+        raise SafetuneError(
+            f"this answer is a share, and none is above 1: for {predicted} % write predicted={predicted / 100:g}"
+        )
     answers = []
     for place, inputs in enumerate(cases(one)):
         told = _called(function, one, inputs)
@@ -236,6 +266,13 @@ def _called(function: Callable[..., Any], one: Exercise, inputs: Inputs) -> Chec
         )
     if answer is None:
         return Checked(False, "Nothing came back: end the function with return and what it found.")
+    if isinstance(answer, float) and math.isnan(answer):
+        return Checked(
+            False,
+            "It gives nan, which is the mean of no rows: does any row hold all that you ask for? In a table the"
+            ' number 200 and the text "200" are not the same. Look at the codes with'
+            ' answers["column"].unique(), with the names of your table and column.',
+        )
     try:
         seals(answer, of="")
     except NotAnAnswerError as error:

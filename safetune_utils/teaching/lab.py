@@ -8,8 +8,10 @@ from __future__ import annotations
 import textwrap
 from typing import TYPE_CHECKING, Any
 
+import pandas as pd
+
 from safetune_utils.errors import SafetuneError
-from safetune_utils.teaching.exercises import Exercise, exercise, exercises
+from safetune_utils.teaching.exercises import Exercise, exercise, exercises, inputs_of
 from safetune_utils.teaching.sealed import Solved, solved
 
 if TYPE_CHECKING:
@@ -27,18 +29,23 @@ _KERNEL = {
 
 def stub(one: Exercise) -> str:
     """What a student begins with."""
+    expected = "your expectation in place of None" + (": 0.25 stands for 25 %" if one.share else "")
+    looks = [
+        f'data["{name}"]' + (".head()" if isinstance(held, pd.DataFrame) else "")
+        for name, held in inputs_of(one.given).items()
+    ]
     return f"""import pandas as pd
 
 from safetune_utils.teaching import check, given
 
-data = given("{one.name}")  # {", ".join(one.given)}
+data = given("{one.name}")  # look at {", ".join(looks)}
 
 
 {one.signature}
     ...
 
 
-check({one.name}, predicted=None)  # your expectation in place of None"""
+print(check({one.name}, predicted=None))  # {expected}"""
 
 
 def sheet(title: str, mine: list[Exercise]) -> nbformat.NotebookNode:

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from safetune_utils.places import repository_folder
-from safetune_utils.teaching.exercises import Exercise, Hint, cases
+from safetune_utils.teaching.exercises import Change, Exercise, Hint, cases
 from safetune_utils.teaching.sealing import seals
 
 Method = Callable[..., Any]
@@ -116,6 +116,8 @@ def exercise(
     predict: str,
     given: dict[str, str],
     again: dict[str, str] | None = None,
+    changes: dict[str, list[Change]] | None = None,
+    share: bool = False,
     note: str = "",
 ) -> Callable[[Method], Solved]:
     """Make a solution an exercise; :class:`safetune_utils.teaching.exercises.Exercise` says what each part
@@ -131,6 +133,8 @@ def exercise(
             predict=predict,
             given=given,
             again=again,
+            changes=changes or {},
+            share=share,
         )
 
     return make

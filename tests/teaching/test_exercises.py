@@ -65,7 +65,7 @@ def test_a_wrong_way_gets_its_own_hint(one: Solved, way: object) -> None:
 @pytest.mark.parametrize("one", ALL)
 def test_a_number_of_the_page_written_into_the_function_is_noticed(one: Solved) -> None:
     exercise = exercises()[one.solution.__name__]
-    if exercise.again == {}:
+    if len(cases(exercise)) == 1:
         pytest.skip("its data is one small file, and no other of its form is published")
     own = one.solution(**copied(cases(exercise)[0]))
     other = [one.solution(**copied(inputs)) for inputs in cases(exercise)][1]
@@ -104,6 +104,11 @@ def test_what_is_wrong_before_the_answer_is_told_in_a_sentence() -> None:
 
     assert "a hundred times too large" in check(share_refused, predicted=0.5).says
 
+    def share_refused(answers):  # type: ignore[no-redef, no-untyped-def]
+        return (answers[answers["n_safety"] == "200"]["refusal"] == "full_refusal").mean()
+
+    assert check(share_refused, predicted=0.5).says.startswith("It gives nan")
+
 
 def test_nothing_is_checked_without_a_prediction_and_an_unknown_name_is_told() -> None:
     def share_refused(answers):  # type: ignore[no-untyped-def]
@@ -111,6 +116,8 @@ def test_nothing_is_checked_without_a_prediction_and_an_unknown_name_is_told() -
 
     with pytest.raises(SafetuneError, match="write down what you expect first"):
         check(share_refused, predicted=None)
+    with pytest.raises(SafetuneError, match="for 75 % write predicted=0.75"):
+        check(share_refused, predicted=75)
 
     def share_refuse(answers):  # type: ignore[no-untyped-def]
         return 1
