@@ -77,8 +77,8 @@ def reading(html: Path) -> list[Step]:
     questions = practice.select(".safetune-quiz")
     parts = [
         ("0:05", "the beginning of chapter 1, to the place to predict", before),
-        ("0:45", "exercise 1.1", words_of(exercise)),
-        ("1:15", "questions 3 and 5 with their options", " ".join(words_of(questions[n]) for n in (2, 4))),
+        ("0:40", "exercise 1.1", words_of(exercise)),
+        ("1:17", "questions 1 and 5 with their options", " ".join(words_of(questions[n]) for n in (0, 4))),
     ]
     counted = [(at, what, len(text.split())) for at, what, text in parts]
     return [Step(at, f"read: {what}", n / WORDS_A_MINUTE, f"{n} words") for at, what, n in counted]
@@ -109,8 +109,8 @@ def machine() -> list[Step]:
         lesson = took([sys.executable, "-m", "safetune_utils", "lesson", "1", "--output", page], alone)
     check = took([sys.executable, "-c", _CHECK], dict(os.environ))
     return [
-        Step("0:24", "run: safetune lesson, begun at 0:00", lesson, "a clock"),
-        Step("0:45", "run: a checker's answer in a fresh kernel", check, "a clock"),
+        Step("0:22", "run: safetune lesson, begun at 0:00", lesson, "a clock"),
+        Step("0:40", "run: a checker's answer in a fresh kernel", check, "a clock"),
     ]
 
 

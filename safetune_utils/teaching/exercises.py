@@ -201,7 +201,9 @@ def changed(data: Any, changes: list[Change]) -> Any:
     """A table with other cells in the rows that hold what is said, one change after another; or a dict with
     other entries."""
     if not isinstance(data, pd.DataFrame):
-        return data | {key: value for one in changes for key, value in one["set"].items()} if changes else data
+        return (
+            data | {key: value for one in changes for key, value in one["set"].items()} if changes else data
+        )
     data = data.copy()
     for one in changes:
         rows = pd.Series(True, index=data.index)

@@ -16,6 +16,7 @@ from bs4 import BeautifulSoup
 from kills import command
 
 from safetune_utils.book import lesson
+from safetune_utils.book.markup import render
 from safetune_utils.places import store_folder
 from safetune_utils.teaching.lessons import LESSONS, lesson_of
 
@@ -95,6 +96,29 @@ def test_a_lesson_asks_what_its_page_shows_and_nothing_else() -> None:
     # The adapters are the same, so the first lesson's serve all.
     first, *others = [lesson.stated(one).settings for one in LESSONS]
     assert all(other == first for other in others)
+
+
+def test_a_lesson_s_page_gives_nothing_away_before_it_is_unfolded() -> None:
+    page = BeautifulSoup(
+        render(
+            "lesson",
+            title="How?",
+            predict="How many?",
+            made_by="A run",
+            figure="THE CURVE",
+            beside="inside the noise",
+            answers=[],
+        ),
+        "html.parser",
+    )
+    (noise,) = [fold for fold in page.select("details details") if "inside the noise" in fold.get_text()]
+    noise.extract()
+    assert "THE CURVE" in page.get_text()
+    for fold in page.select("details"):
+        fold.extract()
+    shown = page.get_text()
+    assert "How many?" in shown
+    assert not [said for said in ("THE CURVE", "inside the noise", "One small model") if said in shown]
 
 
 @pytest.mark.slow
