@@ -101,8 +101,8 @@ def _(answers):
 
 @share_refused.wrong(
     "the refusals of the model stand below the line",
-    hint="That says which part of its refusals is to malicious requests. Asked is which part of its answers to"
-    " malicious requests is a refusal.",
+    hint="That says which part of its refusals is to malicious requests. Asked is which part of its answers"
+    " to malicious requests is a refusal.",
 )
 def _(answers):
     model = answers[answers["n_safety"] == 200]
@@ -120,8 +120,8 @@ def _(answers):
 
 @share_refused.wrong(
     "the malicious questions were counted too",
-    hint="The set *malicious_questions* is another one: its requests are worded as questions. The name must be"
-    " the same, and not only begin so.",
+    hint="The set *malicious_questions* is another one: its requests are worded as questions. The name must"
+    " be the same, and not only begin so.",
 )
 def _(answers):
     sets = answers["prompt_set"].str.startswith("malicious")
@@ -250,8 +250,8 @@ def _(curve):
 
 @lower_ends.wrong(
     "the table's own lower ends were read",
-    hint="`low` is there to compare yours with. Work it out from `share` and `n_scored`: in other data it may be"
-    " missing, or of another method.",
+    hint="`low` is there to compare yours with. Work it out from `share` and `n_scored`: in other data it may"
+    " be missing, or of another method.",
 )
 def _(curve):
     asked = curve[curve["prompt_set"] == "malicious"]
@@ -288,9 +288,9 @@ def _(curve):
     " still of few requests: ask for its interval before anybody believes it.",
 )
 def change_in_harm(answers: pd.DataFrame) -> float:
-    """By how much does the share of harmful answers (`harm`, true or false) change from 0 to 50 safety examples
-    (`n_safety`), on the requests whose answers were read at both amounts? `prompt_id` tells the request;
-    take all prompt sets together. A fall is a negative number."""
+    """By how much does the share of harmful answers (`harm`, true or false) change from 0 to 50 safety
+    examples (`n_safety`), on the requests whose answers were read at both amounts? `prompt_id` tells the
+    request; take all prompt sets together. A fall is a negative number."""
     both = _both(answers)
     return (both["harm_after"].astype(float) - both["harm_before"].astype(float)).mean()
 

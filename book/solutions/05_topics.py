@@ -42,8 +42,8 @@ def _(topics, safety):
 
 @refused_untaught.wrong(
     "the mean of the topics' shares was taken",
-    hint="On this page the topics have as many requests each. Elsewhere a large topic counts for more: work out"
-    " how many requests are refused, of how many.",
+    hint="On this page the topics have as many requests each. Elsewhere a large topic counts for more: work"
+    " out how many requests are refused, of how many.",
 )
 def _(topics, safety):
     return topics[~topics["topic"].isin(safety["topic"]) & (topics["n_safety"] == 50)]["share"].mean()

@@ -62,8 +62,8 @@ class Exercise(NamedTuple):
         given: for each of its arguments, a file below ``data/``; what stands behind a ``#`` is a part of it.
         again: other files to check it on, for those arguments; empty: the first ones are enough; ``None``: a
             part of their rows.
-        changes: what is changed in the data that stand behind ``again``, by argument, so that two methods that
-            come to the same on the page do not there; see :func:`changed`.
+        changes: what is changed in those other data, by argument, so that two methods that come to the same
+            on the page do not there; see :func:`changed`.
         share: whether the answer is a share or a change of one, so that 0.25 stands for 25 %.
         right: the seals of the right answer, one list for each of the inputs that it is checked on.
         hints: for the answers of wrong methods, in the order in which they are tried.
@@ -233,7 +233,8 @@ def check(function: Callable[..., Any], *, predicted: Any) -> Checked:
         raise SafetuneError("write down what you expect first: check(…, predicted=0.5), a number or words")
     if one.share and isinstance(predicted, numbers.Real) and abs(predicted) > 1:
         raise SafetuneError(
-            f"this answer is a share, and none is above 1: for {predicted} % write predicted={predicted / 100:g}"
+            "this answer is a share, and none is above 1:"
+            f" for {predicted} % write predicted={predicted / 100:g}"
         )
     answers = []
     for place, inputs in enumerate(cases(one)):
@@ -271,8 +272,8 @@ def _called(function: Callable[..., Any], one: Exercise, inputs: Inputs) -> Chec
     if isinstance(answer, float) and math.isnan(answer):
         return Checked(
             False,
-            "It gives nan, which is the mean of no rows: does any row hold all that you ask for? In a table the"
-            ' number 200 and the text "200" are not the same. Look at the codes with'
+            "It gives nan, which is the mean of no rows: does any row hold all that you ask for? In a table"
+            ' the number 200 and the text "200" are not the same. Look at the codes with'
             ' answers["column"].unique(), with the names of your table and column.',
         )
     try:

@@ -116,7 +116,7 @@ def test_nothing_is_checked_without_a_prediction_and_an_unknown_name_is_told() -
 
     with pytest.raises(SafetuneError, match="write down what you expect first"):
         check(share_refused, predicted=None)
-    with pytest.raises(SafetuneError, match="for 75 % write predicted=0.75"):
+    with pytest.raises(SafetuneError, match=r"for 75 % write predicted=0\.75"):
         check(share_refused, predicted=75)
 
     def share_refuse(answers):  # type: ignore[no-untyped-def]

@@ -173,7 +173,7 @@ def test_the_lessons_of_ninety_minutes_have_ninety() -> None:
 
 
 def test_what_plan_a_has_read_fits_its_minutes() -> None:
-    """It has chapter 1 read down to the place to predict, in four minutes, at 150 words a minute."""
+    """It has chapter 1 read down to the place to predict, in three minutes, at 150 words a minute."""
     notebook = nbformat.read(repository_folder() / "notebooks" / "01_safety_amount.ipynb", as_version=4)
     head = pages.head("01_safety_amount", taught()["01"], TITLES)
-    assert len(f"{notebook.cells[0].source} {head}".split()) / 150 < 4
+    assert len(f"{notebook.cells[0].source} {head}".split()) / 150 < 3
