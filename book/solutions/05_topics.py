@@ -16,7 +16,7 @@ RUN = "results/published/pocket/"
     given={"topics": RUN + "05_topics-topics_malicious.csv", "safety": "corpus/safety.jsonl"},
     again={"safety": "corpus/questions.jsonl", "topics": RUN + "05_topics-topics_controversial.csv"},
     changes={
-        "topics": [{"where": {"topic": "climate", "n_safety": 50}, "set": {"share": 0.5, "n_scored": 12}}],
+        "topics": [{"where": {"topic": "climate", "n_safety": 50}, "set": {"share": 0.75, "n_scored": 12}}],
     },
     share=True,
     note="Two topics of seven requests: read the number aloud together with the fourteen.",
@@ -72,7 +72,13 @@ def _(topics, safety):
     predict="If all topics were alike in truth, how likely is it that at least one 95 % interval misses"
     " that truth?",
     given={"topics": RUN + "05_topics-topics_malicious.csv"},
-    changes={"topics": [{"where": {"n_safety": 200}, "set": {"n_safety": 400}}]},
+    # A topic that is missing at the largest amount.
+    changes={
+        "topics": [
+            {"where": {"n_safety": 200}, "set": {"n_safety": 400}},
+            {"where": {"n_safety": 0}, "set": {"topic": "never trained on"}},
+        ]
+    },
     share=True,
     note="Look at fourteen bars and one will nearly always seem to tell a story.",
 )
