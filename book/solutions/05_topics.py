@@ -72,11 +72,12 @@ def _(topics, safety):
     predict="If all topics were alike in truth, how likely is it that at least one 95 % interval misses"
     " that truth?",
     given={"topics": RUN + "05_topics-topics_malicious.csv"},
-    # A topic that is missing at the largest amount.
+    # Topics that are missing at the largest amount.
     changes={
         "topics": [
             {"where": {"n_safety": 200}, "set": {"n_safety": 400}},
-            {"where": {"n_safety": 0}, "set": {"topic": "never trained on"}},
+            {"where": {"n_safety": 0}, "set": {"topic": "one that was left out"}},
+            {"where": {"n_safety": 50}, "set": {"topic": "another that was left out"}},
         ]
     },
     share=True,
