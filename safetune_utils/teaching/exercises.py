@@ -231,10 +231,10 @@ def check(function: Callable[..., Any], *, predicted: Any) -> Checked:
     one = exercise(function.__name__)
     if predicted is None or predicted == "":
         raise SafetuneError("write down what you expect first: check(…, predicted=0.5), a number or words")
-    if one.share and isinstance(predicted, numbers.Real) and abs(predicted) > 1:
+    if one.share and isinstance(predicted, numbers.Real) and abs(float(predicted)) > 1:
         raise SafetuneError(
             "this answer is a share, and none is above 1:"
-            f" for {predicted} % write predicted={predicted / 100:g}"
+            f" for {predicted} % write predicted={float(predicted) / 100:g}"
         )
     answers = []
     for place, inputs in enumerate(cases(one)):
