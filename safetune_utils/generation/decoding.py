@@ -102,6 +102,8 @@ def ordered_weights(model: torch.nn.Module) -> Iterator[None]:
     layers = [m for m in layers if "forward" not in vars(m)]
     if not hasattr(operations, "_linear_pointwise") or not hasattr(operations, "_reorder_linear_weight"):
         layers = []  # these operations are private to PyTorch, which may remove them
+    elif not operations._is_mkldnn_bf16_supported():
+        layers = []  # a processor without AVX-512 computes in bf16 another way
     for layer in layers:
         ordered = operations._reorder_linear_weight(layer.weight.detach(), _ROWS_ORDERED_FOR)
         vars(layer)["forward"] = partial(_product, operations._linear_pointwise, ordered, layer.bias)

@@ -14,8 +14,9 @@ import importlib.util
 import inspect
 import json
 import textwrap
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import CodeType
 from typing import Any, NamedTuple
 
 from safetune_utils.places import repository_folder
@@ -69,7 +70,7 @@ class Solved:
         left = [self.solution]
         while left:
             asked = left.pop()
-            for name in asked.__code__.co_names:
+            for name in _names(asked.__code__):
                 helper = asked.__globals__.get(name)
                 if (
                     inspect.isfunction(helper)
@@ -101,6 +102,14 @@ class Solved:
 
         hints = [Hint(way.mistake, way.hint, run(way.method)) for way in self.wrong_ways]
         return bare._replace(right=run(self.solution), hints=hints)
+
+
+def _names(code: CodeType) -> Iterator[str]:
+    """Every name of the file that a function's code uses, within its comprehensions too."""
+    yield from code.co_names
+    for part in code.co_consts:
+        if isinstance(part, CodeType):
+            yield from _names(part)
 
 
 def copied(inputs: dict[str, Any]) -> dict[str, Any]:

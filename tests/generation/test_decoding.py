@@ -141,10 +141,12 @@ def test_ordered_weights_give_the_same_products_and_leave_the_model_as_it_was() 
     plain = layers(states)
     with decoding.ordered_weights(layers):
         torch.testing.assert_close(layers(states), plain, rtol=0.02, atol=0.02)
-        held = [vars(layer)["forward"] for layer in layers]
+        held = [vars(layer).get("forward") for layer in layers]
+        # A processor without AVX-512 cannot order them, and computes in bf16 all the same.
+        assert all(held) == torch.ops.mkldnn._is_mkldnn_bf16_supported()
         with decoding.ordered_weights(layers):
             pass
         # A block inside orders nothing anew and takes nothing away.
-        assert [vars(layer)["forward"] for layer in layers] == held
+        assert [vars(layer).get("forward") for layer in layers] == held
     assert all("forward" not in vars(layer) for layer in layers)
     assert torch.equal(layers(states), plain)

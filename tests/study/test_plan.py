@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -14,25 +13,13 @@ from made_stages import made
 from tiny_training import tiny_study
 
 from safetune_utils import store
-from safetune_utils.estimate.hardware import HARDWARE, Hardware
 from safetune_utils.machine.files import sealed, write_json
 from safetune_utils.models import base_model
 from safetune_utils.settings import off_default
-from safetune_utils.study import plan as planning
 from safetune_utils.study import stages
 from safetune_utils.study.design import state, vary
 from safetune_utils.study.plan import plan
 from safetune_utils.study.study import Study
-
-
-def multiplying(tflops: float) -> Hardware:
-    """A CPU that multiplies so fast in every number format."""
-    return dataclasses.replace(HARDWARE["T4"], name="", kind="cpu", half=tflops, fp32=tflops)
-
-
-@pytest.fixture(autouse=True)
-def _of_the_guesses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(planning, "measured_hardware", lambda device: multiplying(0.62))
 
 
 def smoke(*, prompt_sets: tuple[str, ...] = ("malicious", "ordinary"), **given: Any) -> Study:
@@ -83,11 +70,11 @@ def test_before_anything_is_made_all_is_left_and_the_time_is_guessed_from_rows_a
 
 
 def test_a_machine_that_multiplies_slower_is_guessed_to_take_longer_and_a_faster_one_no_less(
-    monkeypatch: pytest.MonkeyPatch,
+    multiplying: Callable[[float], None],
 ) -> None:
     minutes = (4 * 95 / 900 + 8 / 15) / 60
     for tflops, times in ((0.155, 4), (6.2, 1)):
-        monkeypatch.setattr(planning, "measured_hardware", lambda device, tflops=tflops: multiplying(tflops))
+        multiplying(tflops)
         assert plan(smoke())["minutes_left"][0] == pytest.approx(times * minutes)
 
 
