@@ -127,7 +127,10 @@ def test_the_version_stands_in_one_place() -> None:
 
 def pip_flags(*variables: str) -> str:
     command = ["make", "--silent", "--no-print-directory", "pip-flags", *variables]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip()
+    here = {name: value for name, value in os.environ.items() if name not in {"PIP_FLAGS", "MAKEFLAGS"}}
+    return subprocess.run(
+        command, cwd=ROOT, capture_output=True, text=True, check=True, env=here
+    ).stdout.strip()
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere PyPI's torch is the CPU build")
