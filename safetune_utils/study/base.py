@@ -5,9 +5,7 @@ loading it; and the stages' versions.
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import importlib.metadata
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -97,7 +95,7 @@ def check(study: Study) -> None:
         precision=s.precision,
         target_modules=recipe.target_modules,
     )
-    for name in dict.fromkeys((*study.prompt_sets, *study.controls)):
+    for name in _asked(study):
         check_prompts(
             study.prompts(name),
             name=s.base_model,
@@ -132,6 +130,11 @@ def check(study: Study) -> None:
             write_json(kept, sealed({"passed": True}))
 
 
+def _asked(study: Study) -> list[str]:
+    """The prompt sets that any model of a study is asked, each once."""
+    return list(dict.fromkeys((*study.prompt_sets, *study.controls)))
+
+
 def _passed_at(study: Study) -> Path | None:
     """The file of the cache that says that the embedded model passed this study's check, so that a second run
     need not import what loads models to see it again; ``None`` for any other model, whose files may change,
@@ -140,22 +143,17 @@ def _passed_at(study: Study) -> Path | None:
     s = study.settings
     if s.base_model != "embedded" or s.recipe.max_length > _CONTEXT_OF_EMBEDDED:
         return None
-    asked = {
-        name: content_hash(study.prompts(name))
-        for name in dict.fromkeys((*study.prompt_sets, *study.controls))
-    }
     package = Path(__file__).parents[1]
     code = [package / path for path in ("study/base.py", "models/checks.py", "generation/prompts.py")]
     about = {
         "base_model": study.base_identity,
         "settings": s.model_dump(include={"precision", "template", "decoding"}, mode="json"),
         "target_modules": s.recipe.target_modules,
-        "asked": asked,
+        "asked": {name: content_hash(study.prompts(name)) for name in _asked(study)},
         "code": [store.file_hash(path) for path in code],
         "transformers": importlib.metadata.version("transformers"),
     }
-    name = hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()[:32]
-    return cache_folder() / "checked" / f"{name}.json"
+    return cache_folder() / "checked" / f"{store.key_of(about)}.json"
 
 
 def load(study: Study) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
