@@ -289,6 +289,8 @@ def _run(trial: tuple[Trial, Callable[[Path, Trial], None]], base: Path) -> Tria
     except Exception as error:
         about.faults.append(f"{type(error).__name__}: {error}"[:500])
     about.ended = time.monotonic()
+    # Paths as they would be anywhere: those of this machine say nothing to a reader.
+    about.lines = [line.replace(str(base), "/tmp/faults").replace(str(ROOT), ".") for line in about.lines]
     told = f"; wrong: {about.faults} (see {folder})" if about.faults else ""
     print(f"{about.kind}: {about.what}: {about.came}, {about.ended - about.begun:.0f} s{told}", flush=True)
     if not about.faults:

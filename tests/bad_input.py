@@ -590,6 +590,7 @@ def of_flags() -> Iterator[Case]:
         (["no-such-command"], "No such command 'no-such-command': see `safetune --help`"),
         (["data", "lisst"], "No such command 'lisst'"),
         (["--loud"], "No such option: --loud"),
+        (["data", "list", "--quiet"], "--quiet stands before the command"),
         (["--quiet", "--verbose", "instruments"], "leave one out"),
         (["--tensorboard", "ok.jsonl", "instruments"], "set --tensorboard to a folder"),
         (["compare"], "has no executed chapter: run `safetune book` first"),

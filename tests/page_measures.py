@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import unquote, urlsplit
@@ -13,6 +14,8 @@ if TYPE_CHECKING:
 
 DESKTOP, PHONE = (1280, 800), (360, 740)
 THEMES = ("light", "dark")
+# The rules of axe that the colours of a theme decide; all others see the same page in light and in dark.
+OF_COLOURS = ("color-contrast", "link-in-text-block")
 
 # Of a page: where its first figure begins, the share of its height that figures and code take, the height in
 # pixels of the smallest label in a drawing, and whether it is wider than the window.
@@ -110,10 +113,32 @@ def opened(
     return page
 
 
-def access_faults(page: Page, axe: str) -> Counter[str]:
-    """What axe finds on an open page, nodes by rule; ``axe`` is its script."""
-    page.evaluate(axe)
-    found: dict[str, Any] = page.evaluate("() => axe.run(document, {resultTypes: ['violations']})")
+def in_every_look(browser: Browser, path: Path) -> Iterator[tuple[Page, str]]:
+    """A page on a desktop and on a phone, in light and in dark, with the theme; it is loaded once."""
+    page = opened(browser, path, window=DESKTOP, theme="light")
+    for width, height in (DESKTOP, PHONE):
+        page.set_viewport_size({"width": width, "height": height})
+        for theme in THEMES:
+            page.emulate_media(color_scheme="dark" if theme == "dark" else "light")
+            page.wait_for_function("theme => document.documentElement.dataset.theme === theme", arg=theme)
+            page.wait_for_timeout(50)  # until the theme's scripts have seen the window
+            page.evaluate("Promise.all(document.getAnimations().map((one) => one.finished)).then(() => 0)")
+            yield page, theme
+    page.context.close()
+
+
+def access_faults(page: Page, axe: str, *, rules: Sequence[str] = ()) -> Counter[str]:
+    """What axe finds on an open page, nodes by rule.
+
+    Args:
+        page: the page.
+        axe: axe's script.
+        rules: the rules to look at; all, where none is given.
+    """
+    if not page.evaluate("'axe' in window"):
+        page.evaluate(axe)
+    how = {"resultTypes": ["violations"]} | ({"runOnly": list(rules)} if rules else {})
+    found: dict[str, Any] = page.evaluate("how => axe.run(document, how)", how)
     return Counter({one["id"]: len(one["nodes"]) for one in found["violations"]})
 
 

@@ -188,11 +188,10 @@ def _undecidable(
         own = [control for control in controls if control["instrument"] == instrument]
         if not own:
             faults.append(f"no negative control of '{instrument}' was measured")
-        faults += [
-            f"'{instrument}' fails a control ({control['control']}: {control['yes']} of {control['n']})"
-            for control in own
-            if not control["passes"]
-        ]
+        # By a clear failure, or by too few answers to tell.
+        if missed := [f"{row['control']}: {row['yes']} of {row['n']}" for row in own if not row["passes"]]:
+            which = "a control" if len(missed) == 1 else f"{len(missed)} controls"
+            faults.append(f"'{instrument}' does not pass {which} ({'; '.join(missed)})")
     if claim.needs and (needed is None or needed.word not in SEEN):
         faults.append(f"claim {claim.needs} is not seen here")
     return faults

@@ -28,6 +28,10 @@ from safetune_utils.training import curves
 __all__ = ["app", "book", "data", "main", "models", "people", "run", "score", "store"]
 
 
+# Options of the program itself, and of no command.
+_OF_THE_PROGRAM = ("--quiet", "-q", "--verbose", "-v", "--version", "--tensorboard")
+
+
 def _show_version(asked: bool) -> None:
     if asked:
         say(importlib.metadata.version("safetune-utils"))
@@ -125,6 +129,8 @@ def _told(error: BaseException) -> str:
     if isinstance(error, SafetuneError):
         return str(error)
     if isinstance(error, typer.TyperException):
+        if (option := getattr(error, "option_name", "")) in _OF_THE_PROGRAM:
+            return f"{option} stands before the command: `safetune {option} ...`"
         command = asked.command_path if (asked := getattr(error, "ctx", None)) else "safetune"
         return f"{error.format_message().rstrip('.')}: see `{command} --help`"
     if is_out_of_memory(error):

@@ -13,6 +13,7 @@ from executed_copy import displayed, executed, recording
 from html_tables import parsed
 
 from safetune_utils.book import content_policy, figures, parameters, site
+from safetune_utils.book.generated import data_cards
 
 
 def hostile(target: Path) -> str:
@@ -23,7 +24,13 @@ def hostile(target: Path) -> str:
 
 @pytest.mark.slow
 @pytest.mark.sample
-def test_hostile_names_are_shown_as_they_are_and_do_nothing(tmp_path: Path, source: Path) -> None:
+def test_hostile_names_are_shown_as_they_are_and_do_nothing(
+    tmp_path: Path, source: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The cards of the data sets are drawn from no executed copy, and take longest.
+    cards = ("overview", "embedded_cards", "outside_cards", "embedded_overlap", "paper_overlap")
+    names = [f"data_{name}" for name in (*cards, "paper_copies", "questions")]
+    monkeypatch.setattr(data_cards, "parts", lambda: dict.fromkeys(names, ""))
     ran = tmp_path / "ran"
     text = hostile(ran)
     copies = tmp_path / "copies"

@@ -17,6 +17,7 @@ from estimates import share
 from executed_copy import executed
 
 from safetune_utils.book import freshness, notebooks, parameters, pdf, site, stating
+from safetune_utils.book.generated import data_cards
 from safetune_utils.errors import SafetuneError
 from safetune_utils.machine.processes import Piece
 
@@ -37,7 +38,9 @@ def copies(tmp_path: Path, source: Path) -> Path:
 
 @pytest.fixture
 def rendered(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
-    """In place of Jupyter Book and of the checks of its pages: the sources that were to be rendered."""
+    """In place of Jupyter Book, of the checks of its pages and of the cards of the data sets, which are of no
+    executed copy: the sources that were to be rendered.
+    """
     found: list[Path] = []
 
     def render(source: Path, target: Path) -> None:
@@ -45,6 +48,7 @@ def rendered(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
         (target / "html" / "notebooks").mkdir(parents=True, exist_ok=True)
         (target / "html" / "index.html").write_text("a page")
 
+    monkeypatch.setattr(data_cards, "parts", dict)
     monkeypatch.setattr(site, "render", render)
     monkeypatch.setattr(site, "page_faults", lambda output, pages: [])
     return found

@@ -119,7 +119,10 @@ def test_no_verdict_rests_on_an_instrument_that_fails_a_control_or_has_none() ->
     assert said(claim(), clear).word == "same direction"
     gibberish = control("refusal-rules", passes=False, what="gibberish")
     found = said(claim(), clear, controls=[*PASSED, gibberish])
-    assert found == ("cannot be decided", "'refusal-rules' fails a control (gibberish: 22 of 66)")
+    assert found == ("cannot be decided", "'refusal-rules' does not pass a control (gibberish: 22 of 66)")
+    letters = control("refusal-rules", passes=False, what="letters")
+    found = said(claim(), clear, controls=[*PASSED, gibberish, letters])
+    assert found.why == "'refusal-rules' does not pass 2 controls (gibberish: 22 of 66; letters: 22 of 66)"
     other = control("harmfulness", passes=False)
     assert said(claim(), clear, controls=[*PASSED, other]).word == "same direction"
     found = said(claim(), clear, controls=[control("harmfulness")])

@@ -92,7 +92,8 @@ def test_models_whose_layers_do_not_keep_all_tokens_are_left_to_transformers() -
 @pytest.mark.parametrize(
     ("num_beams", "max_new_tokens"),
     [
-        pytest.param(1, 40, marks=pytest.mark.sample),
+        pytest.param(1, 12, marks=pytest.mark.sample),
+        (1, 40),
         (4, 40),
         pytest.param(3, 5, marks=pytest.mark.sample),
     ],
@@ -106,7 +107,7 @@ def test_responses_are_those_of_transformers_own_loop(
     ours = generate(model=model, tokenizer=tokenizer, instructions=texts, decoding=how)
     monkeypatch.setattr(generating, "proven_way", lambda *_, **__: generating.TOGETHER)
     assert generate(model=model, tokenizer=tokenizer, instructions=texts, decoding=how) == ours
-    if max_new_tokens > 5:
+    if max_new_tokens == 40:
         assert {said.stopped for said in ours} == {True, False}  # rows left the batch, and some did not
 
 
