@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import importlib.metadata
 import json
+import shlex
+import subprocess
+import sys
 
 import pytest
 from command_line import safetune
@@ -18,6 +21,15 @@ def test_a_real_process_ends_with_that_line_and_status() -> None:
     assert line.startswith(
         "safetune: 'nothing' is no folder of executed notebooks, no executed notebook and no"
     )
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such limit")
+def test_a_limit_below_which_no_library_can_be_loaded_is_one_line() -> None:
+    words = f"ulimit -v 250000; exec {shlex.quote(sys.executable)} -m safetune_utils data list"
+    answer = subprocess.run(["sh", "-c", words], capture_output=True, text=True)
+    assert (answer.returncode, answer.stdout) == (2, "")
+    (line,) = answer.stderr.splitlines()
+    assert line.startswith("safetune: this process may have 0.256 GB of memory, too little to begin: raise")
 
 
 def test_parameters_are_given_as_to_papermill() -> None:
