@@ -108,7 +108,8 @@ def test_a_student_s_book_holds_no_solution_and_an_instructor_s_does(book: Path)
         of_results += [f"book/{name}.html" for name in ("welcome", "verdicts", "compare", "authors_answers")]
         for name in of_results:
             text = (book / audience / "html" / name).read_text("utf-8")
-            assert bool(open_results(text)) == holds, name
+            # A run of the smoke preset stands beside no published one, so there is nothing to fold there.
+            assert bool(open_results(text)) == (holds and name != "book/compare.html"), name
             assert ("Before you look" in text) != holds, name
 
 

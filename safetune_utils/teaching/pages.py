@@ -254,7 +254,7 @@ def map_page(titles: Mapping[str, str], found: dict[str, Taught]) -> str:
                 "Begin with chapter 1. An arrow leads from a chapter to those that build on it;"
                 " chapters without an arrow between them can be read in any order.",
                 drawn_map(here),
-                "| | chapter | needs | what one should know | minutes to read | exercises"
+                "| number | chapter | needs | what one should know | minutes to read | exercises"
                 " |\n|---|---|---|---|---|---|\n" + "\n".join(rows),
                 "Three ways through: "
                 + "; ".join(f"**{who}**, {', '.join(map(str, numbers))}" for who, numbers in WAYS.items())

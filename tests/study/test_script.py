@@ -14,7 +14,6 @@ from safetune_utils.places import data_folder
 
 
 @pytest.mark.slow
-@pytest.mark.sample
 def test_the_example_runs_as_a_plain_script_with_several_processes_and_no_guard(tmp_path: Path) -> None:
     page = (data_folder().parent / "book" / "rerun.md").read_text("utf-8")
     (example,) = re.findall(r"## From a script\n\n```python\n(.*?)```", page, re.DOTALL)
