@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import signal
 import subprocess
@@ -18,6 +19,12 @@ from safetune_utils.machine import distributed, stopping
 
 def fail() -> None:
     raise SafetuneError("no row has an answer")
+
+
+def asked_to_stop_at_its_end() -> int:
+    """Have this process asked to stop while it ends, when what was registered is called."""
+    atexit.register(os.kill, os.getpid(), signal.SIGTERM)
+    return os.getpid()
 
 
 def touch(path: Path) -> None:

@@ -121,6 +121,7 @@ def main() -> None:
         kept = "what is in the run store is kept, and the same command goes on from there"
         say(f"safetune: stopped by {name}: {kept}", error=True)
         os._exit(128 + by)  # what is left does not hold up the end
+    stopping.stop_no_longer()
     sys.exit(status if isinstance(status, int) else 0)
 
 

@@ -311,6 +311,8 @@ def _do(
         answer.send(_answered(threads, quiet, work, arguments))
     except KeyboardInterrupt:
         sys.exit(128 + (stopping.asked() or signal.SIGINT))
+    finally:
+        stopping.stop_no_longer()
 
 
 def _answered(

@@ -50,6 +50,15 @@ def stop_on_signals(signals: Sequence[signal.Signals] = SIGNALS) -> None:
     let_through(signals)
 
 
+def stop_no_longer() -> None:
+    """The work is done: from now on SIGTERM and SIGHUP end the process at once and without a word. Whatever
+    else is called at its end, such as an IPython shell's, would tell the ``KeyboardInterrupt`` as a fault.
+    """
+    for one in OF_OTHERS:
+        if signal.getsignal(one) != signal.SIG_IGN:
+            signal.signal(one, signal.SIG_DFL)
+
+
 def let_through(signals: Sequence[signal.Signals] = SIGNALS) -> None:
     """Hold these signals back no longer; Windows never does."""
     if hasattr(signal, "pthread_sigmask"):

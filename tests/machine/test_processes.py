@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from subprocess_work import fail, meet, note, touch
+from subprocess_work import asked_to_stop_at_its_end, fail, meet, note, touch
 
 from safetune_utils.errors import SafetuneError
 from safetune_utils.machine import processes
@@ -22,6 +22,13 @@ def test_what_a_subprocess_raises_is_raised_here_and_its_death_is_one_line() -> 
         processes.in_subprocess(fail)
     with pytest.raises(SafetuneError, match="want of memory"):
         processes.in_subprocess(os._exit, 9)
+
+
+def test_a_subprocess_that_is_asked_to_stop_while_it_ends_does_so_without_a_word(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    assert processes.in_subprocess(asked_to_stop_at_its_end, loads_models=False, forked=False) != os.getpid()
+    assert capfd.readouterr().err == ""
 
 
 def test_a_subprocess_has_the_threads_that_it_is_given() -> None:
