@@ -27,13 +27,15 @@ _SPEEDS = {"tokens_per_second"}
 
 def content_of(root: Path) -> dict[str, Any]:
     """What the files of a store say, by their paths: their bytes, and of a record all but times, memory and
-    machine. Locks, the notes on failures and executed notebooks, which hold times, are left out.
+    machine. Locks, the notes on failures, the mark of a store that was looked through for old names, and
+    executed notebooks, which hold times, are left out.
     """
     return {
         path.relative_to(root).as_posix(): _told(path)
         for path in sorted(root.rglob("*"))
         if path.is_file()
         and path.suffix != ".lock"
+        and path.name != "names.json"
         and path.relative_to(root).parts[0] not in ("failed", "notebooks")
     }
 

@@ -15,6 +15,7 @@ import traceback
 import types
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from multiprocessing import forkserver
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -267,17 +268,43 @@ def _start(
     of_now = os.environ | (environment or {})
     answer, its_end = context.Pipe(duplex=False)
     process = context.Process(target=_do, args=(its_end, of_now, threads, quiet, work, arguments))
-    with stopping.signals_held_back(), its_end, _without_script():
-        try:
+    try:
+        if forked:
+            _bring_up_server(context)
+        with stopping.signals_held_back(), its_end, _without_script():
             process.start()
-        except OSError as error:
-            if "AF_UNIX" not in str(error):
-                raise
-            raise SafetuneError(
-                f"the name of the folder for temporary files, {tempfile.gettempdir()}, is too long for a "
-                "socket in it: set TMPDIR to a shorter one"
-            ) from None
+    except OSError as error:
+        if "AF_UNIX" not in str(error):
+            raise
+        raise SafetuneError(
+            f"the name of the folder for temporary files, {tempfile.gettempdir()}, is too long for a "
+            "socket in it: set TMPDIR to a shorter one"
+        ) from None
     return _Worker(process, answer)
+
+
+_server_is_up = False
+
+
+def _bring_up_server(context: Any) -> None:
+    """Start the server that subprocesses are forked from, and wait until it has imported what it is to
+    import, which takes seconds: signals are not held back meanwhile, so that Ctrl-C ends the wait.
+    """
+    global _server_is_up
+    if _server_is_up:
+        return
+    with _without_script():
+        with stopping.signals_held_back():
+            forkserver.ensure_running()
+        # It answers when it is done with its imports.
+        first = context.Process(target=_nothing)
+        first.start()
+    first.join()
+    _server_is_up = True
+
+
+def _nothing() -> None:
+    """What the server's first subprocess does."""
 
 
 @contextlib.contextmanager

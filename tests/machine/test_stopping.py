@@ -11,11 +11,12 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 from kills import MARK, marked
 from notebook_cells import write_notebook
 
-from safetune_utils.machine import stopping
+from safetune_utils.machine import processes, stopping
 
 LINGER = """
 import os
@@ -130,6 +131,41 @@ def test_ctrl_c_while_the_program_is_still_imported_is_no_traceback(tmp_path: Pa
     process.send_signal(signal.SIGINT)
     assert process.communicate(timeout=60)[1] == ""
     assert process.returncode == -signal.SIGINT
+
+
+def test_a_signal_ends_the_wait_for_what_the_server_of_subprocesses_imports(tmp_path: Path) -> None:
+    (tmp_path / "slow.py").write_text("""
+import os, pathlib, time
+
+def work() -> None:
+    pass
+
+if str(os.getpid()) != os.environ["MAIN"]:
+    pathlib.Path("partial").write_text(str(os.getpid()))
+    pathlib.Path("partial").rename("begun")
+    time.sleep(600)
+""")
+    (tmp_path / "script.py").write_text(f"""
+import os
+os.environ["MAIN"] = str(os.getpid())
+import slow
+from {processes.__name__} import in_subprocess
+from {stopping.__name__} import stop_on_signals
+stop_on_signals()
+in_subprocess(slow.work, loads_models=False)
+""")
+    process = subprocess.Popen([sys.executable, "script.py"], cwd=tmp_path, stderr=subprocess.DEVNULL)
+    while not (tmp_path / "begun").exists():
+        assert process.poll() is None
+        time.sleep(0.05)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(timeout=60) != 0
+    server = int((tmp_path / "begun").read_text())
+    for _ in range(600):
+        if not psutil.pid_exists(server):
+            break
+        time.sleep(0.1)
+    assert not psutil.pid_exists(server)
 
 
 def test_one_signal_more_ends_a_process_that_takes_long_to_stop(tmp_path: Path) -> None:
