@@ -120,7 +120,10 @@ def in_every_look(browser: Browser, path: Path) -> Iterator[tuple[Page, str]]:
         page.set_viewport_size({"width": width, "height": height})
         for theme in THEMES:
             page.emulate_media(color_scheme="dark" if theme == "dark" else "light")
-            page.wait_for_function("theme => document.documentElement.dataset.theme === theme", arg=theme)
+            # A page without the theme's scripts, as that for a lost address, follows the browser at once.
+            page.wait_for_function(
+                "theme => [undefined, theme].includes(document.documentElement.dataset.theme)", arg=theme
+            )
             page.wait_for_timeout(50)  # until the theme's scripts have seen the window
             page.evaluate("Promise.all(document.getAnimations().map((one) => one.finished)).then(() => 0)")
             yield page, theme

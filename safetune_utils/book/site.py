@@ -225,6 +225,7 @@ def assemble(
         instruments,
         power,
         speed,
+        survives,
     )
     from safetune_utils.book.generated import verdicts as verdict_pages
     from safetune_utils.book.generated.parameters import parameter_tables, preset_table
@@ -268,6 +269,7 @@ def assemble(
     for name, page in (
         data_cards.parts()
         | speed.parts()
+        | survives.parts()
         | about.parts(root)
         | instruments.parts()
         | architectures.parts()
