@@ -118,13 +118,15 @@ def in_every_look(browser: Browser, path: Path) -> Iterator[tuple[Page, str]]:
     page = opened(browser, path, window=DESKTOP, theme="light")
     for width, height in (DESKTOP, PHONE):
         page.set_viewport_size({"width": width, "height": height})
+        # The theme looks for what scrolls once the window has kept its size for a while.
+        page.wait_for_timeout(800)
         for theme in THEMES:
             page.emulate_media(color_scheme="dark" if theme == "dark" else "light")
             # A page without the theme's scripts, as that for a lost address, follows the browser at once.
             page.wait_for_function(
                 "theme => [undefined, theme].includes(document.documentElement.dataset.theme)", arg=theme
             )
-            page.wait_for_timeout(50)  # until the theme's scripts have seen the window
+            page.wait_for_timeout(50)
             # Colours that still fade from one theme to the other are at their end at once.
             page.evaluate("document.getAnimations().forEach((one) => one.finish())")
             yield page, theme
