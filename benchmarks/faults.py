@@ -50,6 +50,7 @@ from local_server import completion
 from notebook_cells import write_notebook
 
 from safetune_utils.book import notebooks
+from safetune_utils.book.generated.survives import CAME, KINDS
 from safetune_utils.data import register
 from safetune_utils.machine import surroundings
 from safetune_utils.machine.files import write_json
@@ -57,8 +58,7 @@ from safetune_utils.places import cache_folder
 from safetune_utils.study.design import state
 
 ROOT = Path(__file__).resolve().parents[1]
-SAME, LINE, BOTH = "the same bytes", "one line", "one line, then the same bytes"
-KINDS = ("kills", "disk", "clock", "memory", "damage", "processes", "servers")
+SAME, LINE, BOTH = CAME
 STUDY = """import hashlib
 from safetune_utils.study.design import state
 from safetune_utils.study.run import run
@@ -148,7 +148,7 @@ class Work:
 def main() -> int:
     asked = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     asked.add_argument("--seed", type=int, default=0)
-    asked.add_argument("--only", nargs="+", choices=KINDS, default=KINDS)
+    asked.add_argument("--only", nargs="+", choices=list(KINDS), default=list(KINDS))
     asked.add_argument("--at-once", type=int, default=2, help="trials at the same time")
     asked.add_argument("--output", type=Path, default=ROOT / "data" / "results" / "faults.json")
     given = asked.parse_args()

@@ -269,10 +269,11 @@ def _start(
     answer, its_end = context.Pipe(duplex=False)
     process = context.Process(target=_do, args=(its_end, of_now, threads, quiet, work, arguments))
     try:
-        if forked:
-            _bring_up_server(context)
-        with stopping.signals_held_back(), its_end, _without_script():
-            process.start()
+        with its_end:
+            if forked:
+                _bring_up_server(context)
+            with stopping.signals_held_back(), _without_script():
+                process.start()
     except OSError as error:
         if "AF_UNIX" not in str(error):
             raise

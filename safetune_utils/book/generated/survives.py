@@ -86,14 +86,10 @@ def _how(kinds: Mapping[str, Any]) -> list[Markup]:
     return [paragraph(f"{', '.join(about)}: {', '.join(minutes)}.") for about, minutes in sittings.items()]
 
 
-def _ended(kinds: Mapping[str, Any]) -> list[dict[str, Any]]:
-    return [kill for trial in kinds["kills"]["trials"] for kill in trial["kills"]]
-
-
 def _kills(kinds: Mapping[str, Any]) -> str:
     if "kills" not in kinds:
         return _NO_RESULT
-    kills = _ended(kinds)
+    kills = [kill for trial in kinds["kills"]["trials"] for kill in trial["kills"]]
     counts = Counter((one["stage"], one["signal"]) for one in kills)
     stages = sorted({one["stage"] for one in kills}, key=lambda stage: (-_of(counts, stage), stage))
     rows: list[Row] = [
