@@ -16,10 +16,12 @@ def main() -> None:
 
         limit = resource.getrlimit(resource.RLIMIT_AS)[0]
         if limit != resource.RLIM_INFINITY and limit < _LEAST_ADDRESS_SPACE:
-            print(
+            from safetune_utils.terminal import say
+
+            say(
                 f"safetune: this process may have {limit / 1e9:g} GB of memory, too little to begin: raise"
                 " the limit (ulimit -v, or that of the job) to 4 GB or more",
-                file=sys.stderr,
+                error=True,
             )
             sys.exit(2)
     from safetune_utils.cli.main import main as program
