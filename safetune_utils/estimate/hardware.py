@@ -11,13 +11,9 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING
 
 from safetune_utils.errors import SafetuneError, closest
 from safetune_utils.machine.device import n_gpus, planned
-
-if TYPE_CHECKING:
-    import torch
 
 GB = 1e9
 
@@ -129,8 +125,6 @@ def measured_hardware(device: str) -> Hardware:
     """
     import torch
 
-    size = 1024 if device == "cpu" else 8192
-    rates = {dtype: _matrix_rate(dtype, size, device) for dtype in (torch.bfloat16, torch.float32)}
     source = torch.ones(64 * 2**20, device=device)
     target = torch.empty_like(source)
     # Each byte is read once and written once.
@@ -143,18 +137,26 @@ def measured_hardware(device: str) -> Hardware:
     return Hardware(
         name=name,
         kind="cpu" if device == "cpu" else "gpu",
-        half=rates[torch.bfloat16],
-        fp32=rates[torch.float32],
+        half=matrix_rate("bf16", device),
+        fp32=matrix_rate("fp32", device),
         memory=memory / GB,
         bandwidth=bandwidth,
         bf16=planned(device=device)[1] == "bf16",
     )
 
 
-def _matrix_rate(dtype: torch.dtype, size: int, device: str) -> float:
-    """TFLOP/s of the product of two square matrices."""
+@cache
+def matrix_rate(precision: str, device: str) -> float:
+    """TFLOP/s of the product of two square matrices, measured now.
+
+    Args:
+        precision: ``bf16`` or ``fp32``.
+        device: ``cpu`` or ``cuda``, as PyTorch names it.
+    """
     import torch
 
+    dtype = {"bf16": torch.bfloat16, "fp32": torch.float32}[precision]
+    size = 1024 if device == "cpu" else 8192
     a = torch.randn(size, size, device=device).to(dtype)
     b = torch.randn(size, size, device=device).to(dtype)
     return 2 * size**3 * _times_a_second(lambda: a @ b, device) / 1e12
@@ -168,7 +170,10 @@ def _times_a_second(work: Callable[[], object], device: str, seconds: float = 0.
             torch.cuda.synchronize()
         return time.perf_counter()
 
-    work()  # the first call prepares kernels and memory, so it does not count
+    clock = done()
+    work()  # the first call prepares kernels and memory, so it does not count, unless it says enough alone
+    if (first := done() - clock) > 4 * seconds:
+        return 1 / first
     clock, n = done(), 0
     while done() - clock < seconds:
         work()

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import pandas as pd
 
 from safetune_utils import places, store
-from safetune_utils.estimate.hardware import measured_hardware
+from safetune_utils.estimate.hardware import matrix_rate
 from safetune_utils.machine.processes import share_of_threads
 from safetune_utils.scoring.instruments import INSTRUMENTS
 from safetune_utils.settings import off_default
@@ -167,5 +167,4 @@ def _pace(study: Study) -> float:
     device, precision = study.arithmetic.split("-")
     if device != "cpu":
         return 1.0
-    measured = measured_hardware("cpu")
-    return min(1.0, (measured.half if precision == "bf16" else measured.fp32) / _GUESSED_AT_TFLOPS)
+    return min(1.0, matrix_rate(precision, "cpu") / _GUESSED_AT_TFLOPS)

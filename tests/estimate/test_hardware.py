@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from safetune_utils.errors import SafetuneError
@@ -28,10 +30,23 @@ def test_hardware_goes_by_its_name() -> None:
 
 def test_this_machine_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(hardware, "_times_a_second", lambda work, device: 500.0)
-    hardware.measured_hardware.cache_clear()
+    for measured in (hardware.measured_hardware, hardware.matrix_rate):
+        measured.cache_clear()
     found = hardware_of("this-machine")
-    hardware.measured_hardware.cache_clear()
+    for measured in (hardware.measured_hardware, hardware.matrix_rate):
+        measured.cache_clear()
     assert found.kind == "cpu"
     assert (found.half, found.fp32) == pytest.approx((2 * 1024**3 * 500 / 1e12,) * 2)
     assert found.bandwidth == pytest.approx(2 * 2**28 * 500 / 1e9)
     assert found.memory > 0.5
+
+
+def test_a_product_that_takes_long_is_done_once() -> None:
+    calls: list[int] = []
+
+    def slow() -> None:
+        calls.append(1)
+        time.sleep(0.05)
+
+    assert hardware._times_a_second(slow, "cpu", seconds=0.01) < 1 / 0.05
+    assert len(calls) == 1

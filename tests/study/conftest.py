@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable
 
 import pytest
 
-from safetune_utils.estimate.hardware import HARDWARE, Hardware
 from safetune_utils.study import plan as planning
 
 
@@ -16,8 +14,7 @@ def multiplying(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
     """Lets this machine be one that multiplies so fast, in TFLOPS, in every number format."""
 
     def at(tflops: float) -> None:
-        machine: Hardware = dataclasses.replace(HARDWARE["T4"], name="", kind="cpu", half=tflops, fp32=tflops)
-        monkeypatch.setattr(planning, "measured_hardware", lambda device: machine)
+        monkeypatch.setattr(planning, "matrix_rate", lambda precision, device: tflops)
 
     return at
 
