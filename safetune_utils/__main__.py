@@ -25,7 +25,9 @@ def main() -> None:
             )
             sys.exit(2)
     from safetune_utils.cli.main import main as program
+    from safetune_utils.machine.quick_start import skip_grammar
 
+    skip_grammar()
     program()
 
 

@@ -20,10 +20,13 @@ from browsing import CHROMIUM
 from tiny_models import tiny_llama
 
 from safetune_utils import data
+from safetune_utils.machine.quick_start import skip_grammar
 from safetune_utils.models.base_model import load_base
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
+
+skip_grammar()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -303,7 +303,10 @@ def render(source: Path, target: Path) -> None:
     from safetune_utils.book import theme
 
     shutil.rmtree(target / "html", ignore_errors=True)
-    program = "import sys; from jupyter_book.cli.main import main; sys.exit(main())"
+    program = (
+        "import sys; from safetune_utils.machine.quick_start import skip_grammar; skip_grammar();"
+        " from jupyter_book.cli.main import main; sys.exit(main())"
+    )
     strictly = ("-n", "-W", "--keep-going", "--all")
     command = stopping.python(program, "build", str(source), "--path-output", str(target), *strictly)
     shutil.rmtree(target / "_build", ignore_errors=True)
