@@ -7,5 +7,6 @@ import os
 
 from safetune_utils.machine.stopping import end_with_parent
 
-end_with_parent()
+# The one that starts this process says who it is, for it may be gone before this process can ask.
+end_with_parent(int(os.environ.pop("SAFETUNE_STARTED_BY", "0")))
 atexit.register(os._exit, 0)  # to take down all that it imported would take seconds, too

@@ -168,6 +168,35 @@ in_subprocess(slow.work, loads_models=False)
     assert not psutil.pid_exists(server)
 
 
+def test_a_server_of_subprocesses_whose_starter_was_killed_before_it_had_begun_ends(tmp_path: Path) -> None:
+    (tmp_path / "slow.py").write_text("""
+import os, time
+
+def work() -> None:
+    pass
+
+if str(os.getpid()) != os.environ["MAIN"]:
+    time.sleep(600)
+""")
+    (tmp_path / "script.py").write_text(f"""
+import os, signal
+from multiprocessing import forkserver
+os.environ["MAIN"] = str(os.getpid())
+import slow
+from {processes.__name__} import in_subprocess
+started = forkserver.ensure_running
+def started_and_killed():
+    started()
+    os.kill(os.getpid(), signal.SIGKILL)
+forkserver.ensure_running = started_and_killed
+in_subprocess(slow.work, loads_models=False)
+""")
+    variables = os.environ | {MARK: str(tmp_path)}
+    process = subprocess.Popen([sys.executable, "script.py"], cwd=tmp_path, env=variables)
+    assert process.wait(timeout=60) == -signal.SIGKILL
+    wait_until_gone(tmp_path)
+
+
 def test_one_signal_more_ends_a_process_that_takes_long_to_stop(tmp_path: Path) -> None:
     program = f"""
 import pathlib, time
