@@ -56,8 +56,8 @@ bench: .venv/.bench-ready
 architectures: setup
 	$(BIN)/python benchmarks/architectures_tried.py
 
-# The page "What it survives": runs that are killed, full disks, damaged files, servers that hang and more, in less
-# than 40 minutes. A part by its name: `make faults ONLY="disk clock" SEED=7`.
+# The page "What it survives": runs that are killed, full disks, damaged files, servers that hang and more, in about
+# 50 minutes on two slow cores. A part by its name: `make faults ONLY="disk clock" SEED=7`.
 SEED ?= 0
 faults: setup
 	PYTHONPATH=$(CURDIR) $(BIN)/python benchmarks/faults.py --seed $(SEED) $(if $(ONLY),--only $(ONLY))

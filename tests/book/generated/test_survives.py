@@ -23,16 +23,15 @@ ABOUT: dict[str, Any] = {
 
 def test_the_published_trials_are_all_counted_and_none_is_wrong() -> None:
     kinds = places.results("faults")["kinds"]
-    assert kinds.keys() <= survives.KINDS.keys()
+    assert kinds.keys() == survives.KINDS.keys()
     assert [found["faults"] for found in kinds.values()] == [[]] * len(kinds)
     pages = survives.parts()
     rows = rows_of(pages["survives_kinds"])[1:]
-    there = [kind for kind in survives.KINDS if kind in kinds]
-    assert [int(row[1]) for row in rows] == [len(kinds[kind]["trials"]) for kind in there]
+    assert [int(row[1]) for row in rows] == [len(kinds[kind]["trials"]) for kind in survives.KINDS]
     assert all(int(row[1]) == sum(int(cell or 0) for cell in row[2:5]) for row in rows)
-    for kind, words in survives.KINDS.items():
-        assert (f"Not tried: {words}" in pages["survives_not_tried"]) == (kind not in kinds)
-    others = [kind for kind in there if kind != "kills"]
+    assert int(rows_of(pages["survives_kills"])[-1][-1]) >= 100
+    assert sum(int(row[2]) for row in rows_of(pages["survives_works"])[1:]) >= 100
+    others = [kind for kind in kinds if kind != "kills"]
     n_trials = sum(len(kinds[kind]["trials"]) for kind in others)
     assert len(rows_of(pages["survives_trials"])) == n_trials + len(others)  # and the head of each table
 
