@@ -17,6 +17,7 @@ import os
 import signal
 import sys
 import time
+import traceback
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -782,6 +783,9 @@ def run(case: Case, *, most_seconds: int = 60) -> Outcome:
         status = stopped.code if isinstance(stopped.code, int) else 0
     except _TooLong:
         status = None
+    except Exception:  # what Python would print of it
+        status = 1
+        said.write(traceback.format_exc())
     finally:
         signal.alarm(0)
         seconds = time.perf_counter() - clock
