@@ -57,7 +57,7 @@ architectures: setup
 	$(BIN)/python benchmarks/architectures_tried.py
 
 # The page "What it survives": runs that are killed, full disks, damaged files, servers that hang and more, in about
-# 50 minutes on two slow cores. A part by its name: `make faults ONLY="disk clock" SEED=7`.
+# an hour on two slow cores. A part by its name: `make faults ONLY="disk clock" SEED=7`.
 SEED ?= 0
 faults: setup
 	PYTHONPATH=$(CURDIR) $(BIN)/python benchmarks/faults.py --seed $(SEED) $(if $(ONLY),--only $(ONLY))

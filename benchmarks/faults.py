@@ -505,7 +505,12 @@ def _rows(folder: Path, n: int = 5) -> Path:
 
 def _read_only(work: Work, reference: dict[str, Any], half: bool, folder: Path, about: Trial) -> None:
     def close() -> None:
-        subprocess.run(["mount", "-o", "remount,ro", str(folder / "store")], check=True)
+        # The system takes a moment to close what a killed process had open.
+        for last in [False] * 100 + [True]:
+            words = ["mount", "-o", "remount,ro", str(folder / "store")]
+            if subprocess.run(words, check=last, capture_output=True).returncode == 0:
+                return
+            time.sleep(0.1)
 
     with _mounted(folder / "store", "200m"):
         if not half:
