@@ -11,9 +11,15 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
+from typing import TYPE_CHECKING
+
+import numpy as np
 
 from safetune_utils.errors import SafetuneError, closest
 from safetune_utils.machine.device import n_gpus, planned
+
+if TYPE_CHECKING:
+    import torch
 
 GB = 1e9
 
@@ -57,6 +63,7 @@ _GPUS = (
 )
 HARDWARE = {hardware.name: hardware for hardware in _GPUS}
 THIS_MACHINE = "this-machine"
+_CPU_SIZE = 1024  # of the square matrices by which a CPU is measured
 
 
 def hardware_of(name: str) -> Hardware:
@@ -137,8 +144,8 @@ def measured_hardware(device: str) -> Hardware:
     return Hardware(
         name=name,
         kind="cpu" if device == "cpu" else "gpu",
-        half=matrix_rate("bf16", device),
-        fp32=matrix_rate("fp32", device),
+        half=_matrix_rate(torch.bfloat16, device),
+        fp32=_matrix_rate(torch.float32, device),
         memory=memory / GB,
         bandwidth=bandwidth,
         bf16=planned(device=device)[1] == "bf16",
@@ -146,27 +153,29 @@ def measured_hardware(device: str) -> Hardware:
 
 
 @cache
-def matrix_rate(precision: str, device: str) -> float:
-    """TFLOP/s of the product of two square matrices, measured now.
-
-    Args:
-        precision: ``bf16`` or ``fp32``.
-        device: ``cpu`` or ``cuda``, as PyTorch names it.
+def fp32_rate() -> float:
+    """TFLOP/s of the product of two fp32 matrices on this machine's CPU, measured in about a quarter of a
+    second; by NumPy, for PyTorch takes seconds to import.
     """
+    a, b = np.random.default_rng(0).standard_normal((2, _CPU_SIZE, _CPU_SIZE), dtype=np.float32)
+    return 2 * _CPU_SIZE**3 * _times_a_second(lambda: a @ b, "cpu") / 1e12
+
+
+def _matrix_rate(dtype: torch.dtype, device: str) -> float:
+    """TFLOP/s of the product of two square matrices."""
     import torch
 
-    dtype = {"bf16": torch.bfloat16, "fp32": torch.float32}[precision]
-    size = 1024 if device == "cpu" else 8192
+    size = _CPU_SIZE if device == "cpu" else 8192
     a = torch.randn(size, size, device=device).to(dtype)
     b = torch.randn(size, size, device=device).to(dtype)
     return 2 * size**3 * _times_a_second(lambda: a @ b, device) / 1e12
 
 
 def _times_a_second(work: Callable[[], object], device: str, seconds: float = 0.25) -> float:
-    import torch
-
     def done() -> float:
         if device != "cpu":
+            import torch
+
             torch.cuda.synchronize()
         return time.perf_counter()
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+from functools import partial
 from pathlib import Path
 
 from safetune_utils.errors import SafetuneError
-from safetune_utils.models.identity import ADAPTER_FILE, hub_words
+from safetune_utils.machine.hub import hub_answers
+from safetune_utils.models.identity import ADAPTER_FILE, hub_words, not_fetched
 from safetune_utils.settings import name_and_revision
 
 _CONFIG = "adapter_config.json"
@@ -29,14 +31,12 @@ def fetch_adapter(name: str) -> Path:
     from huggingface_hub import hf_hub_download
 
     repository, revision = name_and_revision(name)
+    fetched = partial(hf_hub_download, repository, local_files_only=not hub_answers())
     try:
-        folder = Path(hf_hub_download(repository, _CONFIG, revision=revision or "main")).parent
-        hf_hub_download(repository, ADAPTER_FILE, revision=folder.name)  # of the same commit
+        folder = Path(fetched(_CONFIG, revision=revision or "main")).parent
+        fetched(ADAPTER_FILE, revision=folder.name)  # of the same commit
     except (OSError, ValueError) as error:
-        raise SafetuneError(
-            f"adapter '{name}' cannot be reached ({hub_words(error)}): check the id and the network, or give "
-            "a folder that holds it"
-        ) from None
+        raise not_fetched(f"adapter '{name}'", error) from None
     return folder
 
 
@@ -53,6 +53,8 @@ def push_adapter(folder: Path, *, to: str, card: str, private: bool) -> str:
     for name in (_CONFIG, ADAPTER_FILE):
         if not (folder / name).is_file():
             raise SafetuneError(f"{folder} holds no {name}: give a folder that `safetune finetune` wrote")
+    if not hub_answers():
+        raise SafetuneError(f"'{to}' could not be pushed, for the hub cannot be reached: check the network")
     api = HfApi()
     files = [CommitOperationAdd(name, str(folder / name)) for name in (_CONFIG, ADAPTER_FILE)]
     files.append(CommitOperationAdd("README.md", card.encode()))

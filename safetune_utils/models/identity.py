@@ -73,7 +73,7 @@ def _files_hash(folder: Path) -> str:
 
 def _commit(name: str, revision: str | None) -> str:
     from huggingface_hub import hf_hub_download
-    from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
+    from huggingface_hub.errors import HFValidationError
 
     try:
         config = hf_hub_download(
@@ -81,19 +81,21 @@ def _commit(name: str, revision: str | None) -> str:
         )
     except HFValidationError:
         raise SafetuneError(no_model(name)) from None
-    except LocalEntryNotFoundError as error:
-        status = getattr(getattr(error.__cause__, "response", None), "status_code", None)
-        hub = f"answers with status {status}" if status else "cannot be reached"
-        raise SafetuneError(
-            f"model '{name}' is not on this machine, and the hub {hub}: check the id and the network, or "
-            "give a folder that holds it"
-        ) from None
     except (OSError, ValueError) as error:
-        raise SafetuneError(
-            f"model '{name}' cannot be reached ({hub_words(error)}): "
-            "check the id and the network, or give a folder that holds it"
-        ) from None
+        raise not_fetched(f"model '{name}'", error) from None
     return Path(config).parent.name  # the hub's cache holds each commit's files in a folder of its own
+
+
+def not_fetched(what: str, error: Exception) -> SafetuneError:
+    """The error for a model or an adapter, named by ``what``, that the Hugging Face hub did not give."""
+    from huggingface_hub.errors import LocalEntryNotFoundError
+
+    mend = "check the id and the network, or give a folder that holds it"
+    if not isinstance(error, LocalEntryNotFoundError):
+        return SafetuneError(f"{what} cannot be reached ({hub_words(error)}): {mend}")
+    status = getattr(getattr(error.__cause__, "response", None), "status_code", None)
+    hub = f"answers with status {status}" if status else "cannot be reached"
+    return SafetuneError(f"{what} is not on this machine, and the hub {hub}: {mend}")
 
 
 def hub_words(error: BaseException) -> str:

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import pandas as pd
 
 from safetune_utils import places, store
-from safetune_utils.estimate.hardware import matrix_rate
+from safetune_utils.estimate.hardware import fp32_rate
 from safetune_utils.machine.processes import share_of_threads
 from safetune_utils.scoring.instruments import INSTRUMENTS
 from safetune_utils.settings import off_default
@@ -134,7 +134,7 @@ def speeds(study: Study) -> tuple[float, float]:
     """Tokens a second in training and responses a second, of all processes together.
 
     They are means over this store's stages of this base model, else a guess from how fast this machine
-    multiplies, which is measured once in about a second.
+    multiplies, see :func:`_pace`.
     """
     training, generating, alike = [], [], set()
     like_these = {"base_model": study.base_identity, "arithmetic": study.arithmetic}
@@ -162,9 +162,6 @@ def speeds(study: Study) -> tuple[float, float]:
 
 def _pace(study: Study) -> float:
     """How fast this machine multiplies beside the one that the guesses are of, at most 1: a faster one has
-    other limits.
+    other limits. One with bf16 is taken for as fast.
     """
-    device, precision = study.arithmetic.split("-")
-    if device != "cpu":
-        return 1.0
-    return min(1.0, matrix_rate(precision, "cpu") / _GUESSED_AT_TFLOPS)
+    return min(1.0, fp32_rate() / _GUESSED_AT_TFLOPS) if study.arithmetic == "cpu-fp32" else 1.0

@@ -105,7 +105,10 @@ def test_a_study_is_stated_and_its_chapter_s_modules_are_imported_without_pytorc
             imports |= {
                 ast.unparse(node) for node in tree.body if isinstance(node, ast.Import | ast.ImportFrom)
             }
-    stated = 'from safetune_utils.study.design import state; state(prompt_sets=["ordinary"], preset="smoke")'
+    stated = (
+        "from safetune_utils.study.design import state; from safetune_utils.study.plan import plan;"
+        ' plan(state(prompt_sets=["ordinary"], preset="smoke", precision="fp32"))'
+    )
     loaded = 'import sys; print([n for n in ("torch", "transformers", "peft") if n in sys.modules])'
     script = "\n".join([*sorted(imports), stated, loaded])
     assert subprocess.check_output([sys.executable, "-c", script], text=True).strip() == "[]"

@@ -17,6 +17,8 @@ from pytest_httpserver import HTTPServer
 from werkzeug import Request, Response
 
 from safetune_utils import store
+from safetune_utils.errors import SafetuneError
+from safetune_utils.machine.hub import hub_answers
 from safetune_utils.models import hub
 
 FACTS = {
@@ -99,6 +101,10 @@ def test_a_push_that_cannot_be_is_one_line(adapter: Path, httpserver: HTTPServer
     refused = safetune("push", str(adapter), "org/mine", HF_ENDPOINT=httpserver.url_for("").rstrip("/"))
     assert (refused.returncode, refused.stderr.count("\n")) == (2, 1)
     assert "'org/mine' could not be pushed" in refused.stderr
+    away = safetune("push", str(adapter), "org/mine", HF_ENDPOINT="http://127.0.0.1:9")
+    assert away.stderr == (
+        "safetune: 'org/mine' could not be pushed, for the hub cannot be reached: check the network\n"
+    )
     assert "write org/name" in safetune("push", str(adapter), "mine").stderr
 
 
@@ -143,3 +149,17 @@ except SafetuneError as error:
     local.shutdown()
     assert f"adapter '{NAME}@nowhere' cannot be reached" in unknown
     assert found == ["adapter_config.json", "adapter_model.safetensors"]
+
+
+def test_where_nothing_answers_a_file_is_asked_for_once_and_the_line_says_so(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def again(_: float) -> None:
+        raise AssertionError("the hub's client tries again")
+
+    monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
+    monkeypatch.setattr("time.sleep", again)
+    hub_answers.cache_clear()
+    with pytest.raises(SafetuneError, match="the hub cannot be reached"):
+        hub.fetch_adapter("org/none@v1")
+    hub_answers.cache_clear()

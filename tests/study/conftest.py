@@ -14,7 +14,7 @@ def multiplying(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
     """Lets this machine be one that multiplies so fast, in TFLOPS, in every number format."""
 
     def at(tflops: float) -> None:
-        monkeypatch.setattr(planning, "matrix_rate", lambda precision, device: tflops)
+        monkeypatch.setattr(planning, "fp32_rate", lambda: tflops)
 
     return at
 
