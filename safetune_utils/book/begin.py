@@ -7,7 +7,7 @@ from pathlib import Path
 
 from safetune_utils.annotation import drafting
 from safetune_utils.annotation.drafting import Drafting
-from safetune_utils.book.imports import code_of
+from safetune_utils.book.imports import python_of
 from safetune_utils.book.parameters import Given, validate, with_own_amounts, with_whole_paths
 from safetune_utils.settings import Settings
 from safetune_utils.study import begin
@@ -28,7 +28,7 @@ def check_parameters(chapters: Sequence[tuple[Path, Given]]) -> None:
         settings = validate(path, with_whole_paths(given))
         if isinstance(settings, Settings):
             settings = with_own_amounts(path, settings)
-        code_of(path)  # which fails where a cell is not Python
+        python_of(path)  # which fails where a cell is not Python
         if settings in done:
             continue
         done.append(settings)

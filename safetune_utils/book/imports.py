@@ -23,7 +23,7 @@ def code_of(notebook: Path) -> list[Path]:
     Raises:
         SafetuneError: it is no notebook, or a cell is not Python.
     """
-    waiting = [path for name in _names(_code(notebook)) for path in _files(name)]
+    waiting = [path for name in _names(python_of(notebook)) for path in _files(name)]
     found: set[Path] = set()
     while waiting:
         path = waiting.pop()
@@ -33,7 +33,12 @@ def code_of(notebook: Path) -> list[Path]:
     return sorted(found | {path for folder in {one.parent for one in found} for path in _beside(folder)})
 
 
-def _code(notebook: Path) -> str:
+def python_of(notebook: Path) -> str:
+    """The code cells of a notebook as one Python text.
+
+    Raises:
+        SafetuneError: it is no notebook, or a cell is not Python.
+    """
     from IPython.core.inputtransformer2 import TransformerManager
 
     # Magics become calls whose arguments are texts, in which a module may be named too.
