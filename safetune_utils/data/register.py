@@ -13,7 +13,6 @@ from functools import cache
 from pathlib import Path
 from typing import Any, TypedDict
 
-import httpx
 import yaml
 from filelock import FileLock
 from tqdm import tqdm
@@ -241,6 +240,8 @@ def _cached(entry: OutsideSet) -> Path:
 
 
 def _is_reachable(entry: OutsideSet) -> bool:
+    import httpx
+
     try:
         return httpx.head(entry.url, follow_redirects=True, timeout=_LOOK_SECONDS).is_success
     except httpx.HTTPError:
@@ -249,6 +250,8 @@ def _is_reachable(entry: OutsideSet) -> bool:
 
 def _download(entry: OutsideSet, partial: Path) -> None:
     """Download a file to ``partial``, after what an earlier try left there."""
+    import httpx
+
     if entry.terms != entry.licence:
         say(f"{entry.name}: licence {entry.terms} ({entry.citation})", error=True)
     there = partial.stat().st_size if partial.is_file() else 0
