@@ -478,6 +478,8 @@ def of_models() -> Iterator[Case]:
     for number, (base, needed) in enumerate(bases.items()):
         for step in (0, 1):
             yield Case(commands[(number + step) % len(commands)](base), needed)
+    words = ["generate", "--input", "ok.jsonl", *OUT, "--adapter", "org/none@v1"]
+    yield Case(words, "adapter 'org/none@v1' is not on this machine, and the hub cannot be reached", OFFLINE)
     yield Case(
         ["generate", "--input", "ok.jsonl", *OUT, "--base", "no-one/nothing"], "no-one/nothing", OFFLINE
     )
@@ -603,7 +605,6 @@ def of_flags() -> Iterator[Case]:
         (["push", "nothing", "org/mine"], "give a folder that `safetune finetune` wrote"),
         (["push", "nothing", "org/mine", "--scores", "a"], "--scores takes WHAT=FILE"),
         (["generate", "--input", "ok.jsonl", *OUT, "--server", "http://127.0.0.1:9/v1"], "needs --served-model"),
-        (["generate", "--input", "ok.jsonl", *OUT, "--adapter", "org/none@v1"], "adapter 'org/none@v1' is not on this machine, and the hub cannot be reached", OFFLINE),
         (["score", *OUT], "Missing option '--input': see `safetune score --help`"),
         (["score", "--input", "ok.jsonl", "--outputt", "o.csv"], "No such option: --outputt"),
         (["score", "--input", "ok.jsonl"], "one of two is needed: --output for the scores of all rows"),
