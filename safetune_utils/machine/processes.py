@@ -31,7 +31,6 @@ from safetune_utils.terminal import plain, shows
 
 _Result = TypeVar("_Result")
 _FIRST = "safetune_utils.machine.server_process"  # not imported here: it is for the server
-_STARTED_BY = "SAFETUNE_STARTED_BY"  # a variable that it reads
 # Libraries that nearly every piece of work with a model needs, and that take seconds to import.
 _PRELOADED = ("peft", "transformers.modeling_utils", "transformers.models.auto.modeling_auto")
 _BAR = "{desc}: {percentage:3.0f}% |{bar}| {elapsed}, about {remaining} left{postfix}"
@@ -297,11 +296,11 @@ def _bring_up_server(context: Any) -> None:
         return
     with _without_script():
         with stopping.signals_held_back():
-            os.environ[_STARTED_BY] = str(os.getpid())
+            os.environ[stopping.STARTED_BY] = str(os.getpid())
             try:
                 forkserver.ensure_running()
             finally:
-                del os.environ[_STARTED_BY]
+                del os.environ[stopping.STARTED_BY]
         # It answers when it is done with its imports.
         first = context.Process(target=_nothing)
         first.start()

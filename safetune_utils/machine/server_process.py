@@ -5,8 +5,8 @@ seconds.
 import atexit
 import os
 
-from safetune_utils.machine.stopping import end_with_parent
+from safetune_utils.machine.stopping import STARTED_BY, end_with_parent
 
 # The one that starts this process says who it is, for it may be gone before this process can ask.
-end_with_parent(int(os.environ.pop("SAFETUNE_STARTED_BY", "0")))
+end_with_parent(int(os.environ.pop(STARTED_BY, "0")))
 atexit.register(os._exit, 0)  # to take down all that it imported would take seconds, too

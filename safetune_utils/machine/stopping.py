@@ -20,6 +20,8 @@ from multiprocessing import resource_tracker
 # Ctrl-C reaches all processes of a terminal, and the first of them tells the others. Windows has no SIGHUP.
 OF_OTHERS = tuple(signal.Signals[name] for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name))
 SIGNALS = (signal.SIGINT, *OF_OTHERS)
+# The variable by which the server that subprocesses are forked from learns who starts it.
+STARTED_BY = "SAFETUNE_STARTED_BY"
 _LOOK_EVERY = 0.5  # seconds
 # Seconds that a process has after SIGTERM. One that was started itself gives less to those that it started,
 # so that all are gone in five.
