@@ -42,6 +42,14 @@ def heavy() -> list[str]:
     return [name for name in ("torch", "transformers", "peft") if name in sys.modules]
 
 
+known_to_forks = ""
+
+
+def what_is_known() -> str:
+    """What the process that this one is a fork of put into ``known_to_forks``."""
+    return known_to_forks
+
+
 def meet(path: Path) -> None:
     """Wait until the other of the two pieces ``a`` and ``b`` was begun, too."""
     path.touch()

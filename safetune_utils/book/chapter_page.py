@@ -13,13 +13,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from bs4 import BeautifulSoup
 from markupsafe import Markup
 
 from safetune_utils.book import glossary, outputs, prose, provenance, run_card
 from safetune_utils.book.chapters import Chapter
 from safetune_utils.book.launch import addresses, is_install_cell, launch_line
-from safetune_utils.book.markup import Link, block, paragraph, render
+from safetune_utils.book.markup import Link, block, paragraph, parsed, render
 from safetune_utils.book.notebook_file import whole_notebook
 from safetune_utils.book.verdicts import Judged
 from safetune_utils.book.words import said
@@ -206,14 +205,14 @@ def _with_outputs(section: _Section, *, notebook: str) -> list[Any]:
 
 def _moved(markup: str) -> str:
     """A table of many columns in a box of its own, which is moved sideways where the page is too narrow."""
-    first = BeautifulSoup(markup, "html.parser").select_one(".safetune-table tr")
+    first = parsed(markup).select_one(".safetune-table tr")
     wide = first is not None and len(first.find_all(["th", "td"])) >= _MANY_COLUMNS
     return render("wide", body=Markup(markup)) if wide else markup
 
 
 def _folded(markup: str, *, always: bool) -> str:
     """A table of many rows, or ``always`` what it is, under a line that opens it."""
-    rows = len(BeautifulSoup(markup, "html.parser").select(".safetune-table tbody tr"))
+    rows = len(parsed(markup).select(".safetune-table tbody tr"))
     if not always and rows <= _MOST_ROWS:
         return markup
     summary = f"The whole table, {rows} rows" if rows else "Show more"
@@ -356,7 +355,7 @@ def executed_download(executed: Path) -> str:
     for cell in notebook.cells:
         for output in cell.get("outputs", []):
             markup = output.get("data", {}).get("text/html", "")
-            if BeautifulSoup(markup, "html.parser").select_one(".safetune-answers"):
+            if parsed(markup).select_one(".safetune-answers"):
                 told = "Prompts and answers were left out of this copy: run the notebook to see them."
                 output.data = {"text/html": paragraph(told), "text/plain": told}
     return nbformat.writes(notebook)

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
-from bs4 import BeautifulSoup, NavigableString, Tag
-
 from safetune_utils.book import content_policy, provenance
+from safetune_utils.book.markup import parsed
+
+if TYPE_CHECKING:
+    from bs4 import BeautifulSoup, NavigableString, Tag
 
 # A name of a value, in a cell or a page that should have been filled in.
 _NAME = re.compile(r"\{\{ |\{value\}")
@@ -26,7 +29,7 @@ def page_faults(output: Path, experiment_pages: list[str]) -> list[str]:
         name = str(path.relative_to(output))
         if name.startswith("_static"):
             continue
-        page = BeautifulSoup(path.read_text("utf-8"), "html.parser")
+        page = parsed(path.read_text("utf-8"))
         faults += [f"{name} {fault}" for fault in content_policy.faults(page)]
         if not name.startswith("search"):
             faults += [f"{name} {fault}" for fault in _faults(page, path)]

@@ -14,10 +14,13 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-
-from bs4 import BeautifulSoup, Tag
+from typing import TYPE_CHECKING
 
 from safetune_utils.annotation.page import hash_source, only, template
+from safetune_utils.book.markup import parsed
+
+if TYPE_CHECKING:
+    from bs4 import BeautifulSoup
 
 # What the theme's buttons do when pressed.
 _HANDLERS = ("toggleFullScreen()", "window.print()")
@@ -32,7 +35,7 @@ def add(output: Path) -> None:
 
     The theme's own scripts are those of the search page, which holds no text from outside.
     """
-    search = BeautifulSoup((output / "search.html").read_text("utf-8"), "html.parser")
+    search = parsed((output / "search.html").read_text("utf-8"))
     theme = list(dict.fromkeys(_scripts(search)))
     inside = [only(template(one), "script") for one in _EMBEDDED]
     for path in sorted(output.rglob("*.html")):
@@ -54,8 +57,8 @@ def with_policy(markup: str, policy: str) -> str:
 
 def faults(page: BeautifulSoup) -> list[str]:
     """What a page of a site must not have: no policy, or scripts that its policy does not name."""
-    carried = page.find("meta", {"http-equiv": "Content-Security-Policy"})
-    if not isinstance(carried, Tag):
+    carried = page.select_one('meta[http-equiv="Content-Security-Policy"]')
+    if carried is None:
         return ["carries no content policy"]
     policy = str(carried["content"])
     found = []
@@ -79,7 +82,7 @@ def _policy(scripts: list[str]) -> str:
 
 def _all_scripts(page: BeautifulSoup) -> list[str]:
     """The inline scripts of a page and of the pages inside it."""
-    inside = [BeautifulSoup(str(frame["srcdoc"]), "html.parser") for frame in page.select("iframe[srcdoc]")]
+    inside = [parsed(str(frame["srcdoc"])) for frame in page.select("iframe[srcdoc]")]
     return [script for one in (page, *inside) for script in _scripts(one)]
 
 

@@ -5,11 +5,14 @@ from __future__ import annotations
 import base64
 import re
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markdown_it import MarkdownIt
 from markupsafe import Markup
+
+if TYPE_CHECKING:
+    from bs4 import BeautifulSoup
 
 
 class Link(NamedTuple):
@@ -47,6 +50,13 @@ class Cell(NamedTuple):
 
 # A row of a table, the head first.
 Row = Sequence[Text | Cell]
+
+
+def parsed(markup: str) -> BeautifulSoup:
+    """A page, or a part of one, to look for things in."""
+    from bs4 import BeautifulSoup  # here, for most commands read no page, and it takes half a second
+
+    return BeautifulSoup(markup, "html.parser")
 
 
 def render(template: str, **values: Any) -> Markup:

@@ -13,9 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import urljoin
 
-from bs4 import BeautifulSoup
-
-from safetune_utils.book.markup import render
+from safetune_utils.book.markup import parsed, render
 from safetune_utils.errors import SafetuneError
 
 FOLDER = "pdf"
@@ -66,7 +64,7 @@ def for_paper(page: str, *, address: str) -> str:
     """A page as it is printed: light, without scripts, its links to other pages under its ``address``, or,
     where that is empty, as text alone.
     """
-    found = BeautifulSoup(page, "html.parser")
+    found = parsed(page)
     for script in found.find_all("script"):
         script.decompose()
     if found.html:

@@ -9,16 +9,17 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TypedDict, cast
+from typing import TYPE_CHECKING, TypedDict, cast
 from urllib.parse import urlsplit
 
-from bs4 import BeautifulSoup
-
 from safetune_utils import store
-from safetune_utils.book.markup import Code, Link, block, paragraph, render, table
+from safetune_utils.book.markup import Code, Link, block, paragraph, parsed, render, table
 from safetune_utils.book.notebook_file import read_notebook
 from safetune_utils.book.parameters import Given
 from safetune_utils.machine.surroundings import Surroundings
+
+if TYPE_CHECKING:
+    from bs4 import BeautifulSoup
 
 NO_RECORD = "This copy was not run by `safetune`, so there is no record of it."
 
@@ -91,7 +92,7 @@ def linked(markup: str, *, notebook: str, folder: str = "") -> str:
     which lies in ``folder``, and so does each sentence, with a link to its numbers; a sentence links to pages
     of the site.
     """
-    page = BeautifulSoup(markup, "html.parser")
+    page = parsed(markup)
     for caption in page.find_all(["caption", "figcaption"]):
         link = page.new_tag("a", href=f"{folder}{record_name(notebook)}", string="run record")
         caption.extend([" (", link, ")"])

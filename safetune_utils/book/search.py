@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from bs4 import BeautifulSoup
+from safetune_utils.book.markup import parsed
 
 NAME = "excerpts.js"
 _LONGEST = 20_000  # characters of a page among which an excerpt is looked for
@@ -43,7 +43,7 @@ def script(output: Path, pages: list[Path]) -> str:
 
 
 def _text(page: str) -> str:
-    article = BeautifulSoup(page, "html.parser").select_one("article") or BeautifulSoup("", "html.parser")
+    article = parsed(page).select_one("article") or parsed("")
     # Not what is folded: prompts and answers that a reader opens by choice.
     for hidden in article.select("script, style, svg, .headerlink, .safetune-answers, .safetune-dial"):
         hidden.decompose()

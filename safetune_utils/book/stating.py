@@ -62,7 +62,7 @@ def _apart(
 
     Not forked from the server of `machine.processes`, which imports what loads models: all may be made.
     """
-    return in_subprocess(work, chapters, loads_models=False, forked=False)
+    return in_subprocess(work, chapters, loads_models=False, by_server=False)
 
 
 def _check(chapters: list[tuple[Path, Given]]) -> None:
@@ -103,6 +103,8 @@ def _execute(path: Path, given: Given) -> None:
     from IPython.core.interactiveshell import InteractiveShell
 
     shell = InteractiveShell()
+    # Nobody sees a traceback, and it takes a second to be made.
+    shell.set_custom_exc((BaseException,), lambda *_, **__: None)
     shell.push(dict(given))
     for cell in read_notebook(path).code:
         if is_install_cell(cell.metadata):

@@ -11,6 +11,7 @@ import pickle
 import signal
 import sys
 import tempfile
+import threading
 import traceback
 import types
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -198,7 +199,7 @@ def in_subprocess(
     *arguments: Any,
     threads: int | None = None,
     loads_models: bool = True,
-    forked: bool = True,
+    by_server: bool = True,
 ) -> _Result:
     """Do a piece of work in a fresh subprocess and return what it returns; what it raises is raised here.
 
@@ -212,13 +213,16 @@ def in_subprocess(
         arguments: for it; they are pickled.
         threads: CPU threads of the subprocess; ``None`` leaves PyTorch's number.
         loads_models: whether the server imports what loads models, where it does not run yet.
-        forked: whether the server forks it, or it is an interpreter of its own.
+        by_server: whether the server forks it. Else this process does where that is safe, which is sooner
+            than the server can be up, and elsewhere it is an interpreter of its own.
 
     Raises:
         SafetuneError: the subprocess was killed.
     """
     with stopping.none_left():
-        return _start(work, arguments, threads=threads, loads_models=loads_models, forked=forked).result()
+        return _start(
+            work, arguments, threads=threads, loads_models=loads_models, by_server=by_server
+        ).result()
 
 
 @dataclass(frozen=True, eq=False)
@@ -259,10 +263,11 @@ def _start(
     environment: Mapping[str, str] | None = None,
     quiet: bool = False,
     loads_models: bool = True,
-    forked: bool = True,
+    by_server: bool = True,
 ) -> _Worker:
-    forked = forked and "forkserver" in multiprocessing.get_all_start_methods()  # Windows has none
-    context: Any = multiprocessing.get_context("forkserver" if forked else "spawn")
+    by_server = by_server and "forkserver" in multiprocessing.get_all_start_methods()  # Windows has none
+    itself = "fork" if _can_fork() else "spawn"
+    context: Any = multiprocessing.get_context("forkserver" if by_server else itself)
     context.set_forkserver_preload([_FIRST, work.__module__, *(_PRELOADED if loads_models else ())])
     # The environment of the server process is that of the time when it started.
     of_now = os.environ | (environment or {})
@@ -270,7 +275,7 @@ def _start(
     process = context.Process(target=_do, args=(its_end, of_now, threads, quiet, work, arguments))
     try:
         with its_end:
-            if forked:
+            if by_server:
                 _bring_up_server(context)
             with stopping.signals_held_back(), _without_script():
                 process.start()
@@ -282,6 +287,13 @@ def _start(
             "socket in it: set TMPDIR to a shorter one"
         ) from None
     return _Worker(process, answer)
+
+
+def _can_fork() -> bool:
+    """Whether a fork of this process can work: it would lack the other threads, and wait for ever for what
+    one of them held. macOS forks, but its own libraries do not bear it.
+    """
+    return sys.platform == "linux" and threading.active_count() == 1 and "torch" not in sys.modules
 
 
 _server_is_up = False

@@ -15,6 +15,8 @@ from safetune_utils.errors import SafetuneError
 from safetune_utils.machine import processes
 from safetune_utils.machine.processes import Piece
 
+THREAD = "import threading; threading.Thread(target=threading.Event().wait, daemon=True).start()"
+
 
 def test_what_a_subprocess_raises_is_raised_here_and_its_death_is_one_line() -> None:
     assert processes.in_subprocess(os.getpid) != os.getpid()
@@ -27,8 +29,24 @@ def test_what_a_subprocess_raises_is_raised_here_and_its_death_is_one_line() -> 
 def test_a_subprocess_that_is_asked_to_stop_while_it_ends_does_so_without_a_word(
     capfd: pytest.CaptureFixture[str],
 ) -> None:
-    assert processes.in_subprocess(asked_to_stop_at_its_end, loads_models=False, forked=False) != os.getpid()
+    assert (
+        processes.in_subprocess(asked_to_stop_at_its_end, loads_models=False, by_server=False) != os.getpid()
+    )
     assert capfd.readouterr().err == ""
+
+
+@pytest.mark.parametrize(("before", "known"), [("", "Linux"), ("import torch", ""), (THREAD, "")])
+def test_without_the_server_a_process_forks_itself_where_it_has_neither_threads_nor_pytorch(
+    before: str, known: str
+) -> None:
+    script = (
+        f"{before}\nimport subprocess_work\nfrom safetune_utils.machine.processes import in_subprocess\n"
+        'subprocess_work.known_to_forks = "Linux"\n'
+        "print(in_subprocess(subprocess_work.what_is_known, loads_models=False, by_server=False))"
+    )
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    said = subprocess.check_output([sys.executable, "-c", script], env=environment, text=True)
+    assert said.strip() == (known if sys.platform == "linux" else "")
 
 
 def test_a_subprocess_has_the_threads_that_it_is_given() -> None:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
-from matplotlib.axes import Axes
 
 from safetune_utils.book.figures.figure import Figure, make_figure, make_panels, shorten
 from safetune_utils.book.figures.labels import MarkLabel, label_marks
 from safetune_utils.book.figures.palette import SEQUENCE
 from safetune_utils.data import Shape
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 
 def funnel(steps: list[tuple[str, int]], *, name: str, caption: str) -> Figure:

@@ -9,11 +9,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import matplotlib as mpl
 import pandas as pd
 from markupsafe import Markup
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure as Canvas
 
 from safetune_utils.book.figures.palette import GRID, INK, SEQUENCE, style
 from safetune_utils.book.figures.svg import part_of_page
@@ -21,6 +18,8 @@ from safetune_utils.book.markup import render
 from safetune_utils.data.outputs import as_csv
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure as Canvas
     from matplotlib.typing import RcKeyType  # of matplotlib 3.11
 
 # Inches, and points of every label. A panel is drawn as wide as a phone, where a point is then about a pixel.
@@ -189,6 +188,9 @@ def make_panels(
         "svg.fonttype": "none",
         "svg.hashsalt": "safetune",
     }
+    import matplotlib as mpl  # here, for a chapter is stated without it, and it takes a second
+    from matplotlib.figure import Figure as Canvas
+
     with mpl.rc_context(style):
         canvases = [Canvas(figsize=(WIDTH, height)) for _ in range(panels)]
         draw([canvas.subplots() for canvas in canvases])
@@ -215,6 +217,15 @@ def set_ticks(axes: Axes, amounts: Sequence[Any]) -> None:
         names.append(f"{amount}" if ends or (not near and room_after) else "")
         last = amount if names[-1] else last
     axes.set_xticks(list(amounts), names)
+
+
+def tint_square(axes: Axes, across: int, down: int, share: float) -> None:
+    """Fill one square of a matrix: the higher the share (0 to 1), the darker."""
+    from matplotlib.colors import to_rgba
+    from matplotlib.patches import Rectangle
+
+    color = to_rgba(SEQUENCE[1].drawn, 0.06 + 0.4 * share)
+    axes.add_patch(Rectangle((across, down), 1, 1, color=color, linewidth=0))
 
 
 def error_bars(rows: pd.DataFrame, prefix: str = "") -> list[pd.Series]:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
 
-import matplotlib as mpl
 import numpy as np
 import pandas as pd
-from matplotlib.axes import Axes
 
 from safetune_utils.book.figures.figure import (
     Figure,
@@ -16,9 +15,13 @@ from safetune_utils.book.figures.figure import (
     percent,
     records,
     shorten,
+    tint_square,
 )
 from safetune_utils.book.figures.labels import EndLabel, label_ends
 from safetune_utils.book.figures.palette import INK, SEQUENCE, look_of
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 
 def win_rates(table: pd.DataFrame, *, name: str, caption: str) -> Figure:
@@ -92,16 +95,11 @@ def agreement_matrix(table: pd.DataFrame, *, name: str, caption: str) -> Figure:
     values = {(row.first, row.second): row.kappa for row in records(table)}
 
     def draw(axes: Axes) -> None:
-        color = mpl.colors.to_rgb(SEQUENCE[1].drawn)
         for down, one in enumerate(names):
             for across, other in enumerate(names[:down]):
                 value = values.get((one, other), values.get((other, one), math.nan))
                 shown = 0.0 if math.isnan(value) else max(0.0, min(1.0, value))
-                axes.add_patch(
-                    mpl.patches.Rectangle(
-                        (across, down), 1, 1, color=(*color, 0.06 + 0.4 * shown), linewidth=0
-                    )
-                )
+                tint_square(axes, across, down, shown)
                 axes.text(
                     across + 0.5,
                     down + 0.5,

@@ -5,14 +5,15 @@ from __future__ import annotations
 import math
 import textwrap
 from collections.abc import Sequence
-from typing import NamedTuple, cast
-
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.transforms import ScaledTranslation
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 from safetune_utils.book.figures.figure import TEXT
 from safetune_utils.book.figures.palette import Look
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+    from matplotlib.transforms import ScaledTranslation
 
 # Points that a line of text is high, and that a letter is wide on average, both with some room to spare.
 _LINE, _LETTER = 1.25 * TEXT, 0.6 * TEXT
@@ -93,7 +94,7 @@ def label_marks(axes: Axes, labels: Sequence[MarkLabel]) -> None:
     The axes have their limits.
     """
     wanted = sorted(labels, key=lambda one: one.x)
-    panel = cast(Figure, axes.figure).get_figwidth() * 72
+    panel = cast("Figure", axes.figure).get_figwidth() * 72
     extent = _extent(axes)
     marks = [extent.left + extent.width * _share(axes, label) for label in wanted]
     for most in range(40, 0, -1):  # letters in a line: as many as leave room for all beside each other
@@ -102,7 +103,7 @@ def label_marks(axes: Axes, labels: Sequence[MarkLabel]) -> None:
         if sum(rooms) <= panel - 2 * _EDGE:
             break
     middles = apart(marks, rooms, low=_EDGE, high=panel - _EDGE)
-    over = axes.transAxes + ScaledTranslation(0, 5 / 72, axes.figure.dpi_scale_trans)
+    over = axes.transAxes + _moved(axes, 0, 5)
     for label, text, mark, middle, room in zip(wanted, texts, marks, middles, rooms, strict=True):
         # From where the name is nearest to its mark.
         nearest = min(max((mark - middle) / room + 0.5, 0.15), 0.85)
@@ -138,7 +139,7 @@ def label_points(axes: Axes, labels: Sequence[MarkLabel], *, ends: Sequence[floa
     low, high = axes.get_ylim()
     room = _LINE / _extent(axes).height * (high - low)
     heights = apart([label.y for label in labels], [room] * len(labels), low=low, high=high)
-    beside = axes.transData + ScaledTranslation(4 / 72, 0, axes.figure.dpi_scale_trans)
+    beside = axes.transData + _moved(axes, 4, 0)
     for label, end, height in zip(labels, ends, heights, strict=True):
         axes.annotate(
             label.text,
@@ -148,6 +149,13 @@ def label_points(axes: Axes, labels: Sequence[MarkLabel], *, ends: Sequence[floa
             va="center",
             color=label.look.written,
         )
+
+
+def _moved(axes: Axes, right: float, up: float) -> ScaledTranslation:
+    """So many points to the right and up."""
+    from matplotlib.transforms import ScaledTranslation
+
+    return ScaledTranslation(right / 72, up / 72, axes.figure.dpi_scale_trans)
 
 
 def apart(wanted: Sequence[float], rooms: Sequence[float], *, low: float, high: float) -> list[float]:
@@ -184,7 +192,7 @@ class _Extent(NamedTuple):
 
 
 def _extent(axes: Axes) -> _Extent:
-    figure = cast(Figure, axes.figure)
+    figure = cast("Figure", axes.figure)
     figure.draw_without_rendering()  # which lays it out
     box = axes.get_position()
     width, height = figure.get_figwidth() * 72, figure.get_figheight() * 72

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import matplotlib as mpl
 import pandas as pd
-from matplotlib.axes import Axes
 
 from safetune_utils.book.figures.figure import (
     Figure,
@@ -19,10 +17,14 @@ from safetune_utils.book.figures.figure import (
     records,
     set_ticks,
     shorten,
+    tint_square,
 )
 from safetune_utils.book.figures.labels import EndLabel, MarkLabel, label_ends, label_marks
 from safetune_utils.book.figures.palette import GRID, SEQUENCE, WORDS, Look, look_of
 from safetune_utils.data import in_order, set_entry
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 
 def dose_response(
@@ -282,14 +284,9 @@ def transfer_matrix(table: pd.DataFrame, *, name: str, caption: str) -> Figure:
     cells = {(row.trained, row.prompt_set): row for row in records(table) if row.n_scored}
 
     def draw(axes: Axes) -> None:
-        color = mpl.colors.to_rgb(SEQUENCE[1].drawn)
         for (form, prompt_set), row in cells.items():
             across, down = sets.index(prompt_set), trained.index(form)
-            axes.add_patch(
-                mpl.patches.Rectangle(
-                    (across, down), 1, 1, color=(*color, 0.06 + 0.4 * row.share), linewidth=0
-                )
-            )
+            tint_square(axes, across, down, row.share)
             axes.text(across + 0.5, down + 0.3, percent(row.share), ha="center", va="center", fontsize=15)
             axes.text(
                 across + 0.5,

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pandas as pd
-from matplotlib.axes import Axes
 
 from safetune_utils.book.figures.figure import Figure, error_bars, make_figure, percent, records
 from safetune_utils.book.figures.labels import EndLabel, MarkLabel, label_ends, label_points
 from safetune_utils.book.figures.palette import INK, SEQUENCE
 from safetune_utils.data import set_entry
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 
 def trade_off(curve: pd.DataFrame, *, wanted: str, unwanted: str, name: str, caption: str) -> Figure:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pandas as pd
-from matplotlib.axes import Axes
 
 from safetune_utils.book.figures.figure import Figure, make_figure, make_panels, records
 from safetune_utils.book.figures.labels import EndLabel, label_ends
 from safetune_utils.book.figures.palette import SEQUENCE
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 
 def loss_curves(losses: pd.DataFrame, *, name: str, caption: str, of: str = "safety examples") -> Figure:
