@@ -136,6 +136,17 @@ def test_every_page_of_practice_is_in_the_contents_and_the_teacher_s_only_where_
         yaml.safe_load((source / "_toc.yml").read_text("utf-8"))
 
 
+@pytest.mark.parametrize("audience", ["public", "student", "instructor"])
+def test_every_page_leads_to_pages_of_its_own_book(tmp_path: Path, audience: pages.Audience) -> None:
+    """The teacher's pages lie elsewhere in a book than in the clone, and not in every book."""
+    source, lost = laid(tmp_path, audience), []
+    for path in source.rglob("*.md"):
+        for target in re.findall(r"\]\((?!https?:)([^()#\s]+\.(?:md|ipynb))", path.read_text("utf-8")):
+            if not (path.parent / target).is_file():
+                lost.append(f"{path.relative_to(source)}: {target}")
+    assert lost == []
+
+
 def test_a_quiz_needs_no_script_and_what_it_holds_is_text() -> None:
     questions, of_run = pages.questions_of("01_safety_amount", quizzes.published("01_safety_amount"))
     assert of_run == "*The numbers are of this book's run.*"

@@ -162,8 +162,9 @@ def test_another_architecture_trains_saves_reloads_and_answers(tokenizer, tmp_pa
 def test_a_quantised_base_trains_saves_reloads_and_answers_unmerged(
     tmp_path: Path, quantization: str
 ) -> None:
-    mix = Mix(train=data.safety_examples("embedded")[:8], validation=data.safety_examples("embedded")[8:12])
-    recipe = Recipe(epochs=2, batch_size=4, learning_rate=0.005, evaluations=2, warmup_steps=1)
+    rows = data.safety_examples("embedded")
+    mix = Mix(train=rows[:4], validation=rows[4:6])
+    recipe = Recipe(epochs=2, batch_size=4, learning_rate=0.005, evaluations=1, warmup_steps=1)
     model, tokenizer = load_base("embedded", quantization=quantization)
     before = load_base("embedded")[0].get_memory_footprint()
     assert model.get_memory_footprint() < 0.8 * before
@@ -171,8 +172,8 @@ def test_a_quantised_base_trains_saves_reloads_and_answers_unmerged(
     base, _ = load_base("embedded", quantization=quantization)
     adapted = load_adapter(base, tmp_path)
     assert isinstance(adapted, PeftModel)  # an adapter is never merged into 8 or 4 bits
-    rows, _ = encode(tokenizer, mix.validation, recipe)
-    assert mean_loss(adapted, rows, 1024) == pytest.approx(facts["best_validation_loss"], rel=0.02)
+    encoded, _ = encode(tokenizer, mix.validation, recipe)
+    assert mean_loss(adapted, encoded, 1024) == pytest.approx(facts["best_validation_loss"], rel=0.02)
     (answer,) = generate(
         model=adapted,
         tokenizer=tokenizer,
