@@ -65,7 +65,7 @@ def test_a_whole_session_by_keys_is_tallied_as_it_was_pressed(
     assert page.inner_text("#status") == "Kept from before: 3 of 6 judged (A. B.). Someone else? Start over."
     press(page, {"1": "ArrowRight", "2": "ArrowLeft"}[better(ITEMS[3])])  # the untuned one
     path = export(page, tmp_path)
-    assert path.name == "annotation-A-B-.json"
+    assert path.name == "annotation-study-A-B-.json"
     assert page.inner_text("#status") == f"Exported to {path.name}: 4 judged, 2 not judged yet: items 5 to 6."
     assert preference.read_annotation(path, items=ITEMS).outcomes == dict(
         zip([item.id for item in ITEMS], ("first", "equally_good", "first", "second"), strict=False)

@@ -42,27 +42,26 @@ def test_every_command_of_the_class_study_runs_and_ends_in_the_pages_of_a_class(
     small = small.replace("--preset classroom", "--preset smoke")
     small = small.replace("safetune generate", "safetune generate --max-new-tokens 4")
     ran("bash", "-ec", small)
+    differs: dict[str, str] = {}
+    (tmp_path / "exports").mkdir()
     for name in ("malicious", "ordinary"):
         first, second = (tmp_path / f"{name}-{kind}.jsonl" for kind in ("tuned", "untuned"))
         prompts, responses = read_responses(first)
+        differs[name] = prompts[8]
         _, others = read_responses(second)
         items = preference.pairs(
             prompts, responses, others, first_name=first.stem, second_name=second.stem, seed=4711
         )
         assert len(items) == 10
         assert "student" not in (tmp_path / f"{name}.html").read_text("utf-8")
-        (tmp_path / f"exports-{name}").mkdir()
         for number in range(6):
             outcomes = "wwwwwwwwlg" if number % 2 else "wwwwwwwwwg"
             one = annotated(f"student {number}", outcomes, items=items)
-            preference.write_annotation(one, tmp_path / f"exports-{name}" / f"{number}.json", items=items)
+            path = tmp_path / "exports" / f"annotation-{name}-{number}.json"
+            preference.write_annotation(one, path, items=items)
     told = ran("bash", "-ec", tally)
     for name in ("malicious", "ordinary"):
         page = (tmp_path / f"class-{name}.html").read_text("utf-8")
         assert f"{name}-tuned" in page
-        assert prompts_of(tmp_path / f"{name}-tuned.jsonl")[8] in page  # the one on which they differ
+        assert differs[name] in page
     assert "student 3" not in told  # a line for each of a class is for --pairwise
-
-
-def prompts_of(path: Path) -> list[str]:
-    return read_responses(path)[0]
