@@ -14,7 +14,7 @@ RUN, OTHER = "results/published/pocket/", "results/published/gemma-3-270m/"
 @exercise(
     title="A share, and of what",
     difficulty=1,
-    minutes=10,
+    minutes=25,
     predict="Of the answers that readers labelled, those to malicious requests after 200 safety examples:"
     " what share refuses?",
     given={"answers": "labels/own_answers.jsonl"},
@@ -51,8 +51,8 @@ def _(answers):
 
 
 @share_refused.wrong(
-    "the models with 0, 50 and 200 safety examples were put together",
-    hint="One number for three models says nothing of any of them. Which column tells the model?",
+    "all models were put together, the untuned one too",
+    hint="One number for four models says nothing of any of them. Which column tells the model?",
 )
 def _(answers):
     return (answers.loc[answers["prompt_set"] == "malicious", "refusal"] == "full_refusal").mean()
@@ -74,8 +74,8 @@ def _refused_in_full(answers):
 
 @share_refused.wrong(
     "partial refusals were counted too",
-    hint="`refusal` has three codes. On this page's data the third does not occur among these answers; in"
-    " other data it does. Which code says 'in full'?",
+    hint="`refusal` has three codes. On this page's data *partial_refusal* does not occur among these"
+    " answers; in other data it does. Which code says 'in full'?",
 )
 def _(answers):
     asked = answers[(answers["prompt_set"] == "malicious") & (answers["n_safety"] == 200)]
@@ -140,7 +140,8 @@ def _(answers):
     title="What training brought",
     difficulty=1,
     minutes=10,
-    predict="Does the validation loss fall more, or less, where there are more safety examples?",
+    predict="Along one line, from its first value to its lowest: how far will the validation loss fall at 0"
+    " safety examples, and how far at 200?",
     given={"losses": RUN + "01_safety_amount-losses.csv"},
     again={"losses": OTHER + "01_safety_amount-losses.csv"},
     changes={
@@ -204,7 +205,7 @@ def _(losses):
 
 @loss_fall.wrong(
     "the fall was divided by where it began",
-    hint="Nats are asked for, not a part of the first loss.",
+    hint="The fall itself is asked for, in the loss's own unit (nats), not as a part of the first loss.",
 )
 def _(losses):
     lines = losses.sort_values("step").groupby("n_safety")["validation_loss"]
@@ -215,9 +216,8 @@ def _(losses):
     title="How low could it be?",
     difficulty=2,
     minutes=20,
-    predict="Without safety examples about one answer in fifty refuses, of 98. How low may the true share"
-    " be: below 0,"
-    " at 0, or above it?",
+    predict="Suppose that one answer in fifty refuses, of 98. How low may the true share be: below 0, at 0,"
+    " or above it?",
     given={"curve": RUN + "01_safety_amount-safety_amount.csv"},
     again={"curve": OTHER + "01_safety_amount-safety_amount.csv"},
     changes={

@@ -14,8 +14,8 @@ RUN, OTHER = "results/published/pocket/", "results/published/pocket-seeds/"
     title="The price of a refusal",
     difficulty=2,
     minutes=15,
-    predict="Is a further refusal of a malicious request dearest at the first safety examples, or at the"
-    " last?",
+    predict="Where does a further refusal of a malicious request cost most refused look-alikes: at the first"
+    " safety examples, or at the last?",
     given={"trade": RUN + "02_exaggerated_safety-trade_off.csv"},
     again={"trade": OTHER + "02_exaggerated_safety-trade_off.csv"},
     note="A level hides the step. Economists would say: the marginal price, not the average one.",

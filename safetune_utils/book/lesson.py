@@ -13,12 +13,13 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 from markupsafe import Markup
 
 from safetune_utils import statistics
-from safetune_utils.book import figures, folds, words
+from safetune_utils.book import figures, findings, folds, words
 from safetune_utils.book.content_policy import with_policy
 from safetune_utils.book.markup import Row, render, table
 from safetune_utils.data import set_entry
@@ -69,6 +70,7 @@ def page(lesson: Lesson, study: Study, responses: pd.DataFrame) -> str:
             Markup(folds.examples(responses, prompt_set=name, n=_SHOWN).data) for name in lesson.prompt_sets
         ],
         beside=beside(curve, lesson),
+        recipes=_recipes(study, lesson),
     )
     return with_policy(
         markup,
@@ -107,6 +109,24 @@ def beside(curve: pd.DataFrame, lesson: Lesson) -> Markup:
         name="beside",
         csv=as_csv(curve),
     )
+
+
+def _recipes(study: Study, lesson: Lesson) -> str:
+    """Where a class's recipe is not the book's, so that a share may differ without any noise."""
+    ours, theirs = study.settings.n_general, published_settings(lesson)["n_general"]
+    if ours == theirs:
+        return "Both were trained on as many general examples."
+    return (
+        f"Your adapters were trained on {ours} general examples, the book's on {theirs}. So the same number"
+        f" of safety examples is a {'larger' if ours < theirs else 'smaller'} part of yours, and a difference"
+        " outside the noise need not surprise."
+    )
+
+
+def published_settings(lesson: Lesson) -> dict[str, Any]:
+    """The settings of the book's published run of a lesson's chapter."""
+    run = findings.published()[quizzes.PUBLISHED]
+    return dict(run[lesson.chapter]["settings"])
 
 
 def published_curve(lesson: Lesson) -> pd.DataFrame:

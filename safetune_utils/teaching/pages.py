@@ -40,7 +40,7 @@ WAYS = {
     "a class of four weeks": (1, 2, 8, 7),
     "somebody who wants to build a data set": (9, 1, 2, 10),
 }
-_DIFFICULTY = ("", "easy", "middling", "hard")
+_DIFFICULTY = ("", "easy", "medium", "hard")
 _INLINE = MarkdownIt("commonmark", {"html": False})
 
 
@@ -216,14 +216,14 @@ def quiz_parts(name: str, questions: list[quizzes.Question]) -> Iterator[str]:
     for place, question in enumerate(questions, start=1):
         options = "\n".join(
             f'<details name="{name}-{place}" class="{"right" if option.right else "wrong"}">'
-            f"<summary>{inline(option.says)}</summary><p>"
+            f"<summary>{number}) {inline(option.says)}</summary><p>"
             + (
                 "<strong>Yes.</strong> "
                 if option.right
                 else f"<strong>No: {escape(option.mistake.lower())}.</strong> "
             )
             + f"{inline(option.because)}</p></details>"
-            for option in question.options
+            for number, option in enumerate(question.options, start=1)
         )
         yield f'<div class="safetune-quiz">\n<p>{place}. {inline(question.ask)}</p>\n{options}\n</div>'
 

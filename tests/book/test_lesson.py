@@ -98,6 +98,14 @@ def test_a_lesson_asks_what_its_page_shows_and_nothing_else() -> None:
     assert all(other == first for other in others)
 
 
+def test_a_lesson_says_where_its_recipe_is_not_the_book_s() -> None:
+    first = LESSONS[0]
+    said = lesson._recipes(lesson.stated(first), first)
+    assert "on 160 general examples, the book's on 320" in said
+    assert "a larger part of yours" in said
+    assert lesson._recipes(lesson.stated(first, preset="pocket"), first).startswith("Both")
+
+
 def test_a_lesson_s_page_gives_nothing_away_before_it_is_unfolded() -> None:
     page = BeautifulSoup(
         render(
@@ -107,6 +115,7 @@ def test_a_lesson_s_page_gives_nothing_away_before_it_is_unfolded() -> None:
             made_by="A run",
             figure="THE CURVE",
             beside="inside the noise",
+            recipes="Another recipe.",
             answers=[],
         ),
         "html.parser",
