@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from functools import cache
 from typing import Any, NamedTuple
 
+import numpy as np
 import pandas as pd
 import yaml
 from jinja2 import StrictUndefined, UndefinedError
@@ -122,6 +123,7 @@ class _Values:
             "last_row": lambda table, column: self._rows(table, {})[column].iloc[-1],
             "total": lambda table, column: self._rows(table, {})[column].sum(),
             "n_of": lambda table, column: self._rows(table, {})[column].nunique(),
+            "spread": lambda table, column, **where: np.ptp(self._rows(table, where)[column]),
             "n_rows": lambda table: len(self._rows(table, {})),
             "top": self.top,
             "pct": lambda share: f"{100 * share:.0f} %",
