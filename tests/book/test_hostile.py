@@ -23,7 +23,6 @@ def hostile(target: Path) -> str:
 
 
 @pytest.mark.slow
-@pytest.mark.sample
 def test_hostile_names_are_shown_as_they_are_and_do_nothing(
     tmp_path: Path, source: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

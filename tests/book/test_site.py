@@ -85,6 +85,7 @@ def test_the_site_is_rendered_anew_only_where_something_changed(
     assert len(rendered) == 2
 
 
+@pytest.mark.slow
 def test_a_fault_of_a_page_is_an_error_and_the_site_is_not_taken_for_built(
     copies: Path, rendered: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

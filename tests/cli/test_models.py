@@ -25,7 +25,6 @@ from safetune_utils.study.run import run
 from safetune_utils.training import rows
 
 
-@pytest.mark.sample
 @pytest.mark.slow
 def test_generating_reads_and_writes_the_original_s_forms_and_scoring_reads_those(tmp_path: Path) -> None:
     asked = {

@@ -10,6 +10,7 @@ from command_line import in_this_process, safetune
 from local_server import Server
 
 
+@pytest.mark.slow
 def test_scoring_reads_records_and_the_original_s_output_form(tmp_path: Path) -> None:
     rows = [
         {"prompt": "a", "response": "I can't help with that."},

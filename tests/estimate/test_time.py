@@ -60,6 +60,7 @@ def test_the_study_is_the_sum_of_its_adapters() -> None:
     assert four["answering"] == one["answering"] > 0
 
 
+@pytest.mark.slow
 def test_answering_takes_longer_with_beams_with_more_tokens_and_for_more_prompts(cpu: Hardware) -> None:
     def seconds(sets: list[str] | None = None, **decoding: int) -> float:
         return estimate(settings=resolve(decoding=decoding), hardware=cpu, prompt_sets=sets)["time"][

@@ -95,7 +95,7 @@ def test_models_whose_layers_do_not_keep_all_tokens_are_left_to_transformers() -
         pytest.param(1, 12, marks=pytest.mark.sample),
         (1, 40),
         (4, 40),
-        pytest.param(3, 5, marks=pytest.mark.sample),
+        (3, 5),
     ],
 )
 def test_responses_are_those_of_transformers_own_loop(

@@ -427,6 +427,7 @@ def test_an_adapter_of_before_is_known_to_be_of_the_embedded_model() -> None:
     assert not adapters._alike(old, BaseName("tiny", "files:0"))
 
 
+@pytest.mark.slow
 def test_another_process_writes_the_same_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     script = """
 import sys

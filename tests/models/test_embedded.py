@@ -14,7 +14,6 @@ TEXTS = [
 ]
 
 
-@pytest.mark.sample
 @pytest.mark.slow
 def test_the_cached_copy_gives_the_logits_of_the_gguf_file(embedded) -> None:
     copy, tokenizer = embedded

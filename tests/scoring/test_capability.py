@@ -20,6 +20,7 @@ def test_without_the_harness_one_line_names_the_extra(tokenizer, monkeypatch: py
         capability.evaluate(model=tiny_llama(), tokenizer=tokenizer)
 
 
+@pytest.mark.slow
 def test_an_unknown_benchmark_and_one_out_of_reach_are_refused_before_the_model_is_used(
     tokenizer, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -66,6 +66,7 @@ def test_wrong_layers_and_a_diverging_run_are_told_in_one_line(tokenizer, tmp_pa
         finetune(model=poisoned, tokenizer=tokenizer, mix=mix, recipe=RECIPE, seed=0, output=tmp_path)
 
 
+@pytest.mark.slow
 def test_training_stops_early_when_the_validation_loss_no_longer_falls(tokenizer, tmp_path: Path) -> None:
     # A learning rate at which this tiny model soon gets worse on rows it has not seen.
     hasty = RECIPE.model_copy(update={"epochs": 10, "learning_rate": 0.1, "evaluations": 30})

@@ -36,6 +36,7 @@ def test_the_scaled_gradient_in_fp16_is_that_of_fp32(tokenizer) -> None:
     assert error(2.0**16) < 0.01 < error(2.0**-6)
 
 
+@pytest.mark.slow
 def test_a_step_that_overflows_is_skipped_and_counted(
     tokenizer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
