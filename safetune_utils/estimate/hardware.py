@@ -154,11 +154,11 @@ def measured_hardware(device: str) -> Hardware:
 
 @cache
 def fp32_rate() -> float:
-    """TFLOP/s of the product of two fp32 matrices on this machine's CPU, measured in about a quarter of a
+    """TFLOP/s of the product of two fp32 matrices on this machine's CPU, measured in about a tenth of a
     second; by NumPy, for PyTorch takes seconds to import.
     """
     a, b = np.random.default_rng(0).standard_normal((2, _CPU_SIZE, _CPU_SIZE), dtype=np.float32)
-    return 2 * _CPU_SIZE**3 * _times_a_second(lambda: a @ b, "cpu") / 1e12
+    return 2 * _CPU_SIZE**3 * _times_a_second(lambda: a @ b, "cpu", seconds=0.05) / 1e12
 
 
 def _matrix_rate(dtype: torch.dtype, device: str) -> float:
