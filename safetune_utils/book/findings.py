@@ -102,7 +102,8 @@ def read(source: str | Path) -> Outcomes:
         return found
     if path.suffix == ".ipynb" and path.is_file():
         return {path.stem: outcome(path)}
-    file = path if path.suffix == ".json" else published_folder() / f"{path.name}.json"
+    is_name = path.parent == Path()
+    file = path if path.suffix == ".json" or not is_name else published_folder() / f"{path.name}.json"
     if not file.is_file():
         known = sorted(path.stem for path in published_folder().glob("*.json"))
         mend = did_you_mean(path.stem, known, otherwise="choose from") if known else "there is none yet"
@@ -159,7 +160,7 @@ def published_like(run: Outcomes) -> str:
     Raises:
         SafetuneError: there is none of that name.
     """
-    presets = Counter(filter(None, map(_preset_of, run.values())))
+    presets = Counter(name for one in run.values() if isinstance(name := _preset_of(one), str))
     name = presets.most_common(1)[0][0] if presets else "pocket"
     if not (published_folder() / f"{name}.json").is_file():
         raise SafetuneError(
@@ -168,7 +169,7 @@ def published_like(run: Outcomes) -> str:
     return name
 
 
-def _preset_of(found: Mapping[str, Any]) -> str | None:
+def _preset_of(found: Mapping[str, Any]) -> Any:
     return (found["settings"] or {}).get("preset")
 
 
@@ -197,8 +198,10 @@ def check_name(name: str) -> None:
     Raises:
         SafetuneError: it is not one of small letters, digits and hyphens.
     """
-    if not re.fullmatch(r"[a-z0-9][a-z0-9-]*", name):
-        raise SafetuneError(f"'{name}' cannot name a published run: use small letters, digits and hyphens")
+    if not re.fullmatch(r"[a-z0-9][a-z0-9-]{0,59}", name):
+        raise SafetuneError(
+            f"'{name}' cannot name a published run: use at most 60 small letters, digits and hyphens"
+        )
 
 
 def publish(executed: Iterable[Path], *, name: str, folder: Path | None = None) -> Path:

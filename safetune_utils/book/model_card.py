@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -38,6 +39,16 @@ def card(folder: Path, *, scores: Mapping[str, Path]) -> str:
         record: Mapping[str, Any] = store.parse_record(folder / "record.json")
     except store.NotMadeError as fault:
         raise SafetuneError(f"{folder} {fault}: give a folder that `safetune finetune` wrote") from None
+    measured = [f"- {name}: {_measured(path)}" for name, path in scores.items()]
+    try:
+        return _card(record, measured)
+    except (KeyError, TypeError, ValueError):
+        raise SafetuneError(
+            f"{folder} holds no record of an adapter: give a folder that `safetune finetune` wrote"
+        ) from None
+
+
+def _card(record: Mapping[str, Any], measured: list[str]) -> str:
     facts, inputs = record["facts"], record["inputs"]
     base, data = facts["base_model"], facts["data"]
     licence, terms = _licence(data)
@@ -60,7 +71,6 @@ def card(folder: Path, *, scores: Mapping[str, Path]) -> str:
         "versions": ", ".join(f"{name} {of}" for name, of in record["versions"].items()),
         "made": f"{record['started']}, code {record['code']}, in {record['seconds']:.0f} s",
     }
-    measured = [f"- {name}: {_measured(path)}" for name, path in scores.items()]
     parts = [
         f"---\n{yaml.safe_dump(head, sort_keys=False)}---",
         f"# {base}, safety-tuned with {facts['n_safety']} examples",
@@ -92,12 +102,17 @@ def _licence(data: str) -> tuple[str, str]:
 
 def _measured(path: Path) -> str:
     rows = read_table(path).rows
-    values = pd.Series([row.get("value") for row in rows], dtype="float64")
-    if not rows or (values.isna() & ~pd.Series(["unscored" in row for row in rows])).any():
-        raise SafetuneError(f"{path} holds no scores: give a file that `safetune score` wrote")
+    found = [row.get("value") for row in rows]
+    whole = all(
+        "unscored" in row if value is None else isinstance(value, int | float) and math.isfinite(value)
+        for row, value in zip(rows, found, strict=True)
+    )
+    values = pd.Series(found if whole else [], dtype="float64")
     scored = values.dropna()
+    if not len(scored):
+        raise SafetuneError(f"{path} holds no scores: give a file that `safetune score` wrote")
     if scored.isin([0.0, 1.0]).all():
         return brief(statistics.share(values.map({0.0: False, 1.0: True})))
     table = pd.DataFrame({"all": 0, "row": scored.index, "value": scored})
-    (found,) = statistics.means(table, by="all", unit="row", value="value").itertuples()
-    return f"{found.value:.2f} ({found.low:.2f} to {found.high:.2f}, n = {found.n})"
+    (mean,) = statistics.means(table, by="all", unit="row", value="value").itertuples()
+    return f"{mean.value:.2f} ({mean.low:.2f} to {mean.high:.2f}, n = {mean.n})"

@@ -52,6 +52,8 @@ def find(name: str) -> Path:
     if path.suffix == ".ipynb" and path.is_file():
         return path
     known = sorted(folder().glob("*.ipynb"))
+    if path.suffix not in ("", ".ipynb") or path.parent != Path():
+        raise SafetuneError(f"notebook '{name}' is not there: give its path (*.ipynb), or a chapter's number")
     matches = [p for p in known if p.stem == path.stem] or [p for p in known if p.stem.startswith(path.stem)]
     if len(matches) != 1:
         raise SafetuneError(

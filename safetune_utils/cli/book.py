@@ -177,7 +177,7 @@ def lab(
     from safetune_utils.data import outputs
     from safetune_utils.teaching import lab as labs
 
-    names = exercise or list(labs.USUAL)
+    names = list(dict.fromkeys(exercise or labs.USUAL))
     labs.check_names(names)
     with outputs.held(output, forms=(".ipynb",)):
         import nbformat

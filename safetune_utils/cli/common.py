@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from safetune_utils.errors import SafetuneError, first_line
+from safetune_utils.errors import SafetuneError
 from safetune_utils.terminal import plain
 
 app = typer.Typer(
@@ -85,8 +85,7 @@ def given_from(
     """
     from safetune_utils.book.parameters import parse_value
 
-    given = _read_config(config) if config else {}
-    given |= {"preset": preset} if preset else {}
+    given: dict[str, Any] = {"preset": preset} if preset else {}
     for assignment in assignments or []:
         name, equals, value = assignment.partition("=")
         name = name.strip()
@@ -96,16 +95,13 @@ def given_from(
         if name in given:
             raise SafetuneError(f"parameter '{name}' is given twice: leave one of the two away")
         given[name] = parse_value(value)
-    return given
+    return (_read_config(config) if config else {}) | given
 
 
 def _read_config(path: Path) -> dict[str, Any]:
-    import yaml
+    from safetune_utils import strict_yaml
 
-    try:
-        found = yaml.safe_load(path.read_text("utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
-        raise SafetuneError(f"{path} is no YAML ({first_line(error)}): correct it there") from None
+    found = strict_yaml.read(path)
     if not isinstance(found, dict) or not all(isinstance(name, str) for name in found):
         raise SafetuneError(f"{path} holds no parameters: write one a line, such as `seeds: [0, 1]`")
     return found
@@ -117,6 +113,8 @@ def save_config(path: Path, given: Mapping[str, Any]) -> None:
 
     from safetune_utils.machine.files import write_text
 
+    if path.suffix not in (".yml", ".yaml"):
+        raise SafetuneError(f"{path} is no name of a YAML file: let it end in .yml")
     write_text(path, yaml.safe_dump(dict(given), sort_keys=False, allow_unicode=True))
 
 
@@ -133,4 +131,6 @@ def reading_from(columns: str, words_for_nothing: str) -> dict[str, Any]:
             "instruction=goal,output=target"
         )
     named = {field.strip(): column.strip() for field, _, column in pairs}
+    if columns and len(named) < len(pairs):
+        raise SafetuneError(f"--columns is '{columns}', which names a field twice: leave one of the two away")
     return {"columns": named, "words_for_nothing": words_for_nothing}

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import importlib.metadata
+import io
 import json
 import os
+import re
 import signal
 import sys
 import tempfile
 import traceback
 import warnings
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated
 
@@ -106,11 +109,15 @@ def main() -> None:
     stopped, the status is 128 and the signal's number.
     """
     stopping.stop_on_signals()
-    if distributed.world_size() > 1:  # its parent is the launcher
-        stopping.end_with_parent()
-    sys.argv[1:] = _joined_pairs(sys.argv[1:])
+    for stream in (sys.stdout, sys.stderr):  # a terminal without these letters shows their numbers
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     status: object = 2
     try:
+        if distributed.world_size() > 1:  # its parent is the launcher
+            stopping.end_with_parent()
+        check_values(sys.argv[1:])
+        sys.argv[1:] = _joined_pairs(sys.argv[1:])
         status = app(standalone_mode=False, prog_name="safetune")
     except (Exception, KeyboardInterrupt) as error:
         # NoArgsIsHelpError has printed the help.
@@ -141,6 +148,10 @@ def _told(error: BaseException) -> str:
         )
     if isinstance(error, OSError):
         return of_system(error)
+    if isinstance(error, RuntimeError) and "home directory" in str(error):
+        return "a path begins with ~ and a name that has no home folder here: write the whole path"
+    if isinstance(error, ValueError) and "embedded null" in str(error):
+        return "a path holds a character of number 0: correct its name"
     report = "what it says"
     with contextlib.suppress(OSError):
         file, report = tempfile.mkstemp(prefix="safetune-", suffix=".txt")  # readable by this user alone
@@ -151,6 +162,17 @@ def _told(error: BaseException) -> str:
         f"{given}: {type(error).__name__}: {first_line(error)}: this was not foreseen; see whether what was "
         f"given is right, and report it with {report}"
     )
+
+
+def check_values(arguments: list[str]) -> None:
+    """Check that no option is given an empty text, as by a variable of a shell that is not set.
+
+    Raises:
+        SafetuneError: one is.
+    """
+    for option, value in pairwise(arguments):
+        if value == "" and re.fullmatch(r"--[a-z-]+", option):
+            raise SafetuneError(f"{option} is given an empty text: give it a value, or leave it out")
 
 
 def _joined_pairs(arguments: list[str]) -> list[str]:

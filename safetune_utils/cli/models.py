@@ -188,6 +188,8 @@ def push(
     pairs = [one.partition("=") for one in scores or []]
     if not all(what.strip() and equals and file for what, equals, file in pairs):
         raise SafetuneError("--scores takes WHAT=FILE, such as 'refusals of my prompts=scores.jsonl'")
+    if odd := next((what for what, _, _ in pairs if not what.isprintable()), None):
+        raise SafetuneError(f"--scores names {odd!a}: write on one line what was measured")
     text = card(adapter, scores={what.strip(): Path(file) for what, _, file in pairs})
     if card_only:
         say(text)

@@ -353,11 +353,14 @@ def _parquet_rows(path: Path, content: bytes) -> list[Row]:
         groups = [file.metadata.row_group(number) for number in range(file.metadata.num_row_groups)]
         n_bytes = sum(group.total_byte_size for group in groups)
         n_rows = file.metadata.num_rows
+        twice = [name for name, count in Counter(file.schema_arrow.names).items() if count > 1]
         rows = file.read().to_pylist() if n_rows <= MAX_ROWS and n_bytes <= MAX_BYTES else []
     except Exception as error:  # the library raises many kinds, and each means that the file cannot be read
         raise SafetuneError(
             f"{path} is not a whole Parquet file ({first_line(error)}): write it again"
         ) from None
+    if twice:
+        raise SafetuneError(f"{path} has the column '{twice[0]}' twice: rename or remove one of the two")
     if n_rows > MAX_ROWS:
         raise SafetuneError(_too_many(str(path)))
     if n_bytes > MAX_BYTES:

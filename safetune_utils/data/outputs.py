@@ -58,7 +58,8 @@ def held(
         return
     if forms and path.is_dir():
         raise SafetuneError(f"{path} is a folder: name a file in it, with {_or(forms)} at its end")
-    if forms and form_of(path, forms) is None:
+    packed = path.name.lower().endswith(".gz") and len(forms) == 1
+    if forms and (packed or form_of(path, forms) is None):
         also = ", also with .gz" if len(forms) > 1 else ""
         raise SafetuneError(f"{path} is of no form that is written here: let it end in {_or(forms)}{also}")
     for source in apart_from:

@@ -11,12 +11,12 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import Any, TypedDict, cast
 
-import yaml
 from filelock import FileLock
 from tqdm import tqdm
 
+from safetune_utils import strict_yaml
 from safetune_utils.errors import SafetuneError, first_line
 from safetune_utils.places import cache_folder, data_folder
 from safetune_utils.terminal import plain, say, shows
@@ -101,6 +101,9 @@ class NotReleased(TypedDict):
     instead: str
 
 
+_PARTS = ("files", "benchmarks", "not_released")
+
+
 class _Register(TypedDict):
     """The content of ``register.yml``; ``files`` are groups of sets with what they have in common."""
 
@@ -112,10 +115,13 @@ class _Register(TypedDict):
 def registered_sets() -> dict[str, OutsideSet]:
     """Every outside set that can be fetched, by name."""
     found = {}
-    for group in _content()["files"]:
-        shared = {key: value for key, value in group.items() if key != "sets"}
-        for entry in group["sets"]:
-            found[entry["name"]] = OutsideSet(**shared, **entry)
+    try:
+        for group in _content()["files"]:
+            shared = {key: value for key, value in group.items() if key != "sets"}
+            for entry in group["sets"]:
+                found[entry["name"]] = OutsideSet(**shared, **entry)
+    except (KeyError, TypeError, AttributeError):
+        raise _no_register() from None
     return found
 
 
@@ -222,12 +228,27 @@ def whereabouts() -> dict[str, str]:
 
 
 def _content() -> _Register:
-    return _parsed((data_folder() / "register.yml").read_text("utf-8"))
+    path = _register_file()
+    return _parsed(path, path.stat().st_mtime_ns)
 
 
 @cache
-def _parsed(text: str) -> _Register:
-    return yaml.safe_load(text)
+def _parsed(path: Path, changed_ns: int) -> _Register:
+    found = strict_yaml.read(path)
+    if not isinstance(found, dict) or not all(isinstance(found.get(one), list) for one in _PARTS):
+        raise _no_register()
+    return cast(_Register, found)
+
+
+def _register_file() -> Path:
+    return data_folder() / "register.yml"
+
+
+def _no_register() -> SafetuneError:
+    return SafetuneError(
+        f"{_register_file()} is no register of data sets: set SAFETUNE_DATA to a folder with the book's own,"
+        " or unset it"
+    )
 
 
 def _mirror() -> Path | None:

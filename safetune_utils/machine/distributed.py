@@ -9,6 +9,7 @@ starts find one another in its way.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -30,12 +31,12 @@ _MEETING = "SAFETUNE_MEETING"
 
 def rank() -> int:
     """The rank of this process: its number among those that train together, from 0."""
-    return int(os.environ.get("RANK", "0"))
+    return _of_launcher("RANK", 0)
 
 
 def world_size() -> int:
     """How many processes train together; 1 where nobody started more."""
-    return int(os.environ.get("WORLD_SIZE", "1"))
+    return _of_launcher("WORLD_SIZE", 1)
 
 
 def processes_wanted(device: str = "cuda") -> int:
@@ -56,7 +57,7 @@ def processes_wanted(device: str = "cuda") -> int:
 
 def device_index() -> int:
     """The index of the GPU that this process uses, from 0."""
-    return int(os.environ.get("LOCAL_RANK", "0"))
+    return _of_launcher("LOCAL_RANK", 0)
 
 
 def shard(rows: list[_Value]) -> list[_Value]:
@@ -151,6 +152,22 @@ def whole_number(variable: str) -> int:
         SafetuneError: it is not one.
     """
     given = os.environ[variable]
-    if not given.isdecimal() or int(given) < 1:
-        raise SafetuneError(f"{variable} is '{given}': give a whole number from 1, or unset it")
+    if not re.fullmatch("[0-9]{1,9}", given) or int(given) < 1:
+        raise SafetuneError(f"{variable} is '{given[:60]}': give a whole number from 1, or unset it")
+    return int(given)
+
+
+def _of_launcher(variable: str, least: int) -> int:
+    """What a launcher set, or the least where none did.
+
+    Raises:
+        SafetuneError: it is not a whole number from that.
+    """
+    given = os.environ.get(variable)
+    if given is None:
+        return least
+    if not re.fullmatch("[0-9]{1,9}", given) or int(given) < least:
+        raise SafetuneError(
+            f"{variable} is '{given[:60]}', which a launcher sets to a whole number from {least}: unset it"
+        )
     return int(given)

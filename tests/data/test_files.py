@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 
 import pandas as pd
+import pyarrow.parquet
 import pytest
 
 from safetune_utils import data
@@ -136,3 +137,10 @@ def test_a_file_too_large_is_told_before_it_is_read(tmp_path: Path, monkeypatch:
 def test_a_path_that_is_not_there_is_told(tmp_path: Path) -> None:
     with pytest.raises(SafetuneError, match=r"nothing\.jsonl is not there: give the path"):
         data.read_prompts(tmp_path / "nothing.jsonl")
+
+
+def test_a_column_that_a_parquet_file_has_twice_is_refused(tmp_path: Path) -> None:
+    table = pyarrow.table([["a"], ["b"]], names=["response", "response"])
+    pyarrow.parquet.write_table(table, tmp_path / "twice.parquet")
+    with pytest.raises(SafetuneError, match=r"twice\.parquet has the column 'response' twice"):
+        files.read_table(tmp_path / "twice.parquet")
