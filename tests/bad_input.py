@@ -158,6 +158,8 @@ THERE: dict[str, str | bytes] = {
 # An adapter that is whole but for its kind.
 LORA = {"peft_type": "LORA", "task_type": "CAUSAL_LM", "r": 8, "target_modules": ["q_proj"]}
 ADAPTERS: dict[str, dict[str, Any]] = {
+    "rank": LORA | {"r": "8"},
+    "layers": LORA | {"target_modules": 3},
     "prompts": LORA | {"peft_type": "PROMPT_TUNING"},
     "classes": LORA | {"task_type": "SEQ_CLS"},
     "dreamt": LORA | {"peft_type": "DREAMT_UP"},
@@ -221,6 +223,7 @@ def lay_out(folder: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(text if isinstance(text, bytes) else text.encode())
     (folder / "circle.jsonl").symlink_to(folder / "circle.jsonl")
+    (folder / "lost.csv").symlink_to(folder / "no-such-folder" / "lost.csv")
 
 
 # --- the commands ---
@@ -633,6 +636,10 @@ def of_flags() -> Iterator[Case]:
         (["run", "01.html", *SMOKE], "is not there: give its path (*.ipynb)"),
         (["compare", "/no/such/pocket", "pocket"], "'/no/such/pocket' is no folder of executed notebooks"),
         (["compare", "preset.json"], "nothing to compare"),
+        (["run", "01", "-p", "seeds", *SMOKE], "parameter 'seeds' has no value: write -p NAME VALUE"),
+        ([*generate, "--adapter", "rank"], "names the rank (r) '8': copy the adapter again"),
+        ([*generate, "--adapter", "layers"], "names the layers (target_modules) 3: copy the adapter again"),
+        (["score", "--input", "ok.jsonl", "--output", "lost.csv"], "lost.csv leads to a folder that is not there"),
         (["publish", "a" * 61], "at most 60 small letters"),
         (["score", "--input", "~nobody_here/x.jsonl", *OUT, "--scorer", "refusal-rules"], "begins with ~ and a name that"),
         (["estimate", *SMOKE, "--base", "~nobody_here/x"], "begins with ~ and a name that"),

@@ -182,5 +182,7 @@ def _joined_pairs(arguments: list[str]) -> list[str]:
         word = rest.pop(0)
         joined.append(word)
         if word in ("-p", "--parameter") and len(rest) > 1 and "=" not in rest[0]:
+            if rest[1].startswith("--"):
+                raise SafetuneError(f"parameter '{rest[0]}' has no value: write -p NAME VALUE")
             joined.append(f"{rest.pop(0)}={rest.pop(0)}")
     return joined

@@ -58,6 +58,8 @@ def held(
         return
     if forms and path.is_dir():
         raise SafetuneError(f"{path} is a folder: name a file in it, with {_or(forms)} at its end")
+    if path.is_symlink() and not Path(os.path.realpath(path)).parent.is_dir():
+        raise SafetuneError(f"{path} leads to a folder that is not there: choose another name for the output")
     packed = path.name.lower().endswith(".gz") and len(forms) == 1
     if forms and (packed or form_of(path, forms) is None):
         also = ", also with .gz" if len(forms) > 1 else ""

@@ -211,6 +211,13 @@ def check_adapter_folder(folder: Path) -> None:
             f"the adapter in {folder} was trained for {found['task_type']}, and here models write: give one "
             "that was trained for CAUSAL_LM"
         )
+    rank, layers = found.get("r", 1), found.get("target_modules")
+    if found.get("peft_type") == "LORA" and (type(rank) is not int or rank < 1):
+        raise SafetuneError(f"{folder / ADAPTER_CONFIG} names the rank (r) {rank!a:.60}: {mend}")
+    if layers is not None and not isinstance(layers, str | list):
+        raise SafetuneError(
+            f"{folder / ADAPTER_CONFIG} names the layers (target_modules) {layers!a:.60}: {mend}"
+        )
     if reason := _fault(folder / ADAPTER_FILE):
         raise SafetuneError(f"{folder / ADAPTER_FILE} is not whole ({reason}): {mend}")
 

@@ -48,6 +48,11 @@ def _read(name: str, revision: str | None) -> PreTrainedTokenizerBase:
             f"the tokenizer of base model '{name}' cannot be read ({hub_words(error)}): copy or save it "
             "again, beside the model"
         ) from None
+    if not isinstance(tokenizer.model_max_length, int | float):
+        raise SafetuneError(
+            f"base model '{name}' names a model_max_length in its tokenizer_config.json that is no number: "
+            "write a whole number there"
+        )
     vocabulary = config.get_text_config().vocab_size
     if tokenizer.eos_token_id is None:
         tokenizer.eos_token_id = _stop_token(name, revision, config)
