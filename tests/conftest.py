@@ -30,8 +30,10 @@ skip_grammar()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The built book first: it takes longest, and two processes share the files of tests."""
-    items.sort(key=lambda item: item.path.name != "test_book.py")
+    """The built book and the installed wheel first: they take longest, and two processes share the files of
+    tests.
+    """
+    items.sort(key=lambda item: item.path.name not in ("test_book.py", "test_wheel.py"))
 
 
 @pytest.fixture(autouse=True)
