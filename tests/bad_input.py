@@ -718,6 +718,7 @@ def of_flags() -> Iterator[Case]:
         (["estimate", "-p", "safety_amout", "[0]"], "unknown parameter 'safety_amout': did you mean"),
         (["estimate", "-p", "data", "nowhere"], "a folder"),
         (["estimate", *SMOKE, "-p", "n_general", "100000"], "general rows"),
+        (["estimate", *SMOKE, "-p", "general_data", "ok.jsonl"], "give data that has general rows"),
         (["train-instrument", "harm"], "there is no instrument 'harm' to train: choose refusal or harmfulness"),
         (["data", "fetch", "nothing"], "unknown outside set 'nothing'"),
         (["data", "fetch"], "Missing argument"),

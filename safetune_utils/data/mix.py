@@ -118,9 +118,8 @@ def _check_size(
 ) -> None:
     if wanted > len(pool):
         use = f" to train on (and {len(held_out)} to validate)" if held_out else ""
-        raise SafetuneError(
-            f"{name} is {wanted}, but this data has {len(pool)} {kind} rows{use}: choose at most that many"
-        )
+        mend = "choose at most that many" if pool else f"give data that has {kind} rows"
+        raise SafetuneError(f"{name} is {wanted}, but this data has {len(pool)} {kind} rows{use}: {mend}")
 
 
 def _known_topics(safety: list[Example], left_out: Sequence[str]) -> set[str]:
