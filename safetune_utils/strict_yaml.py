@@ -8,6 +8,7 @@ text: 1e-4 is a number, and 1:30, 010 and 2024-13-45 are texts.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,23 @@ for _tag, _pattern, _first in (
     ("float", r"[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)", [*"-+."]),
 ):
     _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(rf"(?:{_pattern})\Z"), _first)
+
+
+class _Dumper(yaml.SafeDumper):
+    """Writes what this reader and YAML's own read alike: in quotation marks where one of them would not take
+    a text for a text, and without names for parts.
+    """
+
+    yaml_implicit_resolvers = {  # noqa: RUF012 (PyYAML's own attribute)
+        first: [
+            *yaml.SafeDumper.yaml_implicit_resolvers.get(first, []),
+            *_Loader.yaml_implicit_resolvers.get(first, []),
+        ]
+        for first in {*yaml.SafeDumper.yaml_implicit_resolvers, *_Loader.yaml_implicit_resolvers}
+    }
+
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
 
 
 def _float(loader: _Loader, node: yaml.ScalarNode) -> float:
@@ -88,6 +106,11 @@ def read(path: Path) -> Any:
         ) from None
     except (yaml.YAMLError, RecursionError) as error:
         raise SafetuneError(f"{path} is no YAML that can be read ({first_line(error)}): correct it") from None
+
+
+def written(content: Mapping[str, Any]) -> str:
+    """Names and values as YAML, for :func:`read` and for any other reader."""
+    return str(yaml.dump(dict(content), Dumper=_Dumper, sort_keys=False, allow_unicode=True))
 
 
 def _look(text: str) -> None:

@@ -6,6 +6,7 @@ import math
 from pathlib import Path
 
 import pytest
+import yaml
 
 from safetune_utils import strict_yaml
 from safetune_utils.errors import SafetuneError
@@ -55,6 +56,18 @@ def test_numbers_that_are_none_are_read(tmp_path: Path) -> None:
     assert isinstance(found, list)
     assert math.isnan(found[0])
     assert found[1:] == [math.inf, -math.inf]
+
+
+def test_what_is_written_is_read_alike_here_and_by_yaml_s_own_reader(tmp_path: Path) -> None:
+    part = ["yes", "1e-4", "1:30", "010", "~", "", "null", "2024-01-01", "é", "a: b", "- c", "1_000"]
+    content = {
+        "first": part,
+        "second": part,
+        "numbers": [1e-5, 2.5e30, -0.0, 7, None, True],
+        "more": {"a": {}},
+    }
+    text = strict_yaml.written(content)
+    assert said(tmp_path, text) == yaml.safe_load(text) == content
 
 
 @pytest.mark.parametrize(

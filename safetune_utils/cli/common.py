@@ -109,13 +109,12 @@ def _read_config(path: Path) -> dict[str, Any]:
 
 def save_config(path: Path, given: Mapping[str, Any]) -> None:
     """Write parameters as a YAML file, for ``--config`` and for papermill's ``-f``."""
-    import yaml
-
+    from safetune_utils import strict_yaml
     from safetune_utils.machine.files import write_text
 
     if path.suffix not in (".yml", ".yaml"):
         raise SafetuneError(f"{path} is no name of a YAML file: let it end in .yml")
-    write_text(path, yaml.safe_dump(dict(given), sort_keys=False, allow_unicode=True))
+    write_text(path, strict_yaml.written(given))
 
 
 def reading_from(columns: str, words_for_nothing: str) -> dict[str, Any]:
