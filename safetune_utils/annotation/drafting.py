@@ -19,8 +19,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from safetune_utils import strict_json
-from safetune_utils.annotation.review import Review, ReviewItem, read_review
+from safetune_utils.annotation.review import Review, ReviewItem, check_review, read_review
 from safetune_utils.data import Example, read_prompts
 from safetune_utils.errors import SafetuneError
 from safetune_utils.places import data_folder
@@ -228,7 +227,7 @@ def check(settings: Drafting) -> None:
     """
     asked = questions(settings.questions, settings.n_questions)
     for name in (*(settings.reviews or ()), *(settings.form_reviews or ())):
-        strict_json.read(Path(name).expanduser(), mend="export it again")
+        check_review(Path(name).expanduser())
     server = service(settings)
     if settings.mode == "ask":
         answers = answer_requests(asked, max_tokens=settings.max_tokens, temperature=settings.temperature)

@@ -50,14 +50,14 @@ def fill(template: str, *, data: Mapping[str, object]) -> str:
     return re.sub(r"\{\{(policy|data)\}\}", lambda found: parts[found[1]], template)
 
 
-def read_export(path: Path, *, kind: str, form: str, items: str) -> dict[str, Any]:
+def read_export(path: Path, *, kind: str, form: str, items: str | None = None) -> dict[str, Any]:
     """Read what a page exported, and check that it has the right form and was made for the right items.
 
     Args:
         path: the JSON file.
         kind: what the file is, in one word, for the messages.
         form: the value of ``form`` in every such file.
-        items: sha256 of the rows that the page showed.
+        items: sha256 of the rows that the page showed; ``None`` where they are not known yet.
 
     Returns:
         The content of the file; only its ``form`` and ``items`` are checked here.
@@ -73,7 +73,7 @@ def read_export(path: Path, *, kind: str, form: str, items: str) -> dict[str, An
         ) from None
     if not isinstance(content, dict) or content.get("form") != form:
         raise SafetuneError(f"{path} is not of the form '{form}': export it again from the {kind} page")
-    if content.get("items") != items:
+    if items is not None and content.get("items") != items:
         raise SafetuneError(
             f"{path} was made for other items: give the items its page was made from, or judge these again"
         )

@@ -131,6 +131,15 @@ def page(items: Sequence[ReviewItem], *, title: str, note: str = "") -> str:
     return fill(template("review"), data=data)
 
 
+def check_review(path: Path) -> None:
+    """Check that a file is a review, before it is known what was reviewed.
+
+    Raises:
+        SafetuneError: it is missing or is none.
+    """
+    read_export(path, kind="review", form=_FORM)
+
+
 def read_review(path: Path, *, items: Sequence[ReviewItem]) -> Review:
     """Read a review that the page exported, and check that it was made for ``items``.
 
