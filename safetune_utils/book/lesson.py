@@ -13,7 +13,6 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 from markupsafe import Markup
@@ -113,7 +112,8 @@ def beside(curve: pd.DataFrame, lesson: Lesson) -> Markup:
 
 def _recipes(study: Study, lesson: Lesson) -> str:
     """Where a class's recipe is not the book's, so that a share may differ without any noise."""
-    ours, theirs = study.settings.n_general, published_settings(lesson)["n_general"]
+    ours = study.settings.n_general
+    theirs = findings.read(quizzes.PUBLISHED)[lesson.chapter]["settings"]["n_general"]
     if ours == theirs:
         return "Both were trained on as many general examples."
     return (
@@ -121,12 +121,6 @@ def _recipes(study: Study, lesson: Lesson) -> str:
         f" of safety examples is a {'larger' if ours < theirs else 'smaller'} part of yours, and a difference"
         " outside the noise need not surprise."
     )
-
-
-def published_settings(lesson: Lesson) -> dict[str, Any]:
-    """The settings of the book's published run of a lesson's chapter."""
-    run = findings.published()[quizzes.PUBLISHED]
-    return dict(run[lesson.chapter]["settings"])
 
 
 def published_curve(lesson: Lesson) -> pd.DataFrame:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import yaml
 
@@ -103,13 +103,12 @@ def _licence(data: str) -> tuple[str, str]:
 def _measured(path: Path) -> str:
     rows = read_table(path).rows
     found = [row.get("value") for row in rows]
-    whole = all(
-        "unscored" in row if value is None else isinstance(value, int | float) and math.isfinite(value)
-        for row, value in zip(rows, found, strict=True)
-    )
-    values = pd.Series(found if whole else [], dtype="float64")
+    # A CSV holds numbers as texts.
+    told = pd.Series([one if isinstance(one, str | int | float) else None for one in found], dtype=object)
+    values = pd.to_numeric(told, errors="coerce").astype("float64")
+    unscored = pd.Series(["unscored" in row for row in rows], dtype=bool)
     scored = values.dropna()
-    if not len(scored):
+    if not len(scored) or (values.isna() & ~unscored).any() or not np.isfinite(scored).all():
         raise SafetuneError(f"{path} holds no scores: give a file that `safetune score` wrote")
     if scored.isin([0.0, 1.0]).all():
         return brief(statistics.share(values.map({0.0: False, 1.0: True})))

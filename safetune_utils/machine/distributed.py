@@ -152,9 +152,13 @@ def whole_number(variable: str) -> int:
         SafetuneError: it is not one.
     """
     given = os.environ[variable]
-    if not re.fullmatch("[0-9]{1,9}", given) or int(given) < 1:
+    if not _is_whole(given, 1):
         raise SafetuneError(f"{variable} is '{given[:60]}': give a whole number from 1, or unset it")
     return int(given)
+
+
+def _is_whole(given: str, least: int) -> bool:
+    return re.fullmatch("[0-9]{1,9}", given) is not None and int(given) >= least
 
 
 def _of_launcher(variable: str, least: int) -> int:
@@ -166,7 +170,7 @@ def _of_launcher(variable: str, least: int) -> int:
     given = os.environ.get(variable)
     if given is None:
         return least
-    if not re.fullmatch("[0-9]{1,9}", given) or int(given) < least:
+    if not _is_whole(given, least):
         raise SafetuneError(
             f"{variable} is '{given[:60]}', which a launcher sets to a whole number from {least}: unset it"
         )
