@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from bs4 import BeautifulSoup
 from pair_items import HOSTILE, ITEMS, PLAIN, PROMPTS, SETS, TUNED, annotated
 
@@ -36,6 +37,7 @@ def test_what_strangers_wrote_is_text() -> None:
     assert not page.select("script, img, svg, a")
 
 
+@pytest.mark.slow
 def test_thirty_annotators_give_a_few_lines_unless_more_are_asked(tmp_path: Path) -> None:
     for name, answers in (("tuned", TUNED), ("plain", PLAIN)):
         rows = [

@@ -58,6 +58,7 @@ def in_a_copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "book" / "data"
 
 
+@pytest.mark.slow
 def test_a_page_is_made_from_what_its_notebook_read_wherever_it_read_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

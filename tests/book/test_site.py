@@ -74,6 +74,7 @@ def test_numbers_and_figures_of_the_copies_are_laid_out_for_the_prose(
     assert "safetune-stale" in str(shown)  # it holds no record of how it was executed
 
 
+@pytest.mark.slow
 def test_the_site_is_rendered_anew_only_where_something_changed(
     copies: Path, rendered: list[Path], source: Path, tmp_path: Path
 ) -> None:
@@ -96,6 +97,7 @@ def test_a_fault_of_a_page_is_an_error_and_the_site_is_not_taken_for_built(
         assert len(rendered) == n_rendered
 
 
+@pytest.mark.slow
 def test_where_no_browser_is_found_one_line_says_so_and_there_is_no_pdf(
     copies: Path,
     rendered: list[Path],

@@ -26,6 +26,7 @@ def test_a_table_is_inert() -> None:
     assert "&lt;script&gt;" in page
 
 
+@pytest.mark.slow
 def test_a_prompt_set_of_ones_own_is_in_the_tables_and_drawn_under_its_name(
     base: Path, tmp_path: Path
 ) -> None:

@@ -102,6 +102,7 @@ def test_what_cannot_be_trained_is_said_before_weights_are_read(
     assert "lower max_length in recipe to 70" in str(answer.exception)
 
 
+@pytest.mark.slow
 def test_a_study_is_trained_and_asked_in_the_form_that_one_parameter_names(
     base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

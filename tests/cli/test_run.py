@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import pytest
 from command_line import safetune
 
 
@@ -13,6 +14,7 @@ def test_the_parameters_of_a_notebook_are_printed() -> None:
     assert "safety_amounts: list[int] = None\n    safety examples;" in answer.stdout
 
 
+@pytest.mark.slow
 def test_an_estimate_is_printed_as_plain_data_and_wrong_hardware_is_one_line() -> None:
     given = ("--preset", "smoke", "--hardware", "T4", "-p", "safety_amounts", "[0]")
     answer = safetune("estimate", *given, "--json")

@@ -113,6 +113,7 @@ def test_responses_are_those_of_transformers_own_loop(
         assert {said.stopped for said in ours} == {True, False}  # rows left the batch, and some did not
 
 
+@pytest.mark.slow
 def test_beams_are_those_of_transformers_own_loop_when_responses_end_early(
     monkeypatch: pytest.MonkeyPatch, tokenizer
 ) -> None:

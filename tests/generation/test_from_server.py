@@ -30,6 +30,7 @@ def test_a_served_model_answers_the_prompts_of_a_file_and_is_not_asked_twice(
     assert again.read_text() == output.read_text()
 
 
+@pytest.mark.slow
 def test_what_a_server_cannot_do_is_told_first(tmp_path: Path) -> None:
     (tmp_path / "prompts.jsonl").write_text('{"prompt": "Name a bird."}\n')
     given = ["generate", "--input", str(tmp_path / "prompts.jsonl"), "--output", str(tmp_path / "a.jsonl")]

@@ -40,6 +40,7 @@ def test_how_many_processes_are_wanted_is_a_whole_number(monkeypatch: pytest.Mon
     assert distributed.processes_wanted() == 3
 
 
+@pytest.mark.slow
 def test_processes_that_train_together_listen_on_this_machine_alone() -> None:
     found = together(sums_and_doors, processes=2)
     assert [total for total, _ in found] == [3.0, 3.0]

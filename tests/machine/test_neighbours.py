@@ -40,6 +40,7 @@ def test_openmp_is_told_how_long_to_spin_unless_the_user_said_so(own: dict[str, 
         assert "GOMP_SPINCOUNT = '1000'" not in done.stderr
 
 
+@pytest.mark.slow
 def test_torch_was_imported_here_after_it_was_set_and_subprocesses_have_it() -> None:
     assert list(sys.modules).index("safetune_utils") < list(sys.modules).index("torch")
     if "OMP_WAIT_POLICY" not in os.environ:

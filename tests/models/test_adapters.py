@@ -404,6 +404,7 @@ def test_the_embedded_model_has_a_name_that_is_the_same_everywhere() -> None:
     assert base_name(architectures.tiny("llama")) == ("", "")
 
 
+@pytest.mark.slow
 def test_a_model_of_the_hub_is_named_by_its_id_and_commit_from_its_cache_too(tmp_path: Path) -> None:
     script = """
 import json, sys

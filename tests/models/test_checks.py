@@ -234,6 +234,7 @@ print(json.dumps(found))
         assert "401" not in line
 
 
+@pytest.mark.slow
 def test_a_model_of_the_hub_that_lacks_a_layer_is_refused_when_it_was_downloaded(
     folder: Path, tmp_path: Path
 ) -> None:

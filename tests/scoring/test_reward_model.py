@@ -51,6 +51,7 @@ def test_a_reward_model_is_loaded_from_a_folder_and_impostors_are_refused(tmp_pa
         quality.score(PROMPT, RESPONSE, model=tiny_reward_model(), tokenizer=tokenizer)
 
 
+@pytest.mark.slow
 def test_a_reward_model_is_loaded_at_the_commit_that_its_scores_are_named_by(tmp_path: Path) -> None:
     folders = [tmp_path / "first", tmp_path / "second"]
     for bias, folder in enumerate(folders):

@@ -111,6 +111,7 @@ def test_what_is_left_of_several_studies_is_a_piece_of_work_once_and_waits_for_w
     assert studying._pieces(twice) == []
 
 
+@pytest.mark.slow
 def test_an_adapter_with_much_to_answer_is_asked_in_two_halves_that_come_to_the_same(
     base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -206,7 +207,14 @@ STRANGERS = {
 }
 
 
-@pytest.mark.parametrize("name", STRANGERS)
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param("gemma3", marks=pytest.mark.sample),
+        *(name for name in STRANGERS if name != "gemma3"),
+    ],
+)
 def test_an_architecture_that_the_package_was_not_made_on_goes_the_whole_road(
     name: str, tokenizer, tmp_path: Path
 ) -> None:

@@ -76,6 +76,7 @@ def _flip(checkpoint: Path) -> None:
     checkpoint.write_bytes(content)
 
 
+@pytest.mark.slow
 def test_a_damaged_state_is_told_in_a_line_and_the_training_begins_anew(
     tokenizer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -25,6 +25,7 @@ def gradient(model: torch.nn.Module, tokenizer, *, scale: float = 1.0, n_rows: i
     return torch.cat([p.grad.flatten() / scale for p in adapted.parameters() if p.requires_grad])
 
 
+@pytest.mark.slow
 def test_the_scaled_gradient_in_fp16_is_that_of_fp32(tokenizer) -> None:
     expected = gradient(tiny_llama(), tokenizer)
 
@@ -56,7 +57,7 @@ def test_a_step_that_overflows_is_skipped_and_counted(
     assert facts["best_validation_loss"] < 10.8  # nats of a model that knows nothing, ln 49152: it learned
 
 
-@pytest.mark.parametrize("half", [False, True])
+@pytest.mark.parametrize("half", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_a_gradient_that_is_no_number_stops_the_run(
     tokenizer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, half: bool
 ) -> None:
