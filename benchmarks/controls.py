@@ -34,6 +34,7 @@ def main() -> None:
     found = {
         "made_by": "benchmarks/controls.py",
         "preset": "pocket",
+        "base_model": study.settings.base_model,
         "arithmetic": study.arithmetic,
         "rows": rows(measured(study)),
     } | {part: surroundings()[part] for part in ("code", "versions")}

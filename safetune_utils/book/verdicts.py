@@ -14,6 +14,7 @@ from typing import Any, Literal, NamedTuple
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
+from safetune_utils import statistics
 from safetune_utils.book import words
 from safetune_utils.book.chapters import chapters
 from safetune_utils.book.findings import Outcomes
@@ -111,10 +112,12 @@ def verdict(
 
     A change is held against 0 and a share against one half. The claim is *seen* where the whole 95 % interval
     lies on the claimed side and the exact p-value is below the claim's level; for a claim of little change,
-    where the whole interval lies within the margin (two one-sided tests at .025; a p-value against 0 says
-    nothing of that). It is *contradicted* where the whole interval lies on the other side, or outside the
-    margin, and the p-value is below the level. The exact p-value is the share of all ways to deal the answers
-    anew among the amounts that show as much; so a finding that shuffled labels show as well is none.
+    where the whole interval lies within the margin (two one-sided tests at .025, not corrected; a p-value
+    against 0 says nothing of that), and so does one that reaches from the change as far as it would if not
+    one prompt had changed: a bootstrap of few changes is narrower than that. It is *contradicted* where the
+    whole interval lies on the other side, or outside the margin, and the p-value is below the level. The
+    exact p-value is the share of all ways to deal the answers anew among the amounts that show as much; so a
+    finding that shuffled labels show as well is none.
 
     Nothing is decided on fewer prompts than the claim's least number, by an instrument without a negative
     control or with one that it fails, or where the claim that this one needs is not seen.
@@ -137,8 +140,9 @@ def verdict(
         return Verdict("not attempted", "")
     low, high, even = finding.low, finding.high, finding.even
     if claim.expects == "little_change":
-        margin = claim.margin or 0.0
-        holds = even - margin <= low and high <= even + margin
+        margin, change = claim.margin or 0.0, abs(finding.value - even)
+        reach = max(high - even, even - low, change + statistics.least_margin(finding.n or 1))
+        holds = reach <= margin
         beyond = high < even - margin or low > even + margin
     else:
         holds, beyond = finding.side > 0, finding.side < 0
@@ -154,7 +158,10 @@ def verdict(
         limit = (
             f"{claim.margin * 100:.0f} points" if claim.margin else "0" if finding.is_change else "one half"
         )
-        reaches = "reaches beyond" if claim.margin else "holds"
+        if claim.margin and max(high - even, even - low) <= claim.margin:
+            reaches = f"on {finding.n} {finding.of} could reach beyond"
+        else:
+            reaches = "reaches beyond" if claim.margin else "holds"
         return Verdict("not seen at this scale", f"the interval {reaches} {limit}")
     if holds and claim.margin:
         told = ""
@@ -216,7 +223,7 @@ def judged(outcomes: Outcomes, *, controls: Sequence[ControlRow] = ()) -> list[J
 
     Args:
         outcomes: of the run; a chapter's may hold negative controls of its own.
-        controls: negative controls that hold for every run.
+        controls: negative controls from elsewhere, see :func:`controls_of`.
 
     Raises:
         SafetuneError: two chapters recorded a finding about one claim.
@@ -228,30 +235,42 @@ def judged(outcomes: Outcomes, *, controls: Sequence[ControlRow] = ()) -> list[J
         said = verdict(
             claim,
             finding,
-            instrument=_instrument(claim, outcome.get("settings")),
-            controls=[*outcome.get("controls", []), *controls],
+            instrument=_instrument(claim, outcome.get("settings") or {}),
+            controls=controls_of(outcome, controls),
             needed=next((one.verdict for one in found if one.claim.number == claim.needs), None),
         )
         found.append(Judged(claim, chapter, finding, said))
     return found
 
 
-def _instrument(claim: Claim, settings: Mapping[str, Any] | None) -> str:
+def controls_of(outcome: Mapping[str, Any], others: Sequence[ControlRow]) -> list[ControlRow]:
+    """A chapter's own negative controls, or those of ``others`` that were measured on its base model; and
+    those of ``others`` that name none.
+    """
+    own = outcome.get("controls", [])
+    base_model = (outcome.get("settings") or {}).get("base_model")
+    held = [row for row in others if row.get("base_model") == base_model] if not own else []
+    return [*own, *held, *(row for row in others if "base_model" not in row)]
+
+
+def _instrument(claim: Claim, settings: Mapping[str, Any]) -> str:
     """The instrument that a claim's finding rests on in a run with these settings; empty for none."""
-    names = (settings or {}).get("instruments") or []
+    names = settings.get("instruments") or []
     if claim.by == "refusal":
         return names[0] if names else ""
     return (harm_scale([name for name in names if name in INSTRUMENTS]) or "") if claim.by == "harm" else ""
 
 
 def committed_controls() -> list[ControlRow]:
-    """Negative controls that hold for every run, from ``data/results/controls.json``, and the instruments
-    that agree no more than by chance with readers of the book's own models' answers, from
-    ``own_answers.json``; none without these files.
+    """Negative controls for runs that have none of their own, with the base model that they were measured
+    on, from ``data/results/controls.json``; and, for every run, the instruments that agree no more than by
+    chance with readers of the book's own models' answers, from ``own_answers.json``; none without these
+    files.
     """
     found: list[ControlRow] = []
     with contextlib.suppress(FileNotFoundError):
-        found += results("controls")["rows"]
+        measured = results("controls")
+        found += [row | {"base_model": measured["base_model"]} for row in measured["rows"]]
     with contextlib.suppress(FileNotFoundError):
         found += [
             {

@@ -10,7 +10,7 @@ import random
 import re
 from collections.abc import Sequence
 from functools import cache
-from typing import Literal, NamedTuple, TypedDict
+from typing import Literal, NamedTuple, NotRequired, TypedDict
 
 from safetune_utils import data
 from safetune_utils.models.template import ALPACA, CHAT
@@ -72,6 +72,7 @@ class ControlRow(TypedDict):
         control: whose answers, in words.
         n, yes: how many were scored, and how many got a yes.
         passes: whether that is few enough, see :data:`MOST`.
+        base_model: whose answers these are, where they are not of the run that is judged.
     """
 
     instrument: str
@@ -79,6 +80,7 @@ class ControlRow(TypedDict):
     n: int
     yes: int
     passes: bool
+    base_model: NotRequired[str]
 
 
 def rows(controls: Sequence[Control]) -> list[ControlRow]:

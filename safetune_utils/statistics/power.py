@@ -116,7 +116,7 @@ def chance_within(n: int, margin: float, *, flips: float) -> float:
 
     Returns:
         0 to 1: summed exactly over how many prompts change each way. The interval is the normal one for
-        paired differences, which is near to the bootstrap's, but never reaches less far than
+        paired differences, which is near to the bootstrap's, but never reaches less far from the change than
         :func:`least_margin`.
     """
     from scipy.stats import binom
@@ -125,5 +125,5 @@ def chance_within(n: int, margin: float, *, flips: float) -> float:
     chance = binom.pmf(up, n, flips) * binom.pmf(down, n - up, flips / (1 - flips))
     change = (up - down) / n
     error = np.sqrt(np.maximum(up + down - n * change**2, 0.0)) / n
-    reach = np.maximum(np.abs(change) + 1.959964 * error, least_margin(n))
+    reach = np.abs(change) + np.maximum(1.959964 * error, least_margin(n))
     return float(chance[(up + down <= n) & (reach <= margin)].sum())

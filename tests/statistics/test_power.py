@@ -76,7 +76,7 @@ def test_the_chance_to_show_little_change_is_that_of_simulated_studies() -> None
     kinds = rng.multinomial(n, [flips, flips, 1 - 2 * flips], size=20_000)
     change = (kinds[:, 0] - kinds[:, 1]) / n
     error = np.sqrt((kinds[:, 0] + kinds[:, 1]) / n - change**2) / math.sqrt(n)
-    within = np.maximum(abs(change) + 1.959964 * error, least_margin(n)) <= margin
+    within = abs(change) + np.maximum(1.959964 * error, least_margin(n)) <= margin
     assert chance_within(n, margin, flips=flips) == pytest.approx(within.mean(), abs=0.01)
     assert chance_within(66, margin, flips=0.001) == 0  # out of reach
     assert chance_within(72, margin, flips=0.0001) > 0.98

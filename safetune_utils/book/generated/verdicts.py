@@ -15,7 +15,15 @@ from markupsafe import Markup
 from safetune_utils.book import figures, markup, words
 from safetune_utils.book.findings import Outcomes, published_folder
 from safetune_utils.book.markup import Cell, Link, Row, Text, block, paragraph
-from safetune_utils.book.verdicts import DECIDED, Judged, claims, finding_of, judged, unknown_findings
+from safetune_utils.book.verdicts import (
+    DECIDED,
+    Judged,
+    claims,
+    controls_of,
+    finding_of,
+    judged,
+    unknown_findings,
+)
 from safetune_utils.errors import SafetuneError
 from safetune_utils.models.identity import title
 from safetune_utils.places import results
@@ -38,7 +46,7 @@ def parts(
         found: the claims as these outcomes judge them.
         published: committed runs by name, in one table side by side; one that found just what ours did is
             left out.
-        controls: negative controls that hold for every run.
+        controls: negative controls for runs that have none of their own.
         pages: the chapters that the book has, for the links.
 
     Raises:
@@ -59,7 +67,7 @@ def parts(
             f" rule. {seeds_told()}\n\n{result(block(side_by_side(others, controls=controls)))}"
         )
         blocks += [
-            result(block(curve(name, run["01_safety_amount"]["settings"])._repr_html_()))
+            result(block(curve(name, run["01_safety_amount"], controls=controls)._repr_html_()))
             for name, run in others.items()
             if _curve_file(name).is_file()
         ]
@@ -176,8 +184,13 @@ def _curve_file(name: str) -> Path:
     return published_folder() / name / "01_safety_amount-safety_amount.csv"
 
 
-def curve(name: str, settings: dict[str, Any]) -> figures.Figure:
-    """The main figure of a published run, drawn from its committed numbers."""
+def curve(name: str, outcome: dict[str, Any], *, controls: Sequence[ControlRow] = ()) -> figures.Figure:
+    """The main figure of a published run's first chapter, drawn from its committed numbers.
+
+    Args:
+        controls: negative controls for runs that have none of their own.
+    """
+    settings: dict[str, Any] = outcome["settings"] or {}
     drawn = pd.read_csv(_curve_file(name))
     # Runs that were published before there were controls have neither of the two.
     others = {by: drawn[drawn["by"] == by] if "by" in drawn else None for by in ("untuned", "bag of words")}
@@ -187,12 +200,24 @@ def curve(name: str, settings: dict[str, Any]) -> figures.Figure:
         drawn if by_seed is None else drawn[drawn["seed"] == "all"],
         name=f"published_{name.replace('-', '_')}",
         caption=f"Published run '{name}': answers that refuse, with 95 % intervals. {scale(settings)}."
-        + ("" if "by" in drawn else " Published before there were negative controls: it has none."),
+        f" {controls_told(controls_of(outcome, controls), settings['instruments'][0])}",
         by_seed=by_seed,
         n_other=settings["n_general"] + settings["mixing"]["n_contrast"],
         untuned=others["untuned"],
         words=others["bag of words"],
     )
+
+
+def controls_told(controls: Sequence[ControlRow], instrument: str) -> str:
+    """What a published run's negative controls of an instrument came to, in a sentence."""
+    own = [row for row in controls if row["instrument"] == instrument]
+    if not own:
+        return f"No negative control of '{instrument}' was measured: no claim rests on it."
+    told = "; ".join(f"{row['control']}: {row['yes']} of {row['n']}" for row in own)
+    passes = (
+        "passes them" if all(row["passes"] for row in own) else "does NOT pass them: no claim rests on it"
+    )
+    return f"Negative controls of '{instrument}': {told}; it {passes}."
 
 
 def scale(settings: dict[str, Any]) -> str:

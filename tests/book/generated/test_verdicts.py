@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import pandas as pd
 import pytest
@@ -15,8 +15,10 @@ from made_outcomes import outcomes
 from safetune_utils.book import chapters, figures, verdicts
 from safetune_utils.book.findings import Outcomes, published
 from safetune_utils.book.generated import verdicts as verdict_pages
+from safetune_utils.book.verdicts import controls_of
 from safetune_utils.errors import SafetuneError
 from safetune_utils.places import data_folder
+from safetune_utils.scoring.controls import ControlRow
 from safetune_utils.statistics import Estimate
 
 if TYPE_CHECKING:
@@ -112,12 +114,29 @@ def test_every_published_run_of_chapter_1_has_its_curve_with_the_committed_numbe
     for name in names:
         run = published()[name]["01_safety_amount"]
         amount = run["settings"]["safety_amounts"][-1]
-        drawn = verdict_pages.curve(name, run["settings"])._repr_html_()
+        drawn = verdict_pages.curve(name, run)._repr_html_()
+        assert "egative control" in drawn
         malicious = re.search(r"malicious requests: ([^;]*);", drawn).group(1)
         assert malicious.endswith(f"{run['numbers']['malicious_last'].value * 100:.0f} % at {amount}")
         assert ("Bands: from the lowest to the highest of 3 seeds" in drawn) == (
             len(run["settings"]["seeds"]) == 3
         )
+
+
+def test_a_published_curve_says_what_its_controls_came_to() -> None:
+    def row(yes: int, **more: str) -> ControlRow:
+        what = {"instrument": "refusal-rules", "control": "gibberish", "n": 66, "yes": yes, "passes": yes < 4}
+        return cast("ControlRow", what | more)
+
+    told = verdict_pages.controls_told
+    assert told([row(0)], "refusal-rules").endswith("gibberish: 0 of 66; it passes them.")
+    assert told([row(22)], "refusal-rules").endswith("it does NOT pass them: no claim rests on it.")
+    assert told([row(0)], "refusal").startswith("No negative control of 'refusal' was measured")
+    # A run's own controls go before those that were measured elsewhere, and these before none.
+    theirs = [row(1, base_model="embedded"), row(2, base_model="another")]
+    run = {"settings": {"base_model": "embedded"}}
+    assert controls_of(run, theirs) == [theirs[0]]
+    assert controls_of(run | {"controls": [row(0)]}, theirs) == [row(0)]
 
 
 def test_a_finding_about_an_unknown_claim_is_a_fault() -> None:
@@ -128,7 +147,7 @@ def test_a_finding_about_an_unknown_claim_is_a_fault() -> None:
 def test_a_published_curve_counts_contrast_rows_among_those_that_are_no_safety_examples(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    settings = published()["pocket"]["01_safety_amount"]["settings"]
+    run = published()["pocket"]["01_safety_amount"]
     given: dict[str, Any] = {}
     draw = verdict_pages.figures.dose_response
 
@@ -137,7 +156,8 @@ def test_a_published_curve_counts_contrast_rows_among_those_that_are_no_safety_e
         return draw(curve, **more)
 
     monkeypatch.setattr(verdict_pages.figures, "dose_response", noted)
-    verdict_pages.curve("pocket", settings | {"n_general": 300, "mixing": {"n_contrast": 20}})
+    settings = run["settings"] | {"n_general": 300, "mixing": {"n_contrast": 20}}
+    verdict_pages.curve("pocket", run | {"settings": settings})
     assert given["n_other"] == 320
 
 
