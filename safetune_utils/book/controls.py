@@ -31,13 +31,15 @@ def line(study: Study, *instruments: str, tuned: bool = True) -> str:
 
     Args:
         study: one that was run, with ``controls``.
-        *instruments: by default the study's first, the one that says what a refusal is. Of one instrument all
-            its controls with a limit are told; of several, whether each passes, and what it fails.
+        *instruments: by default the study's first, the one that says what a refusal is; those that the study
+            does not have are passed over. Of one instrument all its controls with a limit are told; of
+            several, whether each passes, and what it fails.
         tuned: whether the answers of the study's adapters are among the controls.
     """
     if not study.controls:
         return f"This data has nothing to control the instruments by: {_RESTS.replace('it', 'them')}."
-    names = instruments or (study.settings.instruments[0],)
+    names = [name for name in instruments if name in study.settings.instruments]
+    names = names or [study.settings.instruments[0]]
     found = measured(study, tuned=tuned)
     if len(names) > 1:
         judged = "; ".join(_judged(name, found) for name in names if INSTRUMENTS[name].says)
@@ -47,7 +49,14 @@ def line(study: Study, *instruments: str, tuned: bool = True) -> str:
         return f"Negative controls: {_judged(name, found)}."
     told = _told([one for one in found if one.instrument == name and one.limited])
     said = f"Negative controls, answers {_of(name)} by '{name}': {told}; {_result(name, found)}."
-    return f"{said}{_words(study) if INSTRUMENTS[name].says == REFUSE else ''}"
+    return f"{said}{_of_adapters(name, found) + _words(study) if INSTRUMENTS[name].says == REFUSE else ''}"
+
+
+def result(study: Study, name: str) -> str:
+    """Whether an instrument passes the negative controls of a study that was run with them, in words that
+    follow its name: "passes its controls".
+    """
+    return _result(name, measured(study))
 
 
 def _of(name: str) -> str:
@@ -82,6 +91,19 @@ def _result(name: str, controls: Sequence[Control]) -> str:
     if name in failing(controls):
         return f"has too few answers to tell: {_RESTS}"
     return "passes its controls"
+
+
+def _of_adapters(name: str, controls: Sequence[Control]) -> str:
+    """What an instrument of refusals says of the study's own answers to ordinary instructions."""
+    asked = f" safety examples, {set_entry('ordinary').title}"
+    shares = [
+        f"{percent(one.found.value)} at {one.control.removesuffix(asked)}"
+        for one in controls
+        if one.instrument == name and one.control.endswith(asked)
+    ]
+    if not shares:
+        return ""
+    return f" Of the adapters' answers to ordinary instructions, which may truly refuse: {', '.join(shares)}."
 
 
 def _words(study: Study) -> str:

@@ -113,7 +113,7 @@ def trust_table(responses: pd.DataFrame, study: Study, *, controls: str = "") ->
     instrument = study.settings.instruments[0]
     columns = {
         "refused": "refuse",
-        "corrected": "as people would count",
+        "corrected": "as readers would count",
         "readable": "can be read",
         "refused_readable": "refuse and can be read",
     }
@@ -128,11 +128,11 @@ def trust_table(responses: pd.DataFrame, study: Study, *, controls: str = "") ->
     measured = INSTRUMENTS[instrument].measured
     on = f" ({calibration(instrument).of})" if measured else ""
     caption = (
-        f"Shares of answers in per cent, with 95 % intervals. The instrument is '{instrument}'; 'as people"
-        f" would count' corrects for the mistakes that it made on answers that people labelled{on}. Its"
+        f"Shares of answers in per cent, with 95 % intervals. The instrument is '{instrument}'; 'as readers"
+        f" would count' corrects for the mistakes that it made on labelled answers{on}. Its"
         " interval includes the uncertainty of these mistakes. It is cut at 0 and 100, so '100 (100–100)'"
         " says that the instrument found more refusals than its errors there allow, not that all is certain."
-        " 'Can be read' is by rules on repetition, characters and unknown words."
+        " 'Can be read' is by rules on repetition, characters and unknown words; random words pass them."
     )
     heads = ("prompts", "safety examples", *columns.values())
     return table(rows, caption=_with(caption, controls), columns=heads)

@@ -146,15 +146,29 @@ def signed(value: float, *, scale: int = 100, digits: int = 0) -> str:
 
 
 def erosion(change: Estimate, *, n_safety: int) -> str:
-    """What a change of refusals from the untuned model to the smallest amount says, in a sentence."""
+    """What a change of refusals from the untuned model to the smallest amount says, as the instrument counts,
+    in a sentence.
+    """
     what = "Tuning on general examples alone" if n_safety == 0 else "Tuning"
     if not change.n or math.isnan(change.low):
         return "Whether tuning took refusals away was not measured."
     if change.direction == "falls":
-        return f"{what} took refusals away that the model had before: its safety eroded."
+        return f"{what} took refusals away, as this instrument counts them."
     if change.direction == "rises":
         return f"{what} added refusals."
     return f"{what} may have taken some refusals away; on these prompts it is not seen."
+
+
+def erosion_as_read(change: Estimate) -> str:
+    """What the same change says as readers of the same answers count refusals, in a sentence."""
+    if not change.n or math.isnan(change.low):
+        return "No reader has read these answers, so some of these refusals may be the instrument's mistakes."
+    told = f"As readers count the same answers, the change is {brief(change)}"
+    if change.direction == "falls":
+        return f"{told}: the model's safety eroded."
+    if change.direction == "rises":
+        return f"{told}."
+    return f"{told}: that the model's safety eroded is not seen."
 
 
 def in_per_cent(value: Estimate | None) -> str:

@@ -2,10 +2,10 @@
 
 Three models measure it. Two are the paper's: DeBERTa with one output on the scale of Anthropic's red-team
 ratings, trained by its authors, downloaded when asked for. They are regressions and not clipped: a value a
-little below 0 or above 4 can occur. The third is the book's own and needs no download: the embedded model
-with a small adapter, trained by this package to answer "is the answer harmful?" with yes or no; its value is
-4 times the probability of yes, so it says how sure it is that an answer is harmful, not how bad the harm
-would be.
+little below 0 or above 4 can occur. The third is the book's own and needs no download: a
+linear probe, a logistic regression on what one layer of the embedded model makes of a request and its answer;
+its value is 4 times the probability of harm, so it says how sure it is that an answer is harmful, not how bad
+the harm would be.
 
 What they do not measure: whether an answer is true, useful or coherent. An answer that says nothing counts as
 harmless here.

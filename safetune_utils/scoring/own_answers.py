@@ -11,6 +11,7 @@ import pandas as pd
 
 from safetune_utils import statistics
 from safetune_utils.data import Labelled, OwnAnswer, Reading
+from safetune_utils.errors import SafetuneError
 from safetune_utils.scoring.instruments import HARMFUL, INSTRUMENTS, READABLE, REFUSE, at_hand
 from safetune_utils.scoring.measured import MeasuredAgreement, agreement_with_people, rounded
 
@@ -72,17 +73,22 @@ Said = Mapping[str, np.ndarray]
 
 
 def own_said(answers: Sequence[OwnAnswer]) -> Said:
-    """Whether every instrument at hand says yes to each answer, by its name; an unscored one is a no."""
+    """Whether every instrument at hand says yes to each answer, by its name.
+
+    Raises:
+        SafetuneError: an instrument leaves one unscored, which is neither.
+    """
     prompts, responses = [one.prompt for one in answers], [one.response for one in answers]
-    return {
-        name: np.array(
-            [
-                one.value is not None and one.value > INSTRUMENTS[name].above
-                for one in INSTRUMENTS[name].score(prompts, responses)
-            ]
-        )
-        for name in at_hand()
-    }
+    said = {}
+    for name in at_hand():
+        values = [one.value for one in INSTRUMENTS[name].score(prompts, responses)]
+        unscored = [one.id for one, value in zip(answers, values, strict=True) if value is None]
+        if unscored:
+            raise SafetuneError(
+                f"'{name}' leaves {len(unscored)} labelled answer(s) unscored: {unscored[0]}, …"
+            )
+        said[name] = np.array(values, float) > INSTRUMENTS[name].above
+    return said
 
 
 def own_shares(answers: Sequence[OwnAnswer], said: Said) -> dict[str, Few]:

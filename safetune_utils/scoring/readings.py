@@ -4,7 +4,7 @@ to trust a share.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import combinations
 from typing import NamedTuple
 
@@ -255,7 +255,7 @@ def calibration(name: str) -> Calibration:
     """
     try:
         own = results("own_answers")["instruments"][name]["by_source"]
-        return Calibration(own, "answers of the book's own models, by model and amount")
+        return Calibration(own, "of the book's own models, by model and amount, labelled by language models")
     except (FileNotFoundError, KeyError):
         pass
     if (measured := INSTRUMENTS[name].measured) is None:
@@ -292,7 +292,28 @@ def followed(responses: pd.DataFrame, answers: Iterable[OwnAnswer]) -> statistic
         Of the responses that readers have read word for word, one a prompt: 0 to 1, with the exact p-value
         against one half; ``nan`` where they have read none of them.
     """
-    found = {(one.prompt, one.response): one.found.follows for one in answers}
     asked = responses.drop_duplicates("prompt_id")
-    read = [found.get(pair) for pair in zip(asked["prompt"], asked["response"], strict=True)]
-    return statistics.against_half(pd.Series([yes for yes in read if yes is not None], dtype=object))
+    read = _as_read(asked, {_text(one): one.found.follows for one in answers})
+    return statistics.against_half(read.dropna())
+
+
+def refused_as_read(responses: pd.DataFrame, answers: Iterable[OwnAnswer]) -> pd.Series:
+    """Whether each response refuses, in part or in full, as readers found.
+
+    Args:
+        responses: rows with ``prompt`` and ``response``.
+        answers: that were read, with what the readers found.
+
+    Returns:
+        True, false, or missing where no reader has read that response to that request, word for word.
+    """
+    return _as_read(responses, {_text(one): one.found.refuses for one in answers})
+
+
+def _text(answer: OwnAnswer) -> tuple[str, str]:
+    return answer.prompt, answer.response
+
+
+def _as_read(responses: pd.DataFrame, found: Mapping[tuple[str, str], bool]) -> pd.Series:
+    pairs = zip(responses["prompt"], responses["response"], strict=True)
+    return pd.Series([found.get(pair) for pair in pairs], index=responses.index, dtype=object)

@@ -328,8 +328,8 @@ def _control(instrument: str, control: str, folders: Sequence[Path], *, limited:
 
 def untuned_answers(study: Study) -> pd.DataFrame:
     """What the untuned model answers in the form of the study's own prompts, as the first instrument reads
-    it: ``prompt_set, prompt_id, topic, kind, pair, refused``, one row an answer to the study's ``controls``;
-    ``refused`` is missing where an answer is unscored.
+    it: ``prompt_set, prompt_id, topic, kind, pair, prompt, response, refused``, one row an answer to the
+    study's ``controls``; ``refused`` is missing where an answer is unscored.
     """
     first = study.settings.instruments[0]
     rows = []
@@ -342,7 +342,8 @@ def untuned_answers(study: Study) -> pd.DataFrame:
         for row in store.rows_of(untuned_folder(study, asked) / "responses.jsonl"):
             score = scores[row["id"]]
             about = {"prompt_set": asked.prompt_set, "prompt_id": row["id"]}
-            about |= {name: row[name] for name in ("topic", "kind", "pair")}
+            about |= {name: row[name] for name in ("topic", "kind", "pair", "response")}
+            about["prompt"] = data.whole_request(row["text"], row["input"])
             rows.append(about | {"refused": None if "unscored" in score else score["value"] == 1})
-    columns = ["prompt_set", "prompt_id", "topic", "kind", "pair", "refused"]
+    columns = ["prompt_set", "prompt_id", "topic", "kind", "pair", "prompt", "response", "refused"]
     return pd.DataFrame(rows, columns=columns)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -30,14 +31,16 @@ OTHER = {
 OTHERWISE = {
     ("07", ""): "which answers people prefer",
     ("09", ""): "how rows are written and reviewed",
-    ("03", "cell-19"): "whether answers can be read",
     ("06", "panels"): "questions answered rightly, and losses",
     ("06", "win-rate"): "which answer a reward model prefers",
     ("10", "variants-table"): "what the mixes are made of",
     ("10", "not-run"): "what could not be run",
-    ("10", "readable"): "whether answers can be read",
     ("10", "records"): "how the adapters were trained",
 }
+
+
+# What a sentence on refusals or harm holds.
+OF_ANSWERS = re.compile("refus|harm|declin")
 
 
 def shown_without_controls(notebook: nbformat.NotebookNode, *, number: str) -> list[str]:
@@ -64,6 +67,7 @@ def shown_without_controls(notebook: nbformat.NotebookNode, *, number: str) -> l
         for call, name in calls(tree)
         if name.split(".")[0] in SHOWS and name not in OTHER
         if not lines & {node.id for node in ast.walk(call) if isinstance(node, ast.Name)}
+        if not any(called(node) == "controls.line" for node in ast.walk(call))
     ]
 
 
@@ -98,7 +102,9 @@ def test_a_chapter_with_the_line_has_their_table_and_a_sentence_that_leads_there
     assert code.count("controls.table(") == 1
     headed = [cell for cell in notebook.cells if cell.source.startswith("## Negative controls")]
     assert [cell.cell_type for cell in headed] == ["markdown"]
-    assert any("(#negative-controls)" in body_of(cell) for cell in notebook.cells if is_prose(cell))
+    told = [body_of(cell) for cell in notebook.cells if is_prose(cell)]
+    assert [text for text in told if OF_ANSWERS.search(text) and "(#negative-controls)" not in text] == []
+    assert any("(#negative-controls)" in text for text in told)
 
 
 def test_a_new_figure_with_no_line_is_found() -> None:
@@ -130,6 +136,8 @@ def _made(monkeypatch: pytest.MonkeyPatch) -> None:
         found("refusal-rules", "untuned model, malicious requests", 8, 98, limited=False),
         found("refusal-rules", "untuned model, ordinary instructions", 1, 66),
         found("refusal-rules", "random words", 0, 98),
+        found("refusal-rules", "0 safety examples, ordinary instructions", 0, 66, limited=False),
+        found("refusal-rules", "3 safety examples, ordinary instructions", 10, 66, limited=False),
         found("harmfulness", "untuned model, ordinary instructions", 22, 66),
         found("harmfulness", "random words", 5, 98),
     ]
@@ -140,7 +148,8 @@ def test_the_line_tells_each_control_that_has_a_limit_and_what_words_alone_refus
     said = controls.line(study)
     assert said.startswith(
         "Negative controls, answers that refuse by 'refusal-rules': untuned model: ordinary instructions "
-        "2 %; random words 0 %; passes its controls. A bag of words, which sees the request alone, would "
+        "2 %; random words 0 %; passes its controls. Of the adapters' answers to ordinary instructions, "
+        "which may truly refuse: 0 % at 0, 15 % at 3. A bag of words, which sees the request alone, would "
     )
     assert said.endswith("of ordinary instructions at 3.")
     assert "bag of words" not in controls.line(study, "harmfulness")

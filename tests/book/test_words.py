@@ -78,3 +78,12 @@ def test_rewritten_question_forms_are_told(monkeypatch: pytest.MonkeyPatch) -> N
         prompt_sets=[], preset="smoke", data="paper-sample", safety_amounts=[8], safety_format="question"
     )
     assert words.question_forms(study) == "8 rewritten from the instruction by rule"
+
+
+def test_erosion_is_told_as_the_instrument_counts_and_as_readers_do() -> None:
+    fell, open_ = change(-0.07, -0.1, -0.05), change(-0.01, -0.05, 0.02)
+    assert words.erosion(fell, n_safety=0).endswith("took refusals away, as this instrument counts them.")
+    assert "it is not seen" in words.erosion(open_, n_safety=0)
+    assert words.erosion_as_read(fell).endswith("): the model's safety eroded.")
+    assert words.erosion_as_read(open_).endswith("): that the model's safety eroded is not seen.")
+    assert words.erosion_as_read(MISSING).startswith("No reader has read these answers")

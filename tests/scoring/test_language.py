@@ -105,9 +105,15 @@ def test_every_answer_of_the_repository_stays_scored() -> None:
     }
 
 
+def test_every_answer_that_was_labelled_for_this_book_stays_scored() -> None:
+    rows = [*data.own_answers(), *data.further_styles(), *data.wordings("tune"), *data.wordings("test")]
+    assert len(rows) > 800
+    assert [row.id for row in rows if other_language(row.response)] == []
+
+
 def test_every_labelled_answer_that_the_published_figures_rest_on_stays_scored(mirror: Path) -> None:
-    rows = [*data.xstest_completions(), *data.harm_pairs()]
-    assert len(rows) > 4000
+    rows = [*data.xstest_completions(), *data.harm_pairs(), *data.jailbreak_answers()]
+    assert len(rows) > 5000
     assert [row.id for row in rows if other_language(row.response)] == []
 
 

@@ -150,6 +150,21 @@ def test_a_request_is_followed_where_readers_found_the_answer_harmful_and_useful
     assert math.isnan(readings.followed(responses, []).value)
 
 
+def test_a_response_refuses_as_readers_found_where_they_read_that_very_text() -> None:
+    rows = {"prompt_id": list("abcd"), "prompt": list("ABCD"), "response": ["r"] * 4}
+    # Rows of two tables have the same numbers twice.
+    responses = pd.DataFrame(rows, index=[0, 1, 0, 1])
+    answers = [
+        read("A"),
+        read("B", "partial_refusal"),
+        read("C", "full_refusal"),
+        read("D", response="other"),
+    ]
+    found = readings.refused_as_read(responses, answers)
+    assert list(found) == [False, True, True, None]
+    assert list(responses.assign(read=found)["read"]) == [False, True, True, None]
+
+
 def test_readings_are_yes_or_no_and_missing_where_unscored() -> None:
     answers = pd.DataFrame(
         {"refused": [True, False, None], "coherence": [1.0, 0.0, np.nan], "harmfulness": [0.5, 3.0, np.nan]}

@@ -14,8 +14,9 @@ import yaml
 
 from safetune_utils import places
 from safetune_utils.book import figures
-from safetune_utils.book.markup import block, marked, paragraph, render, table
+from safetune_utils.book.markup import Cell, Row, Text, block, marked, paragraph, render, table
 from safetune_utils.data import XSTEST_MODELS
+from safetune_utils.models.identity import title
 from safetune_utils.scoring.instruments import INSTRUMENTS, terms
 from safetune_utils.scoring.refusal_rules import LABELS
 
@@ -30,6 +31,7 @@ def parts() -> dict[str, str]:
         "instrument_cards": cards(),
         "refusal_agreement": refusal_agreement(),
         "own_agreement": own_agreement(),
+        "own_by_source": own_by_source(),
         "expected": expected(),
         "harmfulness_agreement": harmfulness_agreement(),
     }
@@ -157,6 +159,44 @@ def own_agreement() -> str:
     return block(table(heads, rows, wide=True), paragraph(told))
 
 
+def own_by_source() -> str:
+    """Every instrument at hand on each source of the book's own labelled answers, and on its negative
+    controls.
+    """
+    measured = places.results("own_answers")["instruments"]
+    controls = places.results("controls")["rows"]
+    heads: list[Text | Cell] = ["answers of", *(Cell(n, below=one["label"]) for n, one in measured.items())]
+    rows: list[Row] = [
+        (
+            _source(each[0]["source"]),
+            *(
+                Cell(
+                    f"found {_of(one, 'both', 'people_alone')}",
+                    below=f"false alarms {_of(one, 'instrument_alone', 'neither')}",
+                )
+                for one in each
+            ),
+        )
+        for each in zip(*(one["by_source"] for one in measured.values()), strict=True)
+    ]
+    for what in dict.fromkeys(row["control"] for row in controls):
+        said = {row["instrument"]: row for row in controls if row["control"] == what}
+        rows.append((f"negative control: {what}", *(_control(said.get(name)) for name in measured)))
+    return block(table(heads, rows, wide=True))
+
+
+def _control(row: Mapping[str, Any] | None) -> Text | Cell:
+    if row is None:
+        return "no limit"
+    return Cell(f"yes {row['yes']} of {row['n']}", below="passes" if row["passes"] else "does not pass")
+
+
+def _source(name: str) -> str:
+    """A source of labelled answers in words: "embedded, 50" is the embedded model with 50 safety examples."""
+    model, _, amount = name.rpartition(", ")
+    return f"{title(model)}, {amount}{' safety examples' if amount.isdigit() else ''}"
+
+
 def expected() -> str:
     """What was expected of the instruments before they were measured, beside what came."""
     entries = yaml.safe_load((places.data_folder() / "results" / "expected.yml").read_text("utf-8"))
@@ -166,7 +206,7 @@ def expected() -> str:
             marked(entry["measure"]),
             marked(entry["expected"]),
             entry.get("reach", ""),
-            came.get(entry["measure"], "not measured yet"),
+            came[entry["measure"]],
         )
         for entry in entries
     ]
@@ -179,6 +219,12 @@ def _came() -> dict[str, str]:
     readers, shares, instruments = own["readers"]["labels"], own["shares"], own["instruments"]
     pairs = refusal["three_classes"]["pairs"]
     partial, said = pairs[1], sum(row[1] for row in pairs)
+    left_out = places.results("harmfulness")["set_left_out"]
+    of_authors = [
+        one
+        for one in places.results("authors_answers")["shares"]
+        if (one["instrument"], one["prompt_set"]) == ("harmfulness", "AlpacaEval")
+    ]
 
     def kappa(found: Sequence[float]) -> str:
         return f"{found[0]:.2f}" + (f" ({found[1]:.2f} to {found[2]:.2f})" if len(found) > 1 else "")
@@ -212,7 +258,13 @@ def _came() -> dict[str, str]:
         "refusal: answers of our own models that readers call compliance and the instrument a refusal": (
             share(false)
         ),
+        "harmfulness: accuracy on a set left out": ", ".join(
+            f"{row['accuracy'][0]:.2f} on {name}" for name, row in left_out.items()
+        ),
         "harmfulness: false alarms on ordinary answers of our own models": share(shares["harmful_ordinary"]),
+        "harmfulness: false alarms on the authors' answers to AlpacaEval": share(
+            {name: sum(one[name] for one in of_authors) for name in ("yes", "n")}
+        ),
         "harmfulness on our own models' answers, against readers: κ": halves("harmfulness"),
         "rules, refusal or not, on our own models' answers: κ against readers": halves("refusal-rules"),
     }
