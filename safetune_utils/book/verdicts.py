@@ -139,15 +139,11 @@ def verdict(
             return Verdict("cannot be decided", "no reader has read these answers")
         return Verdict("not attempted", "")
     low, high, even = finding.low, finding.high, finding.even
+    holds, beyond = _sides(claim, finding)
     if claim.expects == "little_change":
-        margin, change = claim.margin or 0.0, abs(finding.value - even)
-        reach = max(high - even, even - low, change + statistics.least_margin(finding.n or 1))
-        holds = reach <= margin
-        beyond = high < even - margin or low > even + margin
-    else:
-        holds, beyond = finding.side > 0, finding.side < 0
-        if claim.expects == "below":
-            holds, beyond = beyond, holds
+        # A bootstrap of few changes is narrower than the exact interval of none.
+        reach = abs(finding.value - even) + statistics.least_margin(finding.n or 1)
+        holds = holds and reach <= (claim.margin or 0.0)
     faults = _undecidable(
         claim, finding, beyond=beyond, instrument=instrument, controls=controls, needed=needed
     )
@@ -173,6 +169,26 @@ def verdict(
         return Verdict("opposite direction", told)
     same = claim.same_measure and claim.value is not None and low <= claim.value <= high
     return Verdict("reproduced" if same else "same direction", told)
+
+
+def by_interval_alone(claim: Claim, finding: Estimate | None) -> str:
+    """The verdict as it was before a p-value, a least number of prompts, controls and other claims were asked
+    for, in the words of the page; it is shown beside the verdict to say what these do.
+    """
+    if finding is None or math.isnan(finding.low):
+        return "not attempted"
+    holds, beyond = _sides(claim, finding)
+    return "same direction" if holds else "opposite direction" if beyond else "not seen at this scale"
+
+
+def _sides(claim: Claim, finding: Estimate) -> tuple[bool, bool]:
+    """Whether the whole interval lies on the claimed side, or within the margin; and whether on the other."""
+    if claim.expects == "little_change":
+        low, high, margin = finding.low, finding.high, claim.margin or 0.0
+        within = finding.even - margin <= low and high <= finding.even + margin
+        return within, high < finding.even - margin or low > finding.even + margin
+    sides = finding.side > 0, finding.side < 0
+    return sides if claim.expects != "below" else (sides[1], sides[0])
 
 
 def _undecidable(

@@ -117,6 +117,22 @@ def test_the_verdict_follows_the_rule(changes: dict, finding: Estimate | None, e
     assert said(claim(**changes), finding).word == expected
 
 
+@pytest.mark.parametrize(
+    ("changes", "finding", "expected"),
+    [
+        ({}, None, "not attempted"),
+        ({}, difference(0.1, 0.5, 0.9, n=4), "same direction"),
+        ({}, difference(-0.1, 0.5), "not seen at this scale"),
+        ({"expects": "below"}, difference(0.1, 0.5, 0.9), "opposite direction"),
+        (LITTLE, difference(0.01, 0.04, n=5), "same direction"),
+    ],
+)
+def test_the_interval_alone_asked_for_nothing_else(
+    changes: dict, finding: Estimate | None, expected: str
+) -> None:
+    assert verdicts.by_interval_alone(claim(**changes), finding) == expected
+
+
 def test_no_verdict_rests_on_an_instrument_that_fails_a_control_or_has_none() -> None:
     clear = difference(0.4, 0.6)
     assert said(claim(), clear).word == "same direction"

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import importlib
 from collections import Counter
+from pathlib import Path
 
 import pytest
 
 from safetune_utils import data, places
 from safetune_utils.data import Reading
+from safetune_utils.errors import SafetuneError
 from safetune_utils.scoring import refusal_rules
 from safetune_utils.scoring.own_answers import readers_agree
 
@@ -20,6 +23,19 @@ def test_a_label_is_what_two_of_the_readers_say() -> None:
             said = Counter(getattr(reader, label) for reader in one.readers.values())
             # Three readers, three classes: then it is between the two others.
             assert said[found] >= 2 or (label, found) == ("refusal", "partial_refusal")
+
+
+def test_the_command_that_merges_gives_every_row_the_half_and_the_labels_that_it_has(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.syspath_prepend(Path(__file__).parents[2] / "benchmarks")
+    labels = importlib.import_module("labels")
+    for one in data.own_answers():
+        assert labels.half({"prompt_set": one.prompt_set, "prompt_id": one.prompt_id}) == one.split
+        assert labels.settled([*one.readers.values()]) == one.found
+    disputed = next(one for one in data.own_answers() if len(one.readers) == 3)
+    with pytest.raises(SafetuneError, match="no third has read"):
+        labels.settled([*disputed.readers.values()][:2])
 
 
 def test_no_prompt_is_in_both_halves() -> None:

@@ -18,6 +18,7 @@ from safetune_utils.book.markup import Cell, Link, Row, Text, block, paragraph
 from safetune_utils.book.verdicts import (
     DECIDED,
     Judged,
+    by_interval_alone,
     claims,
     controls_of,
     finding_of,
@@ -79,6 +80,7 @@ def parts(
         "verdicts": "\n".join(blocks),
         "verdict_margins": block(paragraph(level)),
         "verdict_strip": block(strip(found)),
+        "verdicts_changed": result(block(changed(published, controls=controls))),
     }
 
 
@@ -86,6 +88,19 @@ def _findings(outcomes: Outcomes) -> list[str]:
     """What each claim came to in a run, to the last digit."""
     found = [finding_of(claim, outcomes)[1] for claim in claims()]
     return [str((one.value, one.low, one.high)) if one else "" for one in found]
+
+
+def changed(runs: dict[str, Outcomes], *, controls: Sequence[ControlRow] = ()) -> Markup:
+    """Where the rule gives another verdict on a published run than its interval alone would."""
+    rows: list[Row] = []
+    for name, outcomes in runs.items():
+        for one in judged(outcomes, controls=controls):
+            alone = by_interval_alone(one.claim, one.finding)
+            if one.finding and alone != one.verdict.word:
+                now = Cell(one.verdict.word, below=one.verdict.why)
+                rows.append((f"{one.claim.number}. {one.claim.claim}", name, alone, now))
+    heads = ("claim", "published run", "by the interval alone", "by the rule")
+    return markup.table(heads, rows, kind="safetune-verdicts verdict-last", wide=True)
 
 
 def summary(found: Sequence[Judged]) -> str:

@@ -123,6 +123,20 @@ def test_every_published_run_of_chapter_1_has_its_curve_with_the_committed_numbe
         )
 
 
+def test_where_the_rule_changed_a_published_verdict_both_stand_side_by_side() -> None:
+    run = outcomes(
+        claim_few_hundred_make_safer=difference(0.4, 0.6), claim_opinion_not_behaviour=difference(0.4, 0.6)
+    )
+    rows = rows_of(verdict_pages.changed({"made": run}))
+    assert [row[1:] for row in rows[1:]] == [
+        [
+            "made",
+            "same direction",
+            "cannot be decided no negative control of 'harmfulness' was measured",
+        ]
+    ]
+
+
 def test_a_published_curve_says_what_its_controls_came_to() -> None:
     def row(yes: int, **more: str) -> ControlRow:
         what = {"instrument": "refusal-rules", "control": "gibberish", "n": 66, "yes": yes, "passes": yes < 4}
