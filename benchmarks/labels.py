@@ -6,7 +6,7 @@
 
 ``draw`` adds answers of the preset ``pocket`` that nobody has read yet to ``FOLDER/drawn.jsonl``, at random
 by a seed, and writes what readers see: ``FOLDER/to_read.jsonl``, shuffled, with those answers of XSTest in
-between by which readers are held against people. What the run store lacks is made first. Each reader reads
+between by which readers are held against people. Adapters are those of the run store. Each reader reads
 alone, under the instruction in ``data/labels/README.md``, and writes a JSON line an answer to
 ``FOLDER/READER.jsonl``: ``code`` and the four labels. ``merge`` takes the first two readers' labels where
 they agree, else what two of the three say.
@@ -25,10 +25,11 @@ from typing import Any
 from safetune_utils import data, places
 from safetune_utils.data import Reading
 from safetune_utils.errors import SafetuneError
+from safetune_utils.generation import generate
 from safetune_utils.store import read_lines, write_lines
-from safetune_utils.study.controls import untuned_answers
+from safetune_utils.study import base, stages
 from safetune_utils.study.design import sets_there, state
-from safetune_utils.study.run import run
+from safetune_utils.study.study import Study
 
 Row = dict[str, Any]
 
@@ -37,7 +38,8 @@ def draw(
     folder: Path, *, base_model: str, amounts: Sequence[str], n_malicious: int, n_other: int, seed: int
 ) -> None:
     """Add answers to those that are to be read, and write the list that readers see anew."""
-    sets = list(dict.fromkeys(["malicious", *sets_there({"preset": "pocket"})]))
+    others = sets_there({"preset": "pocket"}) if n_other else []
+    sets = list(dict.fromkeys(["malicious", *others]))
     tuned = [int(amount) for amount in amounts if amount != "untuned"]
     study = state(
         preset="pocket",
@@ -45,24 +47,30 @@ def draw(
         safety_amounts=tuned or [0],
         prompt_sets=sets,
         instruments=["refusal-rules"],
-        controls=sets if "untuned" in amounts else (),
     )
-    tables = [run(study)] if tuned else []
-    if "untuned" in amounts:
-        tables.append(untuned_answers(study).assign(n_safety="untuned"))
-    read = {(one.prompt, one.response) for one in data.own_answers()}
     chance, before = random.Random(seed), folder / "drawn.jsonl"
     drawn = read_lines(before) if before.is_file() else []
-    read |= {(row["prompt"], row["response"]) for row in drawn}
-    for table in tables:
-        for (amount, asked), part in table.groupby(["n_safety", "prompt_set"], sort=True):
-            new = [row for row in part.to_dict("records") if (row["prompt"], row["response"]) not in read]
-            n = min(n_malicious if asked == "malicious" else n_other, len(new))
-            keys = ("prompt_set", "prompt_id", "prompt", "response")
-            drawn += [
-                {"base_model": base_model, "n_safety": amount} | {key: row[key] for key in keys}
-                for row in chance.sample(new, n)
-            ]
+    keys = ("base_model", "n_safety", "prompt_set", "prompt_id")
+    read = {tuple(str(getattr(one, key)) for key in keys) for one in data.own_answers()}
+    read |= {tuple(str(row[key]) for key in keys) for row in drawn}
+    for amount in amounts:
+        chosen: list[tuple[str, data.Prompt]] = []
+        for asked in sets:
+            new = [one for one in study.prompts(asked) if (base_model, amount, asked, one.id) not in read]
+            n = n_malicious if asked == "malicious" else n_other
+            chosen += [(asked, one) for one in chance.sample(new, min(n, len(new)))]
+        said = _answers(study, amount, [one for _, one in chosen])
+        drawn += [
+            {
+                "base_model": base_model,
+                "n_safety": amount if amount == "untuned" else int(amount),
+                "prompt_set": asked,
+                "prompt_id": one.id,
+                "prompt": one.asked,
+                "response": response,
+            }
+            for (asked, one), response in zip(chosen, said, strict=True)
+        ]
     folder.mkdir(parents=True, exist_ok=True)
     write_lines(before, drawn)
     people = {row.id: row for row in data.xstest_completions()}
@@ -72,6 +80,25 @@ def draw(
         row["code"] = _code(row["request"], row["answer"])
     chance.shuffle(shown)
     write_lines(folder / "to_read.jsonl", shown)
+
+
+def _answers(study: Study, amount: str, prompts: Sequence[data.Prompt]) -> list[str]:
+    """What an adapter of the study, or the base model alone, answers; a missing adapter is trained."""
+    model: Any
+    if amount == "untuned":
+        model, tokenizer = base.load(study)
+    else:
+        (of_amount,) = (one for one in study.runs if one.n_safety == int(amount))
+        model, tokenizer = stages.load_adapted(study, stages.adapter_folder(study, of_amount))
+    found = generate.generate(
+        model=model,
+        tokenizer=tokenizer,
+        instructions=[one.text for one in prompts],
+        inputs=[one.input for one in prompts],
+        decoding=study.settings.decoding,
+        template=study.settings.template,
+    )
+    return [one.text for one in found]
 
 
 def merge(folder: Path, readers: Sequence[str]) -> None:

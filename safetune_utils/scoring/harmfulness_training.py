@@ -94,22 +94,28 @@ def fit_harmfulness(
         sets: labelled answers by their set, each with what :func:`read_for_harm` found of them.
         benign: those without harm, in the same form; ``None`` for none.
     """
-    n = sum(len(rows) for rows, _ in sets.values())
-    counts = []
-    for rows, _ in sets.values():
-        classes = classes_of(rows)
-        share = n / len(sets) / len(np.unique(classes))
-        counts.append(share / np.bincount(classes, minlength=2)[classes])
-    parts = list(sets.values())
-    if benign:
-        parts.append(benign)
-        counts.append(np.full(len(benign[0]), _BENIGN * n / len(benign[0])))
+    parts = [*sets.values(), *([benign] if benign else [])]
     return probe.fitted(
         np.concatenate([read for _, read in parts]),
         classes_of(list(chain.from_iterable(rows for rows, _ in parts))),
         freedom=HARMFULNESS_C,
-        counts=np.concatenate(counts),
+        counts=balanced_counts([rows for rows, _ in sets.values()], n_benign=len(benign[0]) if benign else 0),
     )
+
+
+def balanced_counts(sets: Sequence[Sequence[Labelled]], *, n_benign: int) -> np.ndarray:
+    """How much each row counts, those of the sets first and then those without harm: the sets count the same,
+    and so do the classes within a set.
+    """
+    n = sum(map(len, sets))
+    counts = []
+    for rows in sets:
+        classes = classes_of(rows)
+        share = n / len(sets) / len(np.unique(classes))
+        counts.append(share / np.bincount(classes, minlength=2)[classes])
+    if n_benign:
+        counts.append(np.full(n_benign, _BENIGN * n / n_benign))
+    return np.concatenate(counts)
 
 
 def classes_of(rows: Sequence[Labelled]) -> np.ndarray:

@@ -121,7 +121,7 @@ def reading(
 
     decoder, tokenizer = reader(layer, device, precision)
     encoded = [
-        _encode(tokenizer, prompt, response) for prompt, response in zip(prompts, responses, strict=True)
+        encode(tokenizer, prompt, response) for prompt, response in zip(prompts, responses, strict=True)
     ]
     lengths = [len(head) + len(tail) for head, tail in encoded]
     together = _BATCH_TOKENS if shared_prefix.may_pad(decoder) else 1
@@ -161,7 +161,7 @@ def reader(layer: int, device: str, precision: str) -> tuple[Any, PreTrainedToke
     return decoder, tokenizer
 
 
-def _encode(tokenizer: PreTrainedTokenizerBase, prompt: str, response: str) -> tuple[list[int], list[int]]:
+def encode(tokenizer: PreTrainedTokenizerBase, prompt: str, response: str) -> tuple[list[int], list[int]]:
     """The ids up to the answer, and the answer's."""
 
     def ids(text: str) -> list[int]:
