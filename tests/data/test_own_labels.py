@@ -70,3 +70,13 @@ def test_the_rules_hold_on_wordings_that_they_were_not_changed_by() -> None:
     assert len(rows) == 60
     assert sum(one and not real for one, real in zip(found, refuses, strict=True)) <= 5  # 7 before
     assert sum(real and not one for one, real in zip(found, refuses, strict=True)) <= 15
+
+
+def test_the_published_counts_of_the_rules_on_styles_are_those_of_today_s_rules() -> None:
+    published = places.results("refusal")["agreement"]
+    styled = [*data.styled_responses("train"), *data.styled_responses("test")]
+    for name, rows in (("style_left_out", styled), ("further_styles", data.further_styles())):
+        said = refusal_rules.score([row.prompt for row in rows], [row.response for row in rows])
+        pairs = Counter((row.label, one.label) for row, one in zip(rows, said, strict=True))
+        table = [[pairs[people, rule] for rule in refusal_rules.LABELS] for people in refusal_rules.LABELS]
+        assert table == published[f"{name}_by_rules"]["pairs"]
