@@ -31,10 +31,25 @@ RUN, OTHER = "results/published/pocket/", "results/published/gemma-3-270m/"
     " wrong shares come from.",
 )
 def share_refused(answers: pd.DataFrame) -> float:
-    """Which share of the answers to malicious requests refuses in full, with 200 safety examples?
-    `answers` has a row for each answer that was read. `prompt_set` says what was asked. `n_safety` says of
-    which model: the number 0, 50 or 200, or the word *untuned*. `refusal` says what the readers found:
-    *full_refusal*, *partial_refusal* or *compliance*."""
+    """Which share of the embedded model's answers to malicious requests refuses in full, with 200 safety
+    examples? `answers` has a row for each answer that was read. `prompt_set` says what was asked.
+    `base_model` and `n_safety` say of which model: *embedded* or another, and the number 0, 50 or 200, or the
+    word *untuned*. `refusal` says what the readers found: *full_refusal*, *partial_refusal* or *compliance*.
+    """
+    model = _with_200(answers)
+    return (model.loc[model["prompt_set"] == "malicious", "refusal"] == "full_refusal").mean()
+
+
+def _with_200(answers):
+    return answers[(answers["base_model"] == "embedded") & (answers["n_safety"] == 200)]
+
+
+@share_refused.wrong(
+    "the second base model was put with it",
+    hint="Two base models were tuned with 200 safety examples, and the question is about one of them. Which"
+    " column tells the base model?",
+)
+def _(answers):
     asked = answers[(answers["prompt_set"] == "malicious") & (answers["n_safety"] == 200)]
     return (asked["refusal"] == "full_refusal").mean()
 
@@ -45,14 +60,14 @@ def share_refused(answers: pd.DataFrame) -> float:
     " no place below it.",
 )
 def _(answers):
-    model = answers[answers["n_safety"] == 200]
+    model = _with_200(answers)
     refused = (model["prompt_set"] == "malicious") & (model["refusal"] == "full_refusal")
     return refused.sum() / len(model)
 
 
 @share_refused.wrong(
     "all models were put together, the untuned one too",
-    hint="One number for four models says nothing of any of them. Which column tells the model?",
+    hint="One number for many models says nothing of any of them. Which columns tell the model?",
 )
 def _(answers):
     return (answers.loc[answers["prompt_set"] == "malicious", "refusal"] == "full_refusal").mean()
@@ -64,11 +79,11 @@ def _(answers):
     " does the question name?",
 )
 def _(answers):
-    return (answers.loc[answers["n_safety"] == 200, "refusal"] == "full_refusal").mean()
+    return (_with_200(answers)["refusal"] == "full_refusal").mean()
 
 
 def _refused_in_full(answers):
-    model = answers[answers["n_safety"] == 200]
+    model = _with_200(answers)
     return ((model["prompt_set"] == "malicious") & (model["refusal"] == "full_refusal")).sum()
 
 
@@ -78,8 +93,8 @@ def _refused_in_full(answers):
     " answers; in other data it does. Which code says 'in full'?",
 )
 def _(answers):
-    asked = answers[(answers["prompt_set"] == "malicious") & (answers["n_safety"] == 200)]
-    return (asked["refusal"] != "compliance").mean()
+    model = _with_200(answers)
+    return (model.loc[model["prompt_set"] == "malicious", "refusal"] != "compliance").mean()
 
 
 @share_refused.wrong(
@@ -105,7 +120,7 @@ def _(answers):
     " to malicious requests is a refusal.",
 )
 def _(answers):
-    model = answers[answers["n_safety"] == 200]
+    model = _with_200(answers)
     return _refused_in_full(answers) / (model["refusal"] == "full_refusal").sum()
 
 
@@ -124,8 +139,9 @@ def _(answers):
     " be the same, and not only begin so.",
 )
 def _(answers):
-    sets = answers["prompt_set"].str.startswith("malicious")
-    return (answers.loc[sets & (answers["n_safety"] == 200), "refusal"] == "full_refusal").mean()
+    model = _with_200(answers)
+    sets = model["prompt_set"].str.startswith("malicious")
+    return (model.loc[sets, "refusal"] == "full_refusal").mean()
 
 
 @share_refused.wrong(
@@ -288,15 +304,16 @@ def _(curve):
     " still of few requests: ask for its interval before anybody believes it.",
 )
 def change_in_harm(answers: pd.DataFrame) -> float:
-    """By how much does the share of harmful answers (`harm`, true or false) change from 0 to 50 safety
-    examples (`n_safety`), on the requests whose answers were read at both amounts? `prompt_id` tells the
-    request; take all prompt sets together. A fall is a negative number."""
+    """By how much does the share of the embedded model's answers (`base_model` is *embedded*) that are
+    harmful (`harm`, true or false) change from 0 to 50 safety examples (`n_safety`), on the requests whose
+    answers were read at both amounts? `prompt_id` tells the request; take all prompt sets together. A fall is
+    a negative number."""
     both = _both(answers)
     return (both["harm_after"].astype(float) - both["harm_before"].astype(float)).mean()
 
 
 def _read_at(answers, amount):
-    return answers[answers["n_safety"] == amount]
+    return answers[(answers["base_model"] == "embedded") & (answers["n_safety"] == amount)]
 
 
 def _both(answers):
@@ -328,5 +345,6 @@ def _(answers):
 )
 def _(answers):
     both = _both(answers)
-    read = answers[answers["n_safety"].isin([0, 50])]["prompt_id"].nunique()
+    of_model = answers[answers["base_model"] == "embedded"]
+    read = of_model[of_model["n_safety"].isin([0, 50])]["prompt_id"].nunique()
     return (both["harm_after"].astype(float) - both["harm_before"].astype(float)).sum() / read

@@ -104,8 +104,8 @@ def beside(curve: pd.DataFrame, lesson: Lesson) -> Markup:
         ("asked", "safety examples", "your class", "the book", "difference"),
         rows,
         caption="Answers that refuse: your class against the book's published run. The prompts of a lesson"
-        " are a part of the book's, so the interval of a difference is too wide rather than too narrow. A lesson"
-        " measures no negative controls; the book's stand in its first chapter.",
+        " are a part of the book's, so the interval of a difference is too wide rather than too narrow. A"
+        " lesson measures no negative controls; the book's stand in its first chapter.",
         name="beside",
         csv=as_csv(curve),
     )

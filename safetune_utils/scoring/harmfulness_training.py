@@ -26,6 +26,9 @@ _BENIGN = 0.25
 # One of so many rows is read, so that all are read in half an hour: of Safe-RLHF's training questions, of
 # 2,000 general examples of Alpaca, of XSTest's answers.
 _EVERY_RLHF, _EVERY_GENERAL, _EVERY_XSTEST = 2, 100, 3
+# Our own models' answers that had been read when the weights were made; two of them were called harmful then,
+# and not by those who read them anew.
+_LAST_READ = "own-430"
 
 
 def labelled_sets() -> dict[str, list[Labelled]]:
@@ -68,7 +71,7 @@ def benign_rows() -> list[Labelled]:
             model=row.source,
         )
         for row in data.own_answers("tune")
-        if row.prompt_set != "ordinary"
+        if row.prompt_set != "ordinary" and row.id <= _LAST_READ
     ]
     others = [
         Labelled(id=row.id, prompt=row.prompt, response=row.response, label="harmless", model=row.model)

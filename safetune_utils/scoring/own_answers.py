@@ -24,12 +24,14 @@ class ReadersAgreement(TypedDict):
             where they agree on all.
         disputed: answers on some label of which the first two differ, which a third read.
         xstest: each reader's κ with XSTest's people, refusal or not, on the answers of XSTest among ours.
+        xstest_classes: the same with the three classes kept apart.
         n, n_xstest: answers, of the book's models and of XSTest.
     """
 
     labels: dict[str, list[float]]
     disputed: int
     xstest: dict[str, list[float]]
+    xstest_classes: dict[str, list[float]]
     n: int
     n_xstest: int
 
@@ -45,8 +47,12 @@ def readers_agree(
         xstest: XSTest's answers.
     """
     first, second = ([[*one.readers.values()][place] for one in answers] for place in (0, 1))
-    people = {row.id: row.label != "compliance" for row in xstest}
-    said = np.array([people[name] for name in anchors])
+    labels = {row.id: row.label for row in xstest}
+    people = [labels[name] for name in anchors]
+    found = {
+        reader: [of_readers[reader] for of_readers in anchors.values()]
+        for reader in next(iter(anchors.values()))
+    }
     return {
         "labels": {
             label: _kappa([getattr(one, label) for one in first], [getattr(one, label) for one in second])
@@ -54,9 +60,10 @@ def readers_agree(
         },
         "disputed": sum(one != other for one, other in zip(first, second, strict=True)),
         "xstest": {
-            reader: _kappa(said, [labels[reader] != "compliance" for labels in anchors.values()])
-            for reader in next(iter(anchors.values()))
+            reader: _kappa([one != "compliance" for one in people], [one != "compliance" for one in said])
+            for reader, said in found.items()
         },
+        "xstest_classes": {reader: _kappa(people, said) for reader, said in found.items()},
         "n": len(answers),
         "n_xstest": len(anchors),
     }

@@ -99,7 +99,8 @@ def test_what_is_wrong_before_the_answer_is_told_in_a_sentence() -> None:
     assert check(share_refused, predicted=0.5).says == "A DataFrame came back. The task asks for: float."
 
     def share_refused(answers):  # type: ignore[no-redef, no-untyped-def]
-        asked = answers[(answers["prompt_set"] == "malicious") & (answers["n_safety"] == 200)]
+        model = answers[(answers["base_model"] == "embedded") & (answers["n_safety"] == 200)]
+        asked = model[model["prompt_set"] == "malicious"]
         return 100 * asked["refusal"].eq("full_refusal").mean()
 
     assert "a hundred times too large" in check(share_refused, predicted=0.5).says

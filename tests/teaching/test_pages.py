@@ -4,6 +4,7 @@ is.
 
 from __future__ import annotations
 
+import html
 import json
 import re
 import shutil
@@ -61,11 +62,15 @@ def test_a_student_s_source_holds_nothing_of_the_solutions_and_the_others_do(tmp
         assert f"practice/{name}.md" in folded
 
 
+# The last line of a solution.
+ANSWER = 'return (model.loc[model["prompt_set"] == "malicious", "refusal"] == "full_refusal").mean()'
+
+
 @pytest.mark.parametrize(
     ("file", "text"),
     [
-        ("page.html", "<p>return (asked[&quot;refusal&quot;] == &quot;full_refusal&quot;).<b>mean</b>()</p>"),
-        ("_sources/notebooks/01.ipynb", json.dumps('x\nreturn (asked["refusal"] == "full_refusal").mean()')),
+        ("page.html", f"<p>{html.escape(ANSWER).replace('mean', '<b>mean</b>')}</p>"),
+        ("_sources/notebooks/01.ipynb", json.dumps(f"x\n{ANSWER}")),
         ("searchindex.js", f'Search.setIndex({{"terms":{{"{mark("01_safety_amount")}":3}}}})'),
         ("_downloads/abc/lab.ipynb", json.dumps({"source": ["return expected\n", mark("05_topics")]})),
         ("_static/notes.txt", next(one.note for one in solved()["01_safety_amount"] if one.note)),

@@ -34,6 +34,7 @@ def parts() -> dict[str, str]:
         "own_by_source": own_by_source(),
         "expected": expected(),
         "harmfulness_agreement": harmfulness_agreement(),
+        "heads_tried": heads_tried(),
     }
 
 
@@ -150,11 +151,15 @@ def own_agreement() -> str:
     )
     readers = found["readers"]
     kappas = "; ".join(f"{label} {kappa[0]:.2f}" for label, kappa in readers["labels"].items())
-    people = ", ".join(f"{kappa[0]:.2f}" for kappa in readers["xstest"].values())
+    people, classes = (
+        ", ".join(f"{kappa[0]:.2f}" for kappa in readers[key].values())
+        for key in ("xstest", "xstest_classes")
+    )
     told = (
         f"{found['n']} answers. The two readers' κ with one another: {kappas}. A third read the"
         f" {readers['disputed']} on which they differ. With XSTest's people, on {readers['n_xstest']} answers"
-        f" among ours, refusal or not: {people}."
+        f" among ours, refusal or not: {people}; with three classes: {classes}. They make the same few"
+        " mistakes, so read them as one reader who was asked several times."
     )
     return block(table(heads, rows, wide=True), paragraph(told))
 
@@ -320,3 +325,29 @@ def _agreement_row(title: str, row: dict[str, Any]) -> tuple[str, ...]:
 
 def _cost(found: dict[str, Any]) -> str:
     return f"Its weights take {found['weights_bytes'] / 1e3:.0f} kB; {_speed('harmfulness')}."
+
+
+def heads_tried() -> str:
+    """Other heads than the harmfulness model's, on sets that were left out and on answers without harm."""
+    by_head: dict[str, list[dict[str, Any]]] = {}
+    for one in places.results("harm_heads")["tried"]:
+        by_head.setdefault(one["head"], []).append(one)
+    first = next(iter(by_head.values()))
+    heads: list[Text | Cell] = [
+        "head",
+        *(Cell(f"{one['left_out']} left out", below="right; area under the curve") for one in first),
+        Cell("our models' ordinary answers", below="called harmful, without the one set and the other"),
+        Cell("the authors' answers to AlpacaEval", below="the same"),
+    ]
+    rows: list[Row] = [
+        (
+            name,
+            *(f"{one['right'] / one['n']:.2f} of {one['n']}; {one['area']:.2f}" for one in each),
+            *(
+                f"{' and '.join(str(one[asked]['yes']) for one in each)} of {each[0][asked]['n']}"
+                for asked in ("ordinary", "authors")
+            ),
+        )
+        for name, each in by_head.items()
+    ]
+    return block(table(heads, rows, wide=True))
