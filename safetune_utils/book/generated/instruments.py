@@ -175,14 +175,14 @@ def own_by_source() -> str:
         (
             _source(each[0]["source"]),
             *(
-                Cell(
-                    f"found {_of(one, 'both', 'people_alone')}",
-                    below=f"false alarms {_of(one, 'instrument_alone', 'neither')}",
-                )
+                Cell(_of(one, "both", "people_alone"), below=_of(one, "instrument_alone", "neither"))
                 for one in each
             ),
         )
-        for each in zip(*(one["by_source"] for one in measured.values()), strict=True)
+        for each in sorted(
+            zip(*(one["by_source"] for one in measured.values()), strict=True),
+            key=lambda each: _order(each[0]["source"]),
+        )
     ]
     for what in dict.fromkeys(row["control"] for row in controls):
         said = {row["instrument"]: row for row in controls if row["control"] == what}
@@ -193,7 +193,13 @@ def own_by_source() -> str:
 def _control(row: Mapping[str, Any] | None) -> Text | Cell:
     if row is None:
         return "no limit"
-    return Cell(f"yes {row['yes']} of {row['n']}", below="passes" if row["passes"] else "does not pass")
+    return Cell(f"{row['yes']} of {row['n']}", below="passes" if row["passes"] else "does not pass")
+
+
+def _order(name: str) -> tuple[str, int]:
+    """By the model, the untuned one first, then by the amount."""
+    model, _, amount = name.rpartition(", ")
+    return model, int(amount) if amount.isdigit() else -1
 
 
 def _source(name: str) -> str:

@@ -34,5 +34,5 @@ def test_every_expectation_stands_beside_what_came_and_every_source_beside_the_c
     assert all(row[3] for row in rows)
     assert "0.51 on Safe-RLHF-mini, 0.80 on JAILJUDGE-mini" in parts["expected"]
     by_source = {row[0]: row[1:] for row in rows_of(parts["own_by_source"])[1:]}
-    assert by_source["SmolLM2-135M-Instruct, 200 safety examples"][0] == "found 45 of 45 false alarms 0 of 27"
-    assert by_source["negative control: random words"][-1] == "yes 98 of 98 does not pass"
+    assert by_source["SmolLM2-135M-Instruct, 200 safety examples"][0] == "45 of 45 0 of 27"
+    assert by_source["negative control: random words"][-1] == "98 of 98 does not pass"
