@@ -22,7 +22,7 @@ _ALT = re.compile(r'(<img alt=")[^"]*(" src="book/_static/safety_amount-light\.s
 
 def figure() -> Figure:
     """The figure that the picture shows."""
-    return verdicts.curve(RUN, read(RUN)["01_safety_amount"]["settings"])
+    return verdicts.curve(RUN, read(RUN)["01_safety_amount"])
 
 
 def pictures(shown: Figure) -> dict[str, str]:
