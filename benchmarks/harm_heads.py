@@ -15,7 +15,6 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
-import torch
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 from sklearn.neural_network import MLPClassifier
@@ -25,10 +24,8 @@ from sklearn.svm import SVC
 
 from safetune_utils import data, places
 from safetune_utils.data import Labelled
-from safetune_utils.machine.batches import computed
 from safetune_utils.machine.files import write_json
 from safetune_utils.machine.surroundings import surroundings
-from safetune_utils.models.shared_prefix import hidden_states
 from safetune_utils.scoring import harmfulness, probe
 from safetune_utils.scoring.harmfulness_training import (
     HARMFULNESS_C,
@@ -42,55 +39,24 @@ from safetune_utils.scoring.harmfulness_training import (
 _EVERY, _EVERY_BENIGN = 2, 3
 _WIDTH = 576
 
-# What a head is given: the answer's average, or the request's beside it.
-ANSWER, BOTH = slice(_WIDTH, None), slice(None)
-
 
 def read_both(rows: Sequence[Labelled]) -> np.ndarray:
-    """One layer's output, averaged over the request's tokens and over the answer's, of shape (rows, 1152)."""
-    decoder, tokenizer = probe.reader(harmfulness.LAYER, "auto", "auto")
-    encoded = [probe.encode(tokenizer, row.prompt, row.response) for row in rows]
-
-    def read(part: list[int]) -> list[list[float]]:
-        hidden, spots = hidden_states(decoder, [[*encoded[i][0], *encoded[i][1]] for i in part])
-        found = []
-        for i, spot in zip(part, spots, strict=True):
-            n = len(encoded[i][0])
-            halves = hidden[spot[:n]], hidden[spot[n:]]
-            found.append([x for half in halves for x in half.float().mean(dim=0).tolist()])
-        return found
-
-    lengths = [len(head) + len(tail) for head, tail in encoded]
-    with torch.inference_mode():
-        return np.array(computed(read, lengths, tokens=6144, progress="reading"), dtype=np.float32)
+    """How the embedded model reads each request, and beside it the answer, of shape (rows, 1152)."""
+    return probe.reading_of(rows, layer=harmfulness.LAYER, with_request=True)
 
 
-def heads() -> dict[str, tuple[slice, Callable[[], Any]]]:
-    """Each head by its name: what it reads, and how it is made."""
-
-    def regression() -> LogisticRegression:
-        return LogisticRegression(C=HARMFULNESS_C, max_iter=2000)
-
-    def layers(width: int) -> Callable[[], MLPClassifier]:
-        return lambda: MLPClassifier((width,), alpha=1.0, early_stopping=True, max_iter=200, random_state=0)
-
-    return {
-        "regression on the answer (the book's)": (ANSWER, regression),
-        "regression on request and answer": (BOTH, regression),
-        "support vectors on the answer": (ANSWER, lambda: SVC(C=1.0, random_state=0)),
-        "one hidden layer of 64 on the answer": (ANSWER, layers(64)),
-        "one hidden layer of 256 on the answer": (ANSWER, layers(256)),
-        "one hidden layer of 256 on request and answer": (BOTH, layers(256)),
-    }
+def regression() -> LogisticRegression:
+    return LogisticRegression(C=HARMFULNESS_C, max_iter=2000)
 
 
-def _columns(part: slice) -> Callable[[np.ndarray], np.ndarray]:
-    return lambda found: found[:, part]
+def hidden(width: int) -> MLPClassifier:
+    """A head with one hidden layer."""
+    return MLPClassifier((width,), alpha=1.0, early_stopping=True, max_iter=200, random_state=0)
 
 
 def requests_harm(read: np.ndarray, harmful: np.ndarray) -> Any:
     """The second question, whether the *request* is harmful, learned from the corpus's own rows."""
-    model = make_pipeline(StandardScaler(), LogisticRegression(C=HARMFULNESS_C, max_iter=2000))
+    model = make_pipeline(StandardScaler(), regression())
     return model.fit(read[:, :_WIDTH], harmful)
 
 
@@ -120,19 +86,28 @@ def main() -> None:
     read |= {name: read_both(rows) for name, rows in others.items()}
     second = requests_harm(read["asked"], classes_of(asked))
 
+    def answer(found: np.ndarray) -> np.ndarray:
+        return found[:, _WIDTH:]
+
+    def both(found: np.ndarray) -> np.ndarray:
+        return found
+
     def with_second(found: np.ndarray) -> np.ndarray:
         """The answer's average, and what the second question says of the request."""
-        return np.column_stack([found[:, ANSWER], second.decision_function(found[:, :_WIDTH])])
+        return np.column_stack([answer(found), second.decision_function(found[:, :_WIDTH])])
 
+    heads: dict[str, tuple[Callable[[np.ndarray], np.ndarray], Callable[[], Any]]] = {
+        "regression on the answer (the book's)": (answer, regression),
+        "regression on request and answer": (both, regression),
+        "support vectors on the answer": (answer, lambda: SVC(C=1.0, random_state=0)),
+        "one hidden layer of 64 on the answer": (answer, lambda: hidden(64)),
+        "one hidden layer of 256 on the answer": (answer, lambda: hidden(256)),
+        "one hidden layer of 256 on request and answer": (both, lambda: hidden(256)),
+        "regression, the request's harm as a second question": (with_second, regression),
+        "one hidden layer of 256, the same": (with_second, lambda: hidden(256)),
+    }
     tried: list[dict[str, Any]] = []
-    views: list[tuple[str, Callable[[np.ndarray], np.ndarray], Callable[[], Any]]] = [
-        (name, _columns(part), make) for name, (part, make) in heads().items()
-    ]
-    regression = heads()["regression on the answer (the book's)"][1]
-    layer = heads()["one hidden layer of 256 on the answer"][1]
-    views.append(("regression, the request's harm as a second question", with_second, regression))
-    views.append(("one hidden layer of 256, the same", with_second, layer))
-    for name, view, make in views:
+    for name, (view, make) in heads.items():
         for left_out in sets:
             learned = {key: rows for key, rows in sets.items() if key != left_out}
             counts = balanced_counts(list(learned.values()), n_benign=len(benign))

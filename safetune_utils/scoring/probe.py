@@ -103,6 +103,7 @@ def reading(
     device: str = "auto",
     precision: str = "auto",
     progress: str = "",
+    with_request: bool = False,
 ) -> np.ndarray:
     """How the embedded model reads each answer: one layer's output, averaged over the answer's tokens.
 
@@ -110,9 +111,10 @@ def reading(
         prompts, responses: what was asked, and one answer for each, in the same order.
         layer: 1 to 30.
         progress: a caption for a progress bar; empty for none.
+        with_request: give the average over the request's tokens before it.
 
     Returns:
-        Of shape (rows, 576), in the order of the rows.
+        Of shape (rows, 576), or (rows, 1152) with the request, in the order of the rows.
     """
     import torch
 
@@ -121,19 +123,24 @@ def reading(
 
     decoder, tokenizer = reader(layer, device, precision)
     encoded = [
-        encode(tokenizer, prompt, response) for prompt, response in zip(prompts, responses, strict=True)
+        _encode(tokenizer, prompt, response) for prompt, response in zip(prompts, responses, strict=True)
     ]
     lengths = [len(head) + len(tail) for head, tail in encoded]
     together = _BATCH_TOKENS if shared_prefix.may_pad(decoder) else 1
 
     def read(part: list[int]) -> list[list[float]]:
         hidden, places = hidden_states(decoder, [[*encoded[i][0], *encoded[i][1]] for i in part])
-        answers = [hidden[place[len(encoded[i][0]) :]] for i, place in zip(part, places, strict=True)]
-        return [answer.float().mean(dim=0).tolist() for answer in answers]
+        found = []
+        for i, place in zip(part, places, strict=True):
+            n = len(encoded[i][0])
+            averaged = [place[:n], place[n:]] if with_request else [place[n:]]
+            found.append([x for at in averaged for x in hidden[at].float().mean(dim=0).tolist()])
+        return found
 
     with torch.inference_mode():
         means = computed(read, lengths, tokens=together, progress=progress)
-    found = np.array(means, dtype=np.float32).reshape(len(encoded), decoder.config.hidden_size)
+    width = decoder.config.hidden_size * (2 if with_request else 1)
+    found = np.array(means, dtype=np.float32).reshape(len(encoded), width)
     if not np.isfinite(found).all():
         raise SafetuneError(
             "how the embedded model reads an answer is not a number: use bf16 or fp32 where precision is fp16"
@@ -141,10 +148,10 @@ def reading(
     return found
 
 
-def reading_of(rows: Sequence[Labelled], *, layer: int) -> np.ndarray:
+def reading_of(rows: Sequence[Labelled], *, layer: int, with_request: bool = False) -> np.ndarray:
     """What :func:`reading` finds of labelled answers, with a progress bar."""
     prompts, responses = [row.prompt for row in rows], [row.response for row in rows]
-    return reading(prompts, responses, layer=layer, progress="reading")
+    return reading(prompts, responses, layer=layer, progress="reading", with_request=with_request)
 
 
 @cache
@@ -161,7 +168,7 @@ def reader(layer: int, device: str, precision: str) -> tuple[Any, PreTrainedToke
     return decoder, tokenizer
 
 
-def encode(tokenizer: PreTrainedTokenizerBase, prompt: str, response: str) -> tuple[list[int], list[int]]:
+def _encode(tokenizer: PreTrainedTokenizerBase, prompt: str, response: str) -> tuple[list[int], list[int]]:
     """The ids up to the answer, and the answer's."""
 
     def ids(text: str) -> list[int]:

@@ -56,3 +56,15 @@ def test_a_probe_learns_what_its_rows_say_and_its_shares_sum_to_one(classes: int
 def test_missing_weights_are_one_line_with_the_command_that_makes_them(tmp_path: Path) -> None:
     with pytest.raises(SafetuneError, match=f"safetune train-instrument {tmp_path.name}"):
         probe.weights(tmp_path)
+
+
+def test_the_request_s_average_stands_before_that_of_the_answer() -> None:
+    prompts, responses = ["Name a fruit.", "Say no."], ["An apple.", "No."]
+    both = probe.reading(prompts, responses, layer=2, with_request=True)
+    answers = probe.reading(prompts, responses, layer=2)
+    assert both.shape == (2, 1152)
+    assert np.array_equal(both[:, 576:], answers)
+    # A request is read before its answer, and so knows nothing of it.
+    others = probe.reading(prompts, responses[::-1], layer=2, with_request=True)
+    assert np.allclose(others[:, :576], both[:, :576], atol=1e-4)
+    assert not np.allclose(both[0, :576], both[1, :576], atol=1e-2)
