@@ -10,6 +10,7 @@ import gzip
 import hashlib
 import json
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 from browsing import CHROMIUM
-from tiny_models import tiny_llama
+from tiny_models import N_FEW_WORDS, tiny_llama
 
 from safetune_utils import data
 from safetune_utils.machine.quick_start import skip_grammar
@@ -61,14 +62,28 @@ def embedded():
     return load_base("embedded", precision="fp32")
 
 
+@pytest.fixture(scope="session")
+def few_words(tokenizer, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the embedded tokenizer, of its first tokens only: all of them take a second to read."""
+    folder = tmp_path_factory.mktemp("tokenizer")
+    tokenizer.save_pretrained(folder)
+    path = folder / "tokenizer.json"
+    found = json.loads(path.read_text("utf-8"))
+    vocabulary = {token: n for token, n in found["model"]["vocab"].items() if n < N_FEW_WORDS}
+    merges = [pair for pair in found["model"]["merges"] if "".join(pair) in vocabulary]
+    found["model"] |= {"vocab": vocabulary, "merges": merges}
+    path.write_text(json.dumps(found, ensure_ascii=False), "utf-8")
+    return folder
+
+
 @pytest.fixture
-def base(tmp_path: Path, tokenizer) -> Path:
-    """A folder with a tiny random model and the embedded tokenizer."""
+def base(tmp_path: Path, few_words: Path) -> Path:
+    """A folder with a tiny random model and the first tokens of the embedded tokenizer."""
     folder = tmp_path / "tiny"
-    model = tiny_llama()
+    model = tiny_llama(n_tokens=N_FEW_WORDS)
     model.generation_config.pad_token_id = 0
     model.save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
+    shutil.copytree(few_words, folder, dirs_exist_ok=True)
     return folder
 
 

@@ -13,12 +13,15 @@ from transformers import (
     LlamaForCausalLM,
 )
 
+# How many tokens the small tokenizer of the tests has.
+N_FEW_WORDS = 4096
 
-def tiny_llama(seed: int = 0) -> LlamaForCausalLM:
-    """A random Llama of the embedded model's vocabulary, small enough to train in a second."""
+
+def tiny_llama(seed: int = 0, *, n_tokens: int = 49152) -> LlamaForCausalLM:
+    """A random Llama, by default of the embedded model's vocabulary, small enough to train in a second."""
     torch.manual_seed(seed)
     config = LlamaConfig(
-        vocab_size=49152,
+        vocab_size=n_tokens,
         hidden_size=32,
         intermediate_size=64,
         num_hidden_layers=2,

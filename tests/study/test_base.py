@@ -11,7 +11,7 @@ import architectures
 import pytest
 import torch
 from local_hub import Hub
-from tiny_models import tiny_llama
+from tiny_models import N_FEW_WORDS, tiny_llama
 from typer.testing import CliRunner
 
 from safetune_utils import store
@@ -48,7 +48,7 @@ print(json.dumps({
 def test_a_hub_model_is_loaded_at_the_revision_that_was_identified(base: Path, tmp_path: Path) -> None:
     other = tmp_path / "other"
     shutil.copytree(base, other)
-    changed = tiny_llama()
+    changed = tiny_llama(n_tokens=N_FEW_WORDS)
     with torch.no_grad():
         changed.lm_head.weight += 1
     changed.save_pretrained(other)
@@ -57,7 +57,7 @@ def test_a_hub_model_is_loaded_at_the_revision_that_was_identified(base: Path, t
         found = hub.ask(SCRIPT, home=tmp_path / "hub")
         hub.shutdown()
     assert (found["revision"], found["varied"], found["now"]) == (first, first, second)
-    assert found["first"] == tiny_llama().lm_head.weight[0, 0].item()
+    assert found["first"] == tiny_llama(n_tokens=N_FEW_WORDS).lm_head.weight[0, 0].item()
 
 
 def test_a_revision_is_of_a_hub_model_only(base: Path) -> None:
