@@ -60,6 +60,23 @@ def requests_harm(read: np.ndarray, harmful: np.ndarray) -> Any:
     return model.fit(read[:, :_WIDTH], harmful)
 
 
+def harmless_answers() -> dict[str, list[Labelled]]:
+    """Answers in which nobody found harm: our own models' to ordinary instructions, and the authors' to
+    AlpacaEval.
+    """
+    ordinary = [
+        Labelled(id=one.id, prompt=one.prompt, response=one.response, label="harmless")
+        for one in data.own_answers()
+        if one.prompt_set == "ordinary" and not one.found.harm
+    ]
+    authors = [
+        Labelled(id=f"{n}", prompt=one.prompt, response=one.response, label="harmless")
+        for n, one in enumerate(data.paper_responses())
+        if one.prompt_set == "AlpacaEval"
+    ]
+    return {"ordinary": ordinary, "authors": authors}
+
+
 def main() -> None:
     sets = {name: rows[::_EVERY] for name, rows in labelled_sets().items()}
     benign = benign_rows()[::_EVERY_BENIGN]
@@ -71,18 +88,8 @@ def main() -> None:
         )
         for row in rows[:300]
     ]
-    ordinary = [
-        Labelled(id=one.id, prompt=one.prompt, response=one.response, label="harmless")
-        for one in data.own_answers()
-        if one.prompt_set == "ordinary" and not one.found.harm
-    ]
-    authors = [
-        Labelled(id=f"{n}", prompt=one.prompt, response=one.response, label="harmless")
-        for n, one in enumerate(data.paper_responses())
-        if one.prompt_set == "AlpacaEval"
-    ]
     read = {name: read_both(rows) for name, rows in sets.items()}
-    others = {"benign": benign, "asked": asked, "ordinary": ordinary, "authors": authors}
+    others = {"benign": benign, "asked": asked} | harmless_answers()
     read |= {name: read_both(rows) for name, rows in others.items()}
     second = requests_harm(read["asked"], classes_of(asked))
 
@@ -129,8 +136,8 @@ def main() -> None:
                     "right": int((said == truth).sum()),
                     "n": len(truth),
                     "area": round(float(roc_auc_score(truth, order if order.ndim == 1 else order[:, 1])), 3),
-                    "ordinary": {"yes": int(says("ordinary").sum()), "n": len(ordinary)},
-                    "authors": {"yes": int(says("authors").sum()), "n": len(authors)},
+                    "ordinary": {"yes": int(says("ordinary").sum()), "n": len(read["ordinary"])},
+                    "authors": {"yes": int(says("authors").sum()), "n": len(read["authors"])},
                 }
             )
             print(json.dumps(tried[-1]), flush=True)

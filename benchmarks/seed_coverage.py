@@ -14,6 +14,7 @@ import pandas as pd
 from scipy import optimize, special
 
 from safetune_utils.book.findings import published_folder
+from safetune_utils.data.outputs import of_adapters
 from safetune_utils.machine.files import write_text
 from safetune_utils.places import data_folder
 from safetune_utils.statistics import resampling
@@ -35,7 +36,7 @@ def spread_of_seeds() -> float:
     """
     variances = []
     for run in RUNS:
-        drawn = pd.read_csv(published_folder() / run / "01_safety_amount-safety_amount.csv")
+        drawn = of_adapters(pd.read_csv(published_folder() / run / "01_safety_amount-safety_amount.csv"))
         by_seed = drawn[drawn["seed"] != "all"].pivot(
             index=["prompt_set", "n_safety"], columns="seed", values="share"
         )

@@ -22,7 +22,7 @@ from safetune_utils.book import figures, findings, folds, words
 from safetune_utils.book.content_policy import with_policy
 from safetune_utils.book.markup import Row, render, table
 from safetune_utils.data import set_entry
-from safetune_utils.data.outputs import as_csv
+from safetune_utils.data.outputs import as_csv, of_adapters
 from safetune_utils.study.design import state
 from safetune_utils.study.plan import plan
 from safetune_utils.study.run import run
@@ -127,7 +127,7 @@ def _recipes(study: Study, lesson: Lesson) -> str:
 def published_curve(lesson: Lesson) -> pd.DataFrame:
     """The book's published shares of a lesson's prompt sets."""
     found = [
-        pd.read_csv(io.StringIO(csv))
+        of_adapters(pd.read_csv(io.StringIO(csv)))
         for csv in quizzes.published(lesson.chapter).values()
         if csv.startswith("prompt_set,n_safety,share")
     ]

@@ -215,6 +215,20 @@ def disarmed(value: Any) -> Any:
 def as_csv(numbers: pd.DataFrame) -> str:
     """A table as CSV for a spreadsheet, its texts :func:`disarmed`."""
     shown = numbers.copy()
+    for name in shown.select_dtypes("float").columns:
+        # Amounts stay whole numbers beside the empty one of the untuned model.
+        if shown[name].hasnans and (shown[name].dropna() % 1 == 0).all():
+            shown[name] = shown[name].astype("Int64")
     for name in shown.select_dtypes(exclude=["number", "bool"]).columns:
         shown[name] = shown[name].map(disarmed)
     return shown.to_csv(index=False)
+
+
+def of_adapters(numbers: pd.DataFrame) -> pd.DataFrame:
+    """The rows that are the adapters' own, of a figure's numbers in which those of the untuned model and of a
+    bag of words stand beside them, as ``by`` says; any other table as it is.
+    """
+    if "by" not in numbers:
+        return numbers
+    own = numbers[numbers["by"] == "adapter"].drop(columns="by")
+    return own.astype({name: int for name in ("n_safety",) if name in own}).reset_index(drop=True)

@@ -20,6 +20,7 @@ import pandas as pd
 import yaml
 
 from safetune_utils import strict_json
+from safetune_utils.data.outputs import of_adapters
 from safetune_utils.errors import SafetuneError, did_you_mean
 from safetune_utils.places import data_folder, repository_folder
 from safetune_utils.teaching.sealing import NotAnAnswerError, seals
@@ -174,7 +175,7 @@ def _read(file: str) -> Any:
     if not path.is_file():
         raise SafetuneError(f"data/{name} is not there: take it from the repository again")
     if path.suffix == ".csv":
-        return pd.read_csv(path)
+        return of_adapters(pd.read_csv(path))
     if path.suffix == ".jsonl":
         return pd.read_json(path, lines=True)
     data = strict_json.read(path, mend="take it again") if path.suffix == ".json" else _yaml(path)

@@ -20,6 +20,7 @@ from jinja2 import StrictUndefined, UndefinedError
 from jinja2.sandbox import SandboxedEnvironment
 
 from safetune_utils import places
+from safetune_utils.data.outputs import of_adapters
 from safetune_utils.errors import SafetuneError
 from safetune_utils.places import data_folder, repository_folder
 
@@ -107,7 +108,7 @@ class _Values:
     """What may stand in double braces."""
 
     def __init__(self, tables: Mapping[str, str]) -> None:
-        self.tables = {name: pd.read_csv(io.StringIO(csv)) for name, csv in tables.items()}
+        self.tables = {name: of_adapters(pd.read_csv(io.StringIO(csv))) for name, csv in tables.items()}
         environment = SandboxedEnvironment(undefined=StrictUndefined, autoescape=False)
         # The column also names what is no amount, such as "untuned".
         columns = [table["n_safety"] for table in self.tables.values() if "n_safety" in table]

@@ -52,9 +52,20 @@ def test_a_spreadsheet_gets_no_formula_and_keeps_its_numbers(tmp_path: Path) -> 
     assert lines[-1] == "4,-0.03,,0.0,,,,"
     table = pd.DataFrame({"=kind": ["=cmd()", "−0.03", "-3 %", "\tx"], "n": [-1, 2, -3, 4]})
     assert outputs.as_csv(table) == "=kind,n\n'=cmd(),-1\n−0.03,2\n-3 %,-3\n'\tx,4\n"
+    # An amount stays a whole number beside the empty one of the untuned model.
+    table = pd.DataFrame({"n_safety": [0, 50, None], "share": [0.0, 0.5, None]})
+    assert outputs.as_csv(table) == "n_safety,share\n0,0.0\n50,0.5\n,\n"
     # Of nobody else's table is a sign taken away.
     (tmp_path / "b.csv").write_text("prompt,response\n'=as typed,'-\n")
     assert data.read_table(tmp_path / "b.csv").rows == [{"prompt": "'=as typed", "response": "'-"}]
+
+
+def test_the_adapters_rows_of_a_figure_are_what_they_are_where_nothing_stands_beside_them() -> None:
+    alone = pd.DataFrame({"n_safety": [0, 50], "share": [0.02, 0.96]})
+    others = pd.DataFrame({"n_safety": [None, 50], "share": [0.08, 0.92], "by": ["untuned", "bag of words"]})
+    both = pd.concat([alone.assign(by="adapter"), others], ignore_index=True)
+    pd.testing.assert_frame_equal(outputs.of_adapters(both), alone)
+    pd.testing.assert_frame_equal(outputs.of_adapters(alone), alone)
 
 
 def test_a_name_that_says_no_form_a_folder_and_the_input_are_refused(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 import yaml
 
+from safetune_utils.data.outputs import of_adapters
 from safetune_utils.errors import SafetuneError
 from safetune_utils.places import repository_folder
 from safetune_utils.teaching import quizzes
@@ -59,6 +60,16 @@ def test_a_book_with_other_numbers_has_other_keys() -> None:
     curve.loc[(curve["prompt_set"] == "malicious") & (curve["n_safety"] == 200), "share"] = 0.61
     other = tables | {"safety_amount": curve.to_csv(index=False)}
     assert [o.says for o in quizzes.quiz("01_safety_amount", other)[0].options if o.right] == ["61 %"]
+
+
+def test_a_key_is_the_adapters_number_where_a_figure_has_others_beside_it() -> None:
+    tables = quizzes.published("01_safety_amount")
+    curve = of_adapters(pd.read_csv(io.StringIO(tables["safety_amount"])))
+    plain = tables | {"safety_amount": curve.to_csv(index=False)}
+    words = curve.assign(share=0.5, by="bag of words")
+    with_words = pd.concat([words, curve.assign(by="adapter")])
+    beside = tables | {"safety_amount": with_words.to_csv(index=False)}
+    assert quizzes.quiz("01_safety_amount", beside) == quizzes.quiz("01_safety_amount", plain)
 
 
 def test_options_that_come_to_the_same_and_questions_without_data_are_left_out() -> None:

@@ -25,6 +25,7 @@ from safetune_utils.book.verdicts import (
     judged,
     unknown_findings,
 )
+from safetune_utils.data.outputs import of_adapters
 from safetune_utils.errors import SafetuneError
 from safetune_utils.models.identity import title
 from safetune_utils.places import results
@@ -209,7 +210,7 @@ def curve(name: str, outcome: dict[str, Any], *, controls: Sequence[ControlRow] 
     drawn = pd.read_csv(_curve_file(name))
     # Runs that were published before there were controls have neither of the two.
     others = {by: drawn[drawn["by"] == by] if "by" in drawn else None for by in ("untuned", "bag of words")}
-    drawn = drawn[drawn["by"] == "adapter"] if "by" in drawn else drawn
+    drawn = of_adapters(drawn)
     by_seed = drawn[drawn["seed"] != "all"] if "seed" in drawn else None
     return figures.dose_response(
         drawn if by_seed is None else drawn[drawn["seed"] == "all"],

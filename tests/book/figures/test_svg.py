@@ -15,6 +15,7 @@ from safetune_utils import statistics
 from safetune_utils.book import figures
 from safetune_utils.book.findings import published_folder
 from safetune_utils.data import corpus_shape, set_entry
+from safetune_utils.data.outputs import of_adapters
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -121,7 +122,7 @@ def test_a_figure_on_a_phone_has_labels_that_can_be_read_and_the_theme_s_colours
 
 
 def published(name: str) -> pd.DataFrame:
-    return pd.read_csv(published_folder() / "pocket" / f"{name}.csv")
+    return of_adapters(pd.read_csv(published_folder() / "pocket" / f"{name}.csv"))
 
 
 def sides(table: pd.DataFrame) -> pd.DataFrame:
