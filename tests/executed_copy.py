@@ -12,6 +12,7 @@ from safetune_utils import statistics, store
 from safetune_utils.book import figures, freshness, parameters, prose, tables
 from safetune_utils.machine import surroundings
 from safetune_utils.places import data_folder
+from safetune_utils.scoring import instruments
 
 SECRET = "a prompt of theirs"
 
@@ -84,4 +85,5 @@ def _record(source: Path) -> dict[str, Any]:
         "seconds": 12.0,
         "peak_memory_bytes": 10**9,
         "adapters": {"embedded-n5-seed0-instruction-abc": adapter},
+        "instruments": instruments.versions(),
     } | surroundings.surroundings()

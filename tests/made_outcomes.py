@@ -30,4 +30,4 @@ def outcomes(**numbers: Estimate) -> dict[str, Any]:
         "seeds": [0, 1],
         "instruments": ["refusal-rules", "harmfulness"],
     }
-    return {"01_safety_amount": {"settings": settings, "numbers": numbers, "controls": PASSED}}
+    return {"01_safety_amount": {"settings": settings, "made": {}, "numbers": numbers, "controls": PASSED}}

@@ -59,8 +59,8 @@ def _row(theirs: Estimate | None, ours: Estimate | None) -> dict[str, Any]:
 
 
 def settings_apart(theirs: Outcomes, ours: Outcomes) -> list[str]:
-    """Settings in which the notebooks of both runs differ, in words; a notebook that has none recorded is
-    left out.
+    """Settings and versions of instruments in which the notebooks of both runs differ, in words; a notebook
+    that has none recorded is left out.
 
     A setting that a run does not know, because it is older than the setting, has its default.
     """
@@ -74,6 +74,10 @@ def settings_apart(theirs: Outcomes, ours: Outcomes) -> list[str]:
                 for name in first | second
                 if first.get(name) != second.get(name)
             ]
+            for name in ours[notebook]["settings"].get("instruments") or []:
+                scored = [findings.version_told(run[notebook], name) for run in (theirs, ours)]
+                if scored[0] != scored[1]:
+                    found.append(f"instrument: theirs {scored[0]}, ours {scored[1]}")
     return list(dict.fromkeys(found))
 
 

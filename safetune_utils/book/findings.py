@@ -20,9 +20,11 @@ from safetune_utils.book import outputs, provenance
 from safetune_utils.errors import SafetuneError, did_you_mean
 from safetune_utils.machine.files import write_text
 from safetune_utils.places import data_folder, inside, own_data_folder, store_folder
+from safetune_utils.scoring import instruments
 from safetune_utils.settings import shown_name
 from safetune_utils.statistics import Estimate
 
+_MADE = ("started", "code", "versions", "instruments", "machine", "seconds", "peak_memory_bytes")
 # Settings that may name a place on the machine.
 _PLACES = ("base_model", "data", "general_data", "safety_data")
 
@@ -39,9 +41,10 @@ def outcome(executed: Path) -> dict[str, Any]:
     """What one executed notebook found.
 
     Returns:
-        ``settings`` (a folder or file by its name alone) and ``made`` (commit, versions, machine, start,
-        seconds, memory), ``None`` and empty where a notebook was not run by `safetune`; ``adapters``, by name
-        the seconds and memory that each took; ``numbers``, each with its interval, by their names.
+        ``settings`` (a folder or file by its name alone) and ``made`` (commit, versions also of the
+        instruments, machine, start, seconds, memory), ``None`` and empty where a notebook was not run by
+        `safetune`; ``adapters``, by name the seconds and memory that each took; ``numbers``, each with its
+        interval, by their names.
 
     Raises:
         SafetuneError: it is no notebook, or its record is not of that form.
@@ -64,11 +67,7 @@ def _outcome(executed: Path) -> dict[str, Any]:
             if settings
             else settings
         ),
-        "made": {
-            name: record[name]
-            for name in ("started", "code", "versions", "machine", "seconds", "peak_memory_bytes")
-            if name in record
-        },
+        "made": _made({name: record[name] for name in _MADE if name in record}),
         "adapters": {
             name: {key: adapter[key] for key in ("seconds", "peak_memory_bytes")}
             for name, adapter in record.get("adapters", {}).items()
@@ -180,11 +179,27 @@ def _read_outcome(found: Mapping[str, Any]) -> dict[str, Any]:
         KeyError, TypeError, AttributeError, ValueError: it has not that form.
     """
     groups = {name: dict(found[name]) for name in ("made", "adapters", "numbers")}
+    groups["made"] = _made(groups["made"])
     numbers = {name: Estimate.from_data(data) for name, data in groups["numbers"].items()}
     settings = found["settings"] if found["settings"] is None else dict(found["settings"])
     # Runs that were published before there were controls have none.
     controls = [dict(row) for row in found.get("controls", [])]
     return {"settings": settings} | groups | {"numbers": numbers, "controls": controls}
+
+
+def _made(found: dict[str, Any]) -> dict[str, Any]:
+    """How a run came to be; the versions of its instruments, which older runs have not noted, have to be a
+    group of settings.
+    """
+    return found | ({"instruments": dict(found["instruments"])} if "instruments" in found else {})
+
+
+def version_told(found: Mapping[str, Any], instrument: str) -> str:
+    """In which version an instrument scored a notebook's answers, in words: ``refusal-rules, version 2``."""
+    now = instruments.versions().get(instrument, 1)
+    # Versions are noted since the instruments that have more than one were changed for the last time.
+    version = found["made"].get("instruments", {}).get(instrument, 1 if now == 1 else None)
+    return f"{instrument}, {f'before version {now}' if version is None else f'version {version}'}"
 
 
 def published() -> dict[str, Outcomes]:

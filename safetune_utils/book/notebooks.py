@@ -61,6 +61,7 @@ def execute(path: Path, *, given: Given, output: Path) -> None:
     import papermill
 
     from safetune_utils.book.kernel import folder_of_kernel, own_kernel
+    from safetune_utils.scoring import instruments
 
     clock = time.perf_counter()
     try:
@@ -101,6 +102,7 @@ def execute(path: Path, *, given: Given, output: Path) -> None:
     record["made_from"]["files"] |= read
     record |= {"seconds": round(time.perf_counter() - clock, 1), "peak_memory_bytes": peak["bytes"]}
     record |= surroundings.surroundings()
+    record["instruments"] = instruments.versions()
     record["adapters"] = {
         folder.name: store.read_record(folder)
         for folder in sorted(stages)

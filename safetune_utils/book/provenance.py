@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, TypedDict, cast
+from typing import TYPE_CHECKING, NotRequired, TypedDict, cast
 from urllib.parse import urlsplit
 
 from safetune_utils import store
@@ -51,6 +51,7 @@ class PageRecord(Surroundings):
         seconds: that it took.
         peak_memory_bytes: the highest memory of all its processes, added up.
         adapters: the record of each adapter by its name.
+        instruments: the version of each instrument; a copy that is older than this entry has none.
     """
 
     schema: str
@@ -61,6 +62,7 @@ class PageRecord(Surroundings):
     seconds: float
     peak_memory_bytes: int
     adapters: dict[str, store.Record]
+    instruments: NotRequired[dict[str, int]]
 
 
 def provenance(executed: Path) -> PageRecord | None:
@@ -135,6 +137,10 @@ def closing(executed: Path) -> str:
         "data": f"{len(made['files'])} files by hash",
         "base model": "; ".join(bases) or "none trained on",
         "versions": ", ".join(f"{name} {version}" for name, version in versions.items()),
+        "versions of instruments": ", ".join(
+            f"{name} {version}" for name, version in record.get("instruments", {}).items()
+        )
+        or "not noted",
         "machine": f"{machine['processor']}, {machine['system']}, accelerator: {machine['accelerator']}",
         "adapters": ", ".join(record["adapters"]) or "none",
     }

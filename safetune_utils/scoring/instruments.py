@@ -374,6 +374,11 @@ def score(
     return [scored.get(i) or _unread(instrument, other) for i, other in enumerate(others)]
 
 
+def versions() -> dict[str, int]:
+    """The version of each instrument's code, by its name."""
+    return {name: instrument.code for name, instrument in INSTRUMENTS.items()}
+
+
 def check_options(name: str, options: Mapping[str, Any]) -> dict[str, Any]:
     """Those of the options of :func:`score` that are given.
 

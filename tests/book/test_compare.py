@@ -19,6 +19,7 @@ from safetune_utils.book import compare, findings
 from safetune_utils.cli.main import app
 from safetune_utils.errors import SafetuneError
 from safetune_utils.places import store_folder
+from safetune_utils.scoring import refusal_rules
 from safetune_utils.statistics import Estimate
 
 
@@ -79,6 +80,13 @@ def test_settings_that_differ_are_named_by_their_entry_and_a_run_older_than_a_se
         "seeds: theirs [7], ours [0]",
         f"recipe.epochs: theirs {epochs}, ours {epochs - 1}",
     ]
+    settings |= ours["01_safety_amount"]["settings"]
+    now = refusal_rules.VERSION
+    for noted, told in ((1, "version 1"), (None, f"before version {now}")):
+        older["01_safety_amount"]["made"]["instruments"] = {"refusal-rules": noted} if noted else {}
+        assert compare.settings_apart(older, ours)[-1] == (
+            f"instrument: theirs refusal-rules, {told}, ours refusal-rules, version {now}"
+        )
     older["01_safety_amount"]["settings"] = None
     assert compare.settings_apart(older, ours) == []
 

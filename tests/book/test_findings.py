@@ -118,6 +118,7 @@ def test_the_published_runs_hold_the_settings_and_intervals_that_comparisons_nee
         '{"notebooks": {"01": 3}}',
         '{"notebooks": {"01": {"settings": 3, "made": {}, "adapters": {}, "numbers": {}}}}',
         '{"notebooks": {"01": {"settings": "ab", "made": {}, "adapters": {}, "numbers": {}}}}',
+        '{"notebooks": {"01": {"settings": {}, "made": {"instruments": 2}, "adapters": {}, "numbers": {}}}}',
         '{"notebooks": {"01": {"settings": null, "made": {}, "adapters": {}, "numbers": {"x": {"n": 1}}}}}',
         '{"notebooks": {"01": {"settings": null, "made": {}, "adapters": {}, "numbers": {"x": '
         '{"value": 1, "low": 0, "high": 1, "n": "many"}}}}}',

@@ -11,6 +11,7 @@ from html_tables import parsed, rows_of
 
 from safetune_utils import store
 from safetune_utils.book import chapter_page, chapters, outputs, parameters, provenance
+from safetune_utils.scoring import refusal_rules
 
 CHAPTER = chapters.Chapter("01_safety_amount", "01", "How much?", (), (), (), "")
 
@@ -66,6 +67,7 @@ def test_the_run_record_says_how_the_page_came_to_be(copy: Path) -> None:
         record["started"],
         "embedded-n5-seed0-instruction-abc",
         f"torch {record['versions']['torch']}",
+        f"refusal-rules {refusal_rules.VERSION}",
     ):
         assert shown in closing
 

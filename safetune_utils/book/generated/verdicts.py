@@ -13,7 +13,7 @@ import pandas as pd
 from markupsafe import Markup
 
 from safetune_utils.book import figures, markup, words
-from safetune_utils.book.findings import Outcomes, published_folder
+from safetune_utils.book.findings import Outcomes, published_folder, version_told
 from safetune_utils.book.markup import Cell, Link, Row, Text, block, paragraph
 from safetune_utils.book.verdicts import (
     DECIDED,
@@ -179,7 +179,12 @@ def side_by_side(runs: dict[str, Outcomes], *, controls: Sequence[ControlRow] = 
                 chapter.split("_")[0] for chapter, (_, found) in scales.items() if found == seeds
             )
             ran += f"; {seeds}" + (f" in chapter{'s' if n > 1 else ''} {where}" if n < len(scales) else "")
-        heads.append(Cell(name, below=ran))
+        scored = dict.fromkeys(
+            version_told(outcomes[chapter], found["instruments"][0])
+            for chapter, found in settings.items()
+            if found["instruments"]
+        )
+        heads.append(Cell(name, below="; ".join([ran, *scored])))
     found = [judged(outcomes, controls=controls) for outcomes in runs.values()]
     rows: list[Row] = []
     for claim, *each in zip(claims(), *found, strict=True):
@@ -215,7 +220,8 @@ def curve(name: str, outcome: dict[str, Any], *, controls: Sequence[ControlRow] 
     return figures.dose_response(
         drawn if by_seed is None else drawn[drawn["seed"] == "all"],
         name=f"published_{name.replace('-', '_')}",
-        caption=f"Published run '{name}': answers that refuse, with 95 % intervals. {scale(settings)}."
+        caption=f"Published run '{name}': answers that refuse, with 95 % intervals. {scale(settings)};"
+        f" {version_told(outcome, settings['instruments'][0])}."
         f" {controls_told(controls_of(outcome, controls), settings['instruments'][0])}",
         by_seed=by_seed,
         n_other=settings["n_general"] + settings["mixing"]["n_contrast"],

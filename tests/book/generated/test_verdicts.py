@@ -93,7 +93,9 @@ def test_a_column_says_which_chapters_had_how_many_seeds() -> None:
                 "n_general": 9,
                 "safety_amounts": [0, 5],
                 "seeds": list(seeds),
+                "instruments": ["refusal-rules", "coherence"],
             },
+            "made": {"instruments": {"refusal-rules": 2}} if seeds == (0, 1) else {},
             "numbers": {},
         }
 
@@ -101,9 +103,12 @@ def test_a_column_says_which_chapters_had_how_many_seeds() -> None:
         {"01_a": outcome(0, 1), "02_b": outcome(0, 1)},
         {"01_a": outcome(0, 1), "02_b": outcome(0, 1), "08_c": outcome(0)},
     )
-    assert "0 to 5 of safety; 2 seeds</small>" in verdict_pages.side_by_side({"x": alike})
+    assert "0 to 5 of safety; 2 seeds; refusal-rules, version 2</small>" in verdict_pages.side_by_side(
+        {"x": alike}
+    )
     assert (
-        "0 to 5 of safety; 2 seeds in chapters 01, 02; 1 seed in chapter 08</small>"
+        "0 to 5 of safety; 2 seeds in chapters 01, 02; 1 seed in chapter 08"
+        "; refusal-rules, version 2; refusal-rules, before version 2</small>"
         in verdict_pages.side_by_side({"x": unlike})
     )
 
