@@ -48,6 +48,7 @@ def test_processes_that_train_together_listen_on_this_machine_alone() -> None:
     assert {door for _, doors in found for door in doors} == {"127.0.0.1"}
 
 
+@pytest.mark.slow
 def test_where_one_process_fails_the_cause_is_told_and_none_is_left(
     capfd: pytest.CaptureFixture[str],
 ) -> None:

@@ -205,6 +205,7 @@ def test_no_sound_architecture_is_refused(name: str, tmp_path: Path) -> None:
     assert (tokenizer.eos_token_id, tokenizer.pad_token_id) == (architectures.EOS, architectures.PAD)
 
 
+@pytest.mark.slow
 def test_a_model_of_the_hub_is_refused_with_the_hubs_own_hint_where_its_owner_has_to_agree(
     whole: Path, tmp_path: Path
 ) -> None:

@@ -149,6 +149,7 @@ def test_a_study_names_the_layers_of_its_model_and_says_so_where_they_are_others
     assert run(study)["response"].size == 2
 
 
+@pytest.mark.slow
 def test_an_architecture_whose_sizes_cannot_be_read_is_estimated_as_unknown_and_runs(
     base: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
