@@ -230,5 +230,6 @@ def of_adapters(numbers: pd.DataFrame) -> pd.DataFrame:
     """
     if "by" not in numbers:
         return numbers
-    own = numbers[numbers["by"] == "adapter"].drop(columns="by")
-    return own.astype({name: int for name in ("n_safety",) if name in own}).reset_index(drop=True)
+    own = numbers[numbers["by"] == "adapter"].drop(columns="by").reset_index(drop=True)
+    # The untuned model has no amount, and beside an empty cell the others are read as fractions.
+    return own.astype({"n_safety": int}) if "n_safety" in own else own

@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tiny_models import tiny_llama
 
 from safetune_utils import places, store
+from safetune_utils.models.tokenizer import load_tokenizer
 from safetune_utils.scoring import instruments
 from safetune_utils.scoring.controls import GIBBERISH, rows
 from safetune_utils.study import controls, stages
@@ -97,6 +99,9 @@ def test_the_untuned_model_answers_with_no_adapter_in_the_form_that_is_named(
 
     from safetune_utils.generation import generate
 
+    # Of few words, a tiny model says the same whatever the form.
+    tiny_llama().save_pretrained(base)
+    load_tokenizer("embedded").save_pretrained(base)
     study, asked, answer = tiny(base), [], generate.generate
 
     def noted(**given: Any) -> Any:
@@ -106,8 +111,12 @@ def test_the_untuned_model_answers_with_no_adapter_in_the_form_that_is_named(
     monkeypatch.setattr(generate, "generate", noted)
     controls.make_controls([study])
     assert asked == [("alpaca", False)] * 2 + [("chat", False)] * 2
-    rows = store.rows_of(untuned_folder(study, Answered("ordinary", "alpaca")) / "responses.jsonl")
-    assert [row["id"] for row in rows] == [prompt.id for prompt in study.prompts("ordinary")]
+    rows_of = {
+        form: store.rows_of(untuned_folder(study, Answered("ordinary", form)) / "responses.jsonl")
+        for form in ("alpaca", "chat")
+    }
+    assert [row["id"] for row in rows_of["alpaca"]] == [prompt.id for prompt in study.prompts("ordinary")]
+    assert rows_of["alpaca"] != rows_of["chat"]
 
 
 def test_a_model_with_no_form_of_a_chat_has_the_other_controls(base: Path) -> None:
