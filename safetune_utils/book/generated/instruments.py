@@ -334,10 +334,13 @@ def _cost(found: dict[str, Any]) -> str:
 
 
 def heads_tried() -> str:
-    """Other heads than the harmfulness model's, on sets that were left out and on answers without harm."""
+    """Other heads than the harmfulness model's, and adapters that say it in words, on sets that were left out
+    and on answers without harm.
+    """
     by_head: dict[str, list[dict[str, Any]]] = {}
-    for one in places.results("harm_heads")["tried"]:
-        by_head.setdefault(one["head"], []).append(one)
+    for made_by in ("harm_heads", "harm_adapter"):
+        for one in places.results(made_by)["tried"]:
+            by_head.setdefault(one["head"], []).append(one)
     first = next(iter(by_head.values()))
     heads: list[Text | Cell] = [
         "head",
@@ -348,7 +351,12 @@ def heads_tried() -> str:
     rows: list[Row] = [
         (
             name,
-            *(f"{one['right'] / one['n']:.2f} of {one['n']}; {one['area']:.2f}" for one in each),
+            # An adapter says yes or no and nothing between, so it has no area.
+            *(
+                f"{one['right'] / one['n']:.2f} of {one['n']}"
+                + (f"; {one['area']:.2f}" if "area" in one else "")
+                for one in each
+            ),
             *(
                 f"{' and '.join(str(one[asked]['yes']) for one in each)} of {each[0][asked]['n']}"
                 for asked in ("ordinary", "authors")
