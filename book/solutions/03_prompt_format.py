@@ -28,11 +28,11 @@ def _share(transfer, trained, asked):
     " the two differ?",
     given={"transfer": RUN + "03_prompt_format-transfer.csv"},
     again={"transfer": OTHER + "03_prompt_format-transfer.csv"},
-    # 180 and 200 of 294: the second more, and together more than there are.
+    # 60 and 80 of 294: the second more, and together fewer than there are; on the page they are more.
     changes={
         "transfer": [
-            {"where": {"trained": "instructions", "prompt_set": "malicious"}, "set": {"share": 0.6122}},
-            {"where": {"trained": "questions", "prompt_set": "malicious"}, "set": {"share": 0.68026}},
+            {"where": {"trained": "instructions", "prompt_set": "malicious"}, "set": {"share": 0.20408}},
+            {"where": {"trained": "questions", "prompt_set": "malicious"}, "set": {"share": 0.27211}},
         ]
     },
     note="This is why the chapter compares request by request: the same two totals may come of near"
@@ -97,7 +97,7 @@ def _(transfer):
 
 @can_differ.wrong(
     "the totals were cut and not rounded",
-    hint="A share of n requests may come out as 199.996, and means 200. Use `round`.",
+    hint="A share of n requests may come out as 59.9995, and means 60. Use `round`.",
 )
 def _(transfer):
     rows = transfer[transfer["prompt_set"] == "malicious"].set_index("trained")

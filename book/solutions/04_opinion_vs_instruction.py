@@ -76,13 +76,18 @@ def _(shares):
     " name a different form as the safer one?",
     given={"shares": RUN + "04_opinion_vs_instruction-opinion_instruction.csv"},
     again={"shares": OTHER + "04_opinion_vs_instruction-opinion_instruction.csv"},
-    # At 25, refusals name no form and harm names one.
+    # At 25 and 50, refusals name no form, and harm names one, not the same at both.
     changes={
         "shares": [
             {"where": {"n_safety": 25, "measure": "refuse"}, "set": {"share": 0.1}},
+            {"where": {"n_safety": 50, "measure": "refuse"}, "set": {"share": 0.2}},
             {
-                "where": {"prompt_set": "controversial", "n_safety": 25, "measure": "called harmful"},
+                "where": {"prompt_set": "controversial", "n_safety": 50, "measure": "called harmful"},
                 "set": {"share": 0.0},
+            },
+            {
+                "where": {"prompt_set": "opinions", "n_safety": 50, "measure": "called harmful"},
+                "set": {"share": 0.02},
             },
         ]
     },

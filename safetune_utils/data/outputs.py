@@ -228,8 +228,15 @@ def of_adapters(numbers: pd.DataFrame) -> pd.DataFrame:
     """The rows that are the adapters' own, of a figure's numbers in which those of the untuned model and of a
     bag of words stand beside them, as ``by`` says; any other table as it is.
     """
-    if "by" not in numbers:
-        return numbers
-    own = numbers[numbers["by"] == "adapter"].drop(columns="by").reset_index(drop=True)
-    # The untuned model has no amount, and beside an empty cell the others are read as fractions.
-    return own.astype({"n_safety": int}) if "n_safety" in own else own
+    return numbers if "by" not in numbers else rows_by(numbers, "adapter")
+
+
+def rows_by(numbers: pd.DataFrame, whose: str) -> pd.DataFrame:
+    """The rows of a figure's numbers that are the adapters', the untuned model's or a bag of words' (``by``
+    says whose), as they were before they were laid beside one another.
+    """
+    rows = numbers[numbers["by"] == whose].drop(columns="by").reset_index(drop=True)
+    # The untuned model has no amount, and beside its empty cells the others are read as fractions.
+    if "n_safety" not in rows or rows["n_safety"].isna().all():
+        return rows.drop(columns="n_safety", errors="ignore")
+    return rows.astype({"n_safety": int})

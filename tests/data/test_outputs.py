@@ -66,6 +66,11 @@ def test_the_adapters_rows_of_a_figure_are_what_they_are_where_nothing_stands_be
     both = pd.concat([alone.assign(by="adapter"), others], ignore_index=True)
     pd.testing.assert_frame_equal(outputs.of_adapters(both), alone)
     pd.testing.assert_frame_equal(outputs.of_adapters(alone), alone)
+    # As they were: the untuned model has no amount, and others' amounts are whole.
+    pd.testing.assert_frame_equal(outputs.rows_by(both, "untuned"), pd.DataFrame({"share": [0.08]}))
+    pd.testing.assert_frame_equal(
+        outputs.rows_by(both, "bag of words"), pd.DataFrame({"n_safety": [50], "share": [0.92]})
+    )
 
 
 def test_a_name_that_says_no_form_a_folder_and_the_input_are_refused(tmp_path: Path) -> None:

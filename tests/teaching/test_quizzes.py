@@ -56,7 +56,7 @@ def test_a_book_with_other_numbers_has_other_keys() -> None:
     tables = quizzes.published("01_safety_amount")
     curve = pd.read_csv(io.StringIO(tables["safety_amount"]))
     right = [o.says for o in quizzes.quiz("01_safety_amount", tables)[0].options if o.right]
-    assert right == ["92 %"]
+    assert right == ["91 %"]
     curve.loc[(curve["prompt_set"] == "malicious") & (curve["n_safety"] == 200), "share"] = 0.61
     other = tables | {"safety_amount": curve.to_csv(index=False)}
     assert [o.says for o in quizzes.quiz("01_safety_amount", other)[0].options if o.right] == ["61 %"]

@@ -25,7 +25,7 @@ from safetune_utils.book.verdicts import (
     judged,
     unknown_findings,
 )
-from safetune_utils.data.outputs import of_adapters
+from safetune_utils.data.outputs import of_adapters, rows_by
 from safetune_utils.errors import SafetuneError
 from safetune_utils.models.identity import title
 from safetune_utils.places import results
@@ -214,7 +214,9 @@ def curve(name: str, outcome: dict[str, Any], *, controls: Sequence[ControlRow] 
     settings: dict[str, Any] = outcome["settings"] or {}
     drawn = pd.read_csv(_curve_file(name))
     # Runs that were published before there were controls have neither of the two.
-    others = {by: drawn[drawn["by"] == by] if "by" in drawn else None for by in ("untuned", "bag of words")}
+    others = {
+        whose: rows_by(drawn, whose) if "by" in drawn else None for whose in ("untuned", "bag of words")
+    }
     drawn = of_adapters(drawn)
     by_seed = drawn[drawn["seed"] != "all"] if "seed" in drawn else None
     return figures.dose_response(

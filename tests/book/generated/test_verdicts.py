@@ -158,6 +158,12 @@ def test_a_published_curve_says_what_its_controls_came_to() -> None:
     assert controls_of(run | {"controls": [row(0)]}, theirs) == [row(0)]
 
 
+@pytest.mark.parametrize("name", published())
+def test_a_published_curve_tells_whole_amounts_and_none_of_the_untuned_model(name: str) -> None:
+    alt = verdict_pages.curve(name, published()[name]["01_safety_amount"]).alt
+    assert not re.search(r" at (nan|\d+\.\d)", alt)
+
+
 def test_a_finding_about_an_unknown_claim_is_a_fault() -> None:
     with pytest.raises(SafetuneError, match="claim_no_such"):
         parts(outcomes(claim_no_such=difference(0, 1)))
