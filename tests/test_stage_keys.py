@@ -75,7 +75,7 @@ def parameters_of(run: str, chapter: str) -> dict[str, Any]:
 def forms(given: dict[str, Any], prompt_sets: list[str]) -> list[Study]:
     """Chapter 3: no safety rows, and one amount in each form."""
     whole = state(prompt_sets=prompt_sets, **given | {"mixing": {"with_questions": True}})
-    # The published runs had the middle amount; the chapter takes the largest now.
+    # The chapter takes the largest amount now; runs that were published before had the middle one.
     amounts = whole.settings.safety_amounts
     amount = amounts[len(amounts) // 2]
     return [
