@@ -47,6 +47,8 @@ def test_hostile_names_are_shown_as_they_are_and_do_nothing(
         notebook.cells[1].outputs.append(displayed(*figure._repr_mimebundle_()))
     # What an executed copy holds as HTML is shown as it is: a script in it has no leave to run.
     notebook.cells[1].outputs.append(displayed({"text/html": "<script>theirs()</script>"}))
+    # Pages lead to this part of the chapter.
+    notebook.cells.append(nbformat.v4.new_markdown_cell("## Negative controls"))
     record = notebook.metadata.safetune
     record.settings |= {"base_model": text, "data": text}
     record.adapters[text] = next(iter(record.adapters.values()))
