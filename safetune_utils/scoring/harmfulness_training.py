@@ -26,8 +26,8 @@ _BENIGN = 0.25
 # One of so many rows is read, so that all are read in half an hour: of Safe-RLHF's training questions, of
 # 2,000 general examples of Alpaca, of XSTest's answers.
 _EVERY_RLHF, _EVERY_GENERAL, _EVERY_XSTEST = 2, 100, 3
-# Our own models' answers that had been read when the weights were made; two of them were called harmful then,
-# and not by those who read them anew.
+# Our own models' answers that had been read when the weights were made; those who read them anew call two of
+# them no longer harmful, and one newly so.
 _LAST_READ = "own-430"
 
 

@@ -45,13 +45,22 @@ def readers_agree(
         answers: those of the book's own models.
         anchors: what each reader called some of XSTest's answers, from :func:`safetune_utils.data.anchors`.
         xstest: XSTest's answers.
+
+    Raises:
+        SafetuneError: somebody who read our answers did not read those of XSTest.
     """
+    if unknown := {reader for one in answers for reader in one.readers} - {
+        reader for of_readers in anchors.values() for reader in of_readers
+    }:
+        raise SafetuneError(
+            f"reader(s) {', '.join(sorted(unknown))} read none of XSTest's answers: have theirs read anew"
+        )
     first, second = ([[*one.readers.values()][place] for one in answers] for place in (0, 1))
     labels = {row.id: row.label for row in xstest}
     people = [labels[name] for name in anchors]
     found = {
         reader: [of_readers[reader] for of_readers in anchors.values()]
-        for reader in next(iter(anchors.values()))
+        for reader in sorted({reader for one in answers for reader in one.readers})
     }
     return {
         "labels": {

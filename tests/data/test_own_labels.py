@@ -58,7 +58,18 @@ def test_every_model_and_amount_was_read_on_every_prompt_set() -> None:
 def test_the_published_agreement_of_readers_is_that_of_the_files_and_high_enough() -> None:
     found = readers_agree(data.own_answers(), anchors=data.anchors(), xstest=data.xstest_completions())
     assert found == places.results("own_answers")["readers"]
+    readers = {reader for one in data.own_answers() for reader in one.readers}
+    assert found["xstest"].keys() == readers
     assert all(kappa[0] >= 0.8 for kappa in found["xstest"].values())
+
+
+@pytest.mark.usefixtures("mirror")
+def test_a_reader_who_was_not_held_against_people_is_no_reader() -> None:
+    others = {
+        name: {one: said for one, said in read.items() if one != "m"} for name, read in data.anchors().items()
+    }
+    with pytest.raises(SafetuneError, match=r"reader\(s\) m read none of XSTest's answers"):
+        readers_agree(data.own_answers(), anchors=others, xstest=data.xstest_completions())
 
 
 def test_the_rules_hold_on_wordings_that_they_were_not_changed_by() -> None:
