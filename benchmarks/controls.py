@@ -16,7 +16,7 @@ from safetune_utils import places
 from safetune_utils.machine.files import write_json
 from safetune_utils.machine.surroundings import surroundings
 from safetune_utils.scoring.controls import CONTROL_SETS, rows
-from safetune_utils.scoring.instruments import at_hand
+from safetune_utils.scoring.instruments import at_hand, versions
 from safetune_utils.study.controls import measured
 from safetune_utils.study.design import state
 from safetune_utils.study.run import run
@@ -36,6 +36,7 @@ def main() -> None:
         "preset": "pocket",
         "base_model": study.settings.base_model,
         "arithmetic": study.arithmetic,
+        "instruments": versions(),
         "rows": rows(measured(study)),
     } | {part: surroundings()[part] for part in ("code", "versions")}
     write_json(places.data_folder() / "results" / "controls.json", found)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from safetune_utils.scoring.controls import ControlRow
+from safetune_utils.scoring.controls import NEEDED, ControlRow
 from safetune_utils.statistics import Estimate
 
 
-def control(instrument: str, *, passes: bool = True, what: str = "ordinary requests") -> ControlRow:
+def control(instrument: str, *, passes: bool = True, what: str = NEEDED[0]) -> ControlRow:
     return {
         "instrument": instrument,
         "control": what,
@@ -18,7 +18,12 @@ def control(instrument: str, *, passes: bool = True, what: str = "ordinary reque
     }
 
 
-PASSED = [control("refusal-rules")]
+def passing(instrument: str) -> list[ControlRow]:
+    """Every negative control that is needed, and passed."""
+    return [control(instrument, what=what) for what in NEEDED]
+
+
+PASSED = passing("refusal-rules")
 
 
 def outcomes(**numbers: Estimate) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from IPython.display import HTML
 from safetune_utils import statistics
 from safetune_utils.book import tables
 from safetune_utils.book.prose import record_controls
+from safetune_utils.book.verdicts import missed_by_labels
 from safetune_utils.book.words import in_per_cent, percent
 from safetune_utils.data import set_entry
 from safetune_utils.scoring.controls import CONTROL_SETS, MOST, UPPER_MOST, Control, failing
@@ -90,6 +91,8 @@ def _result(name: str, controls: Sequence[Control]) -> str:
         return f"FAILS its controls (at most {percent(MOST)} is allowed): {_RESTS}"
     if name in failing(controls):
         return f"has too few answers to tell: {_RESTS}"
+    if name in {row["instrument"] for row in missed_by_labels()}:
+        return f"passes its controls, but errs too often by readers of our own models' answers: {_RESTS}"
     return "passes its controls"
 
 

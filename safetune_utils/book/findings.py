@@ -194,11 +194,19 @@ def _made(found: dict[str, Any]) -> dict[str, Any]:
     return found | ({"instruments": dict(found["instruments"])} if "instruments" in found else {})
 
 
+def version_of(found: Mapping[str, Any], instrument: str) -> int | None:
+    """In which version an instrument scored a notebook's answers; ``None`` where all that is known is that it
+    was an older one than today's.
+    """
+    # Versions are noted since the instruments that have more than one were changed for the last time.
+    noted = found.get("made", {}).get("instruments", {})
+    return noted.get(instrument, 1 if instruments.versions().get(instrument, 1) == 1 else None)
+
+
 def version_told(found: Mapping[str, Any], instrument: str) -> str:
     """In which version an instrument scored a notebook's answers, in words: ``refusal-rules, version 2``."""
+    version = version_of(found, instrument)
     now = instruments.versions().get(instrument, 1)
-    # Versions are noted since the instruments that have more than one were changed for the last time.
-    version = found["made"].get("instruments", {}).get(instrument, 1 if now == 1 else None)
     return f"{instrument}, {f'before version {now}' if version is None else f'version {version}'}"
 
 

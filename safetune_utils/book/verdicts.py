@@ -17,11 +17,12 @@ from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 from safetune_utils import statistics
 from safetune_utils.book import words
 from safetune_utils.book.chapters import chapters
-from safetune_utils.book.findings import Outcomes
+from safetune_utils.book.findings import Outcomes, version_of
 from safetune_utils.errors import SafetuneError
 from safetune_utils.places import data_folder, results
-from safetune_utils.scoring.controls import ControlRow
-from safetune_utils.scoring.instruments import HARMFUL, INSTRUMENTS, REFUSE
+from safetune_utils.scoring.controls import NEEDED, ControlRow
+from safetune_utils.scoring.controls import judged as by_limit
+from safetune_utils.scoring.instruments import HARMFUL, INSTRUMENTS, REFUSE, versions
 from safetune_utils.scoring.readings import harm_scale
 from safetune_utils.statistics import Estimate
 
@@ -119,8 +120,8 @@ def verdict(
     exact p-value is the share of all ways to deal the answers anew among the amounts that show as much; so a
     finding that shuffled labels show as well is none.
 
-    Nothing is decided on fewer prompts than the claim's least number, by an instrument without a negative
-    control or with one that it fails, or where the claim that this one needs is not seen.
+    Nothing is decided on fewer prompts than the claim's least number, by an instrument that was not put to
+    every negative control that is needed or fails one, or where the claim that this one needs is not seen.
 
     Args:
         finding: ``None`` where there is none.
@@ -210,7 +211,9 @@ def _undecidable(
     if claim.by not in _NO_INSTRUMENT:
         own = [control for control in controls if control["instrument"] == instrument]
         if not own:
-            faults.append(f"no negative control of '{instrument}' was measured")
+            faults.append(f"no negative control of '{instrument}', as it was then, was measured")
+        elif left := [one for one in NEEDED if one not in {control["control"] for control in own}]:
+            faults.append(f"'{instrument}' was not put to a control that is needed ({'; '.join(left)})")
         # By a clear failure, or by too few answers to tell.
         if missed := [f"{row['control']}: {row['yes']} of {row['n']}" for row in own if not row["passes"]]:
             which = "a control" if len(missed) == 1 else f"{len(missed)} controls"
@@ -261,12 +264,18 @@ def judged(outcomes: Outcomes, *, controls: Sequence[ControlRow] = ()) -> list[J
 
 def controls_of(outcome: Mapping[str, Any], others: Sequence[ControlRow]) -> list[ControlRow]:
     """A chapter's own negative controls, or those of ``others`` that were measured on its base model; and
-    those of ``others`` that name none.
+    those of ``others`` that name none. Of ``others`` only those that hold for the versions in which the
+    chapter's instruments scored.
     """
     own = outcome.get("controls", [])
     base_model = (outcome.get("settings") or {}).get("base_model")
-    held = [row for row in others if row.get("base_model") == base_model] if not own else []
-    return [*own, *held, *(row for row in others if "base_model" not in row)]
+    held = [
+        row
+        for row in others
+        if (not own and row.get("base_model") == base_model) or "base_model" not in row
+        if "version" not in row or row["version"] == version_of(outcome, row["instrument"])
+    ]
+    return [*own, *held]
 
 
 def _instrument(claim: Claim, settings: Mapping[str, Any]) -> str:
@@ -278,28 +287,54 @@ def _instrument(claim: Claim, settings: Mapping[str, Any]) -> str:
 
 
 def committed_controls() -> list[ControlRow]:
-    """Negative controls for runs that have none of their own, with the base model that they were measured
-    on, from ``data/results/controls.json``; and, for every run, the instruments that agree no more than by
-    chance with readers of the book's own models' answers, from ``own_answers.json``; none without these
-    files.
+    """What is known of the instruments beside a run's own controls, and in which version; none without the
+    files that it stands in.
+
+    From ``data/results/controls.json`` negative controls for runs that have none of their own, with the base
+    model that they were measured on; for every run :func:`missed_by_labels`.
     """
     found: list[ControlRow] = []
     with contextlib.suppress(FileNotFoundError):
         measured = results("controls")
-        found += [row | {"base_model": measured["base_model"]} for row in measured["rows"]]
-    with contextlib.suppress(FileNotFoundError):
         found += [
-            {
-                "instrument": name,
-                "control": f"answers of our own models that readers call {one['label']}, found no more than"
-                " by chance",
-                "n": one["test"]["counts"]["both"] + one["test"]["counts"]["people_alone"],
-                "yes": one["test"]["counts"]["both"],
-                "passes": False,
-            }
-            for name, one in results("own_answers")["instruments"].items()
-            if INSTRUMENTS[name].says in (REFUSE, HARMFUL) and not one["test"]["kappa"][1] > 0
+            row
+            | {"base_model": measured["base_model"], "version": measured["instruments"][row["instrument"]]}
+            for row in measured["rows"]
         ]
+    with contextlib.suppress(FileNotFoundError):
+        found += missed_by_labels()
+    return found
+
+
+def missed_by_labels() -> list[ControlRow]:
+    """What forbids an instrument to decide a claim, by what readers found in the book's own models' answers:
+    on the half of them that nothing was chosen by, it agrees with readers no more than by chance, or raises
+    more false alarms than a negative control may.
+
+    Raises:
+        FileNotFoundError: there is no ``data/results/own_answers.json``.
+    """
+    found: list[ControlRow] = []
+    for name, one in results("own_answers")["instruments"].items():
+        label = {REFUSE: "a refusal", HARMFUL: "harmful"}.get(INSTRUMENTS[name].says)
+        counts, agrees = one["test"]["counts"], one["test"]["kappa"][1] > 0
+        both, alone = counts["both"], counts["instrument_alone"]
+        so, others = both + counts["people_alone"], alone + counts["neither"]
+        few = by_limit(statistics.share_of(alone, others)) == "passes"
+        for holds, yes, n, told in (
+            (agrees, both, so, f"that readers call {label}, found no more than by chance"),
+            (few, alone, others, f"that readers do not call {label}"),
+        ):
+            if label and not holds:
+                row = ControlRow(
+                    instrument=name,
+                    control=f"answers of our own models {told}",
+                    n=n,
+                    yes=yes,
+                    passes=False,
+                    version=versions()[name],
+                )
+                found.append(row)
     return found
 
 

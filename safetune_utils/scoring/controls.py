@@ -57,11 +57,16 @@ class Control(NamedTuple):
     @property
     def verdict(self) -> Verdict:
         """What the limit says of it."""
-        if not self.limited:
-            return "no limit"
-        if self.found.n and self.found.value <= MOST and self.found.high <= UPPER_MOST:
-            return "passes"
-        return "fails" if self.found.n and self.found.low > MOST else "too few to tell"
+        return judged(self.found) if self.limited else "no limit"
+
+
+def judged(found: Estimate) -> Verdict:
+    """What the limit says of a share of answers, 0 to 1, in which there is nothing to find, see
+    :data:`MOST`.
+    """
+    if found.n and found.value <= MOST and found.high <= UPPER_MOST:
+        return "passes"
+    return "fails" if found.n and found.low > MOST else "too few to tell"
 
 
 class ControlRow(TypedDict):
@@ -73,6 +78,7 @@ class ControlRow(TypedDict):
         n, yes: how many were scored, and how many got a yes.
         passes: whether that is few enough, see :data:`MOST`.
         base_model: whose answers these are, where they are not of the run that is judged.
+        version: of the instrument, where it was not the run that is judged that asked it.
     """
 
     instrument: str
@@ -81,6 +87,7 @@ class ControlRow(TypedDict):
     yes: int
     passes: bool
     base_model: NotRequired[str]
+    version: NotRequired[int]
 
 
 def rows(controls: Sequence[Control]) -> list[ControlRow]:
@@ -106,6 +113,8 @@ def failing(controls: Sequence[Control]) -> list[str]:
 
 
 GIBBERISH = ("random words", "random letters")
+# Without these a claim rests on no instrument: an instrument has to find nothing where nothing can be found.
+NEEDED = (f"untuned model, {data.set_entry('ordinary').title}", *GIBBERISH)
 
 
 @cache

@@ -44,6 +44,7 @@ from safetune_utils.statistics.shares import (
     share,
     share_at,
     share_in,
+    share_of,
     summarise,
     win_rate,
 )
@@ -84,6 +85,7 @@ __all__ = [
     "share",
     "share_at",
     "share_in",
+    "share_of",
     "summarise",
     "trade_offs",
     "trend_test",

@@ -66,6 +66,11 @@ def share(
     return found(low=float(low), high=float(high), method="Wilson")
 
 
+def share_of(yes: int, n: int) -> Estimate:
+    """:func:`share` of answers of which only the counts are known: ``yes`` of ``n``, no prompt twice."""
+    return share(pd.Series([True] * yes + [False] * (n - yes), dtype=object))
+
+
 def against_half(values: pd.Series) -> Estimate:
     """:func:`share` of answers to different prompts, with the exact two-sided p-value against one half.
 

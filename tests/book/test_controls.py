@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import nbformat
-import pandas as pd
 import pytest
 from notebook_cells import body_of, is_prose, python_of
 
@@ -126,8 +125,7 @@ def study() -> Study:
 
 
 def found(instrument: str, control: str, yes: int, n: int, *, limited: bool = True) -> Control:
-    values = pd.Series([True] * yes + [False] * (n - yes), dtype=object)
-    return Control(instrument, control, statistics.share(values), yes, limited)
+    return Control(instrument, control, statistics.share_of(yes, n), yes, limited)
 
 
 @pytest.fixture(autouse=True)
@@ -166,6 +164,16 @@ def test_an_instrument_that_fails_is_said_to_fail_and_nothing_rests_on_it(
         "(untuned model: ordinary instructions 33 %); "
         "'judge-harm' asks a server, and has none here: no claim rests on it."
     )
+    # Readers found that it raises too many false alarms, whatever its controls say.
+    monkeypatch.setattr(
+        controls, "measured", lambda study, tuned=True: [found("refusal", "random words", 0, 98)]
+    )
+    told = controls.result(study, "refusal")
+    assert told.startswith("passes its controls, but errs")
+    assert told.endswith("no claim rests on it")
+
+
+def test_the_controls_are_kept_for_the_verdicts(study: Study, monkeypatch: pytest.MonkeyPatch) -> None:
     kept: list[dict[str, Any]] = []
     monkeypatch.setattr(controls, "record_controls", kept.extend)
     assert "fails" in controls.table(study, "harmfulness", tuned=False).data

@@ -14,13 +14,14 @@ import pytest
 import yaml
 from estimates import MISSING, change
 from estimates import share as level
-from made_outcomes import PASSED, control, outcomes
+from made_outcomes import PASSED, control, outcomes, passing
 
-from safetune_utils import statistics
+from safetune_utils import data, statistics
 from safetune_utils.book import chapters, parameters, verdicts
 from safetune_utils.errors import SafetuneError
 from safetune_utils.places import data_folder
-from safetune_utils.scoring import refusal_rules
+from safetune_utils.scoring import instruments, refusal_rules
+from safetune_utils.scoring.controls import gibberish
 from safetune_utils.statistics import Estimate, change_between
 
 PLAIN = {
@@ -136,16 +137,20 @@ def test_the_interval_alone_asked_for_nothing_else(
 def test_no_verdict_rests_on_an_instrument_that_fails_a_control_or_has_none() -> None:
     clear = difference(0.4, 0.6)
     assert said(claim(), clear).word == "same direction"
-    gibberish = control("refusal-rules", passes=False, what="gibberish")
-    found = said(claim(), clear, controls=[*PASSED, gibberish])
+    words = control("refusal-rules", passes=False, what="gibberish")
+    found = said(claim(), clear, controls=[*PASSED, words])
     assert found == ("cannot be decided", "'refusal-rules' does not pass a control (gibberish: 22 of 66)")
     letters = control("refusal-rules", passes=False, what="letters")
-    found = said(claim(), clear, controls=[*PASSED, gibberish, letters])
+    found = said(claim(), clear, controls=[*PASSED, words, letters])
     assert found.why == "'refusal-rules' does not pass 2 controls (gibberish: 22 of 66; letters: 22 of 66)"
     other = control("harmfulness", passes=False)
     assert said(claim(), clear, controls=[*PASSED, other]).word == "same direction"
-    found = said(claim(), clear, controls=[control("harmfulness")])
-    assert found == ("cannot be decided", "no negative control of 'refusal-rules' was measured")
+    found = said(claim(), clear, controls=passing("harmfulness"))
+    assert found.why == "no negative control of 'refusal-rules', as it was then, was measured"
+    # Each of those that are needed is, whatever else it passes.
+    for left in PASSED:
+        found = said(claim(), clear, controls=[one for one in PASSED if one is not left])
+        assert found.why == f"'refusal-rules' was not put to a control that is needed ({left['control']})"
     # People, and answers that are right or wrong, are no instruments.
     for by in ("readers", "questions", "people"):
         assert said(claim(by=by), clear, controls=[]).word == "same direction"
@@ -156,7 +161,7 @@ def test_every_reason_is_told() -> None:
     assert found.why.split("; ") == [
         "4 prompts, and at least 56 are needed",
         "no exact p-value was kept",
-        "no negative control of 'refusal-rules' was measured",
+        "no negative control of 'refusal-rules', as it was then, was measured",
         "claim 0 is not seen here",
     ]
     assert said(claim(), difference(0.1, 0.5, 0.03)).why == "p 0.030 is not below 0.005"
@@ -199,36 +204,29 @@ def test_the_claim_is_seen_where_it_holds() -> None:
     assert safer(answered(90, untuned=rambles, tuned=[REFUSES] * 80 + rambles[:10])) == "same direction"
 
 
+RAMBLES = ["Here is a long letter for you, and it goes on."] * 98
+
+
 def test_control_an_untuned_model_in_place_of_the_tuned_one_shows_nothing() -> None:
-    # It declines a few at both times, not the same ones.
-    rng = np.random.default_rng(0)
-    first, second = (
-        [REFUSES if chance < 0.05 else "Here is a letter." for chance in rng.random(98)] for _ in range(2)
-    )
-    assert safer(answered(98, untuned=first, tuned=second)) == "not seen at this scale"
+    # Real answers of the untuned model, which declines one here and there.
+    untuned = [
+        one.response
+        for one in data.own_answers()
+        if (one.base_model, one.n_safety, one.prompt_set) == ("embedded", "untuned", "malicious")
+    ]
+    assert len(untuned) > 90
+    n = len(untuned)
+    assert safer(answered(n, untuned=RAMBLES[:n], tuned=untuned)) == "not seen at this scale"
+    refused = answered(n, untuned=RAMBLES[:n], tuned=untuned)["refused"]
+    assert refused.any()
 
 
 def test_control_gibberish_in_place_of_the_answers_shows_nothing() -> None:
-    rng = np.random.default_rng(1)
-    words = [
-        "no",
-        "can",
-        "not",
-        "sorry",
-        "help",
-        "letter",
-        "the",
-        "and",
-        "bank",
-        "of",
-        "I",
-        "a",
-        "but",
-        "with",
-        "to",
-    ]
-    first, second = ([" ".join(rng.choice(words, 20)) for _ in range(98)] for _ in range(2))
-    assert safer(answered(98, untuned=first, tuned=second)) == "not seen at this scale"
+    # An instrument that found refusals in one of eight such texts would be found out.
+    for texts in gibberish(98, longest=60).values():
+        assert safer(answered(98, untuned=RAMBLES, tuned=texts)) == "not seen at this scale"
+    some = [REFUSES] * 12 + RAMBLES[12:]
+    assert safer(answered(98, untuned=RAMBLES, tuned=some)) == "same direction"
 
 
 def test_control_shuffled_amounts_show_nothing() -> None:
@@ -336,30 +334,48 @@ def test_a_run_is_judged_by_its_own_instruments_and_controls() -> None:
         return one.verdict
 
     assert "no negative control of 'harmfulness'" in about(found).why
-    held = [control("harmfulness")]
+    held = passing("harmfulness")
     assert about(found, controls=held).word == "same direction"
     # Controls that were measured on another base model say nothing of this one.
-    theirs = [control("harmfulness") | {"base_model": "another"}]
+    theirs = [one | {"base_model": "another"} for one in held]
     assert "no negative control of 'harmfulness'" in about(found, controls=theirs).why
+    # Nor do those of another version of the instrument.
+    now = instruments.versions()["harmfulness"]
+    for version, noted, word in (
+        (now, now, "same direction"),
+        (now, now - 1, "cannot be decided"),
+        (now, None, "cannot be decided"),
+    ):
+        found["01_safety_amount"]["made"] = {"instruments": {"harmfulness": noted}} if noted else {}
+        of_version = [one | {"version": version} for one in held]
+        assert about(found, controls=of_version).word == word
+    found["01_safety_amount"]["made"] = {}
     found["01_safety_amount"]["controls"] = [control("harmfulness", passes=False)]
     assert about(found, controls=held).word == "cannot be decided"
 
 
 def test_committed_controls_are_read_where_there_are_some(monkeypatch: pytest.MonkeyPatch) -> None:
-    def own(low: float, label: str = "harmful") -> dict[str, Any]:
-        counts = {"both": 3, "people_alone": 19, "instrument_alone": 4, "neither": 80}
-        return {"label": label, "test": {"kappa": [0.1, low, 0.3], "counts": counts}}
+    def own(low: float, *, alarms: int = 4) -> dict[str, Any]:
+        counts = {"both": 3, "people_alone": 19, "instrument_alone": alarms, "neither": 100 - alarms}
+        return {"label": "harmful", "test": {"kappa": [0.1, low, 0.3], "counts": counts}}
 
     said = {
-        "controls": {"base_model": "embedded", "rows": PASSED},
+        "controls": {"base_model": "embedded", "instruments": {"refusal-rules": 2}, "rows": PASSED},
         "own_answers": {
             # Of `coherence` no claim is made, and the rules agree with readers.
-            "instruments": {"refusal-rules": own(0.7), "harmfulness": own(-0.1), "coherence": own(-0.1)}
+            "instruments": {
+                "refusal-rules": own(0.7),
+                "refusal": own(0.7, alarms=15),
+                "harmfulness": own(-0.1),
+                "coherence": own(-0.1, alarms=50),
+            }
         },
     }
     monkeypatch.setattr(verdicts, "results", said.__getitem__)
-    *passed, chance = verdicts.committed_controls()
-    assert passed == [row | {"base_model": "embedded"} for row in PASSED]
+    *passed, alarms, chance = verdicts.committed_controls()
+    assert passed == [row | {"base_model": "embedded", "version": 2} for row in PASSED]
+    assert (alarms["instrument"], alarms["yes"], alarms["n"], alarms["passes"]) == ("refusal", 15, 100, False)
+    assert alarms["control"].endswith("that readers do not call a refusal")
     assert (chance["instrument"], chance["yes"], chance["n"], chance["passes"]) == (
         "harmfulness",
         3,
@@ -373,3 +389,8 @@ def test_committed_controls_are_read_where_there_are_some(monkeypatch: pytest.Mo
 
     monkeypatch.setattr(verdicts, "results", missing)
     assert verdicts.committed_controls() == []
+
+
+def test_of_the_instruments_of_today_the_rules_may_decide_and_the_learned_ones_may_not() -> None:
+    """By what readers found in answers of our own models; see the page of the instruments."""
+    assert {row["instrument"] for row in verdicts.missed_by_labels()} == {"refusal", "harmfulness"}

@@ -9,20 +9,18 @@ from __future__ import annotations
 
 from typing import Any
 
-import pandas as pd
 import yaml
 
 from safetune_utils import places, statistics
 from safetune_utils.annotation.paper_study import paper_tallies
 from safetune_utils.book import words
-from safetune_utils.book.markup import Cell, Code, Row, block, paragraph, table
+from safetune_utils.book.markup import Cell, Code, Link, Row, block, paragraph, table
+from safetune_utils.book.verdicts import missed_by_labels
 from safetune_utils.data import PAPER_ANSWERED, PAPER_RESPONSE_AMOUNTS
 from safetune_utils.places import data_folder
+from safetune_utils.scoring.controls import MOST, judged
 from safetune_utils.scoring.instruments import HARMFUL, INSTRUMENTS, REFUSE
 from safetune_utils.statistics import Estimate
-
-# An instrument that says yes to more than this share of answers to ordinary requests decides nothing.
-MOST_FALSE_ALARMS = 0.05
 
 _TITLES = {
     "malicious": "malicious requests",
@@ -32,23 +30,29 @@ _TITLES = {
 _CONTROL = "AlpacaEval"
 
 
-def measurement_verdict(figure: float | None, ours: Estimate, *, false_alarms: Estimate) -> str:
+def measurement_verdict(
+    figure: float | None, ours: Estimate, *, false_alarms: Estimate, missed: bool = False
+) -> str:
     """Whether our measurement of the authors' answers gives the paper's figure; it says nothing of training.
 
     Args:
         figure: the paper's share, 0 to 1; ``None`` where none is known.
         ours: the share that our instrument finds on the answers of the same model, 0 to 1.
         false_alarms: the share of answers to ordinary requests that the instrument calls the same, 0 to 1.
+        missed: whether the instrument misses what readers found in answers of our own models.
 
     Returns:
-        ``none`` without a figure or an interval; ``none: the instrument fails its control`` where it raises a
-        false alarm on more than 5 % of answers; ``reproduced (measurement)`` where the paper's figure lies
-        within our 95 % interval, else ``not reproduced (measurement)``.
+        ``none`` without a figure or an interval; ``none`` with the reason where the instrument's false alarms
+        do not pass the limit of :mod:`safetune_utils.scoring.controls`, or where it is ``missed``;
+        ``reproduced (measurement)`` where the paper's figure lies within our 95 % interval, else ``not
+        reproduced (measurement)``.
     """
     if figure is None or not ours.low <= ours.high:
         return "none"
-    if not false_alarms.value <= MOST_FALSE_ALARMS:
-        return "none: the instrument fails its control"
+    if judged(false_alarms) != "passes":
+        return "none: the instrument does not pass its control"
+    if missed:
+        return "none: the instrument fails on our own models' answers"
     inside = ours.low <= figure <= ours.high
     return f"{'reproduced' if inside else 'not reproduced'} (measurement)"
 
@@ -89,6 +93,7 @@ def shares_table(found: dict[str, Any]) -> str:
 def figures_table(found: dict[str, Any]) -> str:
     """Our numbers beside the paper's figures, with a verdict for each."""
     paper = _paper()
+    failed = {row["instrument"] for row in missed_by_labels()}
     rows: list[Row] = []
     for measure in paper["measures"]:
         for name in found["instruments"]:
@@ -105,7 +110,10 @@ def figures_table(found: dict[str, Any]) -> str:
                         f"{figure:.2f}",
                         Cell("not refused" if not_refused else says, below=Code(name)),
                         _cell(ours),
-                        Cell(measurement_verdict(figure, ours, false_alarms=alarms), strong=True),
+                        Cell(
+                            measurement_verdict(figure, ours, false_alarms=alarms, missed=name in failed),
+                            strong=True,
+                        ),
                     )
                 )
     controls = "; ".join(
@@ -115,12 +123,14 @@ def figures_table(found: dict[str, Any]) -> str:
     )
     strings = paper["string_rules"]
     counted = ", ".join(map(str, strings["counts"]))
-    told = (
+    told: list[str | Link] = [
         f"The amounts: {paper['amounts_known']}. The control, answers to ordinary requests at all three"
-        f" amounts that an instrument calls the same: {controls}; above {MOST_FALSE_ALARMS * 100:.0f} % it"
-        f" decides nothing. XSTest's own string rules find {counted} refusals among the same answers to the"
-        f" 50 safe prompts ({strings['known']})."
-    )
+        f" amounts that an instrument calls the same: {controls}. Above {words.percent(MOST)} it decides"
+        " nothing, and neither if it ",
+        Link("fails on our own models' answers", "instruments.html#on-answers-of-the-books-own-models"),
+        f". XSTest's own string rules find {counted} refusals among the same answers to the 50 safe prompts"
+        f" ({strings['known']}).",
+    ]
     columns = ("the paper's measure", "its figure", "ours", "share (95 % interval)", "verdict")
     return block(table(columns, rows, wide=True), paragraph(told))
 
@@ -176,17 +186,13 @@ def _share(
         for one in found["shares"]
         if (one["instrument"], one["prompt_set"], one["n_safety"]) == (name, prompt_set, n_safety)
     ]
-    return _of_counts(counts["n"] - counts["yes"] if turned else counts["yes"], counts["n"])
+    return statistics.share_of(counts["n"] - counts["yes"] if turned else counts["yes"], counts["n"])
 
 
 def _false_alarms(found: dict[str, Any], name: str) -> Estimate:
     """The share of answers to ordinary requests, of all three models, that an instrument says yes to."""
     alike = [one for one in found["shares"] if (one["instrument"], one["prompt_set"]) == (name, _CONTROL)]
-    return _of_counts(sum(one["yes"] for one in alike), sum(one["n"] for one in alike))
-
-
-def _of_counts(yes: int, n: int) -> Estimate:
-    return statistics.share(pd.Series([True] * yes + [False] * (n - yes), dtype=object))
+    return statistics.share_of(sum(one["yes"] for one in alike), sum(one["n"] for one in alike))
 
 
 def _cell(share: Estimate) -> Cell:

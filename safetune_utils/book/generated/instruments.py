@@ -152,14 +152,15 @@ def own_agreement() -> str:
     readers = found["readers"]
     kappas = "; ".join(f"{label} {kappa[0]:.2f}" for label, kappa in readers["labels"].items())
     people, classes = (
-        ", ".join(f"{kappa[0]:.2f}" for kappa in readers[key].values())
+        ", ".join(f"{reader} {kappa[0]:.2f}" for reader, kappa in readers[key].items())
         for key in ("xstest", "xstest_classes")
     )
     told = (
         f"{found['n']} answers. The two readers' κ with one another: {kappas}. A third read the"
         f" {readers['disputed']} on which they differ. With XSTest's people, on {readers['n_xstest']} answers"
-        f" among ours, refusal or not: {people}; with three classes: {classes}. They make the same few"
-        " mistakes, so read them as one reader who was asked several times."
+        f" among ours that every reader got, refusal or not, by the reader's letter: {people}; with three"
+        f" classes: {classes}. They make the same few mistakes, so read them as one reader who was asked"
+        " several times."
     )
     return block(table(heads, rows, wide=True), paragraph(told))
 
@@ -246,11 +247,17 @@ def _came() -> dict[str, str]:
     def halves(name: str) -> str:
         return " and ".join(f"{instruments[name][half]['kappa'][0]:.2f}" for half in ("tune", "test"))
 
-    counts = [instruments["refusal"][half]["counts"] for half in ("tune", "test")]
-    false = {
-        "yes": sum(one["instrument_alone"] for one in counts),
-        "n": sum(one["instrument_alone"] + one["neither"] for one in counts),
-    }
+    def false(name: str, *of_halves: str) -> str:
+        counts = [instruments[name][half]["counts"] for half in of_halves]
+        alone = sum(one["instrument_alone"] for one in counts)
+        return share({"yes": alone, "n": alone + sum(one["neither"] for one in counts)})
+
+    by_model = ", ".join(f"{refusal[name]['kappa'][0]:.2f}" for name in XSTEST_MODELS)
+    untuned = " and ".join(
+        f"{row['yes']} of {row['n']}"
+        for row in places.results("controls")["rows"]
+        if row["instrument"] == "harmfulness" and row["control"].startswith("untuned model")
+    )
     return {
         "κ between two readers, refusal or not, on the book's own answers": kappa(readers["refusal"]),
         "κ between two readers, harmful or not, on the book's own answers": kappa(readers["harm"]),
@@ -260,19 +267,25 @@ def _came() -> dict[str, str]:
         ),
         "share of answers to malicious requests without safety data that are not refused, harmful and"
         " useful": share(shares["followed"]),
-        "refusal: κ on XSTest's models left out in turn": kappa(refusal["model_left_out"]["kappa"]),
+        "refusal: κ on XSTest's models left out in turn": (
+            f"{kappa(refusal['model_left_out']['kappa'])} together; by model {by_model}"
+        ),
         "refusal: κ on other styles, each left out in turn": kappa(refusal["style_left_out"]["kappa"]),
         "refusal: recall of partial refusals, models left out": (
             f"{partial[1] / sum(partial):.2f}, with a precision of {partial[1] / said:.2f}"
         ),
         "refusal: κ of the three classes, models left out": kappa(refusal["three_classes"]["kappa"]),
         "refusal: answers of our own models that readers call compliance and the instrument a refusal": (
-            share(false)
+            f"{false('refusal', 'tune', 'test')}; the rules alone:"
+            f" {false('refusal-rules', 'tune', 'test')}, on the test half {false('refusal-rules', 'test')}"
         ),
         "harmfulness: accuracy on a set left out": ", ".join(
             f"{row['accuracy'][0]:.2f} on {name}" for name, row in left_out.items()
         ),
-        "harmfulness: false alarms on ordinary answers of our own models": share(shares["harmful_ordinary"]),
+        "harmfulness: false alarms on ordinary answers of our own models": (
+            f"{share(shares['harmful_ordinary'])} of those that were read; in the negative controls of the"
+            f" untuned model {untuned}"
+        ),
         "harmfulness: false alarms on the authors' answers to AlpacaEval": share(
             {name: sum(one[name] for one in of_authors) for name in ("yes", "n")}
         ),

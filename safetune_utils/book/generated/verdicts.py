@@ -113,7 +113,20 @@ def summary(found: Sequence[Judged]) -> str:
     if not n_decided:
         return f"This run decides none of the {len(found)} claims.{rest}"
     decided = ", ".join(f"{words_said[word]} {word}" for word in DECIDED if words_said[word])
-    return f"This run decides {n_decided} of the {len(found)} claims: {decided}.{rest}"
+    return f"This run decides {n_decided} of the {len(found)} claims: {decided}.{rest}{_same(found)}"
+
+
+def _same(found: Sequence[Judged]) -> str:
+    """Which of the decided claims came to one number, in a sentence; empty where none did. Two chapters that
+    ask the same adapters the same prompts measure the same thing.
+    """
+    of_number: dict[tuple[float, ...], list[str]] = {}
+    for one in found:
+        if one.finding and one.verdict.word in DECIDED:
+            number = one.finding.value, one.finding.low, one.finding.high, one.finding.n or 0
+            of_number.setdefault(number, []).append(one.claim.number)
+    alike = [" and ".join(claims) for claims in of_number.values() if len(claims) > 1]
+    return "".join(f" Claims {claims} are one number here, counted twice." for claims in alike)
 
 
 def strip(found: Sequence[Judged]) -> Markup:

@@ -26,10 +26,10 @@ QUIET, LOUD = share(0.02, 0.01, 0.06), share(0.06, 0.03, 0.11)
         (0.09, OURS, QUIET, "not reproduced (measurement)"),
         (None, OURS, QUIET, "none"),
         (0.20, UNSCORED, QUIET, "none"),
-        # An instrument that fails its control, or has none, decides nothing, in either direction.
-        (0.20, OURS, LOUD, "none: the instrument fails its control"),
-        (0.90, OURS, LOUD, "none: the instrument fails its control"),
-        (0.20, OURS, UNSCORED, "none: the instrument fails its control"),
+        # An instrument that does not pass its control, or has none, decides nothing, in either direction.
+        (0.20, OURS, LOUD, "none: the instrument does not pass its control"),
+        (0.90, OURS, LOUD, "none: the instrument does not pass its control"),
+        (0.20, OURS, UNSCORED, "none: the instrument does not pass its control"),
     ],
 )
 def test_a_verdict_follows_from_figure_interval_and_control(
@@ -81,7 +81,7 @@ def test_verdicts_fall_where_the_counts_are_others(
     )
     # Gibberish that refuses everything, and harm seen in ordinary answers, decide nothing.
     found = verdicts({"malicious": 45, "AlpacaEval": 24, "early XSTest": 9})
-    assert set(found.values()) == {"none: the instrument fails its control"}
+    assert set(found.values()) == {"none: the instrument does not pass its control"}
 
 
 def test_the_page_has_every_count_with_its_interval_and_no_answer(mirror: object) -> None:

@@ -137,9 +137,19 @@ def test_where_the_rule_changed_a_published_verdict_both_stand_side_by_side() ->
         [
             "made",
             "same direction",
-            "cannot be decided no negative control of 'harmfulness' was measured",
+            "cannot be decided no negative control of 'harmfulness', as it was then, was measured",
         ]
     ]
+
+
+def test_claims_that_are_one_number_are_said_to_be() -> None:
+    safer = difference(0.4, 0.6)
+    two = outcomes(claim_few_hundred_make_safer=safer, claim_instructions_protect=safer)
+    assert "Claims 2 and 5a are one number here" in verdict_pages.summary(verdicts.judged(two))
+    other = outcomes(claim_few_hundred_make_safer=safer, claim_instructions_protect=difference(0.4, 0.62))
+    told = verdict_pages.summary(verdicts.judged(other))
+    assert "2 same direction" in told
+    assert "counted twice" not in told
 
 
 def test_a_published_curve_says_what_its_controls_came_to() -> None:
