@@ -47,8 +47,8 @@ def test_so_few_prompts_show_nothing() -> None:
 def test_a_run_on_prompts_that_are_shown_already_has_no_column() -> None:
     few = {"01_safety_amount": {"numbers": {"claim_few_hundred_make_safer": change(0.5, 0.4, 0.6, n=40)}}}
     head = rows_of(power.parts(few, published=published())["power"])[0]
-    # Two of the published runs are on the embedded prompts; of Gemma's answers readers have read a few, and of
-    # the run on every set one answer has no score.
+    # Two of the published runs are on the embedded prompts; of Gemma's answers readers have read a few, and
+    # of the run on every set one answer has no score.
     names = ("gemma-3-270m", "paper-sample-every-set", "paper-sample")
     runs = [f"published run '{name}'" for name in names]
     assert head[4:] == ["this book's pages", *runs]
