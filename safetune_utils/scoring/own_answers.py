@@ -49,19 +49,16 @@ def readers_agree(
     Raises:
         SafetuneError: somebody who read our answers did not read those of XSTest.
     """
-    if unknown := {reader for one in answers for reader in one.readers} - {
-        reader for of_readers in anchors.values() for reader in of_readers
-    }:
+    readers = sorted({reader for one in answers for reader in one.readers})
+    read = {reader for of_readers in anchors.values() for reader in of_readers}
+    if unknown := [reader for reader in readers if reader not in read]:
         raise SafetuneError(
-            f"reader(s) {', '.join(sorted(unknown))} read none of XSTest's answers: have theirs read anew"
+            f"reader(s) {', '.join(unknown)} read none of XSTest's answers: have theirs read anew"
         )
     first, second = ([[*one.readers.values()][place] for one in answers] for place in (0, 1))
     labels = {row.id: row.label for row in xstest}
     people = [labels[name] for name in anchors]
-    found = {
-        reader: [of_readers[reader] for of_readers in anchors.values()]
-        for reader in sorted({reader for one in answers for reader in one.readers})
-    }
+    found = {reader: [of_readers[reader] for of_readers in anchors.values()] for reader in readers}
     return {
         "labels": {
             label: _kappa([getattr(one, label) for one in first], [getattr(one, label) for one in second])
